@@ -1,0 +1,202 @@
+"""Which rule goes on which layer: composites for whole methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from zennit.core import Composite
+from zennit.layer import Sum
+from zennit.types import Activation, AvgPool, BatchNorm, Convolution
+
+from signxai_torch import layers
+from signxai_torch.grammar import Method
+from signxai_torch.hooks import RelevanceHook
+from signxai_torch.rules import RULES, LinearRule
+
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+class UnsupportedLayerError(TypeError):
+    """A layer that no reference defines a rule for."""
+
+
+def kind(module: nn.Module) -> str | None:
+    """Return what a module is to LRP.
+
+    Returns
+    -------
+    str or None
+        "dense" or "conv" (a kernel layer), "average" (average pooling, sums), "norm" (batch normalisation), "pass"
+        (relevance goes through unchanged), "shape" (unchanged where the shape is kept), or None (the gradient:
+        max-pooling, reshaping, padding; containers).
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If the module has parameters of its own and is none of these.
+    """
+    if isinstance(module, nn.Linear):
+        return "dense"
+    if isinstance(module, Convolution):
+        return "conv"
+    if isinstance(module, (AvgPool, Sum)):
+        return "average"
+    if isinstance(module, BatchNorm):
+        return "norm"
+    if isinstance(module, (Activation, *DROPOUT, nn.Identity, nn.Softmax)):
+        return "pass"
+    own = [parameter for _, parameter in module.named_parameters(recurse=False)]
+    if own and type(module).__module__.startswith("torch.nn"):
+        raise UnsupportedLayerError(
+            f"no reference defines an LRP rule for {type(module).__name__}; use a gradient method, or replace it"
+        )
+    if own:  # a kernel layer of somebody's own, such as a separable convolution
+        return "conv" if max(parameter.dim() for parameter in own) > 2 else "dense"
+    stride = getattr(module, "stride", None)
+    return "shape" if stride is not None and set(_sizes(stride)) == {1} else None
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+class RuleComposite(Composite):
+    """Rules by kind of layer, with another rule for the input layer.
+
+    Parameters
+    ----------
+    rules : mapping of str to LinearRule
+        The rule per kind of kernel layer: "kernel" for all, or "dense" and "conv".
+    input_rule : LinearRule, optional
+        The rule of the layers that see the model's input.
+    until : int
+        Kernel layers up to this step also get the input rule. The first kernel layer is step 0; every further
+        layer counts one but activations and, unless `count_reshaping` is set, reshaping layers. Steps follow the
+        order in which the model registers its layers.
+    count_reshaping : bool
+        Whether Flatten and the like count as steps (iNNvestigate's raw layer index) or not (SIGN-XAI's distance).
+
+    Attributes
+    ----------
+    trace : list of (str, str, str)
+        Layer name, module type and rule of each call of the last forward pass, input to output.
+    last_kernel : (torch.nn.Module, torch.Tensor) or None
+        The last kernel layer of the last forward pass and its input.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, LinearRule],
+        input_rule: LinearRule | None = None,
+        until: int = 0,
+        count_reshaping: bool = False,
+    ) -> None:
+        super().__init__(module_map=self._map)
+        self.rules = dict(rules)
+        self.input_rule = input_rule
+        self.until = until
+        self.count_reshaping = count_reshaping
+        self.trace: list[tuple[str, str, str]] = []
+        self.last_kernel: tuple[nn.Module, Tensor] | None = None
+        self.input_rule_ran = False
+
+    def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
+        if next(module.children(), None) is not None:
+            return None
+        what = kind(module)
+        step = self._step(ctx, what, module)
+        if what in ("dense", "conv"):
+            rule = self.rules.get(what, self.rules.get("kernel"))
+            if rule is None:
+                raise UnsupportedLayerError(f"no rule for the {what} layer {name!r}; rules: {sorted(self.rules)}")
+            early = self.input_rule is not None and 0 < step <= self.until
+            return _Listening(self.input_rule if early and self.input_rule else rule, self, name)
+        simple = {"average": layers.Average, "norm": layers.BatchNorm, "pass": layers.Pass,
+                  "shape": layers.PassWhereShapeKept}  # fmt: skip
+        return _Listening(simple[what](), self, name) if what else None
+
+    def _step(self, ctx: dict[str, Any], what: str | None, module: nn.Module) -> int:
+        reshaping = isinstance(module, (nn.Flatten, nn.Unflatten, nn.ZeroPad1d, nn.ZeroPad2d))
+        if what == "pass" or (reshaping and not self.count_reshaping):
+            return int(ctx.get("step", -1))
+        if what in ("dense", "conv") or "step" in ctx:
+            ctx["step"] = ctx.get("step", -1) + 1
+        return int(ctx.get("step", -1))
+
+    def start(self) -> None:
+        """Forget the last forward pass."""
+        self.trace.clear()
+        self.last_kernel = None
+        self.input_rule_ran = False
+
+
+class _Listening(RelevanceHook):
+    """A rule on one layer of a composite: picks the rule of each call and tells the composite."""
+
+    def __init__(self, rule: RelevanceHook, composite: RuleComposite, name: str) -> None:
+        super().__init__()
+        self.rule, self.composite, self.name = rule, composite, name
+
+    def copy(self) -> RelevanceHook:
+        return _Listening(self.rule.copy(), self.composite, self.name)
+
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+        if isinstance(self.rule, LinearRule) and not isinstance(self.rule, layers.Average):
+            self.rule.input_rule = self.composite.input_rule
+        return self.rule.choose(module, x, output)
+
+    def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
+        self.composite.trace.append((self.name, type(module).__name__, str(rule or "gradient")))
+        if isinstance(rule, LinearRule) and not isinstance(rule, layers.Average):
+            self.composite.last_kernel = (module, x.detach())
+            self.composite.input_rule_ran |= rule is self.composite.input_rule
+
+
+class ActivationComposite(Composite):
+    """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet."""
+
+    def __init__(self, rule: type[RelevanceHook]) -> None:
+        super().__init__(module_map=lambda _ctx, _name, module: rule() if isinstance(module, nn.ReLU) else None)
+
+
+def make_rule(name: str, parameters: Mapping[str, Any], ignore_bias: bool = False) -> LinearRule:
+    """Return a rule of the table `RULES` with those of `parameters` that it takes.
+
+    Raises
+    ------
+    ValueError
+        If there is no such rule, or a parameter is out of its range.
+    """
+    if name not in RULES:
+        raise ValueError(f"unknown rule {name!r}; the rules are {', '.join(RULES)}")
+    rule = RULES[name]
+    taken = rule.__init__.__code__.co_varnames[1 : rule.__init__.__code__.co_argcount]
+    chosen = {key: value for key, value in parameters.items() if key in taken}
+    if ignore_bias:
+        chosen["bias"] = False
+    return rule(**chosen)
+
+
+def composite_for(method: Method, parameters: Mapping[str, Any]) -> RuleComposite:
+    """Return the composite of an LRP or deep Taylor method.
+
+    Parameters
+    ----------
+    method : Method
+        A method whose row has layers.
+    parameters : mapping
+        Its parameters, the user's included.
+    """
+    rules = {
+        what: make_rule(name or parameters["rule"], {**parameters, **fixed}, method.ignore_bias)
+        for what, (name, fixed) in method.row.layers.items()
+    }
+    input_rule = make_rule(method.input_rule, parameters) if method.input_rule else None
+    until = parameters.get("until_layer_idx")
+    if until is None:
+        return RuleComposite(rules, input_rule)
+    # iNNvestigate's index counts the InputLayer too, SIGN-XAI's distance starts at the first kernel layer.
+    raw = method.row.signxai == ""
+    return RuleComposite(rules, input_rule, int(until) - raw, count_reshaping=raw)

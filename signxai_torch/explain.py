@@ -1,0 +1,148 @@
+"""The front door: one method, or many, for a model and a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signxai_torch import baselines, cam, deep_lift, gradients, relevance
+from signxai_torch.grammar import Method, listed, parse
+from signxai_torch.modifiers import modify
+from signxai_torch.state import undisturbed
+from signxai_torch.targets import Target
+
+Attribution = Callable[[nn.Module, Tensor, Target, Method, Mapping[str, Any]], Tensor]
+FAMILIES: dict[str, Attribution] = {
+    "gradient": gradients.gradient,
+    "guided_backprop": gradients.guided_backprop,
+    "deconvnet": gradients.deconvnet,
+    "integrated_gradients": gradients.integrated_gradients,
+    "smoothgrad": gradients.smoothgrad,
+    "vargrad": gradients.vargrad,
+    "grad_cam": cam.grad_cam,
+    "grad_cam_timeseries": cam.grad_cam_timeseries,
+    "guided_grad_cam": cam.guided_grad_cam,
+    "lrp": relevance.lrp,
+    "deep_taylor": relevance.lrp,
+    "deep_lift": deep_lift.deep_lift,
+    "occlusion": baselines.occlusion,
+    "random_uniform": baselines.random_uniform,
+    "input": baselines.identity,
+    "random": baselines.random,
+}
+"""How each family of the method table is computed."""
+
+# What a call may set besides the parameters of the method's row.
+_NOISE = ("noise", "seed")
+_EXTRA = {"smoothgrad": _NOISE, "vargrad": _NOISE, "random": _NOISE,
+          "lrp": ("epsilon", "stdfactor", "alpha", "beta", "gamma", "mu", "low", "high", "bias")}  # fmt: skip
+
+
+def list_methods() -> list[str]:
+    """Return the listed method names. Any number works in a name, so more names are legal than are listed."""
+    return list(listed())
+
+
+def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's parameters with the caller's on top.
+
+    Raises
+    ------
+    TypeError
+        If the method takes no such parameter; the message lists those it takes.
+    """
+    taken = {
+        *method.parameters,
+        *_EXTRA.get(method.row.template if method.family == "lrp" else method.family, ()),
+    }
+    if any(what == "x_sign_mu" for what, _ in method.modifiers):
+        taken |= {"mu", "vlow", "vhigh"}
+    unknown = sorted(set(given) - taken)
+    if unknown:
+        raise TypeError(
+            f"{method} takes no parameter {', '.join(unknown)}; it takes {', '.join(sorted(taken)) or 'none'}"
+        )
+    return dict(method.parameters) | dict(given)
+
+
+def check_input(model: nn.Module, x: Any) -> Tensor:
+    """Return `x` as a tensor that a model can be explained on.
+
+    Raises
+    ------
+    TypeError
+        If it is not a floating-point tensor.
+    ValueError
+        If it is empty or holds NaN or infinite values.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating point, not {x.dtype}; use x.float()")
+    if x.dim() < 2 or x.numel() == 0:
+        raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
+    if not bool(torch.isfinite(x).all()):
+        bad = tuple(int(i) for i in (~torch.isfinite(x)).nonzero()[0])
+        raise ValueError(f"x holds NaN or infinite values, the first at index {bad}")
+    return x.detach()
+
+
+def attribute(model: nn.Module, x: Tensor, method: Method, target: Target, parameters: Mapping[str, Any]) -> Tensor:
+    """Return the map of a parsed method as a tensor in the shape of `x`."""
+    with undisturbed(model):
+        result = FAMILIES[method.family](model, x, target, method, parameters)
+    return modify(result, x, method, parameters).detach()
+
+
+def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **params: Any) -> np.ndarray[Any, Any]:
+    """Explain a model's output for a batch with one method.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is left as it was: mode, hooks, gradients, parameters.
+    x : torch.Tensor
+        Inputs in torch layout, batch first: (N, C, H, W), (N, C, T) or (N, F). It is not changed.
+    method : str
+        A method name such as ``"lrpsign_epsilon_0_25_std_x"``; see `list_methods`.
+    target : None, int or one int per sample
+        The explained class; None takes each sample's arg-max.
+    **params
+        Parameters of the method, such as ``steps``, ``noise_scale``, ``seed``, ``epsilon`` or ``mu``.
+
+    Returns
+    -------
+    numpy.ndarray
+        The map, signed, in the shape and dtype of `x`. Every sample is explained as if alone.
+
+    Raises
+    ------
+    UnknownMethodError
+        If there is no such method; the nearest names are given.
+    TypeError, ValueError
+        If the input, the target or a parameter is not usable; the message says which and why.
+    """
+    parsed = parse(method)
+    x = check_input(model, x)
+    return attribute(model, x, parsed, target, parameters_of(parsed, params)).cpu().numpy()
+
+
+def explain_many(
+    model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Explain a model's output for a batch with several methods; see `explain`.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        A map per method name.
+    """
+    x = check_input(model, x)
+    parsed = [parse(method) for method in methods]  # an unknown name costs nothing but the message
+    return {one.name: attribute(model, x, one, target, parameters_of(one, {})).cpu().numpy() for one in parsed}

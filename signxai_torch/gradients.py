@@ -1,0 +1,135 @@
+"""The gradient family: gradient, guided backpropagation, deconvnet, integrated and smoothed gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signxai_torch.composites import ActivationComposite
+from signxai_torch.grammar import Method
+from signxai_torch.layers import DeconvNetReLU, GuidedReLU
+from signxai_torch.targets import Target, start, target_indices
+
+
+def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
+    """Return the gradient of the target's logit ("one") or of half its square ("logit") with respect to `x`."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        output = model(x)
+        relevance = start(output, target_indices(output, target), head)
+        return torch.autograd.grad(output, x, relevance)[0]
+
+
+def gradient(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+    """Return df_c/dx, times x where the row says so."""
+    result = backward(model, x, target, method.head)
+    return result * x if parameters.get("times_input") else result
+
+
+def guided_backprop(
+    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
+) -> Tensor:
+    """Return the guided gradient; the logit is the head, so a negative logit changes more than the sign."""
+    with ActivationComposite(GuidedReLU).context(model):
+        return backward(model, x, target, method.head)
+
+
+def deconvnet(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+    """Return the deconvnet map; the logit is the head."""
+    with ActivationComposite(DeconvNetReLU).context(model):
+        return backward(model, x, target, method.head)
+
+
+def baseline_like(x: Tensor, baseline: Any) -> Tensor:
+    """Return a baseline in the shape of `x`: a number, an array of one sample or of the batch, or a function of x."""
+    value = baseline(x) if callable(baseline) else baseline
+    return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand_as(x)
+
+
+def integrated_gradients(
+    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
+) -> Tensor:
+    """Return (x - r) * mean of the gradients on the path from the baseline r to x.
+
+    ``grid="both_ends"`` is SIGN-XAI's (both ends included), ``grid="left"`` iNNvestigate's left Riemann sum.
+    """
+    steps = int(parameters["steps"])
+    intervals = {"both_ends": steps - 1, "left": steps}.get(parameters["grid"])
+    if intervals is None:
+        raise ValueError(f"grid must be 'both_ends' or 'left', not {parameters['grid']!r}")
+    if intervals < 1:
+        raise ValueError(f"integrated gradients need at least 2 steps (grid 'left': 1), not {steps}")
+    reference = baseline_like(x, parameters["baseline"])
+    step = (x - reference) / intervals
+    total = _mean(model, target, (reference + step * index for index in range(steps)), x, steps)
+    return (x - reference) * total
+
+
+def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tensor]:
+    """Return a function from the index of a draw to its noise, in the shape of `x`, as float64.
+
+    Without ``noise`` the draws come from numpy's global generator, or one of ``seed``'s own, in the order and the
+    channels-last layout of the references: the same seed gives the same noise in all of them. Every sample of a
+    batch gets its own draws, unless a seed is given: then every sample gets the draws it would get alone.
+    """
+    samples, scale = int(parameters["samples"]), float(parameters["noise_scale"])
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
+    if scale < 0:
+        raise ValueError(f"noise_scale must not be negative, not {scale}")
+    given = parameters.get("noise")
+    if given is not None:
+        noise = torch.as_tensor(given, dtype=torch.float64, device=x.device)
+        if noise.shape[1:] != x.shape[1:] or len(noise) != samples:
+            raise ValueError(f"noise must have shape {(samples, *x.shape[1:])}, not {tuple(noise.shape)}")
+        return lambda index: noise[index].expand_as(x)
+    channels_last = (1, *x.shape[2:], x.shape[1]) if x.dim() > 2 else (1, *x.shape[1:])
+    seed = parameters.get("seed")
+
+    def draw(generator: Any) -> np.ndarray[Any, Any]:
+        drawn = np.concatenate([generator.normal(0, scale, channels_last) for _ in range(samples)])
+        return np.moveaxis(drawn, -1, 1) if x.dim() > 2 else drawn
+
+    if seed is not None:
+        shared = torch.as_tensor(draw(np.random.RandomState(seed)), device=x.device)
+        return lambda index: shared[index].expand_as(x)
+    own = torch.as_tensor(np.stack([draw(np.random) for _ in x], axis=1), device=x.device)
+    return lambda index: own[index]
+
+
+def smoothgrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+    """Return the mean of the gradients at noisy inputs; the clean input is not among them."""
+    target = _resolved(model, x, target)
+    noise = noise_for(x, parameters)
+    count = int(parameters["samples"])
+    # The sum is rounded once, from float64, as the reference's first layer does.
+    return _mean(model, target, ((x + noise(index)).to(x.dtype) for index in range(count)), x, count)
+
+
+def vargrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+    """Return the population variance of the gradients at noisy inputs."""
+    target = _resolved(model, x, target)
+    noise = noise_for(x, parameters)
+    gradients = torch.stack(
+        [backward(model, (x + noise(index)).to(x.dtype), target, "one") for index in range(int(parameters["samples"]))]
+    )
+    return (gradients - gradients.mean(dim=0)).square().mean(dim=0)
+
+
+def _resolved(model: nn.Module, x: Tensor, target: Target) -> Target:
+    if target is not None:
+        return target
+    with torch.no_grad():
+        return target_indices(model(x), None)
+
+
+def _mean(model: nn.Module, target: Target, points: Any, x: Tensor, count: int) -> Tensor:
+    target = _resolved(model, x, target)
+    total = torch.zeros_like(x)
+    for point in points:
+        total += backward(model, point, target, "one")
+    return total / count

@@ -1,0 +1,75 @@
+"""Rules of layers without a kernel: what passes relevance on, batch normalisation, guided and deconvnet ReLUs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from signxai_torch.hooks import RelevanceHook
+from signxai_torch.rules import KERAS_EPSILON, Z, divide, stabilize
+
+
+class Pass(RelevanceHook):
+    """Relevance unchanged: activations and dropout (SIGN-XAI: every layer whose input and output shapes agree)."""
+
+    def __str__(self) -> str:
+        return "Pass()"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return the relevance as it is."""
+        return relevance
+
+
+class PassWhereShapeKept(Pass):
+    """`Pass` where the layer keeps its input's shape (stride-1 pooling), else the gradient."""
+
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+        """Return this rule where the shapes agree."""
+        return self if x.shape == output.shape else None
+
+
+class Average(Z):
+    """Average pooling and sums: the Z rule, ``x * VJP(x; R / f(x))``; these layers have no weights or bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameters = {}
+
+
+class BatchNorm(RelevanceHook):
+    """``x (y - beta) R / ((x - mean) y)`` with y the layer's output (SIGN-XAI 1.1.9.2, BatchNormalizationReverseRule).
+
+    iNNvestigate 2.1.2 squares the variance and drops gamma instead; that is a defect and not followed.
+    """
+
+    def __str__(self) -> str:
+        return "BatchNorm()"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return the relevance of the layer's input."""
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        beta = module.bias.reshape(shape) if isinstance(module.bias, Tensor) else 0.0
+        mean = module.running_mean.reshape(shape) if isinstance(module.running_mean, Tensor) else 0.0
+        return divide(x * (output - beta) * relevance, stabilize((x - mean) * output, KERAS_EPSILON))
+
+
+class GuidedReLU(RelevanceHook):
+    """``R+ [x > 0]`` (guided backpropagation)."""
+
+    def __str__(self) -> str:
+        return "GuidedReLU()"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return the positive relevance of the units that are on."""
+        return relevance.clamp(min=0) * (x > 0)
+
+
+class DeconvNetReLU(RelevanceHook):
+    """``R+`` (deconvnet)."""
+
+    def __str__(self) -> str:
+        return "DeconvNetReLU()"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return the positive relevance."""
+        return torch.clamp(relevance, min=0)

@@ -1,0 +1,167 @@
+"""The linear map of a layer: its output and its transpose for parts of its weights.
+
+LRP rules need ``L(u; A, p)``, the layer without activation applied to some input `u` with a part `A` of its
+weights (the positive ones, their squares, ...) and a part `p` of its bias, and the vector-Jacobian product of
+that map. `linear_map` gives both for a module; dense layers and convolutions go straight to torch's kernels,
+any other module that is linear in its input goes through `torch.func.functional_call` and autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PARTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "all": lambda weight: weight,
+    "positive": lambda weight: weight.clamp(min=0),
+    "negative": lambda weight: weight.clamp(max=0),
+    "square": torch.square,
+    "ones": torch.ones_like,
+    "none": torch.zeros_like,
+}
+"""How a part of the weights is made from them."""
+
+
+class LinearMap(Protocol):
+    """A layer as a linear map; `part` is a key of `PARTS`."""
+
+    def apply(self, inputs: Tensor, part: str) -> Tensor:
+        """Return the map of `inputs` (N, ...) under a part of the weights, without bias."""
+
+    def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
+        """Return the transposed map of `relevance`, in the shape of the layer's input `like`."""
+
+    def bias(self, parts: Sequence[str]) -> Tensor | None:
+        """Return the sum of parts of the bias, broadcastable to the layer's output; None where there is none."""
+
+
+def _sum_of_parts(bias: Tensor, parts: Sequence[str]) -> Tensor | None:
+    kept = sorted(part for part in parts if part != "none")
+    if not kept:
+        return None
+    if kept == ["negative", "positive"]:
+        return bias
+    return sum((PARTS[part](bias) for part in kept), torch.zeros_like(bias))
+
+
+class DenseMap:
+    """`torch.nn.Linear`."""
+
+    def __init__(self, module: nn.Linear) -> None:
+        self.module = module
+
+    def apply(self, inputs: Tensor, part: str) -> Tensor:
+        """See `LinearMap.apply`."""
+        return F.linear(inputs, PARTS[part](self.module.weight))
+
+    def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
+        """See `LinearMap.transpose`."""
+        return torch.matmul(relevance, PARTS[part](self.module.weight))
+
+    def bias(self, parts: Sequence[str]) -> Tensor | None:
+        """See `LinearMap.bias`."""
+        return None if self.module.bias is None else _sum_of_parts(self.module.bias, parts)
+
+
+class ConvolutionMap:
+    """`torch.nn.Conv1d`, `Conv2d` and `Conv3d` with zero padding of equal sides."""
+
+    def __init__(self, module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> None:
+        self.module = module
+        self.dimensions = len(module.kernel_size)
+
+    def apply(self, inputs: Tensor, part: str) -> Tensor:
+        """See `LinearMap.apply`."""
+        m = self.module
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dimensions - 1]
+        weight = PARTS[part](m.weight)
+        return convolve(inputs, weight, None, m.stride, m.padding, m.dilation, m.groups)  # type: ignore[operator, no-any-return]
+
+    def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
+        """See `LinearMap.transpose`."""
+        m = self.module
+        gradients = torch.ops.aten.convolution_backward(
+            relevance, like, PARTS[part](m.weight), None, m.stride, m.padding, m.dilation, False,
+            [0] * self.dimensions, m.groups, [True, False, False],
+        )  # fmt: skip
+        return gradients[0]  # type: ignore[no-any-return]
+
+    def bias(self, parts: Sequence[str]) -> Tensor | None:
+        """See `LinearMap.bias`."""
+        if self.module.bias is None:
+            return None
+        bias = _sum_of_parts(self.module.bias, parts)
+        return None if bias is None else bias.reshape(-1, *[1] * self.dimensions)
+
+
+class GeneralMap:
+    """Any module that is linear in its one input: pooling, sums, separable or asymmetrically padded layers."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
+        parameters = {}
+        for name, value in self.module.named_parameters():
+            if name.rpartition(".")[2].startswith("bias"):
+                total = _sum_of_parts(value, bias)
+                parameters[name] = torch.zeros_like(value) if total is None else total
+            else:
+                parameters[name] = PARTS[part](value)
+        # The class's own forward: the hooks on the instance must not run again.
+        named = {f"module.{name}": value for name, value in parameters.items()}
+        return torch.func.functional_call(_Unhooked(self.module), named, (inputs,))  # type: ignore[no-any-return]
+
+    def apply(self, inputs: Tensor, part: str) -> Tensor:
+        """See `LinearMap.apply`."""
+        return self._run(inputs, part)
+
+    def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
+        """See `LinearMap.transpose`."""
+        with torch.enable_grad():
+            point = like.detach().requires_grad_()
+            return torch.autograd.grad(self._run(point, part), point, relevance)[0]
+
+    def bias(self, parts: Sequence[str]) -> Tensor | None:
+        """See `LinearMap.bias`."""
+        named = [(n, p) for n, p in self.module.named_parameters() if n.rpartition(".")[2].startswith("bias")]
+        if not named or all(part == "none" for part in parts):
+            return None
+        bias = _sum_of_parts(named[-1][1], parts)
+        if bias is None:
+            return None
+        spatial = next(p.dim() - 2 for n, p in self.module.named_parameters() if p.dim() > 1)
+        return bias.reshape(-1, *[1] * spatial)
+
+
+class _Unhooked(nn.Module):
+    """Calls a module's `forward` without the hooks registered on it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.module.forward(inputs)  # type: ignore[no-any-return]
+
+
+def linear_map(module: nn.Module) -> LinearMap:
+    """Return the linear map of a layer.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A dense layer, a convolution, or any module that is linear in its one input (up to a parameter whose
+        name starts with ``bias``).
+    """
+    if type(module) is nn.Linear:
+        return DenseMap(module)
+    if type(module) in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
+        convolution: nn.Conv2d = module  # type: ignore[assignment]
+        if convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str):
+            return ConvolutionMap(convolution)
+    return GeneralMap(module)

@@ -1,0 +1,315 @@
+"""LRP rules as zennit hooks: how one layer hands its relevance to its input.
+
+A rule is a few arguments to one base class, `LinearRule`: a list of passes, each a coefficient and a list of
+terms. With ``L(u; A, p)`` the layer without activation, ``A`` a part of its weights and ``p`` a part of its bias,
+a pass with terms ``(u_i, A_i, p_i)`` and multipliers ``m_i`` (``u_i`` itself unless said otherwise) computes ::
+
+    t = divide(R, sum_i L(u_i; A_i, p_i))
+    R_input = coefficient * sum_i m_i * L(.; A_i)^T t
+
+Formulas are those of SIGN-XAI 1.1.9.2 and iNNvestigate 2.1.2 (rule classes of the same names); a division
+replaces only a denominator that is exactly zero (by 1e-7), as both references do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from signxai_torch.hooks import RelevanceHook, sees_input
+from signxai_torch.linear import LinearMap, linear_map
+
+KERAS_EPSILON = 1e-7  # keras.backend.epsilon(): what both references put in place of a zero denominator
+
+Modifier = Callable[[Tensor], Tensor]
+
+
+def divide(relevance: Tensor, denominator: Tensor) -> Tensor:
+    """Return relevance / denominator, with 1e-7 in place of denominators that are exactly zero."""
+    return relevance / torch.where(denominator == 0, KERAS_EPSILON, denominator)
+
+
+def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:
+    """Return value moved away from zero by epsilon; zero counts as positive."""
+    return value + torch.where(value >= 0, epsilon, -epsilon)
+
+
+def positive(x: Tensor) -> Tensor:
+    """Return the positive part."""
+    return x.clamp(min=0)
+
+
+def negative(x: Tensor) -> Tensor:
+    """Return the negative part."""
+    return x.clamp(max=0)
+
+
+def sign(x: Tensor) -> Tensor:
+    """Return the sign of x with sign(0) = +1 (also for -0.0 and NaN)."""
+    return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+
+
+def sign_mu(x: Tensor, mu: float | Tensor | None, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """Return `high` where x >= mu, else `low`; where mu <= low everything is `high`; NaN stays NaN.
+
+    The reference assigns `low` first and compares again, hence the rule for mu <= low; mu None is the middle of
+    low and high (SIGN-XAI 1.1.9.2, `calculate_sign_mu`).
+    """
+    threshold = torch.as_tensor(low + abs(high - low) / 2 if mu is None else mu, dtype=x.dtype, device=x.device)
+    signs = torch.where((x >= threshold) | (threshold <= low), high, low).to(x.dtype)
+    return torch.where(torch.isnan(x), x, signs)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One linear map of a rule: input part, weight part, bias part (keys of `PARTS`), and its multiplier."""
+
+    inputs: Modifier | None = None
+    weight: str = "all"
+    bias: str = "none"
+    multiplier: Modifier | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One division of the relevance: terms that share a denominator, and the pass's coefficient."""
+
+    terms: tuple[Term, ...]
+    coefficient: float = 1.0
+
+
+class LinearRule(RelevanceHook):
+    """Base of the rules for layers that are linear up to their activation.
+
+    Parameters
+    ----------
+    passes : sequence of Pass
+        What is computed, see the module's docstring.
+    stabilizer : callable, optional
+        ``(x, denominator) -> denominator`` before the division; without it only exact zeros are replaced.
+    parameters : mapping, optional
+        The rule's parameters, for its text and for copies.
+    """
+
+    def __init__(
+        self,
+        passes: Sequence[Pass],
+        stabilizer: Callable[[Tensor, Tensor], Tensor] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.passes = tuple(passes)
+        self.stabilizer = stabilizer
+        self.parameters = dict(parameters or {})
+        self.input_rule: RelevanceHook | None = None
+
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+        """Return the input layer's rule where one is set and this call sees the model's input."""
+        return self.input_rule if self.input_rule is not None and sees_input(x) else self
+
+    def copy(self) -> LinearRule:
+        """Return a fresh hook of the same rule."""
+        return type(self)(**self.parameters)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in self.parameters.items())})"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return the relevance of the layer's input, in its shape."""
+        layer = linear_map(module)
+        total = None
+        for one in self.passes:
+            part = self._pass(layer, one, x, output, relevance)
+            part = part if one.coefficient == 1 else one.coefficient * part
+            total = part if total is None else total + part
+        if total is None:
+            raise ValueError(f"{self} has no passes")
+        return total
+
+    def _pass(self, layer: LinearMap, one: Pass, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        inputs = [x if term.inputs is None else term.inputs(x) for term in one.terms]
+        # A part of the input that is all zero (the negative part behind a ReLU) adds nothing but its bias.
+        live = [
+            term.inputs not in (positive, negative) or bool(u.any()) for term, u in zip(one.terms, inputs, strict=True)
+        ]
+        if [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]:
+            denominator = output
+        else:
+            denominator = sum(
+                (layer.apply(u, term.weight) for term, u, on in zip(one.terms, inputs, live, strict=True) if on),
+                torch.zeros((), dtype=x.dtype, device=x.device),
+            ).expand_as(output)
+            bias = layer.bias([term.bias for term in one.terms])
+            denominator = denominator if bias is None else denominator + bias
+        if self.stabilizer is not None:
+            quotient = relevance / self.stabilizer(x, denominator)
+        else:
+            quotient = divide(relevance, denominator)
+        result = torch.zeros_like(x)
+        for term, u, on in zip(one.terms, inputs, live, strict=True):
+            if on:
+                factor = u if term.multiplier is None else term.multiplier(x)
+                result = result + factor * layer.transpose(quotient, term.weight, x)
+        return result
+
+
+def _bias(bias: bool) -> str:
+    return "all" if bias else "none"
+
+
+class Z(LinearRule):
+    """``x * W^T (R / (W x + b))``; the bias counts in the denominator only."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__([Pass((Term(bias=_bias(bias)),))], parameters={"bias": bias})
+
+
+class Epsilon(LinearRule):
+    """``x * W^T (R / (z + epsilon sgn(z)))`` with ``z = W x + b``; epsilon in the units of the activations.
+
+    Raises
+    ------
+    ValueError
+        If epsilon is not greater than 0.
+    """
+
+    def __init__(self, epsilon: float = KERAS_EPSILON, bias: bool = True) -> None:
+        if not epsilon > 0:
+            raise ValueError(f"epsilon must be greater than 0, not {epsilon}; the Z rule has no stabilizer")
+        super().__init__([Pass((Term(bias=_bias(bias)),))], lambda _, z: stabilize(z, epsilon),
+                         {"epsilon": epsilon, "bias": bias})  # fmt: skip
+
+
+class StdxEpsilon(LinearRule):
+    """Epsilon rule with ``epsilon = stdfactor * std(x)`` of each sample's layer input (population std).
+
+    The reference takes the standard deviation over the whole batch; `use_global_std` does the same. The default
+    explains every sample as if alone, which for a single sample is the reference's value.
+    """
+
+    def __init__(self, stdfactor: float = 0.25, bias: bool = True, use_global_std: bool = False) -> None:
+        def stabilizer(x: Tensor, z: Tensor) -> Tensor:
+            deviation = x.std(unbiased=False) if use_global_std else x.flatten(1).std(dim=1, unbiased=False)
+            return stabilize(z, stdfactor * deviation.reshape(-1, *[1] * (z.dim() - 1)))
+
+        super().__init__([Pass((Term(bias=_bias(bias)),))], stabilizer,
+                         {"stdfactor": stdfactor, "bias": bias, "use_global_std": use_global_std})  # fmt: skip
+
+
+class SIGN(LinearRule):
+    """``sgn(x) * W^T (R / (W x + b))`` with ``sgn(0) = +1``."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__([Pass((Term(bias=_bias(bias), multiplier=sign),))], parameters={"bias": bias})
+
+
+class SIGNmu(LinearRule):
+    """SIGN with the threshold `mu` in the units of the input: +1 where x >= mu, else -1."""
+
+    def __init__(self, mu: float = 0.0, bias: bool = True) -> None:
+        term = Term(bias=_bias(bias), multiplier=lambda x: sign_mu(x, mu))
+        super().__init__([Pass((term,))], parameters={"mu": mu, "bias": bias})
+
+
+class WSquare(LinearRule):
+    """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller."""
+
+    def __init__(self) -> None:
+        super().__init__([Pass((Term(inputs=torch.ones_like, weight="square"),))])
+
+
+class Flat(LinearRule):
+    """WSquare with every weight set to one."""
+
+    def __init__(self) -> None:
+        super().__init__([Pass((Term(inputs=torch.ones_like, weight="ones"),))])
+
+
+class AlphaBeta(LinearRule):
+    """Alpha-beta rule; the whole bias counts in both denominators, as in the references.
+
+    Raises
+    ------
+    ValueError
+        Unless alpha - beta = 1 and alpha >= 1.
+    """
+
+    def __init__(self, alpha: float = 2.0, beta: float = 1.0, bias: bool = True) -> None:
+        if not (alpha >= 1 and abs(alpha - beta - 1) < KERAS_EPSILON):
+            raise ValueError(f"alpha - beta must be 1 and alpha at least 1, not alpha={alpha}, beta={beta}")
+        up, down = ("positive", "negative") if bias else ("none", "none")
+        passes = [Pass((Term(positive, "positive", up), Term(negative, "negative", down)), alpha)]
+        if beta != 0:
+            passes.append(Pass((Term(positive, "negative", down), Term(negative, "positive", up)), -beta))
+        super().__init__(passes, parameters={"alpha": alpha, "beta": beta, "bias": bias})
+
+
+class ZPlus(LinearRule):
+    """Alpha 1 beta 0 without bias; negative inputs with negative weights count as positive."""
+
+    def __init__(self) -> None:
+        super().__init__([Pass((Term(positive, "positive"), Term(negative, "negative")))])
+
+
+class ZPlusFast(LinearRule):
+    """``x * W+^T (R / (W+ x))``, meant for inputs >= 0; the input is not split."""
+
+    def __init__(self) -> None:
+        super().__init__([Pass((Term(weight="positive"),))])
+
+
+class Gamma(LinearRule):
+    """SIGN-XAI's four-term gamma rule (not the LRP-gamma of the literature).
+
+    ``gamma h(W+, b+; W, b) - h(W, b; W+, b+)`` with ``h(A, p; B, q) = (x+ A^T + x B^T) t`` and
+    ``t = R / (A x+ + p + B x + q)``: every layer scales the total relevance by gamma - 1.
+    """
+
+    def __init__(self, gamma: float = 0.5, bias: bool = True) -> None:
+        plus, whole = ("positive", "all") if bias else ("none", "none")
+        passes = [
+            Pass((Term(positive, "positive", plus), Term(None, "all", whole)), gamma),
+            Pass((Term(positive, "all", whole), Term(None, "positive", plus)), -1.0),
+        ]
+        super().__init__(passes, parameters={"gamma": gamma, "bias": bias})
+
+
+class Bounded(LinearRule):
+    """z^B rule for inputs in [low, high] (iNNvestigate 2.1.2, BoundedRule).
+
+    SIGN-XAI's fork leaves out the factors x, low and high and returns rounding noise; see the method's page.
+    """
+
+    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
+        if not low < high:
+            raise ValueError(f"low must be less than high, not low={low}, high={high}")
+        terms = (
+            Term(),
+            Term(lambda x: torch.full_like(x, -low), "positive"),
+            Term(lambda x: torch.full_like(x, -high), "negative"),
+        )
+        super().__init__([Pass(terms)], parameters={"low": low, "high": high})
+
+
+RULES: dict[str, type[LinearRule]] = {
+    rule.__name__: rule
+    for rule in (
+        Z,
+        Epsilon,
+        StdxEpsilon,
+        SIGN,
+        SIGNmu,
+        WSquare,
+        Flat,
+        AlphaBeta,
+        Gamma,
+        ZPlus,
+        ZPlusFast,
+        Bounded,
+    )
+}
+"""The rules by name, as the references call them."""
