@@ -35,7 +35,8 @@ def divide(relevance: Tensor, denominator: Tensor) -> Tensor:
 
 def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:
     """Return value moved away from zero by epsilon; zero counts as positive."""
-    return value + torch.where(value >= 0, epsilon, -epsilon)
+    # Two numbers in torch.where would make a float32 tensor, whatever `value` is.
+    return torch.where(value >= 0, value + epsilon, value - epsilon)
 
 
 def positive(x: Tensor) -> Tensor:

@@ -1,0 +1,105 @@
+"""Models x inputs x methods x dtypes: the cases of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from parity.errors import ParityError
+from parity.inputs import Input
+from parity.models import ModelSource
+from parity.subjects import UnknownMethodError, list_methods, parse
+
+DTYPES = ("float64", "float32")
+LARGE = 10_000_000
+"""Parameters from which on a model is large: one input by default, and float64 for some methods only."""
+LARGE_FLOAT64 = (
+    "gradient",
+    "lrp_z",
+    "lrp_epsilon_0_1",
+    "lrp_flat",
+    "lrp_alpha_2_beta_1",
+)
+"""What a large model is compared on in float64 unless told otherwise: the reference takes up to 14 GB there."""
+FIRST = (
+    "gradient", "gradient_x_input", "gradient_x_sign", "gradient_x_sign_mu_0_5", "guided_backprop", "deconvnet",
+    "integrated_gradients", "smoothgrad", "vargrad", "grad_cam", "lrp_z", "lrp_epsilon_0_1", "lrp_flat",
+    "lrp_w_square", "lrp_alpha_1_beta_0", "lrp_alpha_2_beta_1", "lrp_z_plus", "lrp_gamma",
+    "lrpsign_epsilon_0_25_std_x", "lrpsign_epsilon_0_25_std_x_mu_0_5", "w2lrp_epsilon_0_1", "flatlrp_epsilon_0_1",
+    "lrp_sequential_composite_a", "lrp_sequential_composite_b",
+)  # fmt: skip
+"""One method per rule and family: the set called "core"."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run compares for one model: each method on each input, in each method's lanes."""
+
+    source: ModelSource
+    inputs: tuple[Input, ...]
+    methods: tuple[str, ...]
+    float64: frozenset[str]
+    float32: frozenset[str]
+
+    def dtypes(self, method: str) -> tuple[str, ...]:
+        """Return the lanes of a method."""
+        lanes = (("float64", self.float64), ("float32", self.float32))
+        return tuple(name for name, methods in lanes if method in methods)
+
+    @property
+    def count(self) -> int:
+        """Number of cases."""
+        return sum(len(self.dtypes(method)) for method in self.methods) * len(self.inputs)
+
+
+def select_methods(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods that patterns name, in the order of the table.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Names or globs, each possibly several separated by commas; "all" is every listed method, "core" one per
+        rule and family. A name need not be listed (any number works), a glob matches listed names.
+
+    Raises
+    ------
+    ParityError
+        If a name is unknown (the nearest are named) or a glob matches nothing.
+    """
+    listed = list_methods()
+    chosen: dict[str, None] = {}
+    for pattern in (part.strip() for text in patterns for part in text.split(",") if part.strip()):
+        if pattern == "all":
+            matches = listed
+        elif pattern == "core":
+            matches = list(FIRST)
+        elif any(sign in pattern for sign in "*?["):
+            matches = [name for name in listed if fnmatchcase(name, pattern)]
+            if not matches:
+                raise ParityError(f"no method matches {pattern!r}; `python -m parity methods` lists them")
+        else:
+            try:
+                matches = [parse(pattern).name]
+            except UnknownMethodError as error:
+                raise ParityError(str(error)) from None
+        chosen |= dict.fromkeys(matches)
+    order = {name: index for index, name in enumerate(listed)}
+    return tuple(sorted(chosen, key=lambda name: (order.get(name, len(order)), name)))
+
+
+def select_inputs(available: Sequence[Input], names: Sequence[str], samples: int | None) -> tuple[Input, ...]:
+    """Return the inputs to explain: those named, or the first `samples` of them.
+
+    Raises
+    ------
+    ParityError
+        If a name is not among them.
+    """
+    if not names:
+        return tuple(available[:samples])
+    by_name = {one.name: one for one in available}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise ParityError(f"no input {unknown[0]!r}; the inputs are {', '.join(by_name)}")
+    return tuple(by_name[name] for name in names)

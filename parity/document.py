@@ -1,0 +1,202 @@
+"""The results document (`parity.json`, schema 1) and the arrays beside it, from the outcomes of a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from parity.divergences import DIVERGENCES
+from parity.report.json_results import summarize
+from parity.run import ModelFacts, Outcome
+from parity.subjects import Subject, list_methods, parse, wrappers
+
+ARRAYS_NAME = "parity-arrays.h5"
+
+
+class Document:
+    """Collects outcomes; `finish` returns the results document.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the arrays file is written (`parity-arrays.h5`), as the outcomes come.
+    command : str
+        The command that reproduces the run.
+    subject : Subject
+        The implementation under test.
+    """
+
+    def __init__(self, directory: Path, command: str, subject: Subject) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.arrays_path = directory / ARRAYS_NAME
+        self._file = h5py.File(self.arrays_path.with_suffix(".part"), "w")
+        self._command, self._subject = command, subject
+        self._created = datetime.now(UTC)
+        self._rows: list[dict[str, Any]] = []
+        self._models: list[dict[str, Any]] = []
+        self._inputs: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Document:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self.arrays_path.with_suffix(".part").replace(self.arrays_path)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows so far."""
+        return self._rows
+
+    def add_model(self, facts: ModelFacts) -> None:
+        """Take in a model and its inputs."""
+        source, description = facts.plan.source, facts.description
+        self._models.append(
+            {
+                "name": source.name,
+                "source": source.path.name,
+                "sha256": source.sha256,
+                "description": source.description,
+                "input_shape": list(description.input_shape),
+                "layers": len(description.layers),
+                "parameters": description.parameters,
+                "top1_agreement": facts.top1_agreement,
+                "logits_rel_l2": facts.logits_rel_l2.get("float32"),
+                "rules": facts.rules,  # filled while the model's cases run
+            }
+        )
+        for one in facts.plan.inputs:
+            self._inputs.append(
+                {
+                    "name": one.name,
+                    "model": source.name,
+                    "sha256": one.sha256,
+                    "shape": list(one.array.shape),
+                    "range": [float(one.array.min()), float(one.array.max())],
+                    "label": one.label,
+                }
+            )
+            self._file.create_dataset(f"inputs/{source.name}/{one.name}", data=one.array)
+            if one.display is not None:
+                self._file.create_dataset(f"display/{source.name}/{one.name}", data=one.display)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in the outcome of one case."""
+        index = len(self._rows)
+        self._rows.append(outcome.row)
+        for side in ("reference", "subject"):
+            array = getattr(outcome, side)
+            if array is not None:
+                self._file.create_dataset(f"results/{index}/{side}", data=np.asarray(array), compression="lzf")
+
+    def finish(self, environment: Mapping[str, str], seconds: float, interrupted: bool = False) -> dict[str, Any]:
+        """Return the results document.
+
+        Parameters
+        ----------
+        environment : mapping
+            Versions of the reference side.
+        seconds : float
+            How long the run took.
+        interrupted : bool
+            Whether the run was stopped before its last case.
+        """
+        methods = {row["method"] for row in self._rows}
+        defects = {row["divergence"] for row in self._rows} - {None}
+        return {
+            "schema": 1,
+            "created": self._created.isoformat(timespec="seconds"),
+            "command": self._command,
+            "seconds": round(seconds, 2),
+            "commit": _commit(),
+            "interrupted": interrupted,
+            "arrays": ARRAYS_NAME,
+            "environment": {
+                "python": platform.python_version(),
+                "platform": f"{platform.system()} {platform.machine()}",
+                "cpu": _cpu(),
+                "threads": torch.get_num_threads(),
+                "subject": {"name": self._subject.name, "versions": self._subject.versions()},
+                "reference": dict(environment),
+            },
+            "models": [model | {"rules": _jsonable(model["rules"])} for model in self._models],
+            "inputs": self._inputs,
+            "methods": {name: method_facts(name) for name in sorted(methods)},
+            "reference_methods": [name for name in list_methods() if _in_a_reference(name)],
+            "divergences": {
+                one.name: {
+                    key: getattr(one, key) for key in ("condition", "cause", "evidence", "alternative", "status")
+                }
+                for one in DIVERGENCES
+                if one.name in defects
+            },
+            "summary": summarize(self._rows),
+            "results": self._rows,
+        }
+
+
+def method_facts(name: str) -> dict[str, Any]:
+    """Return what the method table says of a method, as JSON values."""
+    method = parse(name)
+    prefix = method.prefix
+    parts = [method.row.formula]
+    if prefix is not None and prefix.input_rule is not None:
+        parts.append(f"input layer: {prefix.formula}")
+    parts += [f"times {what.replace('_', ' ')}{'' if mu is None else f' {mu:g}'}" for what, mu in method.modifiers]
+    citations = [method.row.citation]
+    if prefix is not None and prefix.citation not in citations:
+        citations.append(prefix.citation)
+    return {
+        "family": method.family,
+        "formula": "; ".join(parts),
+        "citation": "; ".join(citations),
+        "parameters": dict(method.parameters),
+        "head": method.head,
+        "modifiers": [list(modifier) for modifier in method.modifiers],
+        "synonym_of": method.synonym_of,
+        "reference": {
+            "signxai_wrapper": name in wrappers(),
+            "signxai": method.row.signxai or None,
+            "innvestigate": method.row.innvestigate or None,
+        },
+    }
+
+
+def _in_a_reference(name: str) -> bool:
+    method = parse(name)
+    return name in wrappers() or (not method.modifiers and bool(method.row.signxai or method.row.innvestigate))
+
+
+def _jsonable(rules: Mapping[str, list[tuple[str, str, str]]]) -> dict[str, list[list[str]]]:
+    return {method: [list(entry) for entry in entries] for method, entries in rules.items()}
+
+
+def _cpu() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+    return f"{name}, {os.cpu_count()} cores" if name else None
+
+
+def _commit() -> str | None:
+    head = Path(__file__).resolve().parents[1] / ".git" / "HEAD"
+    try:
+        text = head.read_text(encoding="utf-8").strip()
+        if not text.startswith("ref: "):
+            return text
+        return (head.parent / text[5:]).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None

@@ -1,0 +1,205 @@
+"""Handlers: activation functions, as layers and as attributes of other layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from parity.keras.layer import Built, Layer, Value, Variable
+from parity.keras.layers import BoundedReLU, Exponential, HardSigmoid, PositionPReLU, TensorFlowGELU
+
+# In torch layout the channels, Keras's last axis, are axis 1.
+_CHANNELS = 1
+
+
+def _leaky_relu(slope: float) -> nn.Module:
+    # TensorFlow's LeakyRelu keeps its slope as a float32 attribute, also where it computes in float64.
+    return nn.LeakyReLU(float(np.float32(slope)))
+
+
+def _softplus() -> nn.Module:
+    # torch replaces softplus(x) by x above its threshold (20, an error of 2e-9); above 40 that is exact.
+    return nn.Softplus(threshold=40)
+
+
+# Keras's names for activation functions; None does nothing.
+_FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
+    "linear": None,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "leaky_relu": lambda: _leaky_relu(0.2),
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "swish": nn.SiLU,
+    "mish": nn.Mish,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "softplus": _softplus,
+    "softsign": nn.Softsign,
+    "exponential": Exponential,
+    "softmax": lambda: nn.Softmax(_CHANNELS),
+    "log_softmax": lambda: nn.LogSoftmax(_CHANNELS),
+    "log_softmax_v2": lambda: nn.LogSoftmax(_CHANNELS),  # how Keras 2.12 writes it
+}
+# What Keras 2 computes differently under the same name.
+_KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": HardSigmoid, "gelu": TensorFlowGELU}
+
+
+def is_softmax(class_name: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a layer ends in a softmax (its own work or its activation attribute)."""
+    if class_name == "Softmax":
+        return True
+    name, _ = _split(config.get("activation"))
+    return name in ("softmax", "Softmax")
+
+
+def is_identity(class_name: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a layer is `Activation("linear")`."""
+    return class_name == "Activation" and _split(config.get("activation"))[0] in ("linear", None)
+
+
+def with_activation(layer: Layer, value: Value, module: nn.Module) -> Built:
+    """Return a kernel layer followed by its activation attribute as a module of its own."""
+    activation = activation_module(layer, value)
+    modules = (("", module),) if activation is None else (("", module), ("_activation", activation))
+    return Built(value, modules)
+
+
+def activation_module(layer: Layer, value: Value) -> nn.Module | None:
+    """Return the module for a layer's `activation`, or None for a linear one or the removed last softmax."""
+    specification = layer.node.config.get("activation")
+    name, config = _split(specification)
+    if layer.drop_softmax or name is None:
+        return None
+    if config is not None:
+        if name not in _AS_ATTRIBUTE:
+            raise layer.fail(
+                f"its activation is a layer of the class {name!r}, which is not supported there. "
+                "Use one of Keras's own activation functions"
+            )
+        node = replace(layer.node, class_name=name, config=config)
+        inner = replace(layer, node=node, inputs=(value,), stored={}, used=set())
+        built = _AS_ATTRIBUTE[name](inner)
+        return built.modules[0][1] if built.modules else None
+    if name not in _FUNCTIONS:
+        raise layer.fail(
+            f"its activation {name!r} is not one of those supported ({', '.join(_FUNCTIONS)}). A function of your own "
+            "is never run: replace it by one of these"
+        )
+    factory = _FUNCTIONS[name]
+    if layer.keras_major < 3:
+        factory = _KERAS_2.get(name, factory)
+    return None if factory is None else factory()
+
+
+def _split(specification: Any) -> tuple[str | None, Mapping[str, Any] | None]:
+    """Return (function name, None) or (layer class, its configuration)."""
+    if specification is None or isinstance(specification, str):
+        return specification, None
+    if isinstance(specification, Mapping):
+        class_name, config = specification.get("class_name"), specification.get("config")
+        registered = specification.get("registered_name")
+        if class_name == "function" and isinstance(config, str):
+            own = specification.get("module") not in ("builtins", "keras.activations", None)
+            return (f"{specification.get('module')}.{config}" if own else config), None
+        if isinstance(registered, str) and registered not in ("", class_name):
+            return registered, config if isinstance(config, Mapping) else {}
+        if isinstance(class_name, str):
+            return class_name, config if isinstance(config, Mapping) else {}
+    # A lambda: marshalled Python code. It is named, never looked at.
+    return "lambda", {}
+
+
+def activation(layer: Layer) -> Built:
+    """`Activation`."""
+    module = activation_module(layer, layer.input)
+    return Built(layer.input, () if module is None else (("", module),))
+
+
+def relu(layer: Layer) -> Built:
+    """`ReLU` with its bound, slope and threshold."""
+    slope = layer.config.number("negative_slope", 0.0)
+    threshold = layer.config.number("threshold", 0.0)
+    bound = None if layer.node.config.get("max_value") is None else layer.config.number("max_value")
+    module: nn.Module
+    if threshold == 0 and slope == 0 and bound in (None, 6.0):
+        module = nn.ReLU() if bound is None else nn.ReLU6()
+    elif threshold == 0 and bound is None:
+        module = _leaky_relu(slope)
+    else:
+        module = BoundedReLU(bound, slope, threshold)
+    return Built(layer.input, (("", module),))
+
+
+def leaky_relu(layer: Layer) -> Built:
+    """`LeakyReLU`; the slope is called alpha in Keras 2."""
+    key = "negative_slope" if "negative_slope" in layer.node.config else "alpha"
+    return Built(layer.input, (("", _leaky_relu(layer.config.number(key, 0.3))),))
+
+
+def elu(layer: Layer) -> Built:
+    """`ELU`."""
+    return Built(layer.input, (("", nn.ELU(layer.config.number("alpha", 1.0))),))
+
+
+def thresholded_relu(layer: Layer) -> Built:
+    """`ThresholdedReLU`: x above theta, else 0."""
+    return Built(layer.input, (("", nn.Threshold(layer.config.number("theta", 1.0), 0.0)),))
+
+
+def softmax(layer: Layer) -> Built:
+    """`Softmax` over one axis."""
+    axis = layer.node.config.get("axis", -1)
+    if isinstance(axis, list) and len(axis) == 1:
+        axis = axis[0]
+    dim = torch_axis(layer, axis)
+    return Built(layer.input, () if layer.drop_softmax else (("", nn.Softmax(dim)),))
+
+
+def prelu(layer: Layer) -> Built:
+    """`PReLU`: one slope per channel is torch's own, anything else broadcasts."""
+    sizes = [layer.known(size, "input shape") for size in layer.input.shape]
+    shared = layer.node.config.get("shared_axes") or []
+    for axis in shared if isinstance(shared, list) else [shared]:
+        if type(axis) is not int or not 1 <= axis <= len(sizes):
+            raise layer.fail(f"'shared_axes' is {shared!r}, expected axes from 1 to {len(sizes)}")
+        sizes[axis - 1] = 1
+    slopes = layer.weight("alpha", tuple(sizes))
+    if layer.input.order is not None and sizes[-1] > 1:
+        slopes = slopes[layer.input.order]
+    channels = sizes[-1]
+    module: nn.PReLU
+    if all(size == 1 for size in sizes[:-1]):
+        module, weight = nn.PReLU(channels, device="meta"), slopes.reshape(channels)
+    else:
+        module, weight = PositionPReLU(device="meta"), np.moveaxis(slopes, -1, 0)
+    module.weight = nn.Parameter(layer.tensor(weight), requires_grad=False)
+    return Built(layer.input, (("", module),))
+
+
+def torch_axis(layer: Layer, axis: Any) -> int:
+    """Turn a Keras axis (batch axis 0, negative from the end) into the axis in torch layout."""
+    rank = len(layer.inputs[0].shape)
+    if type(axis) is int and axis < 0:
+        axis += rank + 1
+    if type(axis) is not int or not 1 <= axis <= rank:
+        raise layer.fail(f"'axis' is {layer.node.config.get('axis')!r}, expected one axis from 1 to {rank}, or -1")
+    return 1 if axis == rank else axis + 1
+
+
+ALPHA = (Variable("alpha"),)
+_AS_ATTRIBUTE = {
+    "Activation": activation,
+    "ReLU": relu,
+    "LeakyReLU": leaky_relu,
+    "ELU": elu,
+    "ThresholdedReLU": thresholded_relu,
+    "Softmax": softmax,
+}

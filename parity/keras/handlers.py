@@ -1,0 +1,92 @@
+"""The one table of Keras layers that can be converted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from parity.keras import activations, kernels, pooling, shapes
+from parity.keras.layer import Built, Layer, Variable
+
+
+def _none(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    return ()
+
+
+def _alpha(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    return activations.ALPHA
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How one Keras class becomes torch modules.
+
+    Attributes
+    ----------
+    build
+        Makes the modules; raises ConversionError.
+    order
+        What it does with flattened features in torch order: `"any"` takes them as they are (and says in its
+        result what it returns), `"same"` does if all its inputs share one order, `"keras"` wants Keras's order.
+    variables
+        The Keras variables that a layer of this configuration has, in Keras's order.
+    """
+
+    build: Callable[[Layer], Built]
+    order: Literal["any", "same", "keras"] = "keras"
+    variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
+
+
+_IDENTITY = Handler(shapes.identity, "any")
+_MAX = Handler(pooling.max_pooling)
+_AVERAGE = Handler(pooling.average_pooling)
+_GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
+_GLOBAL_MAX = Handler(pooling.global_max_pooling)
+_CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables)
+_DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables)
+_SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables)
+
+HANDLERS: dict[str, Handler] = {
+    "InputLayer": _IDENTITY,
+    "Dense": Handler(kernels.dense, "any", kernels.kernel_variables),
+    "Conv1D": _CONVOLUTION,
+    "Conv2D": _CONVOLUTION,
+    "DepthwiseConv1D": _DEPTHWISE,
+    "DepthwiseConv2D": _DEPTHWISE,
+    "SeparableConv1D": _SEPARABLE,
+    "SeparableConv2D": _SEPARABLE,
+    "BatchNormalization": Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables),
+    "MaxPooling1D": _MAX,
+    "MaxPooling2D": _MAX,
+    "AveragePooling1D": _AVERAGE,
+    "AveragePooling2D": _AVERAGE,
+    "GlobalMaxPooling1D": _GLOBAL_MAX,
+    "GlobalMaxPooling2D": _GLOBAL_MAX,
+    "GlobalAveragePooling1D": _GLOBAL_AVERAGE,
+    "GlobalAveragePooling2D": _GLOBAL_AVERAGE,
+    "ZeroPadding1D": Handler(shapes.zero_padding),
+    "ZeroPadding2D": Handler(shapes.zero_padding),
+    "Cropping1D": Handler(shapes.cropping),
+    "Cropping2D": Handler(shapes.cropping),
+    "Flatten": Handler(shapes.flatten, "any"),
+    "Reshape": Handler(shapes.reshape),
+    "Permute": Handler(shapes.permute),
+    "Add": Handler(shapes.add, "same"),
+    "Concatenate": Handler(shapes.concatenate, "any"),
+    "Activation": Handler(activations.activation, "any"),
+    "ReLU": Handler(activations.relu, "any"),
+    "LeakyReLU": Handler(activations.leaky_relu, "any"),
+    "ELU": Handler(activations.elu, "any"),
+    "PReLU": Handler(activations.prelu, "any", _alpha),
+    "ThresholdedReLU": Handler(activations.thresholded_relu, "any"),
+    "Softmax": Handler(activations.softmax, "any"),
+    "Dropout": Handler(shapes.dropout, "any"),
+    "SpatialDropout1D": _IDENTITY,
+    "SpatialDropout2D": _IDENTITY,
+    "GaussianNoise": _IDENTITY,
+    "GaussianDropout": _IDENTITY,
+    "AlphaDropout": _IDENTITY,
+    "ActivityRegularization": _IDENTITY,
+    "Identity": _IDENTITY,
+}

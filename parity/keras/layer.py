@@ -1,0 +1,209 @@
+"""What a handler is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from parity.keras.config import Config
+from parity.keras.description import Shape
+from parity.keras.errors import ConversionError
+from parity.keras.graph import Node
+from parity.keras.hdf5 import StoredTensor
+
+Order = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a tensor in the graph.
+
+    Attributes
+    ----------
+    shape
+        Keras layout without the batch axis.
+    order
+        Flattened features lie in torch order (channels first) although Keras counts them channels last:
+        `order[i]` is the Keras position of torch feature `i`. None where the two are the same.
+    """
+
+    shape: Shape
+    order: Order | None = None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One Keras variable of a layer: its name, and whether training changes it (files are sorted by that)."""
+
+    name: str
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Built:
+    """A converted layer.
+
+    Attributes
+    ----------
+    value
+        Its result.
+    modules
+        Torch modules to run in sequence, by the suffix of their name; "" is the layer's own work.
+    """
+
+    value: Value
+    modules: tuple[tuple[str, nn.Module], ...] = ()
+
+
+@dataclass
+class Layer:
+    """One layer on its way from Keras to torch: what handlers work with.
+
+    Attributes
+    ----------
+    node
+        The layer as it stands in the architecture.
+    inputs
+        What it reads.
+    stored
+        Its tensors in the file by Keras variable name.
+    dtype
+        Of the parameters to make.
+    keras_major
+        Major version of Keras that wrote the file; some names changed their meaning.
+    drop_softmax
+        Whether this layer's softmax is the model's last, to be taken off.
+    used
+        Names of the variables that were read.
+    """
+
+    node: Node
+    inputs: tuple[Value, ...]
+    stored: Mapping[str, StoredTensor]
+    dtype: torch.dtype
+    keras_major: int
+    file: Path
+    drop_softmax: bool = False
+    used: set[str] = field(default_factory=set)
+
+    @property
+    def config(self) -> Config:
+        """The configuration with checked reads."""
+        return Config(self.node.config, self.fail)
+
+    @property
+    def input(self) -> Value:
+        """The only input.
+
+        Raises
+        ------
+        ConversionError
+            If the layer reads several.
+        """
+        if len(self.inputs) != 1:
+            raise self.fail(f"it reads {len(self.inputs)} tensors, expected one")
+        return self.inputs[0]
+
+    def fail(self, problem: str) -> ConversionError:
+        """Return an error that names the file and the layer."""
+        text = f"{self.file}: layer {self.node.name!r} ({self.node.class_name}): {problem}"
+        return ConversionError(text if text.endswith((".", "?")) else text + ".")
+
+    def rank(self, *allowed: int) -> int:
+        """Return the number of axes of the input without the batch axis.
+
+        Raises
+        ------
+        ConversionError
+            If it is not one of those allowed.
+        """
+        rank = len(self.input.shape)
+        if rank not in allowed:
+            expected = " or ".join(str(n) for n in allowed)
+            raise self.fail(
+                f"its input has {rank} axes {self.input.shape} besides the batch, expected {expected}. "
+                "Check the model's input_shape"
+            )
+        return rank
+
+    def known(self, size: int | None, what: str) -> int:
+        """Return a size that must not be open.
+
+        Raises
+        ------
+        ConversionError
+            If it is open (None).
+        """
+        if size is None:
+            raise self.fail(f"its {what} is open (None). Save the model with a fixed input shape")
+        return size
+
+    def require_channels_last(self) -> None:
+        """Refuse `data_format="channels_first"`."""
+        data_format = self.node.config.get("data_format") or "channels_last"
+        if data_format != "channels_last":
+            raise self.fail(
+                f"data_format is {data_format!r}; only 'channels_last' is supported. "
+                "Rebuild the model with data_format='channels_last' and copy the weights over"
+            )
+
+    def weight(self, name: str, shape: tuple[int, ...]) -> FloatArray:
+        """Read a variable after checking its shape.
+
+        Raises
+        ------
+        ConversionError
+            If it has another shape, is damaged, or holds NaN or infinity (also after rounding to `dtype`).
+        """
+        tensor = self.stored[name]
+        if tensor.shape != shape:
+            raise self.fail(
+                f"{name!r} has the shape {tensor.shape} in the file ({tensor.path}), but the architecture asks for "
+                f"{shape}. Architecture and weights are not of the same model: save both again"
+            )
+        self.used.add(name)
+        with np.errstate(over="ignore"):
+            values = tensor.read().astype(_NUMPY[self.dtype], copy=False)
+        bad = values.size - int(np.count_nonzero(np.isfinite(values)))
+        if bad:
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise self.fail(
+                f"{name!r} holds NaN or infinity in {bad} of {values.size} places, first at {where}. "
+                "The training diverged or the file is damaged: use weights from before that"
+            )
+        return values
+
+    def tensor(self, array: FloatArray) -> Tensor:
+        """Return an array as a contiguous tensor of the model's dtype."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.dtype)
+
+
+_NUMPY: dict[torch.dtype, type[np.floating[Any]]] = {torch.float32: np.float32, torch.float64: np.float64}
+DTYPES = tuple(_NUMPY)
+"""The dtypes a model can be converted to."""
+
+
+def fill(module: nn.Module, **tensors: Tensor) -> None:
+    """Set parameters and buffers of a module that was made on the `meta` device.
+
+    Raises
+    ------
+    ValueError
+        If a tensor has not the shape that the module has for it (a mistake in a handler).
+    """
+    for name, tensor in tensors.items():
+        placeholder = getattr(module, name)
+        if placeholder.shape != tensor.shape:
+            raise ValueError(f"{name} of {module} is {tuple(placeholder.shape)}, given {tuple(tensor.shape)}")
+        if isinstance(placeholder, nn.Parameter):
+            setattr(module, name, nn.Parameter(tensor, requires_grad=False))
+        else:
+            setattr(module, name, tensor)

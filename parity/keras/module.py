@@ -1,0 +1,138 @@
+"""The converted model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from zennit.layer import Sum
+
+from parity.keras.description import ModelDescription
+from parity.keras.errors import ConversionError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of one sub-module.
+
+    Attributes
+    ----------
+    module
+        Name of the sub-module.
+    inputs
+        Positions of the tensors it takes: 0 is the model's input, i the result of step i - 1.
+    """
+
+    module: str
+    inputs: tuple[int, ...]
+
+
+class KerasModule(nn.Module):
+    """A Keras model as a torch module.
+
+    Takes torch layout, `(N, C, H, W)`, `(N, C, T)` or `(N, F)`, and returns logits `(N, classes)`. Sub-modules
+    carry the Keras layers' names; each is called exactly once per forward pass.
+
+    Attributes
+    ----------
+    description
+        The model and its layers as data.
+    """
+
+    description: ModelDescription
+    _dtype_of: Tensor
+
+    def __init__(
+        self,
+        description: ModelDescription,
+        modules: Sequence[tuple[str, nn.Module]],
+        steps: Sequence[Step],
+        output: int,
+    ) -> None:
+        super().__init__()
+        self.description = description
+        for name, module in modules:
+            self.add_module(name, module)
+        self._steps = tuple(steps)
+        self._output = output
+        last_use = {position: i for i, step in enumerate(steps) for position in step.inputs}
+        self._done = [tuple(p for p, last in last_use.items() if last == i and p != output) for i in range(len(steps))]
+        self.register_buffer("_dtype_of", torch.empty(0), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters and of the input."""
+        return self._dtype_of.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits.
+
+        Parameters
+        ----------
+        x
+            Torch layout, batch first, in the model's dtype.
+
+        Raises
+        ------
+        ConversionError
+            If shape or dtype is not what the model takes.
+        """
+        self._check(x)
+        values: list[Tensor | None] = [x]
+        for i, step in enumerate(self._steps):
+            module = self.get_submodule(step.module)
+            inputs = [value for p in step.inputs if (value := values[p]) is not None]
+            if isinstance(module, Sum):
+                inputs = [torch.stack(torch.broadcast_tensors(*inputs), -1)]
+            values.append(module(*inputs))
+            for position in self._done[i]:
+                values[position] = None
+        result = values[self._output]
+        assert result is not None
+        return result
+
+    def to_torch(self, array: npt.NDArray[Any]) -> Tensor:
+        """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.
+
+        Raises
+        ------
+        ConversionError
+            If the shape does not fit or the values are not real numbers.
+        """
+        array = np.asarray(array)
+        if array.dtype.kind not in "fiu":
+            raise ConversionError(f"The input has the dtype {array.dtype}, expected real numbers.")
+        moved = np.moveaxis(array, -1, 1) if array.ndim > 2 else array
+        tensor = torch.from_numpy(np.array(moved, dtype=np.float64 if self.dtype == torch.float64 else np.float32))
+        tensor = tensor.to(self._dtype_of.device)
+        self._check(tensor)
+        return tensor
+
+    def to_keras(self, array: Tensor | npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Turn a batch in torch layout into a contiguous array in Keras layout."""
+        values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if values.ndim > 2 else values)
+
+    def _check(self, x: Tensor) -> None:
+        keras = self.description.input_shape
+        expected = (keras[-1], *keras[:-1])
+        actual = tuple(x.shape[1:])
+        fits = len(actual) == len(expected) and all(
+            wanted is None or size == wanted for size, wanted in zip(actual, expected, strict=True)
+        )
+        if not fits or x.shape[0] == 0:
+            raise ConversionError(
+                f"The model {self.description.name!r} takes a batch of {keras} in Keras layout, which is "
+                f"(N, {', '.join(str(n) for n in expected)}) in torch layout; given {tuple(x.shape)}. "
+                "Check the batch axis, the order of the channels and the size."
+            )
+        if x.dtype != self.dtype:
+            raise ConversionError(
+                f"The model {self.description.name!r} computes in {self.dtype}, the input is {x.dtype}. "
+                "Convert the input (module.to_torch does), or load the model with another dtype."
+            )

@@ -1,0 +1,201 @@
+"""Which stored tensor belongs to which variable of which layer; none may be left over, none may be missing.
+
+Keras itself goes by position: by the order of a layer's variables, and inside a nested model by the order of the
+layers, where everything that training changes comes first. Names in the files only look reliable: the published
+VGG weights call a kernel `block1_conv1_W_1:0`. So position decides here too, and names are a cross-check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from parity.keras.errors import ConversionError
+from parity.keras.graph import Model, Node
+from parity.keras.hdf5 import KerasFile, PositionedGroup, StoredTensor
+from parity.keras.layer import Variable
+
+Assigned = dict[str, dict[str, StoredTensor]]
+"""Node name -> Keras variable name -> tensor in the file."""
+VariablesOf = Callable[[Node], tuple[Variable, ...]]
+
+# Vectors of one size, whose mix-up no shape would reveal.
+_VECTORS = ("bias", "gamma", "beta", "moving_mean", "moving_variance")
+
+
+def assign(file: KerasFile, model: Model, variables_of: VariablesOf) -> Assigned:
+    """Assign every stored tensor to a variable.
+
+    Parameters
+    ----------
+    file
+        The opened weights file.
+    model
+        The architecture as it is nested.
+    variables_of
+        The variables a layer has.
+
+    Raises
+    ------
+    ConversionError
+        If a layer has no weights in the file, or the file holds a tensor that no layer asks for.
+    """
+    if file.by_name is not None:
+        return _by_name(file.path, file.by_name, model, variables_of)
+    assert file.by_position is not None
+    assigned: Assigned = {}
+    _by_position(file.path, file.by_position, model, variables_of, assigned)
+    return assigned
+
+
+def _by_name(
+    path: Path, stored: Mapping[str, tuple[StoredTensor, ...]], model: Model, variables_of: VariablesOf
+) -> Assigned:
+    assigned: Assigned = {}
+    members = {member.keras_name: member for member in model.members}
+    for name, tensors in stored.items():
+        if name not in members and tensors:
+            raise ConversionError(
+                f"{path}: the weights of layer {name!r} are left over ({len(tensors)} tensors, first "
+                f"{tensors[0].path!r}): the architecture {model.keras_name!r} has no such layer. "
+                "Use the architecture that these weights were saved with."
+            )
+    for name, member in members.items():
+        nodes = list(member.nodes()) if isinstance(member, Model) else [member]
+        wanted = _stored_order(nodes, variables_of)
+        if wanted and name not in stored:
+            raise ConversionError(
+                f"{path}: there are no weights for layer {name!r} ({member.class_name}). "
+                f"Use the architecture that these weights were saved with; the file has {_few(stored)}."
+            )
+        tensors = stored.get(name, ())
+        if len(tensors) != len(wanted):
+            raise _count_error(path, name, wanted, tensors)
+        inner = {node.keras_name for node in nodes}
+        for (node, variable), tensor in zip(wanted, tensors, strict=True):
+            _cross_check(path, node, variable, tensor, inner)
+            assigned.setdefault(node.name, {})[variable] = tensor
+    return assigned
+
+
+def _stored_order(nodes: list[Node], variables_of: VariablesOf) -> list[tuple[Node, str]]:
+    """Return the variables in the order of `trainable_weights + non_trainable_weights`.
+
+    All variables of a frozen layer count as not trainable.
+    """
+    first: list[tuple[Node, str]] = []
+    last: list[tuple[Node, str]] = []
+    for node in nodes:
+        frozen = node.config.get("trainable") is False
+        for variable in variables_of(node):
+            (first if variable.trainable and not frozen else last).append((node, variable.name))
+    return first + last
+
+
+def _cross_check(path: Path, node: Node, variable: str, tensor: StoredTensor, inner: set[str]) -> None:
+    parts = tensor.path.strip("/").split("/")
+    leaf = parts[-1].split(":")[0]
+    other_vector = leaf in _VECTORS and variable in _VECTORS and leaf != variable
+    parent = parts[-2] if len(parts) > 1 else ""
+    other_layer = parent in inner and parent != node.keras_name
+    if other_vector or other_layer:
+        raise ConversionError(
+            f"{path}: the tensor {tensor.path!r} stands where {variable!r} of layer {node.name!r} belongs. "
+            "The architecture is not the one that these weights were saved with: save both again."
+        )
+
+
+def _by_position(
+    path: Path, group: PositionedGroup, model: Model, variables_of: VariablesOf, assigned: Assigned
+) -> None:
+    """Pair the members of a model with groups of the same class, in order.
+
+    The counters in the group names have gaps (Keras 2.12 counts a layer with weights twice), so the n-th layer of
+    a class takes the n-th group of that class whatever its number.
+    """
+    queues: dict[str, list[PositionedGroup]] = {}
+    for name, member_group in sorted(group.members.items(), key=lambda item: _counter(item[0])):
+        queues.setdefault(_without_counter(name), []).append(member_group)
+    if group.variables:
+        raise ConversionError(f"{path}: {group.path!r} holds tensors of the model itself, which belong to no layer.")
+    for member in model.members:
+        queue = queues.get(_without_counter(_snake_case(member.class_name)), [])
+        found = queue.pop(0) if queue else None
+        if isinstance(member, Model):
+            if found is None:
+                raise _absent(path, member, group)
+            _by_position(path, found, member, variables_of, assigned)
+            continue
+        wanted = variables_of(member)
+        if found is None:
+            if wanted:
+                raise _absent(path, member, group)
+            continue
+        if len(found.variables) != len(wanted):
+            named = [(member, variable.name) for variable in wanted]
+            raise _count_error(path, member.name, named, found.variables)
+        if found.stray:
+            raise ConversionError(
+                f"{path}: the tensor {found.stray[0]!r} in layer {member.name!r} ({member.class_name}) is left over. "
+                "The layer has a part that is not supported: save the model without it."
+            )
+        if found.members:
+            raise ConversionError(f"{path}: {found.path!r} holds layers, but {member.name!r} is not a model.")
+        assigned[member.name] = {v.name: tensor for v, tensor in zip(wanted, found.variables, strict=True)}
+    for queue in queues.values():
+        for rest in queue:
+            tensors = _tensors_inside(rest)
+            if tensors:
+                raise ConversionError(
+                    f"{path}: the weights in {rest.path!r} are left over ({len(tensors)} tensors): the architecture "
+                    f"{model.keras_name!r} has no such layer. Use the architecture that these weights were saved with."
+                )
+
+
+def _tensors_inside(group: PositionedGroup) -> list[str]:
+    inside = [tensor.path for tensor in group.variables] + list(group.stray)
+    for member in group.members.values():
+        inside += _tensors_inside(member)
+    return inside
+
+
+def _snake_case(class_name: str) -> str:
+    """Return the group name that Keras makes from a class name."""
+    name = re.sub(r"\W+", "", class_name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _without_counter(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)
+
+
+def _counter(name: str) -> tuple[str, int]:
+    match = re.search(r"_(\d{1,9})$", name)
+    return _without_counter(name), int(match.group(1)) if match else 0
+
+
+def _absent(path: Path, member: Node | Model, group: PositionedGroup) -> ConversionError:
+    return ConversionError(
+        f"{path}: there are no weights for layer {member.keras_name!r} ({member.class_name}) in {group.path!r}. "
+        f"Use the architecture that these weights were saved with; the file has {_few(group.members)}."
+    )
+
+
+def _count_error(
+    path: Path, name: str, wanted: list[tuple[Node, str]], tensors: tuple[StoredTensor, ...]
+) -> ConversionError:
+    problem = "a tensor is left over" if len(tensors) > len(wanted) else "a parameter would never be filled"
+    names = ", ".join(variable for _, variable in wanted) or "nothing"
+    return ConversionError(
+        f"{path}: layer {name!r} wants {len(wanted)} tensors ({names}), the file holds {len(tensors)} "
+        f"({', '.join(str(tensor.shape) for tensor in tensors) or 'none'}): {problem}. "
+        "Use the architecture that these weights were saved with."
+    )
+
+
+def _few(names: Mapping[str, Any]) -> str:
+    shown = ", ".join(list(names)[:6]) or "none"
+    return shown + (", ..." if len(names) > 6 else "")

@@ -1,0 +1,173 @@
+"""One worker process: started, spoken to line by line, watched, and ended."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from parity.reference.protocol import MAX_LINE, decode, encode
+from parity.reference.request import ErrorKind
+
+_TAIL_CHARACTERS = 4000
+
+
+class WorkerError(Exception):
+    """The worker is of no use any more; `kind` says in which way."""
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class WorkerProcess:
+    """A running worker.
+
+    It gets a session of its own, so that Ctrl-C in a terminal reaches the client alone, which then ends the
+    worker with everything it started. A worker also ends by itself when its stdin does.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    environment
+        Its environment variables.
+    log
+        File that gets what it writes to stderr.
+
+    Raises
+    ------
+    WorkerError
+        If the program cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        try:
+            with log.open("ab") as errors:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=dict(environment),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise WorkerError("environment", f"cannot start {command[0]}: {error}") from error
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one message.
+
+        Raises
+        ------
+        WorkerError
+            If the worker is gone.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(encode(dict(message)))
+            self._process.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise WorkerError("crash", self._how_it_ended()) from error
+
+    def receive(self, timeout: float) -> dict[str, Any]:
+        """Return the next message, waiting `timeout` seconds for it.
+
+        Raises
+        ------
+        WorkerError
+            `"timeout"`, `"crash"` if the worker ended, `"protocol"` if a line is no message.
+        """
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise WorkerError("timeout", f"the worker gave no answer for {timeout:g} s") from None
+        if line is None:
+            raise WorkerError("crash", self._how_it_ended())
+        try:
+            return decode(line)
+        except ValueError:
+            shown = line[:80].decode(errors="replace").strip()
+            raise WorkerError("protocol", f"the worker sent a line that is no message: {shown!r}") from None
+
+    def log_size(self) -> int:
+        """Return how much the worker has written to stderr, in bytes."""
+        return self._log.stat().st_size if self._log.exists() else 0
+
+    def log_tail(self, start: int = 0) -> str:
+        """Return the end of what the worker wrote to stderr after position `start`."""
+        try:
+            with self._log.open("rb") as stream:
+                stream.seek(max(start, self.log_size() - 4 * _TAIL_CHARACTERS))
+                return stream.read().decode(errors="replace")[-_TAIL_CHARACTERS:]
+        except OSError:
+            return ""
+
+    def stop(self, grace: float = 2.0) -> None:
+        """End the worker: it is asked by closing its stdin, and killed if it does not go within `grace` s."""
+        self._close_stdin()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the worker and all it started, at once."""
+        # The group outlives its leader as long as a child is in it, so it is killed even if the leader ended.
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self._process.kill()
+        self._process.wait()
+        self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError:
+            return  # a pipe to a process that has ended
+
+    def _read(self) -> None:
+        """Pass lines on until the worker closes its channel; runs in a thread of its own."""
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            while line := stream.readline(MAX_LINE):
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _how_it_ended(self) -> str:
+        """Return what is known about the end of a worker that closed its channel."""
+        deadline = time.monotonic() + 0.5
+        while (code := self._process.poll()) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if code is None:
+            return "the worker closed its channel but went on"
+        if code == -signal.SIGKILL:
+            return "the worker was killed (SIGKILL), most often because the machine ran out of memory"
+        if code < 0:
+            return f"the worker died of signal {signal.Signals(-code).name}"
+        if code == 137:
+            return "the worker ended itself because it passed its memory limit"
+        return f"the worker ended with exit code {code}"

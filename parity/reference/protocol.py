@@ -1,0 +1,82 @@
+"""How client and worker talk: one JSON object a line for control, HDF5 files for arrays.
+
+`worker.py --versions` prints the versions of the packages as JSON and ends, without starting TensorFlow.
+
+Client to worker, on the worker's stdin: `{"op": "compute", "id", "model": {"path", "architecture", "sha256"},
+"dtype", "call", "targets", "inputs": FILE, "outputs": DIRECTORY}`.
+
+Worker to client, on a copy of the worker's stdout (whatever else prints there goes to stderr):
+`{"event": "ready", "versions"}` or `{"event": "failed", "error"}` once; then per input of a request
+`{"event": "answer", "id", "index", "error_kind", "error", "file", "sha256", "seconds", ...}` and at its end
+`{"event": "done", "id"}`. The worker ends when its stdin does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+WORKER_VERSION = 1
+"""Raise this whenever the worker can answer the same request differently: stored results are then made anew."""
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "innvestigate", "signxai")
+"""What can change the numbers of the reference."""
+
+MAX_LINE = 1 << 20
+"""Bytes of the longest line that is read as a message."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """Return one message as a line of bytes."""
+    return json.dumps(message, allow_nan=False).encode() + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Return the message of a line.
+
+    Raises
+    ------
+    ValueError
+        If the line is no JSON object.
+    """
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError("not a JSON object")
+    return message
+
+
+def write_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> None:
+    """Write arrays as datasets `0`, `1`, ... of one HDF5 file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, for example because the disk is full.
+    """
+    try:
+        with h5py.File(path, "w") as file:
+            for index, array in enumerate(arrays):
+                file.create_dataset(str(index), data=np.ascontiguousarray(array))
+    except RuntimeError as error:  # h5py's word for a failed flush or close
+        raise OSError(f"{path}: {error}") from error
+
+
+def read_array(path: Path, index: int) -> npt.NDArray[Any]:
+    """Return one array of a file that `write_arrays` made.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file[str(index)][()])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise OSError(f"{path}: {error}") from error

@@ -1,0 +1,128 @@
+"""Keras configurations as data: what may be built, without its softmax, in one dtype.
+
+Worker side, but free of TensorFlow: a configuration is judged before anything in it is deserialized.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+Config = dict[str, Any]
+
+# Layers that hold code of their own; Keras would run it while it loads the model.
+_CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
+_MODELS = ("Sequential", "Functional", "Model")
+
+
+class RefusedModelError(Exception):
+    """The model is not built: it would run foreign code, or it is not one the reference can explain."""
+
+
+def layers_of(config: Config) -> Iterator[Config]:
+    """Yield every layer entry of a model configuration, those of nested models included."""
+    for layer in config["config"]["layers"]:
+        yield layer
+        if layer["class_name"] in _MODELS:
+            yield from layers_of(layer)
+        inner = layer["config"].get("layer")  # wrappers such as TimeDistributed
+        if isinstance(inner, dict):
+            yield inner
+
+
+def refuse_foreign(config: Config, known: frozenset[str]) -> None:
+    """Refuse layers that hold code or that Keras does not define.
+
+    Parameters
+    ----------
+    config
+        Model configuration as in the `model_config` attribute of an `.h5` file.
+    known
+        Class names of Keras' own layers.
+
+    Raises
+    ------
+    RefusedModelError
+        Naming the layer.
+    """
+    if config.get("class_name") not in _MODELS:
+        raise RefusedModelError(f"a model of class {config.get('class_name')!r} is not Sequential or Functional")
+    for layer in layers_of(config):
+        kind, name = layer["class_name"], layer["config"].get("name")
+        if kind in _CODE_LAYERS:
+            raise RefusedModelError(f"layer {name!r} is a {kind}: it holds code, which is never run here")
+        if kind not in known and kind not in _MODELS:
+            raise RefusedModelError(f"layer {name!r} has the custom class {kind!r}: only Keras' own layers are built")
+        activation = layer["config"].get("activation")
+        if activation is not None and not isinstance(activation, str):
+            raise RefusedModelError(f"layer {name!r} has a custom activation: only named Keras activations are built")
+
+
+def for_inference(config: Config, dtype: str) -> Config:
+    """Return a copy of the configuration in one dtype, without what only training needs.
+
+    Initial values are replaced by zeros (drawing them for a VGG16 takes seconds, and weights follow at once),
+    regularizers and constraints are dropped; both may be a user's own code otherwise.
+    """
+    config = copy.deepcopy(config)
+    for layer in layers_of(config):
+        settings = layer["config"]
+        settings["dtype"] = dtype
+        for name in settings:
+            if name.endswith("_initializer"):
+                settings[name] = {"class_name": "Zeros", "config": {}}
+            elif name.endswith(("_regularizer", "_constraint")):
+                settings[name] = None
+    return config
+
+
+def without_softmax(config: Config) -> tuple[Config, bool]:
+    """Return a copy of the configuration that outputs logits, and whether it had a softmax.
+
+    A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a
+    softmax is left out, because the signxai backend spreads the chosen logit over all classes when the
+    last layer has no kernel.
+
+    Raises
+    ------
+    RefusedModelError
+        If the model has several outputs, or nothing is left without the softmax.
+    """
+    config = copy.deepcopy(config)
+    body = config["config"]
+    last = _output_layer(config)
+    if last["class_name"] in _MODELS:
+        inner, found = without_softmax(last)
+        last["config"] = inner["config"]
+        return config, found
+    if not _is_softmax(last):
+        return config, False
+    if last["class_name"] not in ("Activation", "Softmax"):
+        last["config"]["activation"] = "linear"
+        return config, True
+    if len(body["layers"]) < 2:
+        raise RefusedModelError("the model is a softmax and nothing else")
+    body["layers"] = [layer for layer in body["layers"] if layer is not last]
+    if config["class_name"] != "Sequential":
+        producer = last["inbound_nodes"][0][0]
+        body["output_layers"] = [[producer[0], producer[1], producer[2]]]
+    return config, True
+
+
+def _output_layer(config: Config) -> Config:
+    """Return the entry of the layer that makes the model's one output."""
+    body = config["config"]
+    layers: list[Config] = body["layers"]
+    if config["class_name"] == "Sequential":
+        return layers[-1]
+    outputs = body["output_layers"]
+    if len(outputs) != 1 or not isinstance(outputs[0], list):
+        raise RefusedModelError(f"the model has {len(outputs)} outputs: exactly one can be explained")
+    if len(body["input_layers"]) != 1:
+        raise RefusedModelError(f"the model has {len(body['input_layers'])} inputs: exactly one can be explained")
+    return next(layer for layer in layers if layer.get("name", layer["config"]["name"]) == outputs[0][0])
+
+
+def _is_softmax(layer: Config) -> bool:
+    return bool(layer["class_name"] == "Softmax" or layer["config"].get("activation") == "softmax")

@@ -1,0 +1,95 @@
+"""Results to files: `parity.json`, `parity.html`, `summary.md` and `junit.xml`, and a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parity.report.compared import compare_runs
+from parity.report.console import result_tables
+from parity.report.html import render
+from parity.report.json_results import (
+    JSON_NAME,
+    ReportError,
+    dumps,
+    load,
+    summarize,
+    validate,
+    write_atomically,
+)
+from parity.report.summary import junit_xml, summary_markdown
+
+__all__ = ["ReportError", "Written", "load", "render", "result_tables", "summarize", "validate", "write"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the files of a report lie, and the document as written (with `compared`, if there was a run before)."""
+
+    json: Path
+    html: Path
+    summary: Path
+    junit: Path
+    document: Mapping[str, Any]
+
+
+def write(
+    results: Mapping[str, Any],
+    arrays_path: Path | None,
+    directory: Path,
+    *,
+    previous: Path | Mapping[str, Any] | None = None,
+) -> Written:
+    """Write a run's report.
+
+    Parameters
+    ----------
+    results : mapping
+        The results document (schema 1). It is checked before anything is written.
+    arrays_path : Path or None
+        The arrays file. `results["arrays"]`, its name, is kept as given.
+    directory : Path
+        Where the files go; made if it does not exist.
+    previous : Path or mapping, optional
+        An earlier results document, or its path, to compare with. If not given, a `parity.json` that lies in
+        `directory` is taken, unless it is of this very run or cannot be read.
+
+    Raises
+    ------
+    ReportError
+        If the document is not valid, `previous` was given and cannot be read, or the arrays file is damaged.
+    """
+    document = dict(results)
+    earlier = _earlier(previous, directory / JSON_NAME)
+    if earlier is not None and earlier["created"] != document.get("created"):
+        document["compared"] = compare_runs(earlier, document)
+    validate(document)
+    written = Written(
+        json=directory / JSON_NAME,
+        html=directory / "parity.html",
+        summary=directory / "summary.md",
+        junit=directory / "junit.xml",
+        document=document,
+    )
+    page = render(document, arrays_path)
+    write_atomically(written.json, dumps(document))
+    write_atomically(written.html, page)
+    write_atomically(written.summary, summary_markdown(document))
+    write_atomically(written.junit, junit_xml(document))
+    return written
+
+
+def _earlier(previous: Path | Mapping[str, Any] | None, found: Path) -> Mapping[str, Any] | None:
+    if isinstance(previous, Mapping):
+        return previous
+    if previous is not None:
+        return load(previous)
+    if not found.exists():
+        return None
+    try:
+        return load(found)
+    except ReportError:
+        # What happens to lie there may be of an older version; nobody asked to compare with it.
+        return None

@@ -1,0 +1,66 @@
+"""Reading `parity-arrays.h5`: inputs and the maps of both sides, Keras layout, no batch axis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from parity.report.json_results import ReportError
+
+Array = npt.NDArray[Any]
+
+
+class Arrays:
+    """The arrays of a run; a context manager. Made with None it holds nothing.
+
+    Raises
+    ------
+    ReportError
+        If the file is missing or damaged.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        try:
+            self._file = None if path is None else h5py.File(path, "r")
+        except OSError as error:
+            raise ReportError(
+                f"Cannot read the arrays file {path}: {error}. Run `parity run` again, or report without arrays."
+            ) from error
+
+    def __enter__(self) -> Arrays:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def picture(self, model: str, name: str) -> Array | None:
+        """Return what a reader should see of an input: the stored picture, else the input itself."""
+        for group in ("display", "inputs"):
+            found = self._get(f"{group}/{model}/{name}")
+            if found is not None:
+                return found
+        return None
+
+    def pair(self, index: int) -> tuple[Array | None, Array | None]:
+        """Return the reference's and the subject's map of result `index`; None where a side failed."""
+        return self._get(f"results/{index}/reference"), self._get(f"results/{index}/subject")
+
+    def _get(self, name: str) -> Array | None:
+        if self._file is None or name not in self._file:
+            return None
+        try:
+            return np.asarray(self._file[name][()])
+        except OSError as error:
+            raise ReportError(f"{self._path}: the dataset {name} is damaged: {error}") from error

@@ -1,0 +1,229 @@
+"""`parity.html`: one file that opens offline. A pure function of the results and the arrays."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from parity.report import figures
+from parity.report.arrays import Arrays
+from parity.report.coverage import coverage
+from parity.report.panels import make_panel
+from parity.report.rows import (
+    LANES,
+    SEVERITY,
+    Case,
+    Row,
+    format_number,
+    format_share,
+    format_similarity,
+    group,
+    verdict_sentence,
+)
+
+#: What each status means, for the legend.
+MEANING = {
+    "parity": "Pearson and SSIM reach 0.95 and the numeric checks (relative L2, slope, largest error) hold.",
+    "structural": "Only Pearson and SSIM hold. Fails the run unless a named divergence covers it.",
+    "mismatch": "The maps differ in structure or shape, hold no numbers, or are zero.",
+    "reference-defect": "The reference itself is wrong here: counted apart, the evidence is in the opened row.",
+    "unsupported": "The reference has no such method, or the model has a layer that neither side defines.",
+    "error": "Something broke on one side; the other cases went on.",
+}
+
+
+def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
+    """Return the report as one HTML page.
+
+    Parameters
+    ----------
+    document : mapping
+        A valid results document (see `parity.report.load`).
+    arrays_path : Path, optional
+        The run's arrays file; without it the report has no pictures.
+
+    Raises
+    ------
+    ReportError
+        If the arrays file cannot be read.
+    """
+    rows = group(document["results"])
+    store = figures.Pictures()
+    detail = figures.detail_for(len(rows))
+    with Arrays(arrays_path) as arrays:
+        entries = _entries(document, rows, arrays, store, detail)
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    lanes = [lane for lane in LANES if any(lane in row.lanes for row in rows)]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("parity.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": format_number,
+        "share": format_share,
+        "similarity": format_similarity,
+        "breakable": _breakable,
+        "compact": _compact,
+        "spelled": _spelled,
+        "date": _date,
+        "duration": _duration,
+    }
+    return environment.get_template("report.html").render(
+        document=document,
+        sentence=verdict_sentence(document, rows),
+        green=document["summary"]["green"],
+        entries=entries,
+        lanes=lanes,
+        statuses=[status for status in reversed(SEVERITY) if any(row.status == status for row in rows)],
+        counts=Counter(row.status for row in rows),
+        case_counts=document["summary"]["counts"],
+        families=sorted({row.family for row in rows}),
+        models=list(dict.fromkeys(row.model for row in rows)),
+        matrices=coverage(rows, document.get("reference_methods")),
+        row_ids={row.method: _row_id(row) for row in reversed(rows)},
+        compared=document.get("compared"),
+        meaning=MEANING,
+        detail=detail,
+        clip=figures.CLIP,
+        # Our own files and base64 pictures; nothing of a run goes in unescaped.
+        css=Markup(_asset("report.css")),
+        pictures=Markup(store.css()),
+        script=Markup(script),
+        script_digest=digest,
+        map_gradient=figures.palette_css("map"),
+        difference_gradient=figures.palette_css("difference"),
+    )
+
+
+def _entries(
+    document: Mapping[str, Any],
+    rows: Sequence[Row],
+    arrays: Arrays,
+    store: figures.Pictures,
+    detail: figures.Detail,
+) -> list[dict[str, Any]]:
+    subject = str(document["environment"]["subject"]["name"])
+    rules = {model["name"]: model.get("rules") or {} for model in document["models"]}
+    divergences = document.get("divergences") or {}
+    entries = []
+    for row in rows:
+        names = sorted({str(c.result["divergence"]) for c in row.cases if c.result.get("divergence")})
+        entries.append(
+            {
+                "row": row,
+                "id": _row_id(row),
+                "text": f"{row.method} {row.model} {row.family}".lower(),
+                "lanes": {dtype: _lane(case) for dtype, case in row.lanes.items()},
+                "pearson": _least(row, "pearson"),
+                "ssim": _least(row, "ssim"),
+                "method": document["methods"].get(row.method, {}),
+                "rules": _rules(rules.get(row.model, {}).get(row.method) or []),
+                "others": [case for case in row.cases if case not in row.lanes.values()],
+                "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
+                "divergences": [(name, divergences.get(name)) for name in names],
+                "panels": [
+                    make_panel(case, arrays, store, detail, (_reference_name(case), f"torch ({subject})"))
+                    for case in sorted(row.lanes.values(), key=lambda case: LANES.index(case.result["dtype"]))
+                ],
+            }
+        )
+    return entries
+
+
+def _reference_name(case: Case) -> str:
+    reference = case.result.get("reference")
+    return f"TensorFlow ({reference})" if reference else "TensorFlow"
+
+
+def _lane(case: Case) -> dict[str, Any]:
+    margin = case.margin
+    return {
+        "status": case.status,
+        "rel_l2": case.result.get("rel_l2"),
+        "margin": margin,
+        # The bar's limit mark stands at 80 % of its width, so that an overrun has room to show.
+        "bar": 0.0 if margin is None else round(min(margin * 80, 100), 2),
+        "over": margin is not None and margin > 1,
+    }
+
+
+def _least(row: Row, key: str) -> float | None:
+    values = [case.result[key] for case in row.cases if case.result.get(key) is not None]
+    return min(values, default=None)
+
+
+def _rules(layers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Gather layers with the same module type and rules, in the order of their first layer."""
+    gathered: dict[tuple[str, ...], list[str]] = {}
+    for name, *rest in layers:
+        gathered.setdefault(tuple(rest), []).append(name)
+    return [
+        {"module": key[0], "rule": key[1], "reference": key[2] if len(key) > 2 else None, "layers": names}
+        for key, names in gathered.items()
+    ]
+
+
+def _row_id(row: Row) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{row.model}--{row.method}")
+    # Names that differ only in what an id cannot hold still need different ids.
+    odd = plain != f"{row.model}--{row.method}"
+    return f"row-{plain}" + (f"-{hashlib.sha256(row.method.encode()).hexdigest()[:6]}" if odd else "")
+
+
+def _asset(name: str) -> str:
+    return resources.files("parity.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _breakable(name: str) -> Markup:
+    """Return a long name that may be broken after its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+def _spelled(value: Any) -> str:
+    """Return a JSON value for people; what is empty or false in a mapping is left out."""
+    if isinstance(value, Mapping):
+        return "; ".join(
+            name if item is True else f"{name} = {_spelled(item)}"
+            for name, item in value.items()
+            if item not in (None, False, "")
+        )
+    if isinstance(value, list):
+        return ", ".join(_spelled(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _compact(text: str) -> Markup:
+    """Return escaped HTML without the line breaks between tags: half of a large page's nodes."""
+    # Text from a run holds no bare angle bracket any more, so that this meets our own tags only.
+    return Markup(re.sub(r">\s*\n\s*<", "><", text))
+
+
+def _date(text: str) -> str:
+    """Return an ISO date for people; anything else as it is."""
+    try:
+        return datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M %Z").strip()
+    except ValueError:
+        return text
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,195 @@
+"""Cases grouped into rows: one row per method and model, showing its worst input in each lane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parity.verdict import is_ok
+
+LANES = ("float64", "float32")
+
+# What a reader must see first, first.
+SEVERITY = ("error", "mismatch", "structural", "reference-defect", "parity", "unsupported")
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One entry of `results` and its position there, which is also its place in the arrays file."""
+
+    index: int
+    result: Result
+
+    @property
+    def status(self) -> str:
+        """The status word."""
+        return str(self.result["status"])
+
+    @property
+    def ok(self) -> bool:
+        """Whether it leaves the run green; what nobody defines was not judged and spoils nothing."""
+        return self.status == "unsupported" or is_ok(self.status, self.result.get("divergence"))
+
+    @property
+    def margin(self) -> float | None:
+        """Worst value/limit; infinite where a judged case has no number, None where nothing was judged."""
+        margin = self.result.get("margin")
+        if margin is not None:
+            return float(margin)
+        return math.inf if self.status in ("mismatch", "structural", "parity") else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """All cases of one method on one model.
+
+    Attributes
+    ----------
+    cases : tuple of Case
+        Worst first.
+    lanes : mapping
+        dtype -> its worst case; a lane that was not run is missing.
+    """
+
+    method: str
+    model: str
+    cases: tuple[Case, ...]
+    lanes: Mapping[str, Case]
+
+    @property
+    def worst(self) -> Case:
+        """The case that stands for the row."""
+        return self.cases[0]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every case leaves the run green."""
+        return all(case.ok for case in self.cases)
+
+    @property
+    def status(self) -> str:
+        """The status of the worst case."""
+        return self.worst.status
+
+    @property
+    def family(self) -> str:
+        """The method's family."""
+        return str(self.worst.result["family"])
+
+    @property
+    def margin(self) -> float | None:
+        """The largest margin of all cases."""
+        margins = [case.margin for case in self.cases if case.margin is not None]
+        return max(margins, default=None)
+
+
+def _case_order(case: Case) -> tuple[bool, int, float]:
+    """Sort the cases of a row: what spoils the run first, then by status, then by margin."""
+    return (case.ok, SEVERITY.index(case.status), _descending(case.margin))
+
+
+def row_order(row: Row) -> tuple[int, float]:
+    """Sort rows: what spoils the run first, by severity; then the worst margin first."""
+    rank = len(SEVERITY) if row.ok else SEVERITY.index(row.status)
+    return (rank, _descending(row.margin))
+
+
+def _descending(margin: float | None) -> float:
+    return math.inf if margin is None else -margin
+
+
+def group(results: Sequence[Result]) -> list[Row]:
+    """Group results into rows, the worst row first, rows alike in the order they were run."""
+    grouped: dict[tuple[str, str], list[Case]] = {}
+    for index, result in enumerate(results):
+        grouped.setdefault((str(result["method"]), str(result["model"])), []).append(Case(index, result))
+    rows = []
+    for (method, model), cases in grouped.items():
+        cases.sort(key=_case_order)
+        lanes: dict[str, Case] = {}
+        for case in cases:
+            lanes.setdefault(str(case.result["dtype"]), case)
+        rows.append(Row(method, model, tuple(cases), lanes))
+    rows.sort(key=row_order)
+    return rows
+
+
+def verdict_sentence(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """Say in one sentence how the run stands.
+
+    A method counts as at parity if each of its cases on every model is.
+    """
+    if not rows:
+        return "Nothing was compared."
+    methods: dict[str, list[Row]] = {}
+    for row in rows:
+        methods.setdefault(row.method, []).append(row)
+
+    def having(*statuses: str) -> int:
+        return sum(any(case.status in statuses for row in own for case in row.cases) for own in methods.values())
+
+    at_parity = sum(all(c.status == "parity" for row in own for c in row.cases) for own in methods.values())
+    models = {row.model for row in rows}
+    total = len(methods)
+    start = f"All {total}" if at_parity == total and total > 1 else f"{at_parity} of {total}"
+    names = ", ".join(sorted(models)) if len(models) <= 2 else f"{len(models)} models"
+    parts = [f"{start} {_plural('method', total)} at parity on {names}"]
+    for statuses, noun in (
+        (("mismatch",), "mismatch"),
+        (("error",), "error"),
+        (("structural",), "structural only"),
+        (("unsupported",), "unsupported"),
+        (("reference-defect",), "reference defect"),
+    ):
+        if count := having(*statuses):
+            countable = noun in ("mismatch", "error", "reference defect")
+            parts.append(f"{count} {_plural(noun, count) if countable else noun}")
+    worst = document["summary"].get("worst_margin")
+    if worst is not None:
+        share = format_share(worst["value"])
+        of = "of" if worst["value"] <= 1 else "times"
+        parts.append(f"worst margin {worst['method']} on {worst['model']}: {share} {of} its limit")
+    return "; ".join(parts) + "."
+
+
+def _plural(noun: str, count: int) -> str:
+    if count == 1:
+        return noun
+    return noun + ("es" if noun.endswith("ch") else "s")
+
+
+def format_share(value: float | None) -> str:
+    """Return a share of a limit in few characters: 0.4, 1.02, 3e-05, 250."""
+    if value is None:
+        return "–"
+    if math.isinf(value):
+        return "no number"
+    if value == 0:
+        return "0"
+    if value < 0.01:
+        return f"{value:.0e}".replace("e-0", "e-")
+    if value < 10:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:,.0f}" if value < 1e5 else f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def format_number(value: float | None) -> str:
+    """Return a small number in scientific notation, two digits: 2.1e-16; a dash for none."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    if math.isnan(value) or math.isinf(value):
+        return "no number"
+    if 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}"
+    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+
+
+def format_similarity(value: float | None) -> str:
+    """Return a correlation with six digits; a dash for none."""
+    return "–" if value is None else f"{value:.6f}"

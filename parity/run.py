@@ -1,0 +1,312 @@
+"""Runs cases: both sides on the same bytes, numbers, verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from parity import keras
+from parity.calls import NotInReferenceError, Question, question
+from parity.cases import DTYPES, Plan
+from parity.divergences import find
+from parity.inputs import Input
+from parity.metrics import Metrics, compare
+from parity.reference.client import ReferenceClient
+from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
+from parity.subjects import Method, Subject, parse
+from parity.verdict import Limits, NoiseFloor, Verdict, judge, limits_for
+
+Array = npt.NDArray[Any]
+Row = dict[str, Any]
+LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
+"""Largest relative L2 distance of the logits, both sides, before any map is believed."""
+
+
+@dataclass
+class Outcome:
+    """One row of the results and the two maps it speaks of, Keras layout without batch axis."""
+
+    row: Row
+    reference: Array | None = None
+    subject: Array | None = None
+
+
+@dataclass
+class ModelFacts:
+    """What is known of a model once both sides have loaded it."""
+
+    plan: Plan
+    description: keras.ModelDescription
+    targets: tuple[int, ...]
+    logits_rel_l2: dict[str, float] = field(default_factory=dict)
+    top1_agreement: float | None = None
+    problem: str | None = None
+    rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+
+
+@dataclass
+class _Maps:
+    """The subject's maps of one method in one dtype, or why there are none."""
+
+    arrays: list[Array] | None
+    seconds: float
+    error: str | None = None
+
+
+class Runner:
+    """Runs the cases of one model.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is compared.
+    client : ReferenceClient
+        The reference process and its store.
+    subject : Subject
+        The implementation under test.
+    reference : str
+        "auto", "signxai" or "innvestigate".
+    target : int or None
+        The explained class of every input; None takes the arg-max of each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        client: ReferenceClient,
+        subject: Subject,
+        reference: str = "auto",
+        target: int | None = None,
+    ) -> None:
+        self.plan, self.client, self.subject, self.reference = plan, client, subject, reference
+        source = plan.source
+        self.modules = {
+            name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
+            for name in DTYPES
+        }
+        self.inputs = np.stack([one.array for one in plan.inputs])
+        self.facts = ModelFacts(plan, self.modules["float64"].description, ())
+        self._check_logits(target)
+
+    def _check_logits(self, target: int | None) -> None:
+        facts = self.facts
+        lanes = [name for name in DTYPES if self.plan.float64 or name == "float32"]
+        own = {name: self._logits(name) for name in DTYPES}
+        best = own["float64"].argmax(axis=1)
+        if target is not None and not 0 <= target < own["float64"].shape[1]:
+            raise IndexError(f"target {target} is out of range: the model has {own['float64'].shape[1]} classes")
+        facts.targets = tuple(int(index) if target is None else target for index in best)
+        for name in lanes:
+            answers = self._ask(ReferenceCall("signxai", "logits"), name)
+            failed = next((answer for answer in answers if answer.array is None), None)
+            if failed is not None:
+                facts.problem = f"the reference could not compute the logits: {failed.error}"
+                return
+            theirs = np.stack([cast(Array, answer.array).reshape(-1) for answer in answers]).astype(np.float64)
+            distance = float(np.linalg.norm(own[name] - theirs) / np.linalg.norm(theirs))
+            facts.logits_rel_l2[name] = distance
+            facts.top1_agreement = float(np.mean(theirs.argmax(axis=1) == best))
+            if not distance <= LOGITS_LIMIT[name]:
+                facts.problem = (
+                    f"the logits of the two sides differ by rel. L2 {distance:.3g} in {name}, "
+                    f"more than {LOGITS_LIMIT[name]:g}: the networks are not the same, so no map is compared"
+                )
+                return
+
+    def _logits(self, dtype: str) -> Array:
+        module = self.modules[dtype]
+        with torch.no_grad():
+            return np.concatenate([module(module.to_torch(one[None])).double().numpy() for one in self.inputs])
+
+    def _ask(self, call: ReferenceCall, dtype: str) -> list[ReferenceAnswer]:
+        inputs = tuple(one.array for one in self.plan.inputs)
+        targets = self.facts.targets if call.kind != "logits" else tuple(0 for _ in inputs)
+        return self.client.answer(ReferenceRequest(self.plan.source, inputs, targets, call, cast(Dtype, dtype)))
+
+    def run(self, started: Callable[[str], None] = lambda _: None) -> Iterator[Outcome]:
+        """Yield an outcome per case: method by method, input by input, lane by lane.
+
+        Methods are taken in the order in which they need the least switching between the two references.
+        """
+        asked: list[tuple[Method, dict[str, Question] | str]] = []
+        for name in self.plan.methods:
+            method = parse(name)
+            try:
+                asked.append(
+                    (method, {lane: question(method, self.facts.description, lane, self.reference) for lane in DTYPES})
+                )
+            except NotInReferenceError as error:
+                asked.append((method, str(error)))
+        asked.sort(key=lambda pair: not isinstance(pair[1], str) and _backend(pair[1]) == "innvestigate")
+        for method, how in asked:
+            started(method.name)
+            yield from self._method(method, how)
+
+    def _method(self, method: Method, how: dict[str, Question] | str) -> Iterator[Outcome]:
+        lanes = self.plan.dtypes(method.name)
+        if isinstance(how, str):
+            yield from self._same(method, lanes[:1], "unsupported", how)
+            return
+        if self.facts.problem is not None:
+            yield from self._same(method, lanes, "mismatch", self.facts.problem, failed_check="logits")
+            return
+        if method.row.layers:
+            self.facts.rules[method.name] = self._rules(method)
+        for dtype in lanes:
+            mine = self._subject_maps(method, how[dtype], dtype)
+            # The float32 limit comes from the float64 map of the very same question.
+            exact = self._subject_maps(method, how[dtype], "float64") if dtype == "float32" else mine
+            call, answers = self._reference_maps(how[dtype], dtype)
+            for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
+                outcome = self._case(method, dtype, index, one, call, answer, mine, exact)
+                if how[dtype].note and not outcome.row["message"]:
+                    outcome.row["message"] = how[dtype].note
+                yield outcome
+
+    def _rules(self, method: Method) -> list[tuple[str, str, str]]:
+        try:
+            return self.subject.rules(self.modules["float32"], self.inputs[:1], method.name)
+        except Exception:  # the maps of the same method will say what is wrong
+            return []
+
+    def _same(
+        self, method: Method, lanes: tuple[str, ...], status: str, message: str, failed_check: str | None = None
+    ) -> Iterator[Outcome]:
+        for dtype in lanes:
+            for index, one in enumerate(self.plan.inputs):
+                verdict = {"status": status, "message": message, "failed_check": failed_check}
+                yield Outcome(self._row(method, dtype, index, one, None) | verdict)
+
+    def _subject_maps(self, method: Method, how: Question, dtype: str) -> _Maps:
+        begun = time.perf_counter()
+        try:
+            arrays = [
+                self.subject.attribute(
+                    self.modules[dtype], one[None].astype(dtype), [target], method.name, how.parameters
+                )[0]
+                for one, target in zip(self.inputs, self.facts.targets, strict=True)
+            ]
+        except Exception as error:  # a method that fails costs its own rows, not the run
+            return _Maps(None, 0.0, f"{type(error).__name__}: {error}")
+        return _Maps(arrays, (time.perf_counter() - begun) / len(arrays))
+
+    def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer]]:
+        for call in how.calls:
+            answers = self._ask(call, dtype)
+            if all(answer.array is not None for answer in answers):
+                return call, answers
+            # A reference that cannot run in float64 leaves the lane to the other one, if that has the method.
+            if dtype != "float64" or any(answer.error_kind != "method" for answer in answers):
+                return call, answers
+        return call, answers
+
+    def _case(
+        self,
+        method: Method,
+        dtype: str,
+        index: int,
+        one: Input,
+        call: ReferenceCall,
+        answer: ReferenceAnswer,
+        mine: _Maps,
+        exact: _Maps,
+    ) -> Outcome:
+        subject = None if mine.arrays is None else mine.arrays[index]
+        row = self._row(method, dtype, index, one, call)
+        row |= {
+            "seconds_reference": answer.seconds if answer.array is not None else None,
+            "seconds_subject": mine.seconds if subject is not None else None,
+        }
+        if mine.error is not None:
+            row |= {"status": "error", "message": f"{self.subject.name}: {mine.error}"}
+        elif answer.array is None:
+            row |= _without_reference(method, dtype, call, answer)
+        else:
+            assert subject is not None
+            row |= self._judged(method, dtype, call, answer.array, subject, exact, index)
+        return Outcome(row, answer.array, subject)
+
+    def _judged(
+        self,
+        method: Method,
+        dtype: str,
+        call: ReferenceCall,
+        reference: Array,
+        subject: Array,
+        exact: _Maps,
+        index: int,
+    ) -> Row:
+        floor = None
+        if dtype == "float32":
+            if exact.arrays is None:
+                message = f"no noise floor: {self.subject.name} fails in float64: {exact.error}"
+                return {"status": "error", "message": message}
+            measured = compare(exact.arrays[index], subject)
+            floor = None if measured.problem else NoiseFloor.from_metrics(measured)
+        metrics, limits = compare(reference, subject), limits_for(dtype, floor)
+        verdict = _verdict(method, call, metrics, limits)
+        return metrics.to_json() | {
+            "status": verdict.status,
+            "failed_check": verdict.failed_check,
+            "message": verdict.message,
+            "margin": verdict.margin if np.isfinite(verdict.margin) else None,
+            "limits": limits.to_json(),
+            "divergence": verdict.divergence,
+            "noise_floor": floor.to_json() if floor else None,
+        }
+
+    def _row(self, method: Method, dtype: str, index: int, one: Input, call: ReferenceCall | None) -> Row:
+        source = self.plan.source
+        name = source.name if source.input_set else str(Path(source.path))
+        return {
+            "model": source.name,
+            "input": one.name,
+            "target": self.facts.targets[index],
+            "method": method.name,
+            "family": method.family,
+            "reference": call.backend if call else None,
+            "dtype": dtype,
+            "status": "error",
+            "failed_check": None,
+            "message": "",
+            "margin": None,
+            "limits": None,
+            "noise_floor": None,
+            "seconds_reference": None,
+            "seconds_subject": None,
+            "first_diverging_layer": None,
+            "divergence": None,
+            "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} "
+            f"--dtype {dtype}",
+            "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
+        }
+
+
+def _backend(how: dict[str, Question]) -> str:
+    return how["float32"].calls[0].backend
+
+
+def _verdict(method: Method, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:
+    # A defect is a fact of the reference that would otherwise have been used.
+    divergence = find(method.name, call.backend) or find(method.name, "signxai")
+    alternative = divergence is not None and call.backend == divergence.alternative
+    return judge(metrics, limits, divergence, alternative_used=alternative)
+
+
+def _without_reference(method: Method, dtype: str, call: ReferenceCall, answer: ReferenceAnswer) -> Row:
+    text = f"{call.backend}: {answer.error}"
+    if answer.stderr_tail:
+        text += f"\n{answer.stderr_tail}"
+    divergence = find(method.name, call.backend)
+    if divergence is not None and divergence.raises and divergence.raises in (answer.error or ""):
+        return {"status": "reference-defect", "divergence": divergence.name, "message": f"{text}\n{divergence.cause}"}
+    if dtype == "float64" and answer.error_kind == "method":
+        return {"status": "unsupported", "message": f"the reference cannot run this in float64. {text}"}
+    return {"status": "error", "message": text}

@@ -1,0 +1,129 @@
+"""One run from names to a written report: plans, the reference client, the document."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parity import keras
+from parity.cases import DTYPES, LARGE, LARGE_FLOAT64, Plan, select_inputs, select_methods
+from parity.document import Document
+from parity.errors import ParityError
+from parity.inputs import default_inputs, load_inputs
+from parity.models import ModelSource, list_models, resolve
+from parity.reference.client import ReferenceClient
+from parity.report import Written, write
+from parity.run import Runner
+from parity.subjects import subject
+from parity.verdict import is_ok
+
+SAMPLES = 3  # inputs of a small model unless told otherwise
+
+
+@dataclass
+class Session:
+    """A run; the fields are the options of `parity run`.
+
+    Raises
+    ------
+    ParityError
+        While it is made: an unknown model, method, input or subject, before anything is computed.
+    """
+
+    models: Sequence[str]
+    methods: Sequence[str]
+    files: Sequence[str] = ()
+    input_names: Sequence[str] = ()
+    samples: int | None = None
+    target: int | None = None
+    reference: str = "auto"
+    subject: str = "signxai_torch"
+    dtype: str = "both"
+    directory: Path = Path("reports")
+    store: Path | None = None
+    refresh: bool = False
+    timeout: float = 900.0
+    keep_both: bool = False
+    fail_fast: bool = False
+    command: str = "parity run"
+    interrupted: bool = False
+    plans: list[Plan] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._subject = subject(self.subject)
+        chosen = select_methods(self.methods)
+        for name in self.models:
+            sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
+                resolve(name)]  # fmt: skip
+            self.plans += [self._plan(source, chosen) for source in sources]
+
+    def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Plan:
+        description = keras.load(source.path, architecture=source.architecture).description
+        large = description.parameters >= LARGE
+        if self.files:
+            available = load_inputs(self.files, description.input_shape, source.preprocessing)
+        else:
+            available = default_inputs(source)
+        samples = self.samples or (1 if large else None if self.files else SAMPLES)
+        inputs = select_inputs(available, self.input_names, samples)
+        if self.dtype == "both":
+            float64 = [name for name in methods if not large or name in LARGE_FLOAT64]
+            lanes = {"float64": float64, "float32": list(methods)}
+        else:
+            lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
+        return Plan(source, inputs, methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]))
+
+    @property
+    def total(self) -> int:
+        """Number of cases."""
+        return sum(plan.count for plan in self.plans)
+
+    @property
+    def arrays_path(self) -> Path:
+        """The arrays file of the run."""
+        return self.directory / "parity-arrays.h5"
+
+    def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> Written:
+        """Run all cases and write the report; Ctrl-C keeps what is finished.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with a method's name and the number of finished cases when the method starts.
+
+        Raises
+        ------
+        ParityError
+            If no case could be made, or the report cannot be written.
+        """
+        begun = time.perf_counter()
+        with (
+            ReferenceClient(
+                store=self.store, timeout=self.timeout, refresh=self.refresh, keep_both=self.keep_both
+            ) as client,
+            Document(self.directory, self.command, self._subject) as document,
+        ):
+            try:
+                self._collect(client, document, tell)
+            except KeyboardInterrupt:
+                self.interrupted = True
+            if not document.rows:
+                raise ParityError("nothing was compared" + (": interrupted" if self.interrupted else ""))
+            results = document.finish(client.environment(), time.perf_counter() - begun, self.interrupted)
+        return write(results, document.arrays_path, self.directory)
+
+    def _collect(self, client: ReferenceClient, document: Document, tell: Callable[[str, int], None]) -> None:
+        for plan in self.plans:
+            try:
+                runner = Runner(plan, client, self._subject, self.reference, self.target)
+            except IndexError as error:
+                raise ParityError(f"{plan.source.name}: {error}") from None
+            document.add_model(runner.facts)
+            for outcome in runner.run(lambda method: tell(method, len(document.rows))):
+                document.add(outcome)
+                row = outcome.row
+                stop = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
+                if self.fail_fast and stop:
+                    return

@@ -1,0 +1,98 @@
+"""What Keras makes of the recipes. Runs in the reference interpreter: `python -m tests.parity.keras.write_truth OUT`.
+
+Per recipe: `NAME.h5` (float32), `NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the
+recipes in `ALL_FORMATS` every other file format too. Weights are random with both signs and exact zeros.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.parity.keras.recipes import ALL_FORMATS, RECIPES
+
+
+def random_weights(model: Any, rng: np.random.Generator) -> list[np.ndarray]:
+    weights = []
+    for variable in model.weights:
+        values = rng.normal(size=variable.shape)
+        name = variable.name
+        if "kernel" in name:
+            values *= (8 if name.startswith("amplify") else 1) / np.sqrt(max(np.prod(variable.shape[:-1]), 1))
+            values[rng.random(values.shape) < 0.05] = 0
+        elif "variance" in name:
+            values = rng.uniform(0.3, 2.0, values.shape)
+        elif "gamma" in name:
+            values = 1 + 0.3 * values
+        weights.append(values.astype(np.float32))  # exact in both precisions
+    return weights
+
+
+def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
+    """Return the model's output before its last softmax, computed by Keras itself."""
+    last = model
+    while hasattr(last, "layers"):
+        last = last.layers[-1]
+    activation = getattr(last, "activation", None)
+    if isinstance(activation, keras.layers.Softmax) or activation is keras.activations.softmax:
+        last.activation = keras.activations.linear
+    elif isinstance(last, keras.layers.Softmax):
+        last.call = lambda inputs: inputs
+    else:
+        before = model.layers[-2]
+        if getattr(before, "activation", None) is keras.activations.softmax:  # softmax, then dropout
+            before.activation = keras.activations.linear
+    return np.asarray(model(x, training=False))
+
+
+def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    weights: list[np.ndarray] = []
+    rng = np.random.default_rng([len(name), *name.encode()])
+    for precision in ("float32", "float64"):
+        keras.backend.clear_session()
+        keras.backend.set_floatx(precision)
+        model = build(keras)
+        if not weights:
+            weights = random_weights(model, rng)
+            shape = [9 if size is None else size for size in model.input_shape[1:]]
+            arrays["x"] = rng.normal(size=(3, *shape)).astype(np.float32)
+        model.set_weights(weights)
+        if precision == "float32":
+            model.save(out / f"{name}.h5")
+            if name in ALL_FORMATS:
+                write_formats(keras, model, name, out)
+        else:
+            model.save(out / f"{name}-float64.h5")
+            arrays["output"] = np.asarray(model(arrays["x"].astype(precision), training=False))
+        arrays[precision] = logits(keras, model, arrays["x"].astype(precision))
+    np.savez(out / f"{name}.npz", **arrays)
+
+
+def write_formats(keras: Any, model: Any, name: str, out: Path) -> None:
+    (out / f"{name}-by-name.json").write_text(model.to_json())
+    model.save_weights(out / f"{name}-by-name.h5")
+    (out / f"{name}-by-position.json").write_text(model.to_json())
+    model.save_weights(out / f"{name}-by-position.weights.h5")
+    model.save(out / f"{name}.keras", save_format="keras")
+
+
+def main() -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    out = Path(sys.argv[1])
+    for name, build in RECIPES.items():
+        write_truth(tf.keras, name, build, out)
+    tf.keras.backend.set_floatx("float32")
+    for name in ("VGG16", "VGG19"):
+        small = {"weights": None, "input_shape": (32, 32, 3), "classes": 10}  # random weights take time to draw
+        (out / f"{name.lower()}.json").write_text(getattr(tf.keras.applications, name)(**small).to_json())
+
+
+if __name__ == "__main__":
+    main()

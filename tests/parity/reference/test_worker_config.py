@@ -1,0 +1,133 @@
+import copy
+
+import pytest
+
+from parity.reference.worker_config import RefusedModelError, for_inference, refuse_foreign, without_softmax
+
+KNOWN = frozenset({"InputLayer", "Dense", "Activation", "Softmax", "Flatten", "TimeDistributed"})
+
+
+def layer(kind, name, *inbound, **config):
+    nodes = [[[producer, 0, 0, {}] for producer in inbound]] if inbound else []
+    return {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": nodes}
+
+
+def functional(*layers, outputs=None):
+    last = layers[-1]["name"]
+    body = {
+        "name": "model",
+        "layers": list(layers),
+        "input_layers": [["in", 0, 0]],
+        "output_layers": [[name, 0, 0] for name in outputs or [last]],
+    }
+    return {"class_name": "Functional", "config": body}
+
+
+def sequential(*layers):
+    return {"class_name": "Sequential", "config": {"name": "model", "layers": list(layers)}}
+
+
+IN = layer("InputLayer", "in")
+
+
+def names(config):
+    return [entry["config"]["name"] for entry in config["config"]["layers"]]
+
+
+def test_softmax_attribute_becomes_linear_on_a_copy():
+    config = functional(IN, layer("Dense", "d", "in", activation="softmax"))
+    before = copy.deepcopy(config)
+    found, removed = without_softmax(config)
+    assert removed
+    assert found["config"]["layers"][-1]["config"]["activation"] == "linear"
+    assert config == before
+
+
+@pytest.mark.parametrize("last", [("Activation", {"activation": "softmax"}), ("Softmax", {"axis": -1})])
+def test_a_softmax_layer_is_left_out(last):
+    kind, settings = last
+    found, removed = without_softmax(functional(IN, layer("Dense", "d", "in"), layer(kind, "s", "d", **settings)))
+    assert removed
+    assert names(found) == ["in", "d"]
+    assert found["config"]["output_layers"] == [["d", 0, 0]]
+    found, removed = without_softmax(sequential(layer("Dense", "d"), layer(kind, "s", **settings)))
+    assert removed
+    assert names(found) == ["d"]
+
+
+def test_a_softmax_in_the_middle_and_other_last_activations_stay():
+    config = functional(IN, layer("Softmax", "s", "in"), layer("Dense", "d", "s", activation="sigmoid"))
+    assert without_softmax(config) == (config, False)
+
+
+def test_the_output_layer_is_found_wherever_it_stands():
+    config = functional(IN, layer("Dense", "d", "in", activation="softmax"), layer("Dense", "x", "in"), outputs=["d"])
+    found, removed = without_softmax(config)
+    assert removed
+    assert found["config"]["layers"][1]["config"]["activation"] == "linear"
+
+
+def test_a_nested_last_model_loses_its_softmax():
+    inner = sequential(layer("Dense", "d", activation="softmax"))
+    found, removed = without_softmax(sequential(layer("Flatten", "f"), inner))
+    assert removed
+    assert found["config"]["layers"][1]["config"]["layers"][0]["config"]["activation"] == "linear"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (functional(IN, layer("Dense", "a", "in"), layer("Dense", "b", "in"), outputs=["a", "b"]), "2 outputs"),
+        (sequential(layer("Softmax", "s")), "nothing else"),
+    ],
+)
+def test_models_without_one_output_are_refused(config, words):
+    with pytest.raises(RefusedModelError, match=words):
+        without_softmax(config)
+
+
+def test_several_inputs_are_refused():
+    config = functional(IN, layer("Dense", "a", "in"))
+    config["config"]["input_layers"].append(["other", 0, 0])
+    with pytest.raises(RefusedModelError, match="2 inputs"):
+        without_softmax(config)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (layer("Lambda", "l"), "holds code"),
+        (layer("TFOpLambda", "l"), "holds code"),
+        (layer("Mine", "l"), "custom class 'Mine'"),
+        (layer("Dense", "l", activation={"class_name": "function", "config": "mine"}), "custom activation"),
+        (sequential(layer("Lambda", "l")), "holds code"),
+        (layer("TimeDistributed", "l", layer=layer("Lambda", "l")), "holds code"),
+    ],
+)
+def test_code_and_custom_layers_are_refused_by_name(bad, words):
+    with pytest.raises(RefusedModelError, match=f"'l'.*{words}"):
+        refuse_foreign(sequential(layer("Flatten", "f"), bad), KNOWN)
+
+
+def test_a_custom_model_class_is_refused():
+    with pytest.raises(RefusedModelError, match="'MyModel'"):
+        refuse_foreign({"class_name": "MyModel", "config": {}}, KNOWN)
+
+
+def test_the_dtype_reaches_every_layer_whatever_policy_it_had():
+    policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+    config = sequential(layer("Dense", "a", dtype=policy), sequential(layer("Dense", "b", dtype="float32")))
+    found = for_inference(config, "float64")
+    assert found["config"]["layers"][0]["config"]["dtype"] == "float64"
+    assert found["config"]["layers"][1]["config"]["layers"][0]["config"]["dtype"] == "float64"
+    assert config["config"]["layers"][0]["config"]["dtype"] == policy
+
+
+def test_what_only_training_needs_is_dropped():
+    mine = {"class_name": "Mine", "config": {}}
+    dense = layer("Dense", "d", kernel_initializer=mine, kernel_regularizer=mine, bias_constraint=mine, units=3)
+    settings = for_inference(sequential(dense), "float32")["config"]["layers"][0]["config"]
+    assert settings["kernel_initializer"]["class_name"] == "Zeros"
+    assert settings["kernel_regularizer"] is None
+    assert settings["bias_constraint"] is None
+    assert settings["units"] == 3

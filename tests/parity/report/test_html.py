@@ -1,0 +1,240 @@
+"""The page: complete without JavaScript, offline, escaped, small."""
+
+from __future__ import annotations
+
+import copy
+import html
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from parity.report import ReportError, render, validate, write
+from parity.report.json_results import schema
+from parity.report.summary import junit_xml, summary_markdown
+from tests.parity.report.synthetic import Run, attribution, big_run
+
+VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
+
+
+class Outline(HTMLParser):
+    """Collects tags and text, and checks that they nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if not self.stack or self.stack[-1] not in ("style", "script"):
+            self.text.append(data)
+
+
+def outline(page: str) -> Outline:
+    parser = Outline()
+    parser.feed(page)
+    parser.close()
+    assert parser.stack == []
+    return parser
+
+
+def row_of(page: str, model: str, method: str) -> str:
+    body = page[page.index(f'<tbody id="row-{model}--{method}"') :]
+    return body[: body.index("<tbody id=", 1)] if "<tbody id=" in body[1:] else body
+
+
+@pytest.fixture(scope="module")
+def parsed(page: str) -> Outline:
+    return outline(page)
+
+
+def test_the_page_has_everything_at_the_top(page, parsed):
+    text = " ".join("".join(parsed.text).split())
+    assert "Parity fails 6 of 12 methods at parity" in text
+    for expected in (
+        "23 of 23 mutants killed",
+        "4 March 2025, 10:20 UTC, 3 min 35 s",
+        "4f0c2d9a7b3e",
+        "python -m parity run --model vgg_mnist --report reports",
+        "tensorflow 2.12.1",
+        "zennit 0.5.1",
+    ):
+        assert expected in text, expected
+
+
+def test_hashes_of_weights_and_inputs_are_there(page, run):
+    for entry in run[0]["models"] + run[0]["inputs"]:
+        assert entry["sha256"] in page
+
+
+def test_every_method_and_model_has_a_row_without_a_script(run, parsed):
+    rows = {attrs["id"] for tag, attrs in parsed.tags if tag == "tbody" and "entry" in (attrs.get("class") or "")}
+    assert rows == {f"row-{r['model']}--{r['method']}" for r in run[0]["results"]}
+
+
+def test_ids_are_unique(parsed):
+    ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+def test_links_into_the_page_lead_somewhere(parsed):
+    ids = {attrs["id"] for _, attrs in parsed.tags if "id" in attrs}
+    for tag, attrs in parsed.tags:
+        target = attrs.get("href") or ""
+        if tag in ("a", "use") and "=" not in target:
+            assert target.removeprefix("#") in ids, target
+
+
+def test_nothing_comes_from_the_network(page, parsed):
+    for tag, attrs in parsed.tags:
+        for name in ("src", "href", "action", "srcset", "data"):
+            value = attrs.get(name)
+            assert not value or value.startswith(("#", "data:")), (tag, name, value)
+    assert not re.search(r"url\((?!\"data:image/png;base64,)", page)
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_an_opened_row_has_all_its_parts(page):
+    body = row_of(page, "vgg_mnist", "lrp_alpha_1_beta_0")
+    text = html.unescape(re.sub(r"<[^>]+>", " ", body))
+    for expected in (
+        "TensorFlow (signxai)",
+        "torch (signxai_torch)",
+        "Difference",
+        "both maps",
+        "Swipe",
+        "y = x",
+        "Errors / max|R|",
+        "relative L2",
+        "First diverging layer",
+        "block2_conv1",
+        "python -m parity run --model vgg_mnist --method lrp_alpha_1_beta_0 --dtype float64",
+        "tests/parity/test_maps.py::test_map[vgg_mnist-lrp_alpha_1_beta_0]",
+        "Bach et al. 2015",
+    ):
+        assert expected in text, expected
+    assert body.count('role="img"') >= 6
+
+
+def test_pictures_have_numbers_in_their_text(parsed):
+    pictures = [a for _, a in parsed.tags if "picture" in (a.get("class") or "").split() and a.get("role")]
+    assert len(pictures) > 50
+    for attrs in pictures:
+        assert re.search(r"\d", attrs["aria-label"] or ""), attrs
+
+
+def test_rules_and_evidence_are_shown(page):
+    assert "block1_conv2, block2_conv1" in page
+    defect = row_of(page, "vgg_mnist", "zblrp_z_VGG16ILSVRC")
+    assert "Named defect: signxai-bounded-is-zero" in defect
+    assert "Held to instead" in defect
+    assert "TensorFlow (innvestigate)" in defect
+
+
+def test_markup_in_names_and_messages_is_shown_as_text(tmp_path: Path):
+    evil = "</style><script>alert('x')</script>\"><img src=x onerror=alert(1)>"
+    rng = np.random.default_rng(0)
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(rng, (8, 8, 1))
+    run.add_case("vgg", "a", evil, "float64", exact, -exact, message=evil, reproduce=evil, reference=evil)
+    run.add_case("vgg", "a", "lrp_z", "float64", None, None, message=f"{evil}\n>\n<", divergence=evil)
+    run.document["command"] = evil
+    run.document["environment"]["platform"] = evil
+    run.document["methods"][evil] |= {"formula": evil, "citation": evil, "reference": {evil: evil}}
+    run.document["models"][0]["rules"] = {evil: [[evil, evil, evil, evil]]}
+    run.document["divergences"] = {evil: dict.fromkeys(("condition", "cause", "evidence"), evil)}
+    page = render(run.close(), run.arrays_path)
+    tags = [tag for tag, _ in outline(page).tags]
+    assert tags.count("script") == 1
+    assert "img" not in tags
+    assert page.count(html.escape("alert('x')", quote=True).replace("&#x27;", "&#39;")) > 8
+    assert "&gt;\n&gt;\n&lt;" in page
+
+
+def test_rendering_is_a_pure_function(run, page, written):
+    assert render(written.document, run[1]) == page
+
+
+def test_a_one_sided_or_differently_shaped_map_is_shown_without_a_difference(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    run.add_case("vgg", "a", "lrp_z", "float64", exact, exact[:-1])
+    page = render(run.close(), run.arrays_path)
+    assert "The shapes differ: reference (8, 8, 1), subject (7, 8, 1)." in page
+    assert "<b>Difference</b>" not in page
+
+
+def test_a_document_of_required_fields_alone_is_a_page(run):
+    def required(value: Any, schema: dict[str, Any]) -> Any:
+        if isinstance(value, dict) and "properties" in schema:
+            return {k: required(value[k], schema["properties"].get(k, {})) for k in schema.get("required", ())}
+        if isinstance(value, list):
+            return [required(item, schema.get("items", {})) for item in value]
+        return value
+
+    bare = required(run[0], schema())
+    validate(bare)
+    assert "reproduce" in bare["results"][0]
+    assert "rel_l2" not in bare["results"][0]
+    outline(render(bare, run[1]))
+    summary_markdown(bare)
+    junit_xml(bare)
+
+
+def test_a_run_of_nothing_is_a_page(tmp_path: Path):
+    run = Run(tmp_path)
+    assert "Nothing was compared." in render(run.close(), run.arrays_path)
+
+
+def test_a_missing_or_damaged_arrays_file_is_an_error_that_names_it(run, tmp_path: Path):
+    bad = tmp_path / "arrays.h5"
+    for content in (None, b"no hdf5"):
+        if content:
+            bad.write_bytes(content)
+        with pytest.raises(ReportError, match=r"arrays\.h5"):
+            write(run[0], bad, tmp_path / "out")
+
+
+def test_names_that_only_differ_in_odd_characters_have_their_own_rows(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    for name in ("a b", "a/b", "a-b"):
+        run.add_case("vgg", "a", name, "float64", None, None)
+    ids = re.findall(r'<tbody id="([^"]+)"', render(run.close(), run.arrays_path))
+    assert len(set(ids)) == 3
+
+
+def test_stored_pictures_come_before_raw_inputs(run, tmp_path: Path):
+    document, arrays = copy.deepcopy(run[0]), tmp_path / "parity-arrays.h5"
+    arrays.write_bytes(run[1].read_bytes())
+    before = render(document, arrays)
+    with h5py.File(arrays, "a") as file:
+        file["display/vgg_mnist/digit-0"] = np.zeros((32, 32, 3), np.uint8)
+    assert render(document, arrays) != before
+
+
+@pytest.mark.slow
+def test_152_methods_4_models_3_inputs_stay_under_15_mb(tmp_path: Path):
+    document, arrays = big_run(tmp_path)
+    written = write(document, arrays, tmp_path / "report")
+    assert len({(r["method"], r["model"]) for r in document["results"]}) == 608
+    assert written.html.stat().st_size < 15e6
