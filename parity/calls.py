@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from parity.keras import ModelDescription
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
 from parity.subjects import Method, wrappers
@@ -32,24 +30,14 @@ class Question:
         The references that define the method, the one it is held to first.
     parameters : dict
         What the subject is told besides the name.
-    note : str
-        What a reader of the row should know.
     """
 
     calls: tuple[ReferenceCall, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
 
 
-TILTED = (
-    "The float64 lane takes a baseline of fixed noise (0.1 N(0, 1)) instead of zeros: a constant baseline makes "
-    "max-pool windows tie exactly, and there the gradient is decided by rounding, in either framework. The float32 "
-    "lane keeps the zeros."
-)
-
-
-def question(method: Method, model: ModelDescription, dtype: str, reference: str = "auto") -> Question:
-    """Return how both sides are asked for a method in one lane.
+def question(method: Method, model: ModelDescription, reference: str = "auto") -> Question:
+    """Return how both sides are asked for a method.
 
     Parameters
     ----------
@@ -57,8 +45,6 @@ def question(method: Method, model: ModelDescription, dtype: str, reference: str
         An entry of the method table.
     model : ModelDescription
         The model, whose last convolution Grad-CAM looks at.
-    dtype : {"float32", "float64"}
-        The lane.
     reference : {"auto", "signxai", "innvestigate"}
         "auto" holds SIGN-XAI's names to SIGN-XAI, iNNvestigate's own names to iNNvestigate, and the bounded rule,
         which SIGN-XAI gets wrong, to iNNvestigate where it has the rest of the method.
@@ -87,22 +73,7 @@ def question(method: Method, model: ModelDescription, dtype: str, reference: str
     if not calls:
         where = "neither reference has" if reference == "auto" else f"{reference} does not have"
         raise NotInReferenceError(f"{where} a method {method}")
-    if method.family == "integrated_gradients" and dtype == "float64":
-        return _tilted(method, model, parameters, calls)
     return Question(calls, parameters)
-
-
-def _tilted(
-    method: Method, model: ModelDescription, parameters: dict[str, Any], calls: tuple[ReferenceCall, ...]
-) -> Question:
-    shape = tuple(size for size in model.input_shape if size is not None)
-    baseline = 0.1 * np.random.RandomState(SEED).normal(size=shape)
-    options = {"steps": method.parameters["steps"], "reference_inputs": baseline.tolist()}
-    modifiers = _modifiers(method, parameters)
-    tilted = tuple(
-        ReferenceCall(call.backend, "analyzer", "integrated_gradients", options, modifiers) for call in calls
-    )
-    return Question(tilted, parameters | {"baseline": baseline}, TILTED)
 
 
 def _prefers_innvestigate(method: Method) -> bool:
@@ -111,7 +82,7 @@ def _prefers_innvestigate(method: Method) -> bool:
 
 def _noise(method: Method) -> NoiseSpec | None:
     if method.family in ("smoothgrad", "vargrad", "random"):
-        return NoiseSpec(SEED, int(method.parameters.get("samples", 1)), float(method.parameters["noise_scale"]))
+        return NoiseSpec(SEED, int(method.parameters["samples"]), float(method.parameters["noise_scale"]))
     return None
 
 
@@ -149,7 +120,9 @@ def _signxai(
         if numbers not in _NAMED_ALPHA_BETA:
             return None  # the fork's lrp.alpha_beta hands alpha on twice and fails
         name = f"lrp.alpha_{numbers[0]:.0f}_beta_{numbers[1]:.0f}"
-    return ReferenceCall("signxai", "analyzer", name + "_IB" * method.ignore_bias, _fork_options(method), modifiers, noise)
+    return ReferenceCall(
+        "signxai", "analyzer", name + "_IB" * method.ignore_bias, _fork_options(method), modifiers, noise
+    )
 
 
 def _fork_options(method: Method) -> dict[str, Any]:

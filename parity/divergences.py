@@ -5,7 +5,9 @@ An entry covers a case only if its own check holds there (see `parity.verdict.ju
 
 from __future__ import annotations
 
-from parity.verdict import Divergence
+from dataclasses import replace
+
+from parity.verdict import Divergence, NoiseFloor, limits_for
 
 DIVERGENCES: tuple[Divergence, ...] = (
     Divergence(
@@ -45,6 +47,32 @@ DIVERGENCES: tuple[Divergence, ...] = (
         raises="deeplift",
     ),
 )
+
+
+FLIP = Divergence(
+    name="float32-flip-in-the-reference",
+    methods=("*",),
+    references=("signxai", "innvestigate"),
+    condition=(
+        "A float32 case whose float64 twin is at parity, where the reference in float32 is farther from itself in "
+        "float64 than torch is."
+    ),
+    cause=(
+        "A ReLU sign or a max-pool winner with a pre-activation near 1e-8 flips in TensorFlow's float32 and not in "
+        "torch's; the limit, 3 times torch's own floor, does not know of it."
+    ),
+    evidence=(
+        "The float64 lane of the same case is at its limit of 1e-10, and the float32 maps differ by no more than 3 "
+        "times the reference's own float32 floor (reference in float32 against reference in float64, same case)."
+    ),
+    limits=limits_for("float32"),
+)
+"""Not part of the table: it speaks of single cases, and its limits are measured for each (`flip`)."""
+
+
+def flip(reference_floor: NoiseFloor) -> Divergence:
+    """Return `FLIP` with the limits of one case: 3 times the reference's own distance between its two dtypes."""
+    return replace(FLIP, limits=limits_for("float32", reference_floor))
 
 
 def find(method: str, reference: str) -> Divergence | None:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import torch
 
-from parity.divergences import DIVERGENCES
+from parity.divergences import DIVERGENCES, FLIP
 from parity.report.json_results import summarize
 from parity.run import ModelFacts, Outcome
 from parity.subjects import Subject, list_methods, parse, wrappers
@@ -138,7 +138,7 @@ class Document:
                 one.name: {
                     key: getattr(one, key) for key in ("condition", "cause", "evidence", "alternative", "status")
                 }
-                for one in DIVERGENCES
+                for one in (*DIVERGENCES, FLIP)
                 if one.name in defects
             },
             "summary": summarize(self._rows),

@@ -20,9 +20,7 @@ SSIM_WINDOW = 11  # the window that sigma 1.5 cut at 3.5 sigma has
 SSIM_SIGMA = 1.5
 TOP_SHARE = 0.01  # top-k overlap looks at this share of the values
 SIGN_SUPPORT = 1e-3  # signs are compared where |reference| exceeds this share of its largest value
-CONSTANT_EPS = (
-    1e3  # a spread under this many machine epsilons of the largest value is rounding, not structure
-)
+CONSTANT_EPS = 1e3  # a spread under this many machine epsilons of the largest value is rounding, not structure
 
 _NAN = math.nan
 
@@ -254,9 +252,7 @@ def _sign_agreement(ref: npt.NDArray[np.float64], cand: npt.NDArray[np.float64],
     return float((np.sign(ref[support]) == np.sign(cand[support])).mean())
 
 
-def _ssim(
-    ref: npt.NDArray[np.float64], cand: npt.NDArray[np.float64]
-) -> tuple[float | None, int | None, str | None]:
+def _ssim(ref: npt.NDArray[np.float64], cand: npt.NDArray[np.float64]) -> tuple[float | None, int | None, str | None]:
     """Return mean SSIM of the channel-summed maps, the window's side, and what is particular about it."""
     if ref.ndim < 2:
         return None, None, "a flat feature vector has no neighbourhoods"

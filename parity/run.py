@@ -15,7 +15,7 @@ import torch
 from parity import keras
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.divergences import find
+from parity.divergences import find, flip
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
 from parity.reference.client import ReferenceClient
@@ -135,13 +135,11 @@ class Runner:
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
-        asked: list[tuple[Method, dict[str, Question] | str]] = []
+        asked: list[tuple[Method, Question | str]] = []
         for name in self.plan.methods:
             method = parse(name)
             try:
-                asked.append(
-                    (method, {lane: question(method, self.facts.description, lane, self.reference) for lane in DTYPES})
-                )
+                asked.append((method, question(method, self.facts.description, self.reference)))
             except NotInReferenceError as error:
                 asked.append((method, str(error)))
         asked.sort(key=lambda pair: not isinstance(pair[1], str) and _backend(pair[1]) == "innvestigate")
@@ -149,7 +147,7 @@ class Runner:
             started(method.name)
             yield from self._method(method, how)
 
-    def _method(self, method: Method, how: dict[str, Question] | str) -> Iterator[Outcome]:
+    def _method(self, method: Method, how: Question | str) -> Iterator[Outcome]:
         lanes = self.plan.dtypes(method.name)
         if isinstance(how, str):
             yield from self._same(method, lanes[:1], "unsupported", how)
@@ -159,15 +157,18 @@ class Runner:
             return
         if method.row.layers:
             self.facts.rules[method.name] = self._rules(method)
-        for dtype in lanes:
-            mine = self._subject_maps(method, how[dtype], dtype)
-            # The float32 limit comes from the float64 map of the very same question.
-            exact = self._subject_maps(method, how[dtype], "float64") if dtype == "float32" else mine
-            call, answers = self._reference_maps(how[dtype], dtype)
+        twins: dict[int, Outcome] = {}
+        for dtype in lanes:  # float64 first: its cases speak for their float32 twins
+            mine = self._subject_maps(method, how, dtype)
+            # The float32 limit comes from the float64 map of the very same case.
+            exact = self._subject_maps(method, how, "float64") if dtype == "float32" else mine
+            call, answers = self._reference_maps(how, dtype)
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
                 outcome = self._case(method, dtype, index, one, call, answer, mine, exact)
-                if how[dtype].note and not outcome.row["message"]:
-                    outcome.row["message"] = how[dtype].note
+                if outcome.row["status"] == "structural" and index in twins:
+                    outcome.row |= _covered_by_flip(outcome, twins[index])
+                if dtype == "float64" and outcome.row["status"] == "parity":
+                    twins[index] = outcome
                 yield outcome
 
     def _rules(self, method: Method) -> list[tuple[str, str, str]]:
@@ -189,9 +190,9 @@ class Runner:
         try:
             arrays = [
                 self.subject.attribute(
-                    self.modules[dtype], one[None].astype(dtype), [target], method.name, how.parameters
+                    self.modules[dtype], x[None].astype(dtype), [target], method.name, how.parameters
                 )[0]
-                for one, target in zip(self.inputs, self.facts.targets, strict=True)
+                for x, target in zip(self.inputs, self.facts.targets, strict=True)
             ]
         except Exception as error:  # a method that fails costs its own rows, not the run
             return _Maps(None, 0.0, f"{type(error).__name__}: {error}")
@@ -200,11 +201,10 @@ class Runner:
     def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer]]:
         for call in how.calls:
             answers = self._ask(call, dtype)
-            if all(answer.array is not None for answer in answers):
-                return call, answers
             # A reference that cannot run in float64 leaves the lane to the other one, if that has the method.
-            if dtype != "float64" or any(answer.error_kind != "method" for answer in answers):
-                return call, answers
+            cannot = any(answer.array is None and answer.error_kind == "method" for answer in answers)
+            if dtype != "float64" or not cannot:
+                break
         return call, answers
 
     def _case(
@@ -289,8 +289,24 @@ class Runner:
         }
 
 
-def _backend(how: dict[str, Question]) -> str:
-    return how["float32"].calls[0].backend
+def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:
+    """Return what a float32 row becomes if the reference's own rounding explains it, else nothing."""
+    if outcome.reference is None or twin.reference is None or outcome.subject is None:
+        return {}
+    own = compare(twin.reference, outcome.reference)
+    if own.problem or outcome.row["reference"] != twin.row["reference"]:
+        return {}
+    floor = NoiseFloor.from_metrics(own)
+    metrics = compare(outcome.reference, outcome.subject)
+    verdict = judge(metrics, Limits(**outcome.row["limits"]), flip(floor))
+    if verdict.divergence is None:
+        return {}
+    text = f"{verdict.message}\nThe reference in float32 is {floor.rel_l2:.3g} (rel. L2) from itself in float64."
+    return {"divergence": verdict.divergence, "message": text}
+
+
+def _backend(how: Question) -> str:
+    return how.calls[0].backend
 
 
 def _verdict(method: Method, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -78,10 +77,7 @@ class SignxaiTorch:
     ) -> Array:
         """See `Subject.attribute`."""
         x = module.to_torch(inputs)
-        own = dict(parameters)
-        if isinstance(own.get("baseline"), np.ndarray):
-            own["baseline"] = module.to_torch(own["baseline"][np.newaxis])
-        return module.to_keras(explain(module, x, method, target=targets, **own))
+        return module.to_keras(explain(module, x, method, target=targets, **parameters))
 
     def rules(self, module: KerasModule, inputs: Array, method: str) -> list[tuple[str, str, str]]:
         """See `Subject.rules`."""
@@ -109,8 +105,3 @@ def subject(name: str) -> Subject:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ParityError(f"unknown subject {name!r}{hint} There are: {', '.join(SUBJECTS)}.")
     return SUBJECTS[name]()
-
-
-def stack(arrays: list[Array]) -> Array:
-    """Return samples as one batch."""
-    return np.stack(arrays)

@@ -295,11 +295,7 @@ def _judge_numbers(metrics: Metrics, limits: Limits) -> Verdict:
     }
     ratios = [value / limit for value, limit in numeric.values()]
     margin = max(ratios) if all(math.isfinite(ratio) for ratio in ratios) else math.inf
-    over = [
-        (name, f"{value:.4g} > {limit:.4g}")
-        for name, (value, limit) in numeric.items()
-        if not (value <= limit)
-    ]
+    over = [(name, f"{value:.4g} > {limit:.4g}") for name, (value, limit) in numeric.items() if not (value <= limit)]
     under = [
         (name, f"{value:.4g} < {limit:.4g}")
         for name, value, limit in _floor_checks(metrics, limits)

@@ -21,7 +21,7 @@ def identity(model: nn.Module, x: Tensor, target: Target, method: Method, parame
 
 def random(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the input plus normal noise (iNNvestigate 2.1.2, Random: noise is added to the input)."""
-    return (x + noise_for(x, {"samples": 1, **parameters})(0)).to(x.dtype)
+    return (x + noise_for(x, parameters)(0)).to(x.dtype)
 
 
 def random_uniform(

@@ -33,11 +33,11 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> nn.Mod
     if isinstance(target_layer, nn.Module):
         return target_layer
     modules: dict[str, nn.Module] = dict(model.named_modules())
-    convolutions = {name: module for name, module in modules.items() if isinstance(module, Convolution)}
+    convolutions = [name for name, module in modules.items() if isinstance(module, Convolution)]
     if target_layer is None:
         if not convolutions:
             raise NoConvolutionError("Grad-CAM needs a convolution, and the model has none")
-        return list(convolutions.values())[-1]
+        return modules[convolutions[-1]]
     if target_layer not in modules:
         raise NoConvolutionError(
             f"the model has no layer {target_layer!r}; its convolutions are {', '.join(convolutions) or 'none'} "

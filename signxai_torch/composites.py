@@ -12,7 +12,7 @@ from zennit.types import Activation, AvgPool, BatchNorm, Convolution
 
 from signxai_torch import layers
 from signxai_torch.grammar import Method
-from signxai_torch.hooks import RelevanceHook
+from signxai_torch.hook import RelevanceHook
 from signxai_torch.rules import RULES, LinearRule
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -158,7 +158,8 @@ class ActivationComposite(Composite):
     """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet."""
 
     def __init__(self, rule: type[RelevanceHook]) -> None:
-        super().__init__(module_map=lambda _ctx, _name, module: rule() if isinstance(module, nn.ReLU) else None)
+        relus = (nn.ReLU, nn.ReLU6)
+        super().__init__(module_map=lambda _ctx, _name, module: rule() if isinstance(module, relus) else None)
 
 
 def make_rule(name: str, parameters: Mapping[str, Any], ignore_bias: bool = False) -> LinearRule:

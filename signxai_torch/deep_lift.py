@@ -12,7 +12,7 @@ from zennit.types import Activation, MaxPool
 
 from signxai_torch.gradients import backward, baseline_like
 from signxai_torch.grammar import Method
-from signxai_torch.hooks import RelevanceHook
+from signxai_torch.hook import RelevanceHook
 from signxai_torch.targets import Target, target_indices
 
 SMALL = 1e-7  # below this difference to the reference a unit's multiplier is its gradient (the paper's limit)

@@ -38,7 +38,8 @@ FAMILIES: dict[str, Attribution] = {
 
 # What a call may set besides the parameters of the method's row.
 _NOISE = ("noise", "seed")
-_EXTRA = {"smoothgrad": _NOISE, "vargrad": _NOISE, "random": _NOISE,
+_EXTRA = {"smoothgrad": (*_NOISE, "batch_size"), "vargrad": (*_NOISE, "batch_size"), "random": _NOISE,
+          "integrated_gradients": ("batch_size",),
           "lrp": ("epsilon", "stdfactor", "alpha", "beta", "gamma", "mu", "low", "high", "bias")}  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from signxai_torch.composites import ActivationComposite
 from signxai_torch.grammar import Method
 from signxai_torch.layers import DeconvNetReLU, GuidedReLU
 from signxai_torch.targets import Target, start, target_indices
+
+BUDGET = 2**20
+"""How many input values the sampling methods put into one batch unless `batch_size` says how many samples."""
 
 
 def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
@@ -65,8 +69,8 @@ def integrated_gradients(
         raise ValueError(f"integrated gradients need at least 2 steps (grid 'left': 1), not {steps}")
     reference = baseline_like(x, parameters["baseline"])
     step = (x - reference) / intervals
-    total = _mean(model, target, (reference + step * index for index in range(steps)), x, steps)
-    return (x - reference) * total
+    points = (reference + step * index for index in range(steps))
+    return (x - reference) * _mean(model, points, x, target, parameters, steps)
 
 
 def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tensor]:
@@ -75,6 +79,8 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
     Without ``noise`` the draws come from numpy's global generator, or one of ``seed``'s own, in the order and the
     channels-last layout of the references: the same seed gives the same noise in all of them. Every sample of a
     batch gets its own draws, unless a seed is given: then every sample gets the draws it would get alone.
+    ``round_noise`` rounds the noise to the dtype of `x` before it is added (iNNvestigate) instead of rounding the
+    sum (SIGN-XAI).
     """
     samples, scale = int(parameters["samples"]), float(parameters["noise_scale"])
     if samples < 1:
@@ -82,11 +88,15 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
     if scale < 0:
         raise ValueError(f"noise_scale must not be negative, not {scale}")
     given = parameters.get("noise")
+
+    def rounded(noise: Tensor) -> Tensor:
+        return noise.to(x.dtype) if parameters.get("round_noise") else noise
+
     if given is not None:
         noise = torch.as_tensor(given, dtype=torch.float64, device=x.device)
         if noise.shape[1:] != x.shape[1:] or len(noise) != samples:
             raise ValueError(f"noise must have shape {(samples, *x.shape[1:])}, not {tuple(noise.shape)}")
-        return lambda index: noise[index].expand_as(x)
+        return lambda index: rounded(noise[index]).expand_as(x)
     channels_last = (1, *x.shape[2:], x.shape[1]) if x.dim() > 2 else (1, *x.shape[1:])
     seed = parameters.get("seed")
 
@@ -96,40 +106,47 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
 
     if seed is not None:
         shared = torch.as_tensor(draw(np.random.RandomState(seed)), device=x.device)
-        return lambda index: shared[index].expand_as(x)
+        return lambda index: rounded(shared[index]).expand_as(x)
     own = torch.as_tensor(np.stack([draw(np.random) for _ in x], axis=1), device=x.device)
-    return lambda index: own[index]
+    return lambda index: rounded(own[index])
+
+
+def noisy(x: Tensor, parameters: Mapping[str, Any]) -> Iterator[Tensor]:
+    """Yield the noisy copies of `x`; the sum is rounded once, from float64, as the reference's first layer does."""
+    noise = noise_for(x, parameters)
+    return ((x + noise(index)).to(x.dtype) for index in range(int(parameters["samples"])))
 
 
 def smoothgrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the mean of the gradients at noisy inputs; the clean input is not among them."""
-    target = _resolved(model, x, target)
-    noise = noise_for(x, parameters)
-    count = int(parameters["samples"])
-    # The sum is rounded once, from float64, as the reference's first layer does.
-    return _mean(model, target, ((x + noise(index)).to(x.dtype) for index in range(count)), x, count)
+    return _mean(model, noisy(x, parameters), x, target, parameters, int(parameters["samples"]))
 
 
 def vargrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the population variance of the gradients at noisy inputs."""
-    target = _resolved(model, x, target)
-    noise = noise_for(x, parameters)
-    gradients = torch.stack(
-        [backward(model, (x + noise(index)).to(x.dtype), target, "one") for index in range(int(parameters["samples"]))]
-    )
+    groups = _gradients(model, noisy(x, parameters), x, target, parameters.get("batch_size"))
+    gradients = torch.cat(list(groups))
     return (gradients - gradients.mean(dim=0)).square().mean(dim=0)
 
 
-def _resolved(model: nn.Module, x: Tensor, target: Target) -> Target:
-    if target is not None:
-        return target
+def _gradients(
+    model: nn.Module, points: Iterator[Tensor], x: Tensor, target: Target, batch_size: int | None
+) -> Iterator[Tensor]:
+    """Yield the gradients at points in the shape of `x`, as many points at once as the budget allows: (k, *x.shape)."""
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    copies = max(1, BUDGET // x.numel() if batch_size is None else batch_size // len(x))
     with torch.no_grad():
-        return target_indices(model(x), None)
+        indices = target_indices(model(x), target)
+    while group := list(itertools.islice(points, copies)):
+        result = backward(model, torch.cat(group), indices.repeat(len(group)), "one")
+        yield result.reshape(len(group), *x.shape)
 
 
-def _mean(model: nn.Module, target: Target, points: Any, x: Tensor, count: int) -> Tensor:
-    target = _resolved(model, x, target)
+def _mean(
+    model: nn.Module, points: Iterator[Tensor], x: Tensor, target: Target, parameters: Mapping[str, Any], count: int
+) -> Tensor:
     total = torch.zeros_like(x)
-    for point in points:
-        total += backward(model, point, target, "one")
+    for group in _gradients(model, points, x, target, parameters.get("batch_size")):
+        total += group.sum(dim=0)
     return total / count

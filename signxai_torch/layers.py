@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hooks import RelevanceHook
+from signxai_torch.hook import RelevanceHook
 from signxai_torch.rules import KERAS_EPSILON, Z, divide, stabilize
 
 
@@ -61,7 +61,11 @@ class GuidedReLU(RelevanceHook):
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
         """Return the positive relevance of the units that are on."""
-        return relevance.clamp(min=0) * (x > 0)
+        if type(module) is nn.ReLU:
+            return relevance.clamp(min=0) * (x > 0)
+        with torch.enable_grad():  # a ReLU with a bound or a slope has its own derivative
+            point = x.detach().requires_grad_()
+            return torch.autograd.grad(module.forward(point), point, relevance.clamp(min=0))[0]
 
 
 class DeconvNetReLU(RelevanceHook):

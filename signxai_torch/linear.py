@@ -35,8 +35,8 @@ class LinearMap(Protocol):
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """Return the transposed map of `relevance`, in the shape of the layer's input `like`."""
 
-    def bias(self, parts: Sequence[str]) -> Tensor | None:
-        """Return the sum of parts of the bias, broadcastable to the layer's output; None where there is none."""
+    def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
+        """Return the sum of parts of the bias for an input `like`, broadcastable to the output; None if zero."""
 
 
 def _sum_of_parts(bias: Tensor, parts: Sequence[str]) -> Tensor | None:
@@ -62,7 +62,7 @@ class DenseMap:
         """See `LinearMap.transpose`."""
         return torch.matmul(relevance, PARTS[part](self.module.weight))
 
-    def bias(self, parts: Sequence[str]) -> Tensor | None:
+    def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
         return None if self.module.bias is None else _sum_of_parts(self.module.bias, parts)
 
@@ -90,7 +90,7 @@ class ConvolutionMap:
         )  # fmt: skip
         return gradients[0]  # type: ignore[no-any-return]
 
-    def bias(self, parts: Sequence[str]) -> Tensor | None:
+    def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
         if self.module.bias is None:
             return None
@@ -107,7 +107,7 @@ class GeneralMap:
     def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
         parameters = {}
         for name, value in self.module.named_parameters():
-            if name.rpartition(".")[2].startswith("bias"):
+            if _is_bias(name):
                 total = _sum_of_parts(value, bias)
                 parameters[name] = torch.zeros_like(value) if total is None else total
             else:
@@ -126,16 +126,15 @@ class GeneralMap:
             point = like.detach().requires_grad_()
             return torch.autograd.grad(self._run(point, part), point, relevance)[0]
 
-    def bias(self, parts: Sequence[str]) -> Tensor | None:
+    def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
-        named = [(n, p) for n, p in self.module.named_parameters() if n.rpartition(".")[2].startswith("bias")]
-        if not named or all(part == "none" for part in parts):
+        if all(part == "none" for part in parts) or not any(map(_is_bias, dict(self.module.named_parameters()))):
             return None
-        bias = _sum_of_parts(named[-1][1], parts)
-        if bias is None:
-            return None
-        spatial = next(p.dim() - 2 for n, p in self.module.named_parameters() if p.dim() > 1)
-        return bias.reshape(-1, *[1] * spatial)
+        return self._run(torch.zeros_like(like), "all", parts)
+
+
+def _is_bias(name: str) -> bool:
+    return name.rpartition(".")[2].startswith("bias")
 
 
 class _Unhooked(nn.Module):

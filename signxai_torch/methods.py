@@ -197,7 +197,7 @@ BASE_ROWS: tuple[Row, ...] = (
     Row("smoothgrad", "smoothgrad", "mean_i df_c/dx at x + N(0, 0.2), n = 50", SMILKOV, head="one",
         defaults=NOISE, signxai="smoothgrad", wrapped=f". x_input {SIGN_MU}", listed="x_input_x_sign"),
     Row("innvestigate.smoothgrad", "smoothgrad", "mean_i df_c/dx at x + N(0, 1), n = 64", SMILKOV, head="one",
-        defaults={"samples": 64, "noise_scale": 1.0}, innvestigate="smoothgrad", listed="."),
+        defaults={"samples": 64, "noise_scale": 1.0, "round_noise": True}, innvestigate="smoothgrad", listed="."),
     Row("vargrad", "vargrad", "mean_i (g_i - mean g)^2, g_i = df_c/dx at x + N(0, 0.2), n = 50", ADEBAYO,
         head="one", defaults=NOISE, signxai="vargrad", wrapped=".", listed=X_FAMILIES),
     Row("grad_cam", "grad_cam", "relu(sum_c mean_hw(df/dA_c) A_c) / max, 8 bit, bicubic to the input's size",
@@ -224,7 +224,7 @@ BASE_ROWS: tuple[Row, ...] = (
         "SIGN-XAI 1.1.9.2, wrappers.random_uniform", defaults={"seed": 1}, signxai="random_uniform",
         wrapped="."),
     Row("input", "input", "x", "iNNvestigate 2.1.2, Input", innvestigate="input", listed="."),
-    Row("random", "random", "x + N(0, 1)", "iNNvestigate 2.1.2, Random", defaults={"noise_scale": 1.0},
+    Row("random", "random", "x + N(0, 1)", "iNNvestigate 2.1.2, Random", defaults={"samples": 1, "noise_scale": 1.0, "round_noise": True},
         innvestigate="random", listed="."),
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hooks import RelevanceHook, sees_input
+from signxai_torch.hook import RelevanceHook, sees_input
 from signxai_torch.linear import LinearMap, linear_map
 
 KERAS_EPSILON = 1e-7  # keras.backend.epsilon(): what both references put in place of a zero denominator
@@ -144,7 +144,7 @@ class LinearRule(RelevanceHook):
                 (layer.apply(u, term.weight) for term, u, on in zip(one.terms, inputs, live, strict=True) if on),
                 torch.zeros((), dtype=x.dtype, device=x.device),
             ).expand_as(output)
-            bias = layer.bias([term.bias for term in one.terms])
+            bias = layer.bias([term.bias for term in one.terms], x)
             denominator = denominator if bias is None else denominator + bias
         if self.stabilizer is not None:
             quotient = relevance / self.stabilizer(x, denominator)

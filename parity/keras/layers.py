@@ -314,8 +314,8 @@ class Concatenate(nn.Module):
         return torch.cat(tensors, self.dim)
 
 
-class BoundedReLU(nn.Module):
-    """Keras `ReLU` with a threshold, or with an upper bound other than 6.
+class BoundedReLU(nn.ReLU6):
+    """Keras `ReLU` with a threshold, or with an upper bound other than 6; an activation by type, like `ReLU6`.
 
     `x` where `threshold <= x < max_value`, `max_value` above, `negative_slope * (x - threshold)` below.
     """
@@ -364,7 +364,7 @@ class TensorFlowGELU(nn.GELU):
         return 0.5 * x * (1.0 + torch.erf(x / _SQRT_2_FLOAT32))
 
 
-class HardSigmoid(nn.Module):
+class HardSigmoid(nn.Hardsigmoid):
     """Keras 2's `hard_sigmoid`: `0.2 * x + 0.5` cut to 0..1 (Keras 3 and torch use `x / 6 + 0.5`)."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +36,9 @@ def find_python(python: str | Path | None = None) -> Path:
     """
     for origin, named in (("", python), ("REFERENCE_PYTHON: ", os.environ.get("REFERENCE_PYTHON"))):
         if named:
+            command = shutil.which(named) or Path(named).expanduser()
             # Made absolute but not resolved: a venv's python is a link, and resolved it is another Python.
-            path = Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100
+            path = Path(os.path.abspath(command))  # noqa: PTH100
             if not os.access(path, os.X_OK) or path.is_dir():
                 raise ReferenceEnvironmentError(f"{origin}{path} is no program that can be run; {MEND}")
             return path

@@ -57,6 +57,9 @@ def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
     """Set TensorFlow up, say so, and answer what comes on stdin until it ends; return the exit code."""
     threads = options.threads or available_cores()
     Watchdog(options.memory_limit).start()
+    # If the machine runs out of memory, this process is the one to go: it costs one request.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
         worker = Worker(options.mode, threads, channel)
     except Exception as error:  # whatever an import of TensorFlow can raise
@@ -209,7 +212,9 @@ def check_fits(model: Any, x: Any, target: int) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Return type and message of an error, and the innermost place outside of the Python library."""
+    """Return type and message of an error of the reference and where it was raised; of our own, the message."""
+    if type(error).__module__.startswith("parity."):
+        return str(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.line]
     place = f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {str(error)[:2000]}{place}"

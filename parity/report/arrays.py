@@ -18,13 +18,21 @@ Array = npt.NDArray[Any]
 class Arrays:
     """The arrays of a run; a context manager. Made with None it holds nothing.
 
+    Parameters
+    ----------
+    path : Path or None
+        The file.
+    created : str
+        When the run was made. If the file's attribute "created" says something else, its maps are not those
+        that the numbers were taken from.
+
     Raises
     ------
     ReportError
-        If the file is missing or damaged.
+        If the file is missing, damaged, or of another run.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, created: str) -> None:
         self._path = path
         try:
             self._file = None if path is None else h5py.File(path, "r")
@@ -32,6 +40,14 @@ class Arrays:
             raise ReportError(
                 f"Cannot read the arrays file {path}: {error}. Run `parity run` again, or report without arrays."
             ) from error
+        if self._file is not None:
+            found = self._file.attrs.get("created", created)
+            if found != created:
+                self._file.close()
+                raise ReportError(
+                    f"The arrays file {path} is of the run of {found}, the results are of {created}. "
+                    "Run `parity run` again."
+                )
 
     def __enter__(self) -> Arrays:
         return self

@@ -21,7 +21,6 @@ from parity.report.coverage import coverage
 from parity.report.panels import make_panel
 from parity.report.rows import (
     LANES,
-    SEVERITY,
     Case,
     Row,
     format_number,
@@ -30,6 +29,7 @@ from parity.report.rows import (
     group,
     verdict_sentence,
 )
+from parity.verdict import STATUSES
 
 #: What each status means, for the legend.
 MEANING = {
@@ -60,7 +60,7 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
     rows = group(document["results"])
     store = figures.Pictures()
     detail = figures.detail_for(len(rows))
-    with Arrays(arrays_path) as arrays:
+    with Arrays(arrays_path, document["created"]) as arrays:
         entries = _entries(document, rows, arrays, store, detail)
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -88,7 +88,7 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         green=document["summary"]["green"],
         entries=entries,
         lanes=lanes,
-        statuses=[status for status in reversed(SEVERITY) if any(row.status == status for row in rows)],
+        statuses=[status for status in STATUSES if any(row.status == status for row in rows)],
         counts=Counter(row.status for row in rows),
         case_counts=document["summary"]["counts"],
         families=sorted({row.family for row in rows}),

@@ -128,7 +128,8 @@
 
   const restore = () => {
     const hash = location.hash.slice(1);
-    const plain = byId.get(decodeURIComponent(hash));
+    // Row ids hold nothing that an address has to escape.
+    const plain = byId.get(hash);
     if (plain) {
       // A link to one row, as the coverage matrix has them; filters that hide it give way.
       if (plain.body.hidden) { form.reset(); applyFilter(); }
@@ -190,7 +191,7 @@
   }
 
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => { applyFilter(); save(); });
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { applyFilter(); save(); });
   form.addEventListener("reset", () => setTimeout(() => {
     sort = { key: "", down: false };
     applySort();

@@ -190,6 +190,6 @@ def format_number(value: float | None) -> str:
     return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def format_similarity(value: float | None) -> str:
-    """Return a correlation with six digits; a dash for none."""
-    return "–" if value is None else f"{value:.6f}"
+def format_similarity(value: float | None, digits: int = 6) -> str:
+    """Return a correlation with a fixed number of digits; a dash for none."""
+    return "–" if value is None else f"{value:.{digits}f}"

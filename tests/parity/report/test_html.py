@@ -106,8 +106,10 @@ def test_nothing_comes_from_the_network(page, parsed):
         for name in ("src", "href", "action", "srcset", "data"):
             value = attrs.get(name)
             assert not value or value.startswith(("#", "data:")), (tag, name, value)
-    assert not re.search(r"url\((?!\"data:image/png;base64,)", page)
+    assert not re.search(r"url\((?!\"data:image/|%23)", page)
     assert "@import" not in page
+    assert "http://" not in page
+    assert "https://" not in page
     assert "default-src 'none'" in page
 
 
@@ -212,6 +214,19 @@ def test_a_missing_or_damaged_arrays_file_is_an_error_that_names_it(run, tmp_pat
             bad.write_bytes(content)
         with pytest.raises(ReportError, match=r"arrays\.h5"):
             write(run[0], bad, tmp_path / "out")
+
+
+def test_arrays_of_another_run_are_refused(run, tmp_path: Path):
+    arrays = tmp_path / "parity-arrays.h5"
+    arrays.write_bytes(run[1].read_bytes())
+    for created, fits in ((run[0]["created"], True), ("2020-01-01T00:00:00+00:00", False)):
+        with h5py.File(arrays, "a") as file:
+            file.attrs["created"] = created
+        if fits:
+            render(run[0], arrays)
+        else:
+            with pytest.raises(ReportError, match="of the run of 2020-01-01"):
+                render(run[0], arrays)
 
 
 def test_names_that_only_differ_in_odd_characters_have_their_own_rows(tmp_path: Path):
