@@ -40,7 +40,8 @@ class Document:
         self.arrays_path = directory / ARRAYS_NAME
         self._file = h5py.File(self.arrays_path.with_suffix(".part"), "w")
         self._command, self._subject = command, subject
-        self._created = datetime.now(UTC)
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._file.attrs["created"] = self._created  # the report refuses the arrays of another run
         self._rows: list[dict[str, Any]] = []
         self._models: list[dict[str, Any]] = []
         self._inputs: list[dict[str, Any]] = []
@@ -116,7 +117,7 @@ class Document:
         defects = {row["divergence"] for row in self._rows} - {None}
         return {
             "schema": 1,
-            "created": self._created.isoformat(timespec="seconds"),
+            "created": self._created,
             "command": self._command,
             "seconds": round(seconds, 2),
             "commit": _commit(),

@@ -135,17 +135,22 @@ class Runner:
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
-        asked: list[tuple[Method, Question | str]] = []
-        for name in self.plan.methods:
-            method = parse(name)
-            try:
-                asked.append((method, question(method, self.facts.description, self.reference)))
-            except NotInReferenceError as error:
-                asked.append((method, str(error)))
-        asked.sort(key=lambda pair: not isinstance(pair[1], str) and _backend(pair[1]) == "innvestigate")
+        asked = [self._asked(name) for name in self.plan.methods]
+        asked.sort(key=lambda pair: isinstance(pair[1], Question) and pair[1].calls[0].backend == "innvestigate")
         for method, how in asked:
             started(method.name)
             yield from self._method(method, how)
+
+    def run_method(self, name: str) -> Iterator[Outcome]:
+        """Yield the outcomes of one method."""
+        yield from self._method(*self._asked(name))
+
+    def _asked(self, name: str) -> tuple[Method, Question | str]:
+        method = parse(name)
+        try:
+            return method, question(method, self.facts.description, self.reference)
+        except NotInReferenceError as error:
+            return method, str(error)
 
     def _method(self, method: Method, how: Question | str) -> Iterator[Outcome]:
         lanes = self.plan.dtypes(method.name)
@@ -303,10 +308,6 @@ def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:
         return {}
     text = f"{verdict.message}\nThe reference in float32 is {floor.rel_l2:.3g} (rel. L2) from itself in float64."
     return {"divergence": verdict.divergence, "message": text}
-
-
-def _backend(how: Question) -> str:
-    return how.calls[0].backend
 
 
 def _verdict(method: Method, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:

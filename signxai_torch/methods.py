@@ -224,8 +224,8 @@ BASE_ROWS: tuple[Row, ...] = (
         "SIGN-XAI 1.1.9.2, wrappers.random_uniform", defaults={"seed": 1}, signxai="random_uniform",
         wrapped="."),
     Row("input", "input", "x", "iNNvestigate 2.1.2, Input", innvestigate="input", listed="."),
-    Row("random", "random", "x + N(0, 1)", "iNNvestigate 2.1.2, Random", defaults={"samples": 1, "noise_scale": 1.0, "round_noise": True},
-        innvestigate="random", listed="."),
+    Row("random", "random", "x + N(0, 1)", "iNNvestigate 2.1.2, Random",
+        defaults={"samples": 1, "noise_scale": 1.0, "round_noise": True}, innvestigate="random", listed="."),
 )  # fmt: skip
 
 # Model suffixes: the bounds of the input, and the convolution that Grad-CAM looks at.

@@ -222,6 +222,24 @@ def test_two_runs_at_once_on_one_store(client, ask, tmp_path):
     assert store.damaged == []
 
 
+def test_a_client_goes_on_after_ctrl_c_with_a_new_worker(client, ask):
+    """As in a notebook: the interrupted request must leave no worker that answers it later."""
+    one = client()
+    pid = int(one.answer(ask("pid"))[0].array.flat[0])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            one.answer(ask("hang"))
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
+    assert not alive(pid)
+    assert one.answer(ask("pid", number=2))[0].error is None
+    assert one.workers_started == 2
+
+
 CLIENT = """
     import signal, sys
     from pathlib import Path

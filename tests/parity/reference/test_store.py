@@ -71,6 +71,22 @@ def test_a_flipped_bit_is_noticed_or_harmless(store):
     assert len(store.damaged) == noticed
 
 
+@pytest.mark.parametrize("member", ["array", "meta"])
+def test_a_whole_entry_with_other_numbers_is_noticed(store, member):
+    """As an edit or a bad disk cache would leave it: the container is fine, the content is not."""
+    store.put(KEY, an_answer())
+    path = store.path(KEY)
+    with np.load(path) as file:
+        members = dict(file)
+    if member == "array":
+        members["array"][0, 0, 0] += 1e-6
+    else:
+        members["meta"] = np.frombuffer(members["meta"].tobytes().replace(b"1.5", b"1.6"), dtype=np.uint8)
+    np.savez(path, **members)
+    assert store.get(KEY) is None
+    assert store.damaged == [path]
+
+
 @pytest.mark.parametrize("length", [0, 1, 100, 400])
 def test_a_cut_entry_is_noticed(store, length):
     store.put(KEY, an_answer())

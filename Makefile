@@ -1,0 +1,55 @@
+# Two environments: .venv (torch, the harness) and .venv-reference (TensorFlow 2.12). TensorFlow 2.12 and a current
+# torch cannot share one. Both are rebuilt when their pins change.
+PYTHON ?= python3.11
+REFERENCE_PYTHON ?= $(PYTHON)
+# Names or globs, separated by commas or blanks.
+MODEL ?= vgg_mnist
+METHODS ?= core
+# Further options of `parity run`.
+ARGS ?=
+
+VENV := .venv
+REFERENCE := .venv-reference
+PIP := -m pip install --quiet --disable-pip-version-check
+COMMA := ,
+run_models := $(foreach model,$(subst $(COMMA), ,$(MODEL)),--model $(model))
+run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(method)')
+
+# Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
+unexport PYTHON REFERENCE_PYTHON
+
+.PHONY: setup parity test lint weights clean help
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+setup: $(VENV)/.made $(REFERENCE)/.made  ## make both environments
+
+$(VENV)/.made: requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,dev]'
+	@touch $@
+
+$(REFERENCE)/.made: requirements/reference.in requirements/reference.txt
+	$(PYTHON_FOR_REFERENCE) -m venv --clear $(REFERENCE)
+	$(REFERENCE)/bin/python $(PIP) --constraint requirements/reference.txt --requirement requirements/reference.in
+	@touch $@
+
+PYTHON_FOR_REFERENCE := $(REFERENCE_PYTHON)
+
+parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=core|all|'lrp_*' ARGS='--samples 1'
+	$(VENV)/bin/python -m parity run $(run_models) $(run_methods) $(ARGS)
+
+test: setup  ## all tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: setup  ## ruff and mypy
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+weights: setup  ## fetch the official VGG16 and VGG19 weights into Keras' own cache (needs the network)
+	$(REFERENCE)/bin/python weights/fetch.py
+
+clean:  ## remove environments, reports and caches (not the weights)
+	rm -rf $(VENV) $(REFERENCE) reports .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

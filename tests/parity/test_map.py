@@ -1,0 +1,76 @@
+"""Every method on a shipped model, both sides, both lanes: one test per map.
+
+Ids look like `test_map[vgg_mnist-lrp_flat]`, so `pytest -k lrp_flat` runs what its name says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from parity.cases import FIRST, Plan
+from parity.inputs import default_inputs
+from parity.models import resolve
+from parity.reference.client import ReferenceClient
+from parity.reference.environment import ReferenceEnvironmentError, find_python
+from parity.run import Runner
+from parity.subjects import list_methods, subject
+from parity.verdict import is_ok
+
+CASES = [("vgg_mnist", name) for name in list_methods()] + [
+    (model, name) for model in ("dense_mnist", "resnet_mnist", "cnn_timeseries") for name in FIRST
+]
+
+
+def _runner(model: str, client: ReferenceClient, methods: tuple[str, ...]) -> Runner:
+    source = resolve(model)
+    lanes = frozenset(methods)
+    return Runner(
+        Plan(source, tuple(default_inputs(source)[:1]), methods, lanes, lanes), client, subject("signxai_torch")
+    )
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[ReferenceClient]:
+    try:
+        find_python()
+    except ReferenceEnvironmentError as error:
+        pytest.skip(f"no reference environment: {error}")
+    with ReferenceClient(keep_both=True) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def runner(client: ReferenceClient) -> Callable[[str], Runner]:
+    made: dict[str, Runner] = {}
+
+    def get(model: str) -> Runner:
+        if model not in made:
+            made[model] = _runner(model, client, tuple(list_methods()))
+        return made[model]
+
+    return get
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(("model", "method"), CASES, ids=[f"{model}-{method}" for model, method in CASES])
+def test_map(model: str, method: str, runner: Callable[[str], Runner]) -> None:
+    rows = [outcome.row for outcome in runner(model).run_method(method)]
+    assert rows
+    if all(row["status"] == "unsupported" for row in rows):
+        pytest.skip(rows[0]["message"])
+    for row in rows:
+        if row["status"] == "unsupported" or is_ok(row["status"], row["divergence"]):
+            continue
+        pytest.fail(
+            f"{row['status']}: {row['method']} on {row['model']}, {row['input']}, {row['dtype']}, held to "
+            f"{row['reference']}\n{row['message']}\nlimits: {row['limits']}\nreproduce: {row['reproduce']}",
+            pytrace=False,
+        )
+
+
+def test_shipped_weights_are_where_the_models_look() -> None:
+    for model in {model for model, _ in CASES}:
+        assert Path(resolve(model).path).is_file()
