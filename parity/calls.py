@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from parity.divergences import BY_NAME
 from parity.keras import ModelDescription
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
 from parity.subjects import Method, wrappers
@@ -12,6 +13,7 @@ from parity.subjects import Method, wrappers
 SEED = 20_260_101  # of the noise that both sides add; any other would do
 MU = 0.5  # for the names that leave mu to the caller
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+_UNKNOWN_TO_INNVESTIGATE = ("ReLU", "DepthwiseConv2D")
 _NAMED_ALPHA_BETA = ((1.0, 0.0), (2.0, 1.0))
 _NAMED_PARAMETERS = ("epsilon", "stdfactor", "gamma", "mu")
 
@@ -30,10 +32,13 @@ class Question:
         The references that define the method, the one it is held to first.
     parameters : dict
         What the subject is told besides the name.
+    defect : str or None
+        The named defect of SIGN-XAI (`parity.divergences`) that bites for this method and model.
     """
 
     calls: tuple[ReferenceCall, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
+    defect: str | None = None
 
 
 def question(method: Method, model: ModelDescription, reference: str = "auto") -> Question:
@@ -67,17 +72,37 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
         "signxai": _signxai(method, parameters, noise, layer),
         "innvestigate": _innvestigate(method, parameters, noise),
     }
-    order = ("innvestigate", "signxai") if _prefers_innvestigate(method) else ("signxai", "innvestigate")
+    defect = _defect(method, model)
+    alternative = BY_NAME[defect].alternative == "innvestigate" if defect else False
+    prefers = alternative or method.dotted or "." in method.row.template
+    order = ("innvestigate", "signxai") if prefers else ("signxai", "innvestigate")
     wanted = order if reference == "auto" else (reference,)
     calls = tuple(call for call in (found[name] for name in wanted) if call is not None)
+    if alternative:
+        calls = calls[:1]  # no way back to the reference that is wrong
     if not calls:
         where = "neither reference has" if reference == "auto" else f"{reference} does not have"
         raise NotInReferenceError(f"{where} a method {method}")
-    return Question(calls, parameters)
+    return Question(calls, parameters, defect)
 
 
-def _prefers_innvestigate(method: Method) -> bool:
-    return method.input_rule == "Bounded" or method.dotted or "." in method.row.template
+def _defect(method: Method, model: ModelDescription) -> str | None:
+    if method.input_rule == "Bounded" and method.prefix is not None:
+        return "signxai-bounded-is-zero"
+    if method.family == "deep_lift":
+        return "signxai-deep-lift-missing"
+    if method.family == "deconvnet" and any(layer.class_name == "ReLU" for layer in model.layers):
+        return "deconvnet-relu-layer"
+    if (
+        method.row.innvestigate.startswith("lrp.")
+        and not method.row.signxai
+        and any(layer.class_name in _UNKNOWN_TO_INNVESTIGATE for layer in model.layers)
+    ):
+        return "innvestigate-model-check"
+    producers = [name for layer in model.layers for name in layer.inbound]
+    if method.family in ("guided_backprop", "deconvnet") and len(set(producers)) < len(producers):
+        return "signxai-relu-per-consumer"
+    return None
 
 
 def _noise(method: Method) -> NoiseSpec | None:

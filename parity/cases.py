@@ -41,6 +41,7 @@ class Plan:
     methods: tuple[str, ...]
     float64: frozenset[str]
     float32: frozenset[str]
+    large: bool = False
 
     def dtypes(self, method: str) -> tuple[str, ...]:
         """Return the lanes of a method."""

@@ -35,7 +35,7 @@ class _Group(click.Group):
                 raise
             text = f"{type(error).__name__}: {error}"
             Console(stderr=True, highlight=False).print(
-                f"[bold red]unexpected error:[/] {_escape(text)}\nRun again with `parity --debug ...` for the traceback.",
+                f"[bold red]unexpected error:[/] {_escape(text)}\nRun `parity --debug ...` for the traceback.",
                 soft_wrap=True,
             )
             ctx.exit(2)

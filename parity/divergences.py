@@ -46,7 +46,53 @@ DIVERGENCES: tuple[Divergence, ...] = (
         status="reference-defect",
         raises="deeplift",
     ),
+    Divergence(
+        name="signxai-relu-per-consumer",
+        methods=("guided_backprop*", "deconvnet*"),
+        references=("signxai",),
+        condition="A layer whose output several layers read (a residual branch), in signxai 1.1.9.2.",
+        cause=(
+            "It rectifies what arrives from each consumer and adds up then; the gradient of a ReLU's output is the "
+            "sum over its consumers, so the sum has to be rectified, as iNNvestigate 2.1.2 and the methods' papers do."
+        ),
+        evidence=(
+            "resnet_mnist, guided_backprop: rel. L2 0.17 between the two references and between signxai and the "
+            "port, 3e-16 between iNNvestigate and the port in float64; equal on every model without branches."
+        ),
+        status="reference-defect",
+        alternative="innvestigate",
+    ),
+    Divergence(
+        name="deconvnet-relu-layer",
+        methods=("deconvnet*",),
+        references=("signxai", "innvestigate"),
+        condition="deconvnet on a model with layers of class ReLU (rather than an activation attribute).",
+        cause="Both references copy such a layer with a keyword `activation`, which the class does not take.",
+        evidence=(
+            "Both raise TypeError: Keyword argument not understood: activation. The port treats the two spellings of "
+            "a ReLU alike; tests/signxai_torch compares it with a model that spells them as attributes."
+        ),
+        status="reference-defect",
+        raises="activation",
+    ),
+    Divergence(
+        name="innvestigate-model-check",
+        methods=("lrp.sequential_preset_*", "lrp_sequential_preset_*"),
+        references=("innvestigate",),
+        condition="An LRP preset of innvestigate 2.1.2 on a model with layers of class ReLU or DepthwiseConv2D.",
+        cause=(
+            "Its model check for layers it does not list is declared as a warning and then falls through to a bare "
+            "NotImplementedError."
+        ),
+        evidence=(
+            "create_analyzer raises NotImplementedError (analyzer/base.py line 125). The presets equal the composites "
+            "of the same rules, which SIGN-XAI has: lrp_sequential_composite_a and _b are at parity on these models."
+        ),
+        status="reference-defect",
+        raises="NotImplementedError",
+    ),
 )
+BY_NAME = {entry.name: entry for entry in DIVERGENCES}
 
 
 FLIP = Divergence(
@@ -73,8 +119,3 @@ FLIP = Divergence(
 def flip(reference_floor: NoiseFloor) -> Divergence:
     """Return `FLIP` with the limits of one case: 3 times the reference's own distance between its two dtypes."""
     return replace(FLIP, limits=limits_for("float32", reference_floor))
-
-
-def find(method: str, reference: str) -> Divergence | None:
-    """Return the first entry that speaks of `method` as computed by `reference`, or None."""
-    return next((entry for entry in DIVERGENCES if entry.covers(method, reference)), None)

@@ -38,7 +38,9 @@ class Document:
     def __init__(self, directory: Path, command: str, subject: Subject) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.arrays_path = directory / ARRAYS_NAME
-        self._file = h5py.File(self.arrays_path.with_suffix(".part"), "w")
+        # A name of its own, so that two runs into one directory do not meet.
+        self._part = directory / f".{ARRAYS_NAME}.{os.getpid()}.part"
+        self._file = h5py.File(self._part, "w")
         self._command, self._subject = command, subject
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._file.attrs["created"] = self._created  # the report refuses the arrays of another run
@@ -53,7 +55,10 @@ class Document:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        self.arrays_path.with_suffix(".part").replace(self.arrays_path)
+        if kind is None:
+            self._part.replace(self.arrays_path)
+        else:
+            self._part.unlink(missing_ok=True)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

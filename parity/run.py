@@ -15,7 +15,7 @@ import torch
 from parity import keras
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.divergences import find, flip
+from parity.divergences import BY_NAME, flip
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
 from parity.reference.client import ReferenceClient
@@ -169,7 +169,7 @@ class Runner:
             exact = self._subject_maps(method, how, "float64") if dtype == "float32" else mine
             call, answers = self._reference_maps(how, dtype)
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
-                outcome = self._case(method, dtype, index, one, call, answer, mine, exact)
+                outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
                 if outcome.row["status"] == "structural" and index in twins:
                     outcome.row |= _covered_by_flip(outcome, twins[index])
                 if dtype == "float64" and outcome.row["status"] == "parity":
@@ -206,15 +206,15 @@ class Runner:
     def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer]]:
         for call in how.calls:
             answers = self._ask(call, dtype)
-            # A reference that cannot run in float64 leaves the lane to the other one, if that has the method.
-            cannot = any(answer.array is None and answer.error_kind == "method" for answer in answers)
-            if dtype != "float64" or not cannot:
+            # A reference that raises leaves the case to the other one, if that has the method; the row names it.
+            if not any(answer.array is None and answer.error_kind == "method" for answer in answers):
                 break
         return call, answers
 
     def _case(
         self,
         method: Method,
+        how: Question,
         dtype: str,
         index: int,
         one: Input,
@@ -232,15 +232,15 @@ class Runner:
         if mine.error is not None:
             row |= {"status": "error", "message": f"{self.subject.name}: {mine.error}"}
         elif answer.array is None:
-            row |= _without_reference(method, dtype, call, answer)
+            row |= _without_reference(how, dtype, call, answer)
         else:
             assert subject is not None
-            row |= self._judged(method, dtype, call, answer.array, subject, exact, index)
+            row |= self._judged(how, dtype, call, answer.array, subject, exact, index)
         return Outcome(row, answer.array, subject)
 
     def _judged(
         self,
-        method: Method,
+        how: Question,
         dtype: str,
         call: ReferenceCall,
         reference: Array,
@@ -256,7 +256,7 @@ class Runner:
             measured = compare(exact.arrays[index], subject)
             floor = None if measured.problem else NoiseFloor.from_metrics(measured)
         metrics, limits = compare(reference, subject), limits_for(dtype, floor)
-        verdict = _verdict(method, call, metrics, limits)
+        verdict = _verdict(how, call, metrics, limits)
         return metrics.to_json() | {
             "status": verdict.status,
             "failed_check": verdict.failed_check,
@@ -310,20 +310,18 @@ def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:
     return {"divergence": verdict.divergence, "message": text}
 
 
-def _verdict(method: Method, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:
-    # A defect is a fact of the reference that would otherwise have been used.
-    divergence = find(method.name, call.backend) or find(method.name, "signxai")
-    alternative = divergence is not None and call.backend == divergence.alternative
-    return judge(metrics, limits, divergence, alternative_used=alternative)
+def _verdict(how: Question, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:
+    defect = BY_NAME[how.defect] if how.defect else None
+    return judge(metrics, limits, defect, alternative_used=defect is not None and call.backend == defect.alternative)
 
 
-def _without_reference(method: Method, dtype: str, call: ReferenceCall, answer: ReferenceAnswer) -> Row:
+def _without_reference(how: Question, dtype: str, call: ReferenceCall, answer: ReferenceAnswer) -> Row:
     text = f"{call.backend}: {answer.error}"
     if answer.stderr_tail:
         text += f"\n{answer.stderr_tail}"
-    divergence = find(method.name, call.backend)
-    if divergence is not None and divergence.raises and divergence.raises in (answer.error or ""):
-        return {"status": "reference-defect", "divergence": divergence.name, "message": f"{text}\n{divergence.cause}"}
+    defect = BY_NAME[how.defect] if how.defect else None
+    if defect is not None and defect.raises and answer.error_kind == "method" and defect.raises in (answer.error or ""):
+        return {"status": "reference-defect", "divergence": defect.name, "message": f"{defect.cause}\n{text}"}
     if dtype == "float64" and answer.error_kind == "method":
         return {"status": "unsupported", "message": f"the reference cannot run this in float64. {text}"}
     return {"status": "error", "message": text}

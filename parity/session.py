@@ -15,6 +15,7 @@ from parity.inputs import default_inputs, load_inputs
 from parity.models import ModelSource, list_models, resolve
 from parity.reference.client import ReferenceClient
 from parity.report import Written, write
+from parity.rounding import round_equal_windows_equally
 from parity.run import Runner
 from parity.subjects import subject
 from parity.verdict import is_ok
@@ -59,6 +60,9 @@ class Session:
                 resolve(name)]  # fmt: skip
             self.plans += [self._plan(source, chosen) for source in sources]
 
+        if not any(plan.large for plan in self.plans):
+            round_equal_windows_equally()
+
     def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Plan:
         description = keras.load(source.path, architecture=source.architecture).description
         large = description.parameters >= LARGE
@@ -73,7 +77,7 @@ class Session:
             lanes = {"float64": float64, "float32": list(methods)}
         else:
             lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
-        return Plan(source, inputs, methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]))
+        return Plan(source, inputs, methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large)
 
     @property
     def total(self) -> int:

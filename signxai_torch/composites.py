@@ -77,6 +77,8 @@ class RuleComposite(Composite):
         order in which the model registers its layers.
     count_reshaping : bool
         Whether Flatten and the like count as steps (iNNvestigate's raw layer index) or not (SIGN-XAI's distance).
+    kernels_only : bool
+        Whether all layers without a kernel take the gradient (deep Taylor) instead of a rule of their own.
 
     Attributes
     ----------
@@ -92,12 +94,14 @@ class RuleComposite(Composite):
         input_rule: LinearRule | None = None,
         until: int = 0,
         count_reshaping: bool = False,
+        kernels_only: bool = False,
     ) -> None:
         super().__init__(module_map=self._map)
         self.rules = dict(rules)
         self.input_rule = input_rule
         self.until = until
         self.count_reshaping = count_reshaping
+        self.kernels_only = kernels_only
         self.trace: list[tuple[str, str, str]] = []
         self.last_kernel: tuple[nn.Module, Tensor] | None = None
         self.input_rule_ran = False
@@ -113,6 +117,8 @@ class RuleComposite(Composite):
                 raise UnsupportedLayerError(f"no rule for the {what} layer {name!r}; rules: {sorted(self.rules)}")
             early = self.input_rule is not None and 0 < step <= self.until
             return _Listening(self.input_rule if early and self.input_rule else rule, self, name)
+        if self.kernels_only:
+            return None
         simple = {"average": layers.Average, "norm": layers.BatchNorm, "pass": layers.Pass,
                   "shape": layers.PassWhereShapeKept}  # fmt: skip
         return _Listening(simple[what](), self, name) if what else None
@@ -197,7 +203,7 @@ def composite_for(method: Method, parameters: Mapping[str, Any]) -> RuleComposit
     input_rule = make_rule(method.input_rule, parameters) if method.input_rule else None
     until = parameters.get("until_layer_idx")
     if until is None:
-        return RuleComposite(rules, input_rule)
+        return RuleComposite(rules, input_rule, kernels_only=method.family == "deep_taylor")
     # iNNvestigate's index counts the InputLayer too, SIGN-XAI's distance starts at the first kernel layer.
     raw = method.row.signxai == ""
     return RuleComposite(rules, input_rule, int(until) - raw, count_reshaping=raw)

@@ -314,3 +314,6 @@ RULES: dict[str, type[LinearRule]] = {
     )
 }
 """The rules by name, as the references call them."""
+
+SIGNRule = SIGN  # the published names
+SIGNmuRule = SIGNmu

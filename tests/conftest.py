@@ -1,7 +1,5 @@
-"""Shared by all tests: where the reference environment is, and the results store."""
+"""Shared by all tests."""
 
-from __future__ import annotations
+from parity.rounding import round_equal_windows_equally
 
-import parity  # before torch runs anything: sets MKL's reproducible mode
-
-assert parity.__name__ == "parity"
+round_equal_windows_equally()  # before torch multiplies anything
