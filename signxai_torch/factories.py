@@ -1,0 +1,337 @@
+"""The published composite factories: each puts rules of `signxai_torch.rules` on the layers of a model.
+
+Every factory (but the ``vargrad_*`` ones, which make analyzers) returns a composite for zennit. Relevance starts
+from the target's logit, which the caller passes on ::
+
+    attributor = zennit.attribution.Gradient(model, epsilon_composite(0.1))
+    output, relevance = attributor(x, lambda logits: logits * one_hot)
+
+or ``with composite.context(model): ...``. That equals `signxai_torch.explain` with the method named in each
+docstring. Put the model into eval mode first: zennit does not. The input layer is the dense or convolution layer
+that sees the model's input up to reshaping, permuting and zero padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from signxai_torch.analyzers import (
+    VarGradAnalyzer,
+    VarGradXInputAnalyzer,
+    VarGradXInputXSignAnalyzer,
+    VarGradXSignAnalyzer,
+)
+from signxai_torch.composites import ActivationComposite, RuleComposite
+from signxai_torch.hooks import sign_rule, stabilized
+from signxai_torch.layers import DeconvNetReLU
+from signxai_torch.options import choose
+from signxai_torch.rules import (
+    KERAS_EPSILON,
+    RULES,
+    SIGN,
+    AlphaBeta,
+    Bounded,
+    Epsilon,
+    Flat,
+    Gamma,
+    LinearRule,
+    WSquare,
+    Z,
+    ZPlus,
+)
+
+__all__ = [
+    "DeconvNetComposite",
+    "alphabeta_composite",
+    "epsilon_composite",
+    "flat_composite",
+    "gamma_composite",
+    "lrp_composite",
+    "lrpsign_epsilon",
+    "lrpsign_epsilon_mu",
+    "lrpsign_epsilon_std_x",
+    "lrpsign_epsilon_std_x_mu",
+    "lrpz_epsilon",
+    "lrpz_sequential_composite_a",
+    "lrpz_sequential_composite_b",
+    "lrpz_stdx_epsilon",
+    "sequential_composite",
+    "sign_composite",
+    "stdx_epsilon",
+    "vargrad_analyzer",
+    "vargrad_x_input_analyzer",
+    "vargrad_x_input_x_sign_analyzer",
+    "vargrad_x_sign_analyzer",
+    "w2lrp_composite_a",
+    "w2lrp_epsilon",
+    "w2lrp_sequential_composite_a",
+    "w2lrp_sequential_composite_b",
+    "w2lrp_stdx_epsilon",
+    "wsquare_composite",
+    "wsquare_composite_standard",
+    "zbox_composite",
+    "zplus_composite",
+]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+Rule = LinearRule | type[LinearRule] | str
+"""A rule, its class, or the class's name in `signxai_torch.rules.RULES`."""
+
+
+def _made(argument: str, rule: Any, parameters: Mapping[str, Any]) -> LinearRule:
+    if isinstance(rule, str):
+        rule = choose(argument, rule, RULES)
+    if isinstance(rule, type) and issubclass(rule, LinearRule):
+        return rule(**parameters)
+    if not isinstance(rule, LinearRule):
+        raise TypeError(
+            f"{argument} must be a rule of signxai_torch.rules or signxai_torch.hooks, its class or its name, "
+            f"not {rule!r}"
+        )
+    if parameters:
+        raise TypeError(f"{argument} is a finished rule, {rule}; give its class to use parameters {dict(parameters)}")
+    return rule
+
+
+def lrp_composite(
+    first_layer_rule: Rule,
+    default_rule: Rule,
+    last_layer_rule: Rule | None = None,
+    first_layer_params: Mapping[str, Any] = NOTHING,
+    default_params: Mapping[str, Any] = NOTHING,
+    last_layer_params: Mapping[str, Any] = NOTHING,
+) -> RuleComposite:
+    """Return a composite of up to three rules.
+
+    Parameters
+    ----------
+    first_layer_rule : LinearRule, type or str
+        The rule of the input layer: a rule, its class, or the class's name.
+    default_rule : LinearRule, type or str
+        The rule of the other layers.
+    last_layer_rule : LinearRule, type or str, optional
+        The rule of the dense layers, as in the references' sequential composites (not of the last layer alone).
+    first_layer_params, default_params, last_layer_params : mapping
+        Arguments of the rules' classes.
+
+    Raises
+    ------
+    TypeError
+        If a rule is none of this package's (zennit's own are not), or does not take its parameters.
+    ValueError
+        If a name or a parameter is unknown or out of range.
+    """
+    default = _made("default_rule", default_rule, default_params)
+    first = _made("first_layer_rule", first_layer_rule, first_layer_params)
+    if last_layer_rule is None:
+        if last_layer_params:
+            raise TypeError(f"last_layer_params {dict(last_layer_params)} without a last_layer_rule")
+        return RuleComposite({"kernel": default}, first)
+    last = _made("last_layer_rule", last_layer_rule, last_layer_params)
+    return RuleComposite({"conv": default, "dense": last}, first)
+
+
+def _sequential(input_rule: LinearRule | None, epsilon: float, alpha: float, beta: float) -> RuleComposite:
+    return RuleComposite({"dense": Epsilon(epsilon), "conv": AlphaBeta(alpha, beta)}, input_rule)
+
+
+def epsilon_composite(epsilon: float = 0.1) -> RuleComposite:
+    """Return the epsilon rule on every layer: method ``lrp_epsilon_E``."""
+    return RuleComposite({"kernel": Epsilon(epsilon)})
+
+
+def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> RuleComposite:
+    """Return the std-x epsilon rule on every layer: method ``lrp_epsilon_S_std_x``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer where stdfactor is 0 (method ``lrp_epsilon_E``); otherwise unused, as in the reference.
+    stdfactor : float
+        Factor of the standard deviation of each layer's input.
+    """
+    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)})
+
+
+def zplus_composite() -> RuleComposite:
+    """Return the z-plus rule on every layer: method ``lrp_z_plus``."""
+    return RuleComposite({"kernel": ZPlus()})
+
+
+def zbox_composite(low: float = -1.0, high: float = 1.0) -> RuleComposite:
+    """Return the bounded rule at the input layer, epsilon 1e-7 elsewhere: method ``zblrp_epsilon``.
+
+    Parameters
+    ----------
+    low, high : float
+        The least and greatest value of the input.
+    """
+    return RuleComposite({"kernel": Epsilon(KERAS_EPSILON)}, Bounded(low, high))
+
+
+def flat_composite() -> RuleComposite:
+    """Return the flat rule on every layer: method ``lrp_flat``."""
+    return RuleComposite({"kernel": Flat()})
+
+
+def wsquare_composite() -> RuleComposite:
+    """Return the w-square rule on every layer: method ``lrp_w_square``."""
+    return RuleComposite({"kernel": WSquare()})
+
+
+wsquare_composite_standard = wsquare_composite
+
+
+def gamma_composite(gamma: float = 0.25) -> RuleComposite:
+    """Return SIGN-XAI's gamma rule on every layer: method ``lrp_gamma_G``."""
+    return RuleComposite({"kernel": Gamma(gamma)})
+
+
+def alphabeta_composite(alpha: float = 2.0, beta: float = 1.0) -> RuleComposite:
+    """Return the alpha-beta rule on every layer: method ``lrp_alpha_A_beta_B``."""
+    return RuleComposite({"kernel": AlphaBeta(alpha, beta)})
+
+
+def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float = 1.0) -> RuleComposite:
+    """Return epsilon on dense layers, alpha-beta on convolutions: method ``lrp_sequential_composite_b``.
+
+    With alpha 1 and beta 0 it is ``lrp_sequential_composite_a``.
+    """
+    return _sequential(None, epsilon, alpha, beta)
+
+
+def sign_composite() -> RuleComposite:
+    """Return the SIGN rule on every layer: method ``lrp`` with ``rule="SIGN"``.
+
+    The references have SIGN at the input layer only, which is ``lrpsign_epsilon()``.
+    """
+    return RuleComposite({"kernel": SIGN()})
+
+
+def lrpsign_epsilon(
+    epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0, input_layer_rule: str = "sign"
+) -> RuleComposite:
+    """Return SIGN at the input layer, a stabilized rule elsewhere: method ``lrpsign_epsilon_E``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer; 0 leaves the Z rule (method ``lrpsign_z``).
+    stdfactor : float
+        Greater than 0: ``stdfactor * std(x)`` takes the place of epsilon (``lrpsign_epsilon_S_std_x``).
+    mu : float
+        Threshold of the rule "sign_mu" (``..._mu_M``).
+    input_layer_rule : str
+        "sign" or "sign_mu".
+
+    Raises
+    ------
+    ValueError
+        If the rule is unknown, epsilon or stdfactor is negative, or "sign" is given a threshold.
+    """
+    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)}, sign_rule(input_layer_rule, mu))
+
+
+def lrpsign_epsilon_mu(epsilon: float = 0.0, mu: float = 0.0) -> RuleComposite:
+    """Return SIGN with a threshold at the input layer, epsilon elsewhere: method ``lrpsign_epsilon_E_mu_M``."""
+    return lrpsign_epsilon(epsilon, 0.0, mu, "sign_mu")
+
+
+def lrpsign_epsilon_std_x(epsilon: float = 0.0, stdfactor: float = 0.0) -> RuleComposite:
+    """Return SIGN at the input layer, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x``.
+
+    See `lrpsign_epsilon` for what becomes of epsilon.
+    """
+    return lrpsign_epsilon(epsilon, stdfactor)
+
+
+def lrpsign_epsilon_std_x_mu(epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0) -> RuleComposite:
+    """Return SIGN with a threshold, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x_mu_M``.
+
+    See `lrpsign_epsilon` for what becomes of epsilon.
+    """
+    return lrpsign_epsilon(epsilon, stdfactor, mu, "sign_mu")
+
+
+def lrpz_epsilon(epsilon: float = 0.1) -> RuleComposite:
+    """Return Z at the input layer, epsilon elsewhere: method ``lrpz_epsilon_E``."""
+    return RuleComposite({"kernel": Epsilon(epsilon)}, Z())
+
+
+def lrpz_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> RuleComposite:
+    """Return Z at the input layer, std-x epsilon elsewhere: method ``lrpz_epsilon_S_std_x``.
+
+    With stdfactor 0, the published default, epsilon is the stabilizer: method ``lrpz_epsilon_E``.
+    """
+    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)}, Z())
+
+
+def lrpz_sequential_composite_a(epsilon: float = 0.1) -> RuleComposite:
+    """Return Z, alpha 1 beta 0 and epsilon: method ``lrpz_sequential_composite_a``."""
+    return _sequential(Z(), epsilon, 1.0, 0.0)
+
+
+def lrpz_sequential_composite_b(epsilon: float = 0.1) -> RuleComposite:
+    """Return Z, alpha 2 beta 1 and epsilon: method ``lrpz_sequential_composite_b``."""
+    return _sequential(Z(), epsilon, 2.0, 1.0)
+
+
+def w2lrp_epsilon(epsilon: float = 0.1) -> RuleComposite:
+    """Return w-square at the input layer, epsilon elsewhere: method ``w2lrp_epsilon_E``."""
+    return RuleComposite({"kernel": Epsilon(epsilon)}, WSquare())
+
+
+def w2lrp_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> RuleComposite:
+    """Return w-square at the input layer, std-x epsilon elsewhere: method ``w2lrp_epsilon_S_std_x``.
+
+    With stdfactor 0, the published default, epsilon is the stabilizer: method ``w2lrp_epsilon_E``.
+    """
+    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)}, WSquare())
+
+
+def w2lrp_sequential_composite_a(epsilon: float = 0.1) -> RuleComposite:
+    """Return w-square, alpha 1 beta 0 and epsilon: method ``w2lrp_sequential_composite_a``."""
+    return _sequential(WSquare(), epsilon, 1.0, 0.0)
+
+
+def w2lrp_sequential_composite_b(epsilon: float = 0.1) -> RuleComposite:
+    """Return w-square, alpha 2 beta 1 and epsilon: method ``w2lrp_sequential_composite_b``."""
+    return _sequential(WSquare(), epsilon, 2.0, 1.0)
+
+
+w2lrp_composite_a = w2lrp_sequential_composite_a
+
+
+class DeconvNetComposite(ActivationComposite):
+    """The deconvnet rule on every ReLU: method ``deconvnet``, with the logit as the output's relevance."""
+
+    def __init__(self) -> None:
+        super().__init__(DeconvNetReLU)
+
+
+def vargrad_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradAnalyzer:
+    """Return an analyzer of the method ``vargrad``."""
+    return VarGradAnalyzer(model, noise_scale, augment_by_n)
+
+
+def vargrad_x_input_analyzer(
+    model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50
+) -> VarGradXInputAnalyzer:
+    """Return an analyzer of the method ``vargrad_x_input``."""
+    return VarGradXInputAnalyzer(model, noise_scale, augment_by_n)
+
+
+def vargrad_x_sign_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradXSignAnalyzer:
+    """Return an analyzer of the method ``vargrad_x_sign``."""
+    return VarGradXSignAnalyzer(model, noise_scale, augment_by_n)
+
+
+def vargrad_x_input_x_sign_analyzer(
+    model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50
+) -> VarGradXInputXSignAnalyzer:
+    """Return an analyzer of the method ``vargrad_x_input_x_sign``."""
+    return VarGradXInputXSignAnalyzer(model, noise_scale, augment_by_n)
