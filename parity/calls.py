@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from parity.defects import defect_of
 from parity.divergences import BY_NAME
 from parity.keras import ModelDescription
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
@@ -13,7 +14,24 @@ from parity.subjects import Method, wrappers
 SEED = 20_260_101  # of the noise that both sides add; any other would do
 MU = 0.5  # for the names that leave mu to the caller
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
-_UNKNOWN_TO_INNVESTIGATE = ("ReLU", "DepthwiseConv2D")
+KERNEL_CLASSES = ("Dense", "DepthwiseConv1D", *_CONVOLUTIONS)
+# iNNvestigate warns of layers outside this list and of activations it calls untested, and then stops at a bare
+# NotImplementedError instead of going on; its own switch `disable_model_checks` lets it go on.
+_TESTED_BY_INNVESTIGATE = (
+    "InputLayer", "Conv1D", "Conv2D", "Dense", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Flatten",
+    "Activation", "Dropout", "Add", "Concatenate", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D",
+    "BatchNormalization",
+)  # fmt: skip
+_TESTED_ACTIVATIONS = ("relu", "linear", "softmax", None)
+# iNNvestigate's presets under the names that SIGN-XAI gives the same rules: a name and the rule of the input layer.
+_PRESETS: dict[str, tuple[str, str | None]] = {
+    "sequential_preset_a": ("lrp.sequential_composite_a", None),
+    "sequential_preset_b": ("lrp.sequential_composite_b", None),
+    "sequential_preset_a_flat": ("lrp.sequential_composite_a", "Flat"),
+    "sequential_preset_b_flat": ("lrp.sequential_composite_b", "Flat"),
+    "sequential_preset_b_flat_until_idx": ("lrp.sequential_composite_b", "Flat"),  # the index is left at None
+}
 _NAMED_ALPHA_BETA = ((1.0, 0.0), (2.0, 1.0))
 _NAMED_PARAMETERS = ("epsilon", "stdfactor", "gamma", "mu")
 
@@ -59,6 +77,7 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     NotInReferenceError
         If no reference, or not the one asked for, has the method for this model.
     """
+    _refuse_deep_taylor(method, model)
     parameters: dict[str, Any] = {}
     if any(modifier == ("x_sign_mu", None) for modifier in method.modifiers):
         parameters["mu"] = MU
@@ -70,39 +89,41 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
         parameters["target_layer"] = layer
     found = {
         "signxai": _signxai(method, parameters, noise, layer),
-        "innvestigate": _innvestigate(method, parameters, noise),
+        "innvestigate": _innvestigate(method, model, parameters, noise),
     }
-    defect = _defect(method, model)
-    alternative = BY_NAME[defect].alternative == "innvestigate" if defect else False
-    prefers = alternative or method.dotted or "." in method.row.template
+    prefers = method.dotted or "." in method.row.template
     order = ("innvestigate", "signxai") if prefers else ("signxai", "innvestigate")
     wanted = order if reference == "auto" else (reference,)
-    calls = tuple(call for call in (found[name] for name in wanted) if call is not None)
-    if alternative:
-        calls = calls[:1]  # no way back to the reference that is wrong
+    calls = [call for call in (found[name] for name in wanted) if call is not None]
     if not calls:
         where = "neither reference has" if reference == "auto" else f"{reference} does not have"
         raise NotInReferenceError(f"{where} a method {method}")
-    return Question(calls, parameters, defect)
+    defects = {call.backend: defect_of(method, model, call.backend) for call in calls}
+    sound = [call for call in calls if defects[call.backend] is None]
+    if sound:  # no way back to a reference that is wrong
+        return Question(tuple(sound), parameters, defects[calls[0].backend])
+    calls.sort(key=lambda call: not BY_NAME[defects[call.backend] or ""].checkable)
+    return Question((calls[0],), parameters, defects[calls[0].backend])
 
 
-def _defect(method: Method, model: ModelDescription) -> str | None:
-    if method.input_rule == "Bounded" and method.prefix is not None:
-        return "signxai-bounded-is-zero"
-    if method.family == "deep_lift":
-        return "signxai-deep-lift-missing"
-    if method.family == "deconvnet" and any(layer.class_name == "ReLU" for layer in model.layers):
-        return "deconvnet-relu-layer"
-    if (
-        method.row.innvestigate.startswith("lrp.")
-        and not method.row.signxai
-        and any(layer.class_name in _UNKNOWN_TO_INNVESTIGATE for layer in model.layers)
-    ):
-        return "innvestigate-model-check"
+def _refuse_deep_taylor(method: Method, model: ModelDescription) -> None:
+    if method.family != "deep_taylor":
+        return
+    by_name = {layer.name: layer for layer in model.layers}
     producers = [name for layer in model.layers for name in layer.inbound]
-    if method.family in ("guided_backprop", "deconvnet") and len(set(producers)) < len(producers):
-        return "signxai-relu-per-consumer"
-    return None
+    if len(set(producers)) < len(producers):
+        raise NotInReferenceError(
+            "deep Taylor is defined by innvestigate alone, and there a branch is differentiated through the layers of "
+            "the other branch too, so relevance is counted twice"
+        )
+    for layer in model.layers:
+        before = [by_name[name] for name in layer.inbound]
+        if layer.class_name in ("ReLU", "Activation") and any(one.class_name in KERNEL_CLASSES for one in before):
+            raise NotInReferenceError(
+                "deep Taylor is defined by innvestigate alone, and there a ReLU that is a layer of its own blocks the "
+                f"relevance of inactive units while one that is an attribute does not; layer {layer.name!r} is of "
+                "the first kind, and torch models do not tell them apart"
+            )
 
 
 def _noise(method: Method) -> NoiseSpec | None:
@@ -138,12 +159,17 @@ def _signxai(
     if method.base in wrappers():
         return ReferenceCall("signxai", "wrapper", method.base, own_layer, modifiers, noise)
     name = method.row.signxai
+    if method.row.template in _PRESETS:
+        name, input_rule = _PRESETS[method.row.template]
+        options = _fork_options(method) | ({"input_layer_rule": input_rule} if input_rule else {})
+        return ReferenceCall("signxai", "analyzer", name, options, modifiers, noise)
     if not name:
         return None
     if name == "lrp.alpha_beta":
         numbers = (method.parameters["alpha"], method.parameters["beta"])
         if numbers not in _NAMED_ALPHA_BETA:
-            return None  # the fork's lrp.alpha_beta hands alpha on twice and fails
+            options = _fork_options(method) | {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
+            return ReferenceCall("signxai", "analyzer", name, options, modifiers, noise)
         name = f"lrp.alpha_{numbers[0]:.0f}_beta_{numbers[1]:.0f}"
     return ReferenceCall(
         "signxai", "analyzer", name + "_IB" * method.ignore_bias, _fork_options(method), modifiers, noise
@@ -166,7 +192,9 @@ def _modifiers(method: Method, parameters: dict[str, Any]) -> tuple[tuple[str, f
     )
 
 
-def _innvestigate(method: Method, parameters: dict[str, Any], noise: NoiseSpec | None) -> ReferenceCall | None:
+def _innvestigate(
+    method: Method, model: ModelDescription, parameters: dict[str, Any], noise: NoiseSpec | None
+) -> ReferenceCall | None:
     name = method.row.innvestigate
     if not name or method.input_rule in ("SIGN", "SIGNmu"):
         return None
@@ -180,6 +208,8 @@ def _innvestigate(method: Method, parameters: dict[str, Any], noise: NoiseSpec |
             options = {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
     elif method.ignore_bias:
         return None  # its bias-free rules start from the logit with bias, so they are other methods
+    if name.startswith("lrp") and not _tested_by_innvestigate(model):
+        options["disable_model_checks"] = True
     if "epsilon" in method.parameters:
         options["epsilon"] = method.parameters["epsilon"]
     if method.prefix and method.prefix.input_rule:
@@ -195,3 +225,10 @@ def _innvestigate(method: Method, parameters: dict[str, Any], noise: NoiseSpec |
         key = "steps" if name == "integrated_gradients" else "augment_by_n"
         options[key] = method.parameters["steps" if key == "steps" else "samples"]
     return ReferenceCall(backend, "analyzer", name, options, _modifiers(method, parameters), noise)
+
+
+def _tested_by_innvestigate(model: ModelDescription) -> bool:
+    return all(
+        layer.class_name in _TESTED_BY_INNVESTIGATE and layer.config.get("activation") in _TESTED_ACTIVATIONS
+        for layer in model.layers
+    )

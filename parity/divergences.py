@@ -66,7 +66,9 @@ DIVERGENCES: tuple[Divergence, ...] = (
         name="deconvnet-relu-layer",
         methods=("deconvnet*",),
         references=("signxai", "innvestigate"),
-        condition="deconvnet on a model with layers of class ReLU (rather than an activation attribute).",
+        condition=(
+            "deconvnet on a model with layers of class ReLU, in both references, or LeakyReLU, in signxai 1.1.9.2."
+        ),
         cause="Both references copy such a layer with a keyword `activation`, which the class does not take.",
         evidence=(
             "Both raise TypeError: Keyword argument not understood: activation. The port treats the two spellings of "
@@ -76,20 +78,125 @@ DIVERGENCES: tuple[Divergence, ...] = (
         raises="activation",
     ),
     Divergence(
-        name="innvestigate-model-check",
-        methods=("lrp.sequential_preset_*", "lrp_sequential_preset_*"),
-        references=("innvestigate",),
-        condition="An LRP preset of innvestigate 2.1.2 on a model with layers of class ReLU or DepthwiseConv2D.",
+        name="signxai-concatenate-order",
+        methods=("*",),
+        references=("signxai",),
+        condition=(
+            "A model whose Concatenate inputs reach the layer, depth first from the input, in another order than the "
+            "model's, such as [x, f(x)], in signxai 1.1.9.2."
+        ),
         cause=(
-            "Its model check for layers it does not list is declared as a warning and then falls through to a bare "
-            "NotImplementedError."
+            "It takes a layer's inputs in the order in which they arrive, so it evaluates and explains another "
+            "network: [x, f(x)] becomes [f(x), x]."
         ),
         evidence=(
-            "create_analyzer raises NotImplementedError (analyzer/base.py line 125). The presets equal the composites "
-            "of the same rules, which SIGN-XAI has: lrp_sequential_composite_a and _b are at parity on these models."
+            "Input (3,), Dense, Concatenate [x, dense], Dense: gradient rel. L2 1.6 between signxai and both "
+            "iNNvestigate and the port. The port on the network with the inputs swapped agrees with signxai within the "
+            "float64 limits, which every row covered by this entry repeats where iNNvestigate lacks the method."
         ),
         status="reference-defect",
-        raises="NotImplementedError",
+        alternative="innvestigate",
+        imitated=True,
+    ),
+    Divergence(
+        name="signxai-input-rule-on-a-branch",
+        methods=("lrpsign_*", "zblrp_*"),
+        references=("signxai",),
+        condition="The SIGN, SIGNmu or Bounded rule on an input layer that several layers read, in signxai 1.1.9.2.",
+        cause="These rules hand back one map per consumer where one sum is expected, and TensorFlow stops.",
+        evidence=(
+            "Input (7,), Dense read by two Dense layers, Concatenate, Dense: lrpsign_z raises InvalidArgumentError "
+            "(`different ndims`). The same rules are at parity on every model without such a branch."
+        ),
+        status="reference-defect",
+        raises="Error",
+    ),
+    Divergence(
+        name="signxai-sign-rule-on-the-last-layer",
+        methods=("lrpsign_*",),
+        references=("signxai",),
+        condition="The SIGN or SIGNmu rule on a layer that is the first and the last kernel layer, in signxai 1.1.9.2.",
+        cause="These rules do not start relevance at the output as the others do; they divide None.",
+        evidence="Flatten, Dense: lrpsign_z raises ValueError (Attempt to convert a value (None)) in its SafeDivide.",
+        status="reference-defect",
+        raises="value (None)",
+    ),
+    Divergence(
+        name="signxai-permute-of-equal-sizes",
+        methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*"),
+        references=("signxai",),
+        condition="LRP through a Permute layer that keeps the shape because sizes are equal, in signxai 1.1.9.2.",
+        cause=(
+            "It passes relevance unchanged through every layer whose input and output shapes agree, so the relevance "
+            "of permuted values lands on other values."
+        ),
+        evidence=(
+            "Conv2D to (4, 6, 4), Permute (3, 2, 1), Conv2D, Dense: lrp_z rel. L2 1.2 between the two references; the "
+            "port with the same shortcut agrees with signxai within the float64 limits, which every row covered by "
+            "this entry repeats where iNNvestigate lacks the method. With unequal sizes all three agree."
+        ),
+        status="reference-defect",
+        alternative="innvestigate",
+        imitated=True,
+    ),
+    Divergence(
+        name="signxai-batch-normalization-without-offset",
+        methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*"),
+        references=("signxai",),
+        condition="LRP on a model with BatchNormalization(center=False), in signxai 1.1.9.2.",
+        cause=(
+            "Without an offset its rule takes the first sample of the output instead of the output, and multiplies "
+            "arrays of different ranks."
+        ),
+        evidence="Keras raises ValueError: Cannot merge tensors with different batch sizes; center=True is at parity.",
+        status="reference-defect",
+        raises="Cannot merge tensors",
+    ),
+    Divergence(
+        name="innvestigate-batch-normalization",
+        methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*", "lrpz_*"),
+        references=("innvestigate",),
+        condition="LRP on a model with BatchNormalization, in innvestigate 2.1.2.",
+        cause=(
+            "It replaces the layer by k x + c with k = gamma / sqrt(variance^2 + epsilon): the variance is squared, "
+            "and the offset lacks gamma."
+        ),
+        evidence=(
+            "innvestigate/backend/graph.py, apply_mapping_to_fused_bn_layer: `sqrt(variance**2 + layer.epsilon)`. "
+            "rel. L2 0.1 to 2 between the two references (epsilon 0.1, flat)."
+        ),
+        status="reference-defect",
+        alternative="signxai",
+    ),
+    Divergence(
+        name="innvestigate-batch-normalization-graph",
+        methods=("deep_taylor*", "deconvnet*", "guided_backprop*", "*integrated_gradients*", "*smoothgrad*"),
+        references=("innvestigate",),
+        condition="Methods that copy a model with BatchNormalization, in innvestigate 2.1.2.",
+        cause="The copied layer still hangs on the original model's input, which nobody feeds.",
+        evidence="TensorFlow raises InvalidArgumentError: You must feed a value for placeholder tensor.",
+        status="reference-defect",
+        alternative="signxai",
+        raises="Error",
+    ),
+    Divergence(
+        name="innvestigate-derivative-in-lrp",
+        methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*", "lrpz_*"),
+        references=("innvestigate",),
+        condition=(
+            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), or max-pooling "
+            "that keeps the shape, in innvestigate 2.1.2."
+        ),
+        cause=(
+            "It multiplies relevance by the derivative of these layers, though it passes the same functions unchanged "
+            "as `Activation`; SIGN-XAI passes relevance through all layers that keep the shape."
+        ),
+        evidence=(
+            "LeakyReLU(0.25), Flatten, Dense relu, Dense: lrp.flat rel. L2 1.5 between the two references; 0 where the "
+            "function is an attribute of the layer before."
+        ),
+        status="reference-defect",
+        alternative="signxai",
     ),
 )
 BY_NAME = {entry.name: entry for entry in DIVERGENCES}

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from parity.divergences import DIVERGENCES, FLIP
+from parity.records import ModelRecord
 from parity.report.json_results import summarize
-from parity.run import ModelFacts, Outcome
+from parity.run import Outcome
 from parity.subjects import Subject, list_methods, parse, wrappers
 
 ARRAYS_NAME = "parity-arrays.h5"
@@ -65,37 +66,12 @@ class Document:
         """The rows so far."""
         return self._rows
 
-    def add_model(self, facts: ModelFacts) -> None:
+    def add_model(self, record: ModelRecord) -> None:
         """Take in a model and its inputs."""
-        source, description = facts.plan.source, facts.description
-        self._models.append(
-            {
-                "name": source.name,
-                "source": source.path.name,
-                "sha256": source.sha256,
-                "description": source.description,
-                "input_shape": list(description.input_shape),
-                "layers": len(description.layers),
-                "parameters": description.parameters,
-                "top1_agreement": facts.top1_agreement,
-                "logits_rel_l2": facts.logits_rel_l2.get("float32"),
-                "rules": facts.rules,  # filled while the model's cases run
-            }
-        )
-        for one in facts.plan.inputs:
-            self._inputs.append(
-                {
-                    "name": one.name,
-                    "model": source.name,
-                    "sha256": one.sha256,
-                    "shape": list(one.array.shape),
-                    "range": [float(one.array.min()), float(one.array.max())],
-                    "label": one.label,
-                }
-            )
-            self._file.create_dataset(f"inputs/{source.name}/{one.name}", data=one.array)
-            if one.display is not None:
-                self._file.create_dataset(f"display/{source.name}/{one.name}", data=one.display)
+        self._models.append(record.model)
+        self._inputs.extend(record.inputs)
+        for name, array in record.arrays.items():
+            self._file.create_dataset(name, data=array)
 
     def add(self, outcome: Outcome) -> None:
         """Take in the outcome of one case."""

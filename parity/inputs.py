@@ -165,7 +165,7 @@ def load_inputs(paths: Sequence[str | Path], input_shape: Sequence[int | None], 
         if not path.is_file():
             raise InputError(f"{path}: there is no such file")
         if path.suffix.lower() in (".npy", ".npz"):
-            for name, array in _read_arrays(path):
+            for name, array in read_arrays(path):
                 inputs.extend(_samples(path, name, array, shape, preprocessing))
         else:
             inputs.append(_read_image(path, shape, preprocessing))
@@ -215,8 +215,18 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Picture:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
-def _read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Yield (name, array) for the arrays of an `.npy` or `.npz` file; nothing in it is ever unpickled."""
+def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield (name, array) for the arrays of an `.npy` or `.npz` file; nothing in it is ever unpickled.
+
+    The name is the file's stem, followed by the array's key for an `.npz`.
+
+    Raises
+    ------
+    InputError
+        If the file is not what its ending says, is damaged, holds Python objects or no arrays.
+    OSError
+        If it cannot be opened.
+    """
     zipped = path.suffix.lower() == ".npz"
     with path.open("rb") as stream:
         magic = stream.read(6)

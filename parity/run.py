@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,16 +15,19 @@ import torch
 from parity import keras
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
+from parity.defects import arrival_order, unmoved
 from parity.divergences import BY_NAME, flip
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
 from parity.reference.client import ReferenceClient
+from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
 from parity.subjects import Method, Subject, parse
-from parity.verdict import Limits, NoiseFloor, Verdict, judge, limits_for
+from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, limits_for
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
+REFUSED = "the reference does not define this method for such a model."
 LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative L2 distance of the logits, both sides, before any map is believed."""
 
@@ -91,6 +94,7 @@ class Runner:
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
+        self._imitations: dict[str, keras.KerasModule] = {}
         self.inputs = np.stack([one.array for one in plan.inputs])
         self.facts = ModelFacts(plan, self.modules["float64"].description, ())
         self._check_logits(target)
@@ -106,6 +110,8 @@ class Runner:
         for name in lanes:
             answers = self._ask(ReferenceCall("signxai", "logits"), name)
             failed = next((answer for answer in answers if answer.array is None), None)
+            if failed is not None and failed.error_kind == "environment":
+                raise ReferenceEnvironmentError(str(failed.error))
             if failed is not None:
                 facts.problem = f"the reference could not compute the logits: {failed.error}"
                 return
@@ -163,10 +169,10 @@ class Runner:
         if method.row.layers:
             self.facts.rules[method.name] = self._rules(method)
         twins: dict[int, Outcome] = {}
+        # The float32 limit comes from the float64 maps of the very same cases.
+        exact = self._subject_maps(method, how, "float64")
         for dtype in lanes:  # float64 first: its cases speak for their float32 twins
-            mine = self._subject_maps(method, how, dtype)
-            # The float32 limit comes from the float64 map of the very same case.
-            exact = self._subject_maps(method, how, "float64") if dtype == "float32" else mine
+            mine = exact if dtype == "float64" else self._subject_maps(method, how, dtype)
             call, answers = self._reference_maps(how, dtype)
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
@@ -190,13 +196,29 @@ class Runner:
                 verdict = {"status": status, "message": message, "failed_check": failed_check}
                 yield Outcome(self._row(method, dtype, index, one, None) | verdict)
 
-    def _subject_maps(self, method: Method, how: Question, dtype: str) -> _Maps:
+    def _imitation(self, method: Method, how: Question, dtype: str) -> _Maps:
+        """Return the subject's maps of the network that the reference makes of this one by its defect."""
+        if dtype not in self._imitations:
+            source = self.plan.source
+            self._imitations[dtype] = keras.load(
+                source.path,
+                architecture=source.architecture,
+                dtype=getattr(torch, dtype),
+                inbound=arrival_order(self.facts.description),
+            )
+            for name in unmoved(self.facts.description):
+                # The subject passes relevance unchanged through layers of stride 1 that keep the shape.
+                self._imitations[dtype].get_submodule(name.replace(".", "_")).stride = 1  # type: ignore[assignment]
+        return self._subject_maps(method, how, dtype, self._imitations[dtype])
+
+    def _subject_maps(
+        self, method: Method, how: Question, dtype: str, module: keras.KerasModule | None = None
+    ) -> _Maps:
         begun = time.perf_counter()
+        module = module or self.modules[dtype]
         try:
             arrays = [
-                self.subject.attribute(
-                    self.modules[dtype], x[None].astype(dtype), [target], method.name, how.parameters
-                )[0]
+                self.subject.attribute(module, x[None].astype(dtype), [target], method.name, how.parameters)[0]
                 for x, target in zip(self.inputs, self.facts.targets, strict=True)
             ]
         except Exception as error:  # a method that fails costs its own rows, not the run
@@ -235,11 +257,12 @@ class Runner:
             row |= _without_reference(how, dtype, call, answer)
         else:
             assert subject is not None
-            row |= self._judged(how, dtype, call, answer.array, subject, exact, index)
+            row |= self._judged(method, how, dtype, call, answer.array, subject, exact, index)
         return Outcome(row, answer.array, subject)
 
     def _judged(
         self,
+        method: Method,
         how: Question,
         dtype: str,
         call: ReferenceCall,
@@ -257,6 +280,9 @@ class Runner:
             floor = None if measured.problem else NoiseFloor.from_metrics(measured)
         metrics, limits = compare(reference, subject), limits_for(dtype, floor)
         verdict = _verdict(how, call, metrics, limits)
+        defect = BY_NAME[how.defect] if how.defect else None
+        if defect is not None and defect.imitated and call.backend in defect.references and not verdict.ok:
+            verdict = self._imitated(method, how, dtype, reference, limits, verdict, index)
         return metrics.to_json() | {
             "status": verdict.status,
             "failed_check": verdict.failed_check,
@@ -266,6 +292,15 @@ class Runner:
             "divergence": verdict.divergence,
             "noise_floor": floor.to_json() if floor else None,
         }
+
+    def _imitated(
+        self, method: Method, how: Question, dtype: str, reference: Array, limits: Limits, plain: Verdict, index: int
+    ) -> Verdict:
+        """Return the verdict on a reference that explains another network: held to the subject on that network."""
+        maps = self._imitation(method, how, dtype)
+        if maps.arrays is None:
+            return replace(plain, message=f"{plain.message}\n{self.subject.name} on the other network: {maps.error}")
+        return judge_imitation(compare(reference, maps.arrays[index]), limits, BY_NAME[how.defect or ""], plain)
 
     def _row(self, method: Method, dtype: str, index: int, one: Input, call: ReferenceCall | None) -> Row:
         source = self.plan.source
@@ -322,6 +357,8 @@ def _without_reference(how: Question, dtype: str, call: ReferenceCall, answer: R
     defect = BY_NAME[how.defect] if how.defect else None
     if defect is not None and defect.raises and answer.error_kind == "method" and defect.raises in (answer.error or ""):
         return {"status": "reference-defect", "divergence": defect.name, "message": f"{defect.cause}\n{text}"}
+    if answer.error_kind == "method" and "NotAnalyzeableModel" in (answer.error or ""):
+        return {"status": "unsupported", "message": f"{REFUSED} {text}"}
     if dtype == "float64" and answer.error_kind == "method":
         return {"status": "unsupported", "message": f"the reference cannot run this in float64. {text}"}
     return {"status": "error", "message": text}

@@ -13,6 +13,7 @@ from parity.document import Document
 from parity.errors import ParityError
 from parity.inputs import default_inputs, load_inputs
 from parity.models import ModelSource, list_models, resolve
+from parity.records import model_record
 from parity.reference.client import ReferenceClient
 from parity.report import Written, write
 from parity.rounding import round_equal_windows_equally
@@ -26,6 +27,10 @@ SAMPLES = 3  # inputs of a small model unless told otherwise
 @dataclass
 class Session:
     """A run; the fields are the options of `parity run`.
+
+    After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
+    later model could not be begun (the earlier ones are in the report), and `store_problems` what the store of
+    reference results could not do.
 
     Raises
     ------
@@ -43,6 +48,7 @@ class Session:
     subject: str = "signxai_torch"
     dtype: str = "both"
     directory: Path = Path("reports")
+    previous: Path | None = None
     store: Path | None = None
     refresh: bool = False
     timeout: float = 900.0
@@ -50,6 +56,9 @@ class Session:
     fail_fast: bool = False
     command: str = "parity run"
     interrupted: bool = False
+    stopped: bool = False
+    failure: ParityError | None = None
+    store_problems: list[str] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,13 +67,30 @@ class Session:
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
                 resolve(name)]  # fmt: skip
-            self.plans += [self._plan(source, chosen) for source in sources]
+            for source in sources:
+                self._add(source, chosen)
 
         if not any(plan.large for plan in self.plans):
             round_equal_windows_equally()
 
+    def _add(self, source: ModelSource, methods: tuple[str, ...]) -> None:
+        """Plan a model, once; results know it by its name alone."""
+        for plan in self.plans:
+            if plan.source.name == source.name:
+                if plan.source.path == source.path:
+                    return
+                raise ParityError(
+                    f"two models are called {source.name}: {plan.source.path} and {source.path}; rename one"
+                )
+        self.plans.append(self._plan(source, methods))
+
     def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Plan:
         description = keras.load(source.path, architecture=source.architecture).description
+        if self.target is not None and not 0 <= self.target < description.classes:
+            raise ParityError(
+                f"target {self.target} is out of range: {source.name} has {description.classes} classes, "
+                f"0 to {description.classes - 1}"
+            )
         large = description.parameters >= LARGE
         if self.files:
             available = load_inputs(self.files, description.input_shape, source.preprocessing)
@@ -101,6 +127,8 @@ class Session:
         ------
         ParityError
             If no case could be made, or the report cannot be written.
+        KeyboardInterrupt
+            If Ctrl-C came before the first case was finished.
         """
         begun = time.perf_counter()
         with (
@@ -112,11 +140,21 @@ class Session:
             try:
                 self._collect(client, document, tell)
             except KeyboardInterrupt:
+                if not document.rows:
+                    raise
                 self.interrupted = True
+            except ParityError as error:
+                if not document.rows:
+                    raise
+                self.failure = error
             if not document.rows:
-                raise ParityError("nothing was compared" + (": interrupted" if self.interrupted else ""))
-            results = document.finish(client.environment(), time.perf_counter() - begun, self.interrupted)
-        return write(results, document.arrays_path, self.directory)
+                raise ParityError("nothing was compared")
+            self.store_problems = list(dict.fromkeys(str(error) for error in client.store_errors)) + [
+                f"damaged entry, computed again: {path}" for path in client.store.damaged
+            ]
+            early = self.interrupted or self.failure is not None
+            results = document.finish(client.environment(), time.perf_counter() - begun, early)
+        return write(results, document.arrays_path, self.directory, previous=self.previous)
 
     def _collect(self, client: ReferenceClient, document: Document, tell: Callable[[str, int], None]) -> None:
         for plan in self.plans:
@@ -124,10 +162,11 @@ class Session:
                 runner = Runner(plan, client, self._subject, self.reference, self.target)
             except IndexError as error:
                 raise ParityError(f"{plan.source.name}: {error}") from None
-            document.add_model(runner.facts)
+            document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
             for outcome in runner.run(lambda method: tell(method, len(document.rows))):
                 document.add(outcome)
                 row = outcome.row
                 stop = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
                 if self.fail_fast and stop:
+                    self.stopped = True
                     return

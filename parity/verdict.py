@@ -152,6 +152,9 @@ class Divergence:
         this. A reference that no longer shows it is not covered.
     raises : str or None
         What shows a defect that leaves no map at all: a part of the reference's error message.
+    imitated : bool
+        Whether the subject can be given what the reference makes of the model instead of the model; if the numbers
+        hold then, the defect is what keeps the two apart and nothing else.
     limits : Limits or None
         The check that replaces the numeric gate for a difference that is no defect.
     """
@@ -166,6 +169,7 @@ class Divergence:
     alternative: str | None = None
     reference_max_below: float | None = None
     raises: str | None = None
+    imitated: bool = False
     limits: Limits | None = None
 
     def __post_init__(self) -> None:
@@ -174,6 +178,11 @@ class Divergence:
                 raise ValueError(f"Divergence {self.name!r} has no {name}.")
         if (self.status is None) == (self.limits is None):
             raise ValueError(f"Divergence {self.name!r} needs either a defect status or limits of its own.")
+
+    @property
+    def checkable(self) -> bool:
+        """Whether the defect can be shown on the defective reference itself, without the alternative."""
+        return self.imitated or self.raises is not None or self.reference_max_below is not None
 
     def covers(self, method: str, reference: str) -> bool:
         """Say whether this entry speaks of `method` as computed by `reference`."""
@@ -264,6 +273,31 @@ def judge(
         return Verdict("structural", plain.failed_check, text, plain.margin)
     text = f"Covered by the named divergence {divergence.name!r}: {divergence.cause}"
     return Verdict("structural", plain.failed_check, text, plain.margin, divergence.name)
+
+
+def judge_imitation(metrics: Metrics, limits: Limits, defect: Divergence, plain: Verdict) -> Verdict:
+    """Judge a reference that explains another network by its defect.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Of the reference's map and the subject's map of that other network.
+    limits : Limits
+        See `limits_for`.
+    defect : Divergence
+        One that is `imitated`.
+    plain : Verdict
+        What the subject's map of the real network gave; it stands where the imitation fails too.
+    """
+    own = _judge_numbers(metrics, limits)
+    if own.status != "parity":
+        text = f"{plain.message}\nThe defect {defect.name!r} does not explain this: {own.message}"
+        return Verdict(plain.status, plain.failed_check, text, plain.margin)
+    text = (
+        f"Reference defect {defect.name!r}: {defect.cause} The subject on the network as the reference evaluates it "
+        f"is at rel. L2 {metrics.rel_l2:.3g} from it."
+    )
+    return Verdict("reference-defect", plain.failed_check, text, own.margin, defect.name)
 
 
 def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternative_used: bool) -> Verdict:

@@ -1,7 +1,27 @@
 """Explanation methods for PyTorch, equal to the TensorFlow originals (SIGN-XAI, iNNvestigate)."""
 
+from signxai_torch import analyzers, compat, factories, hooks
+from signxai_torch.analyzers import *  # noqa: F403
+from signxai_torch.compat import *  # noqa: F403
 from signxai_torch.explain import explain, explain_many, list_methods
+from signxai_torch.factories import *  # noqa: F403
 from signxai_torch.grammar import Method, UnknownMethodError, parse
+from signxai_torch.hooks import *  # noqa: F403
+from signxai_torch.rules import SIGNmuRule, SIGNRule, StdxEpsilon
 
-__all__ = ["Method", "UnknownMethodError", "explain", "explain_many", "list_methods", "parse"]
+__all__ = [
+    "Method",
+    "SIGNRule",
+    "SIGNmuRule",
+    "StdxEpsilon",
+    "UnknownMethodError",
+    "explain",
+    "explain_many",
+    "list_methods",
+    "parse",
+]
+__all__ += analyzers.__all__  # the published API, see those modules
+__all__ += compat.__all__
+__all__ += factories.__all__
+__all__ += hooks.__all__
 __version__ = "0.1.0"

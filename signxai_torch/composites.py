@@ -78,7 +78,8 @@ class RuleComposite(Composite):
     count_reshaping : bool
         Whether Flatten and the like count as steps (iNNvestigate's raw layer index) or not (SIGN-XAI's distance).
     kernels_only : bool
-        Whether all layers without a kernel take the gradient (deep Taylor) instead of a rule of their own.
+        Whether all layers without a kernel, but for the activation of a kernel layer, take the gradient (deep Taylor)
+        instead of a rule of their own.
 
     Attributes
     ----------
@@ -118,7 +119,7 @@ class RuleComposite(Composite):
             early = self.input_rule is not None and 0 < step <= self.until
             return _Listening(self.input_rule if early and self.input_rule else rule, self, name)
         if self.kernels_only:
-            return None
+            return _Listening(layers.PassAfterKernel(), self, name) if isinstance(module, Activation) else None
         simple = {"average": layers.Average, "norm": layers.BatchNorm, "pass": layers.Pass,
                   "shape": layers.PassWhereShapeKept}  # fmt: skip
         return _Listening(simple[what](), self, name) if what else None
@@ -161,10 +162,13 @@ class _Listening(RelevanceHook):
 
 
 class ActivationComposite(Composite):
-    """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet."""
+    """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet.
+
+    Leaky ReLUs count as ReLUs, as in SIGN-XAI 1.1.9.2 (iNNvestigate refuses them).
+    """
 
     def __init__(self, rule: type[RelevanceHook]) -> None:
-        relus = (nn.ReLU, nn.ReLU6)
+        relus = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
         super().__init__(module_map=lambda _ctx, _name, module: rule() if isinstance(module, relus) else None)
 
 

@@ -53,6 +53,11 @@ class _Relevance(torch.autograd.Function):
         return relevance, None, None, None
 
 
+def behind_a_rule(x: Tensor) -> bool:
+    """Return whether a tensor is the output of a layer that has a rule."""
+    return x.grad_fn is not None and x.grad_fn.name() == f"{_Relevance.__name__}Backward"
+
+
 class RelevanceHook(Hook):
     """Base of all rules: a zennit `Hook` whose `relevance` method is the layer's backward pass."""
 

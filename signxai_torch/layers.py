@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hook import RelevanceHook
+from signxai_torch.hook import RelevanceHook, behind_a_rule
 from signxai_torch.rules import KERAS_EPSILON, Z, divide, stabilize
 
 
@@ -26,6 +26,18 @@ class PassWhereShapeKept(Pass):
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         """Return this rule where the shapes agree."""
         return self if x.shape == output.shape else None
+
+
+class PassAfterKernel(Pass):
+    """`Pass` for the activation of a kernel layer, else the gradient (iNNvestigate 2.1.2, DeepTaylor).
+
+    There an activation is part of the kernel layer before it, whose rule knows nothing of it; after any other layer
+    it is a layer of its own, which takes the gradient. For composites whose only rules are those of kernel layers.
+    """
+
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+        """Return this rule where a layer with a rule made the input."""
+        return self if behind_a_rule(x) else None
 
 
 class Average(Z):

@@ -32,6 +32,9 @@ class LinearMap(Protocol):
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """Return the map of `inputs` (N, ...) under a part of the weights, without bias."""
 
+    def apply_ones(self, like: Tensor, part: str) -> Tensor:
+        """Return the map of all ones in the shape of `like`, broadcastable to the layer's output."""
+
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """Return the transposed map of `relevance`, in the shape of the layer's input `like`."""
 
@@ -48,19 +51,41 @@ def _sum_of_parts(bias: Tensor, parts: Sequence[str]) -> Tensor | None:
     return sum((PARTS[part](bias) for part in kept), torch.zeros_like(bias))
 
 
+class _Parts:
+    """The parts of a weight, each made once while a rule runs; nothing is kept beyond that."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        self.made: dict[str, Tensor] = {}
+
+    def __getitem__(self, part: str) -> Tensor:
+        if part not in self.made:
+            self.made = {part: PARTS[part](self.weight)}  # one extra copy of the weight at a time
+        return self.made[part]
+
+
 class DenseMap:
     """`torch.nn.Linear`."""
 
     def __init__(self, module: nn.Linear) -> None:
         self.module = module
+        self.parts = _Parts(module.weight)
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
-        return F.linear(inputs, PARTS[part](self.module.weight))
+        return F.linear(inputs, self.parts[part])
+
+    def apply_ones(self, like: Tensor, part: str) -> Tensor:
+        """See `LinearMap.apply_ones`."""
+        if part == "ones":
+            return like.new_full((1,), self.module.in_features)
+        return self.parts[part].sum(dim=1)
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """See `LinearMap.transpose`."""
-        return torch.matmul(relevance, PARTS[part](self.module.weight))
+        if part == "ones":
+            return relevance.sum(dim=-1, keepdim=True).expand_as(like)
+        return torch.matmul(relevance, self.parts[part])
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
@@ -73,20 +98,45 @@ class ConvolutionMap:
     def __init__(self, module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> None:
         self.module = module
         self.dimensions = len(module.kernel_size)
+        self.parts = _Parts(module.weight)
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
+        return self._convolve(inputs, self.parts[part], self.module.groups)
+
+    def _convolve(self, inputs: Tensor, weight: Tensor, groups: int) -> Tensor:
         m = self.module
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dimensions - 1]
-        weight = PARTS[part](m.weight)
-        return convolve(inputs, weight, None, m.stride, m.padding, m.dilation, m.groups)  # type: ignore[operator, no-any-return]
+        return convolve(inputs, weight, None, m.stride, m.padding, m.dilation, groups)  # type: ignore[operator, no-any-return]
+
+    def apply_ones(self, like: Tensor, part: str) -> Tensor:
+        """See `LinearMap.apply_ones`.
+
+        All channels and samples of the input are alike, so one channel and the sum of its weights will do; only
+        zero padding makes places differ.
+        """
+        if part == "ones":
+            kernel = like.new_full((1, 1, *self.module.kernel_size), self.module.in_channels // self.module.groups)
+        else:
+            kernel = self.parts[part].sum(dim=1, keepdim=True)
+        return self._convolve(like.new_ones((1, 1, *like.shape[2:])), kernel, 1)
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """See `LinearMap.transpose`."""
+        groups, channels = self.module.groups, self.module.in_channels
+        if part != "ones":
+            return self._transpose(relevance, self.parts[part], like, groups)
+        # Every input channel of a group gets the same: transpose one channel for the group's summed relevance.
+        summed = relevance.unflatten(1, (groups, -1)).sum(dim=2)
+        kernel = like.new_ones((groups, 1, *self.module.kernel_size))
+        one = self._transpose(summed, kernel, like[:, :: channels // groups], groups)
+        return one.repeat_interleave(channels // groups, dim=1) if groups > 1 else one.expand_as(like)
+
+    def _transpose(self, relevance: Tensor, weight: Tensor, like: Tensor, groups: int) -> Tensor:
         m = self.module
         gradients = torch.ops.aten.convolution_backward(
-            relevance, like, PARTS[part](m.weight), None, m.stride, m.padding, m.dilation, False,
-            [0] * self.dimensions, m.groups, [True, False, False],
+            relevance, like, weight, None, m.stride, m.padding, m.dilation, False, [0] * self.dimensions, groups,
+            [True, False, False],
         )  # fmt: skip
         return gradients[0]  # type: ignore[no-any-return]
 
@@ -119,6 +169,10 @@ class GeneralMap:
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
         return self._run(inputs, part)
+
+    def apply_ones(self, like: Tensor, part: str) -> Tensor:
+        """See `LinearMap.apply_ones`."""
+        return self._run(torch.ones_like(like), part)
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """See `LinearMap.transpose`."""

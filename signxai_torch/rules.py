@@ -49,6 +49,11 @@ def negative(x: Tensor) -> Tensor:
     return x.clamp(max=0)
 
 
+def ones(x: Tensor) -> Tensor:
+    """Return ones in the shape of x."""
+    return torch.ones_like(x)
+
+
 def sign(x: Tensor) -> Tensor:
     """Return the sign of x with sign(0) = +1 (also for -0.0 and NaN)."""
     return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
@@ -132,30 +137,56 @@ class LinearRule(RelevanceHook):
         return total
 
     def _pass(self, layer: LinearMap, one: Pass, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-        inputs = [x if term.inputs is None else term.inputs(x) for term in one.terms]
-        # A part of the input that is all zero (the negative part behind a ReLU) adds nothing but its bias.
-        live = [
-            term.inputs not in (positive, negative) or bool(u.any()) for term, u in zip(one.terms, inputs, strict=True)
-        ]
+        parts = _InputParts(x)
+        quotient = self._quotient(layer, one, parts, output, relevance)
+        result: Tensor | None = None
+        for term in one.terms:
+            factor = parts[term.inputs]
+            if factor is None:
+                continue
+            part = layer.transpose(quotient, term.weight, x)
+            if term.multiplier is not None:
+                part = term.multiplier(x) * part
+            elif term.inputs is not ones:
+                part = factor * part
+            result = part if result is None else result + part
+        return torch.zeros_like(x) if result is None else result
+
+    def _quotient(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
         if [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]:
             denominator = output
         else:
-            denominator = sum(
-                (layer.apply(u, term.weight) for term, u, on in zip(one.terms, inputs, live, strict=True) if on),
-                torch.zeros((), dtype=x.dtype, device=x.device),
-            ).expand_as(output)
-            bias = layer.bias([term.bias for term in one.terms], x)
-            denominator = denominator if bias is None else denominator + bias
+            total: Tensor | None = layer.bias([term.bias for term in one.terms], parts.x)
+            for term in one.terms:
+                inputs = parts[term.inputs]
+                if inputs is None:
+                    continue
+                image = (
+                    layer.apply_ones(inputs, term.weight) if term.inputs is ones else layer.apply(inputs, term.weight)
+                )
+                total = image if total is None else image + total
+            denominator = torch.zeros_like(output) if total is None else total
         if self.stabilizer is not None:
-            quotient = relevance / self.stabilizer(x, denominator)
-        else:
-            quotient = divide(relevance, denominator)
-        result = torch.zeros_like(x)
-        for term, u, on in zip(one.terms, inputs, live, strict=True):
-            if on:
-                factor = u if term.multiplier is None else term.multiplier(x)
-                result = result + factor * layer.transpose(quotient, term.weight, x)
-        return result
+            return relevance / self.stabilizer(parts.x, denominator)
+        return divide(relevance, denominator)
+
+
+class _InputParts:
+    """The parts of a layer's input; None for a part that is all zero, which adds nothing but its bias."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        # Behind a ReLU there is no negative part, which saves half of the convolutions of many rules.
+        self.signs = (bool((x > 0).any()), bool((x < 0).any()))
+
+    def __getitem__(self, part: Modifier | None) -> Tensor | None:
+        if part is None or part is ones:
+            return self.x
+        if part is positive:
+            return None if not self.signs[0] else self.x if not self.signs[1] else positive(self.x)
+        if part is negative:
+            return None if not self.signs[1] else self.x if not self.signs[0] else negative(self.x)
+        return part(self.x)
 
 
 def _bias(bias: bool) -> str:
@@ -195,7 +226,9 @@ class StdxEpsilon(LinearRule):
     def __init__(self, stdfactor: float = 0.25, bias: bool = True, use_global_std: bool = False) -> None:
         def stabilizer(x: Tensor, z: Tensor) -> Tensor:
             deviation = x.std(unbiased=False) if use_global_std else x.flatten(1).std(dim=1, unbiased=False)
-            return stabilize(z, stdfactor * deviation.reshape(-1, *[1] * (z.dim() - 1)))
+            stable = stabilize(z, stdfactor * deviation.reshape(-1, *[1] * (z.dim() - 1)))
+            # A layer input that is constant (a dead layer) has no deviation, and then z may be exactly 0.
+            return torch.where(stable == 0, KERAS_EPSILON, stable)
 
         super().__init__([Pass((Term(bias=_bias(bias)),))], stabilizer,
                          {"stdfactor": stdfactor, "bias": bias, "use_global_std": use_global_std})  # fmt: skip
@@ -220,14 +253,14 @@ class WSquare(LinearRule):
     """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller."""
 
     def __init__(self) -> None:
-        super().__init__([Pass((Term(inputs=torch.ones_like, weight="square"),))])
+        super().__init__([Pass((Term(inputs=ones, weight="square"),))])
 
 
 class Flat(LinearRule):
     """WSquare with every weight set to one."""
 
     def __init__(self) -> None:
-        super().__init__([Pass((Term(inputs=torch.ones_like, weight="ones"),))])
+        super().__init__([Pass((Term(inputs=ones, weight="ones"),))])
 
 
 class AlphaBeta(LinearRule):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def load(
     architecture: str | None = None,
     config: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
+    inbound: Mapping[str, tuple[str, ...]] | None = None,
 ) -> KerasModule:
     """Convert a Keras model to torch, without TensorFlow and without running anything from the file.
 
@@ -50,6 +51,9 @@ def load(
         beside the weights is used: `name.json` for `name.h5` or `name.weights.h5`.
     dtype
         `torch.float32` or `torch.float64`.
+    inbound
+        Layers that are given the outputs of other layers than the file says, by name. For experiments: with it a
+        wrong network can be built on purpose.
 
     Returns
     -------
@@ -74,6 +78,9 @@ def load(
         for node in graph.nodes:
             _handler(node, path)
         stored = assign(file, graph.model, lambda node: _variables(node, path))
+        if inbound:
+            nodes = tuple(replace(node, inbound=inbound.get(node.name, node.inbound)) for node in graph.nodes)
+            graph = replace(graph, nodes=nodes)
         builder = _Builder(file, graph, dtype, _last_softmax(graph), _keras_major(file, description))
         for node in graph.nodes:
             builder.add(node, stored.get(node.name, {}))

@@ -81,7 +81,7 @@ def without_softmax(config: Config) -> tuple[Config, bool]:
     """Return a copy of the configuration that outputs logits, and whether it had a softmax.
 
     A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a
-    softmax is left out, because the signxai backend spreads the chosen logit over all classes when the
+    softmax (or `Activation("linear")`, which does nothing) is left out, because the signxai backend spreads the chosen logit over all classes when the
     last layer has no kernel.
 
     Raises
@@ -96,7 +96,7 @@ def without_softmax(config: Config) -> tuple[Config, bool]:
         inner, found = without_softmax(last)
         last["config"] = inner["config"]
         return config, found
-    if not _is_softmax(last):
+    if not (_is_softmax(last) or _is_nothing(last)):
         return config, False
     if last["class_name"] not in ("Activation", "Softmax"):
         last["config"]["activation"] = "linear"
@@ -107,6 +107,8 @@ def without_softmax(config: Config) -> tuple[Config, bool]:
     if config["class_name"] != "Sequential":
         producer = last["inbound_nodes"][0][0]
         body["output_layers"] = [[producer[0], producer[1], producer[2]]]
+    if _is_nothing(last):
+        return without_softmax(config)
     return config, True
 
 
@@ -122,6 +124,10 @@ def _output_layer(config: Config) -> Config:
     if len(body["input_layers"]) != 1:
         raise RefusedModelError(f"the model has {len(body['input_layers'])} inputs: exactly one can be explained")
     return next(layer for layer in layers if layer.get("name", layer["config"]["name"]) == outputs[0][0])
+
+
+def _is_nothing(layer: Config) -> bool:
+    return bool(layer["class_name"] == "Activation" and layer["config"].get("activation") == "linear")
 
 
 def _is_softmax(layer: Config) -> bool:

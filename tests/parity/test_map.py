@@ -1,6 +1,8 @@
 """Every method on a shipped model, both sides, both lanes: one test per map.
 
-Ids look like `test_map[vgg_mnist-lrp_flat]`, so `pytest -k lrp_flat` runs what its name says.
+Ids look like `test_map[vgg_mnist-lrp_flat]`, so `pytest -k lrp_flat` runs every method with that in its name and
+`pytest --parity-method lrp_flat` that one alone; `-m "family(name='lrp')"` and `-m "model(name='vgg_mnist')"`
+select by marker. With `--parity-report=DIR` the cases become the report that `parity run` writes.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from parity.inputs import default_inputs
 from parity.models import resolve
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError, find_python
-from parity.run import Runner
-from parity.subjects import list_methods, subject
+from parity.run import Outcome, Runner
+from parity.subjects import list_methods, parse, subject
 from parity.verdict import is_ok
 
 CASES = [("vgg_mnist", name) for name in list_methods()] + [
@@ -54,10 +56,26 @@ def runner(client: ReferenceClient) -> Callable[[str], Runner]:
     return get
 
 
+def _case(model: str, method: str):
+    marks = (
+        pytest.mark.model(name=model),
+        pytest.mark.method(name=method),
+        pytest.mark.family(name=parse(method).family),
+    )
+    return pytest.param(model, method, id=f"{model}-{method}", marks=marks)
+
+
 @pytest.mark.reference
-@pytest.mark.parametrize(("model", "method"), CASES, ids=[f"{model}-{method}" for model, method in CASES])
-def test_map(model: str, method: str, runner: Callable[[str], Runner]) -> None:
-    rows = [outcome.row for outcome in runner(model).run_method(method)]
+@pytest.mark.parametrize(("model", "method"), [_case(model, method) for model, method in CASES])
+def test_map(
+    model: str,
+    method: str,
+    runner: Callable[[str], Runner],
+    parity_record: Callable[[Runner, list[Outcome]], None],
+) -> None:
+    outcomes = list(runner(model).run_method(method))
+    parity_record(runner(model), outcomes)
+    rows = [outcome.row for outcome in outcomes]
     assert rows
     if all(row["status"] == "unsupported" for row in rows):
         pytest.skip(rows[0]["message"])

@@ -95,7 +95,7 @@ LAYERS: dict[str, Layer] = {
         lambda: PaddedConv2d(((0, 1), (1, 2)), 2, 3, (2, 4), stride=(2, 1)), (2, 5, 4), _convolution
     ),
     "separable1d": Layer(
-        lambda: _separable_module((3,), stride=(2,), dilation=(1,), margins=((0, 1),)), (3, 13), _separable
+        lambda: _separable_module((3,), stride=(2,), dilation=(1,), margins=((0, 1),)), (3, 25), _separable
     ),
     "separable2d": Layer(
         lambda: _separable_module((3, 2), stride=(1, 2), dilation=(1, 1), margins=((1, 1), (0, 1))),
@@ -140,7 +140,8 @@ RULES: dict[str, Rule] = {
     "Gamma_0_5_IB": _pair(rules.Gamma, oracle.gamma, gamma=0.5, bias=False),
     "ZPlus": _pair(rules.ZPlus, oracle.z_plus),
     "ZPlusFast": _pair(rules.ZPlusFast, oracle.z_plus_fast),
-    "Bounded": _pair(rules.Bounded, oracle.bounded, low=-1.0, high=1.0),
+    # Bounds that the coarse inputs do not touch: there the terms cancel, and only rounding would be compared.
+    "Bounded_neg_3_2_5": _pair(rules.Bounded, oracle.bounded, low=-3.0, high=2.5),
     "Bounded_photo": _pair(rules.Bounded, oracle.bounded, low=-123.68, high=151.061),
 }
 """Ids name the rule and its parameters; IB ignores the bias."""
@@ -184,6 +185,9 @@ def inputs(layer: Layer, data: str, seed: int = 1) -> Array:
     random = np.random.RandomState(seed)
     grain, spread = DATA[data]
     signed = [special(dyadic(random, layer.shape, grain, spread)) for _ in range(3)]
+    if data == "fine":
+        signed[0].reshape(-1)[2::9] = 0.5  # exactly at the thresholds of SIGNmu
+        signed[0].reshape(-1)[4::11] = -0.5
     rectified = dyadic(random, layer.shape, grain, spread).clip(min=0)
     return np.stack([*signed, rectified, np.zeros(layer.shape)])
 

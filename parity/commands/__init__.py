@@ -1,0 +1,1 @@
+"""The commands of `parity`, one file each; `parity.cli` puts them together."""

@@ -1,0 +1,151 @@
+"""`parity compare`: the metrics for two arrays from anywhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from parity.commands.consoles import CONTEXT, console, examples
+from parity.errors import ParityError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from parity.metrics import Metrics
+
+SHOWN = ("rel_l2", "max_err", "slope", "pearson", "ssim", "sign_agreement", "top1_overlap")
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog=examples(
+        "parity compare tensorflow.npy torch.npy",
+        "parity compare a.npz b.npz --key relevance --rel-l2 1e-5",
+        "parity compare a.npy b.npy --batch --channels-first --json | jq '.[].rel_l2'",
+    ),
+)
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option("--key", "keys", multiple=True, help="Only the arrays of this name in an .npz. [all]")
+@click.option("--batch", is_flag=True, help="The first axis counts inputs, each compared alone. [with 4 axes]")
+@click.option("--channels-first", is_flag=True, help="Torch layout (C, H, W) instead of (H, W, C), for the SSIM.")
+@click.option("--rel-l2", "limit", type=click.FloatRange(0), help="Exit 1 if the relative L2 distance is larger.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list, one object per compared map.")
+def compare(
+    reference: Path,
+    candidate: Path,
+    keys: Sequence[str],
+    batch: bool,
+    channels_first: bool,
+    limit: float | None,
+    as_json: bool,
+) -> None:
+    """Measure how far the maps in CANDIDATE are from those in REFERENCE (.npy or .npz).
+
+    Exit 0; 1 if maps cannot be compared at all (other shape, NaN, zero) or are further apart than --rel-l2; 2 if
+    a file cannot be read or lacks an array.
+    """
+    pairs = _pairs(_arrays(reference, keys), _arrays(candidate, keys), reference, candidate)
+    measured = [(name, one) for key, a, b in pairs for name, one in _measured(key, a, b, batch, channels_first)]
+    failed = [one.problem is not None or (limit is not None and not one.rel_l2 <= limit) for _, one in measured]
+    if as_json:
+        rows = [{"name": name, **one.to_json()} for name, one in measured]
+        click.echo(json.dumps(rows, indent=1, allow_nan=False))
+    else:
+        _show(measured, failed, limit)
+    sys.exit(1 if any(failed) else 0)
+
+
+def _arrays(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a file by key; that of an `.npy` file has the key ''.
+
+    Raises
+    ------
+    ParityError
+        If the file cannot be read or lacks one of `keys`.
+    """
+    from parity.inputs import read_arrays
+
+    if path.suffix.lower() not in (".npy", ".npz"):
+        raise ParityError(f"{path}: the name must end in .npy or .npz")
+    if not path.is_file():
+        raise ParityError(f"there is no file {path}")
+    found = {name.removeprefix(path.stem).removeprefix("."): array for name, array in read_arrays(path)}
+    if keys and path.suffix.lower() == ".npz":
+        missing = [key for key in keys if key not in found]
+        if missing:
+            raise ParityError(f"{path} has no array {missing[0]!r}; it has {', '.join(found)}")
+        return {key: found[key] for key in keys}
+    return found
+
+
+def _pairs(
+    left: dict[str, npt.NDArray[Any]], right: dict[str, npt.NDArray[Any]], a: Path, b: Path
+) -> list[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Return (key, array, array); two single arrays go together whatever they are called.
+
+    Raises
+    ------
+    ParityError
+        If an array has no counterpart.
+    """
+    if len(left) == len(right) == 1:
+        (key, one), (_, other) = next(iter(left.items())), next(iter(right.items()))
+        return [(key, one, other)]
+    for mine, theirs, here, there in ((left, right, a, b), (right, left, b, a)):
+        alone = next((key for key in mine if key not in theirs), None)
+        if alone is not None:
+            raise ParityError(f"array {alone!r} is in {here} but not in {there}; --key names those to compare")
+    return [(key, left[key], right[key]) for key in left]
+
+
+def _measured(
+    key: str, a: npt.NDArray[Any], b: npt.NDArray[Any], batch: bool, channels_first: bool
+) -> list[tuple[str, Metrics]]:
+    """Return the metrics of one pair of arrays, one per input of a batch."""
+    import numpy as np
+
+    from parity import metrics
+
+    name = key or "array"
+    batch = batch or a.ndim == b.ndim == 4
+    if channels_first and a.ndim == b.ndim and a.ndim > 1 + batch:
+        a, b = (np.moveaxis(array, int(batch), -1) for array in (a, b))
+    try:
+        if not batch or a.shape != b.shape or not a.size:
+            return [(name, metrics.compare(a, b))]
+        return [(f"{name}[{i}]", metrics.compare(one, other)) for i, (one, other) in enumerate(zip(a, b, strict=True))]
+    except TypeError as error:
+        raise ParityError(f"array {name!r}: {error}") from None
+
+
+def _show(measured: Sequence[tuple[str, Metrics]], failed: Sequence[bool], limit: float | None) -> None:
+    out = console()
+    if len(measured) == 1:
+        (name, one), over = measured[0], failed[0]
+        title = f"{name}: shape {one.shape}"
+        text = (
+            f"Relative L2 distance {one.rel_l2:.3g} is over the limit {limit:g}." if over and not one.problem else None
+        )
+        out.print(one.message(title, text), markup=False, soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("map", *SHOWN):
+        table.add_column(column, justify="left" if column == "map" else "right", no_wrap=column != "map")
+    for (name, one), over in zip(measured, failed, strict=True):
+        values = [getattr(one, column) for column in SHOWN]
+        cells = ["–" if value is None or value != value else f"{value:.4g}" for value in values]
+        table.add_row(f"{'✗ ' if over else ''}{name}", *cells, style="red" if over else None)
+    out.print(table)
+    for name, one in measured:
+        if one.problem:
+            out.print(f"{name}: {one.problem}", markup=False, soft_wrap=True)
+    if any(failed):
+        over_limit = "" if limit is None else f" or are further apart than {limit:g} (rel. L2)"
+        out.print(f"✗ {sum(failed)} of {len(failed)} maps cannot be compared{over_limit}", markup=False)

@@ -1,0 +1,72 @@
+"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+INTERVAL = 1.0
+"""Least seconds between two plain lines."""
+
+
+class RunProgress:
+    """Shows the current method, the methods done and, on a terminal, the time left.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to; a terminal gets a bar that vanishes at the end.
+    methods : int
+        How many methods there are, counted once per model.
+    cases : int
+        How many cases.
+    quiet : bool
+        Whether nothing is shown.
+    """
+
+    def __init__(self, console: Console, methods: int, cases: int, quiet: bool = False) -> None:
+        self._console, self._methods, self._cases, self._quiet = console, methods, cases, quiet
+        self._plain = not console.is_terminal
+        self._begun = time.perf_counter()
+        self._last = float("-inf")
+        self._started = 0
+        self._bar = Progress(
+            TextColumn("{task.description:<44}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("methods,"),
+            TimeElapsedColumn(),
+            TextColumn("passed,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+            disable=quiet or self._plain,
+        )
+        self._task = self._bar.add_task("preparing", total=methods)
+
+    def __enter__(self) -> RunProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, method: str, done: int) -> None:
+        """Tell that a method starts and how many cases are done."""
+        finished, self._started = self._started, self._started + 1
+        self._bar.update(self._task, description=method, completed=finished)
+        now = time.perf_counter()
+        if self._quiet or not self._plain or now - self._last < INTERVAL:
+            return
+        self._last = now
+        self._console.print(
+            f"[{finished}/{self._methods} methods, {done}/{self._cases} cases] {now - self._begun:.0f} s {method}",
+            markup=False,
+            soft_wrap=True,
+        )

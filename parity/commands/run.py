@@ -1,0 +1,178 @@
+"""`parity run`: cases to a report."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from parity.commands.completion import complete_method, complete_model
+from parity.commands.consoles import CONTEXT, console, escaped, examples
+from parity.commands.progress import RunProgress
+from parity.errors import ParityError
+
+if TYPE_CHECKING:
+    from parity.report import Written
+    from parity.session import Session
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog=examples(
+        "parity run                                   # every method on vgg_mnist",
+        "parity run --model vgg_mnist --method lrp_flat",
+        "parity run --model mine.h5 --inputs x.npy --method 'lrp_*' --target 3",
+        "parity run --model vgg16-seeded --method core --samples 1",
+        "parity run --method core --json - | jq .summary",
+    ),
+)
+@click.option(
+    "--model", "models", multiple=True, shell_complete=complete_model,
+    help="Name or Keras .h5; 'all' is every shipped one. [vgg_mnist]",
+)  # fmt: skip
+@click.option("--inputs", "files", multiple=True, help="Arrays (.npy, .npz) or images instead of the shipped inputs.")
+@click.option("--input", "names", multiple=True, help="Only the inputs of this name.")
+@click.option("--samples", type=click.IntRange(1), help="How many inputs. [3; 1 for large models]")
+@click.option(
+    "--method", "methods", multiple=True, shell_complete=complete_method,
+    help="Names or globs; 'all', or 'core': one per rule. [all]",
+)  # fmt: skip
+@click.option("--target", type=int, help="The explained class. [arg-max of each input]")
+@click.option(
+    "--reference", type=click.Choice(["auto", "innvestigate", "signxai"]), default="auto", show_default=True,
+    help="The original that methods are held to.",
+)  # fmt: skip
+@click.option(
+    "--subject", "subject_name", default="signxai_torch", show_default=True, help="The implementation under test."
+)
+@click.option(
+    "--dtype", type=click.Choice(["both", "float32", "float64"]), default="both", show_default=True, help="Lanes."
+)
+@click.option(
+    "--report", "directory", type=click.Path(file_okay=False, path_type=Path), default=Path("reports"),
+    show_default=True, help="Folder of the report.",
+)  # fmt: skip
+@click.option("--previous", type=click.Path(path_type=Path), help="Earlier parity.json. [the one in --report]")
+@click.option("--json", "json_to", metavar="PATH", help="Also write the results here; '-' is stdout, and nothing else.")
+@click.option("--save-arrays", type=click.Path(dir_okay=False, path_type=Path), help="Also copy all maps to this HDF5.")
+@click.option("--store", type=click.Path(path_type=Path), help="Where reference results lie. [$PARITY_STORE]")
+@click.option("--refresh", is_flag=True, help="Ask the reference again for what is stored.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=900.0, show_default=True,
+    help="Seconds per reference request.",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1), default=1, help="From 2 on, both references stay in memory at once.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first case that is not green.")
+@click.option("--quiet", is_flag=True, help="Print the verdict only.")
+def run(
+    models: Sequence[str],
+    files: Sequence[str],
+    names: Sequence[str],
+    samples: int | None,
+    methods: Sequence[str],
+    target: int | None,
+    reference: str,
+    subject_name: str,
+    dtype: str,
+    directory: Path,
+    previous: Path | None,
+    json_to: str | None,
+    save_arrays: Path | None,
+    store: Path | None,
+    refresh: bool,
+    timeout: float,
+    jobs: int,
+    fail_fast: bool,
+    quiet: bool,
+) -> None:
+    """Run cases and write the report.
+
+    Exit 0 if all are at parity, 1 if some are not, 2 if the command or the environment is at fault, 130 after
+    Ctrl-C, which keeps the finished cases.
+    """
+    for path in (Path(json_to) if json_to and json_to != "-" else None, save_arrays):
+        _require_folder(path)
+    from parity.session import Session  # the heavy imports wait until there is something to run
+
+    errors = console(stderr=True)
+    out = errors if json_to == "-" else console()
+    # What a library prints must not get into the JSON.
+    with contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
+        session = Session(
+            models=models or ["vgg_mnist"],
+            files=files,
+            input_names=names,
+            samples=samples,
+            methods=methods or ["all"],
+            target=target,
+            reference=reference,
+            subject=subject_name,
+            dtype=dtype,
+            directory=directory,
+            previous=previous,
+            store=store,
+            refresh=refresh,
+            timeout=timeout,
+            keep_both=jobs > 1,
+            fail_fast=fail_fast,
+            command=shlex.join(["parity", *sys.argv[1:]]),
+        )
+        count = sum(len(plan.methods) for plan in session.plans)
+        with RunProgress(errors, count, session.total, quiet) as progress:
+            written = session.run(progress)
+    if json_to == "-":
+        click.echo(written.json.read_text(encoding="utf-8"), nl=False)
+    elif json_to:
+        _copy(written.json, Path(json_to))
+    if save_arrays is not None:
+        _copy(session.arrays_path, save_arrays)
+    _show(out, written, quiet)
+    sys.exit(_close(errors, session, written))
+
+
+def _show(out: Console, written: Written, quiet: bool) -> None:
+    if quiet:
+        out.print("green" if written.document["summary"]["green"] else "NOT green")
+        return
+    from parity.report import result_tables
+
+    out.print(result_tables(written.document))
+    out.print(f"report: {written.html}", markup=False, soft_wrap=True)
+
+
+def _close(errors: Console, session: Session, written: Written) -> int:
+    """Tell what went wrong besides the cases; return the exit code."""
+    for problem in session.store_problems:
+        errors.print(f"[yellow]store:[/] {escaped(problem)}", soft_wrap=True)
+    if session.stopped:
+        errors.print("stopped at the first case that is not green (--fail-fast)")
+    if session.interrupted:
+        errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
+        return INTERRUPTED
+    if session.failure is not None:
+        raise ParityError(f"{session.failure}\nThe cases finished before are in the report.")
+    return 0 if written.document["summary"]["green"] else 1
+
+
+def _require_folder(path: Path | None) -> None:
+    """Refuse a file that cannot be written before anything is computed, not after."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise ParityError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        if target.absolute() != source.absolute():
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise ParityError(f"cannot write {target}: {error.strerror or error}") from error

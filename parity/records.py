@@ -1,0 +1,65 @@
+"""A model's facts as plain data: what the results document and the report's arrays say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from parity.run import ModelFacts
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What results say of a model and its inputs.
+
+    Attributes
+    ----------
+    model
+        Its entry in `parity.json`; "rules" may still be filled by a run that goes on.
+    inputs
+        The entries of its inputs.
+    arrays
+        Data sets of the arrays file by name.
+    """
+
+    model: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+def model_record(facts: ModelFacts) -> ModelRecord:
+    """Return the record of a model whose runner was made."""
+    source, description = facts.plan.source, facts.description
+    model = {
+        "name": source.name,
+        "source": source.path.name,
+        "sha256": source.sha256,
+        "description": source.description,
+        "input_shape": list(description.input_shape),
+        "layers": len(description.layers),
+        "parameters": description.parameters,
+        "top1_agreement": facts.top1_agreement,
+        "logits_rel_l2": facts.logits_rel_l2.get("float32"),
+        "rules": facts.rules,
+    }
+    inputs: list[dict[str, Any]] = []
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for one in facts.plan.inputs:
+        inputs.append(
+            {
+                "name": one.name,
+                "model": source.name,
+                "sha256": one.sha256,
+                "shape": list(one.array.shape),
+                "range": [float(one.array.min()), float(one.array.max())],
+                "label": one.label,
+            }
+        )
+        arrays[f"inputs/{source.name}/{one.name}"] = one.array
+        if one.display is not None:
+            arrays[f"display/{source.name}/{one.name}"] = one.display
+    return ModelRecord(model, inputs, arrays)

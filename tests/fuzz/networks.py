@@ -1,0 +1,121 @@
+"""From a case to a Keras `.h5` and its input, with h5py alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.hashing import array_sha256, file_sha256
+from parity.inputs import Input
+from parity.models import ModelSource
+from tests.fuzz.architectures import Case
+from tests.fuzz.shapes import KERNELS, Shape, output_shape
+from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer, sequential
+
+Tensors = dict[str, np.ndarray]
+
+
+def write(case: Case, path: Path) -> tuple[ModelSource, Input]:
+    """Write the network of a case as Keras would save it, and return it with its input."""
+    rng = np.random.default_rng(case["seed"])
+    shapes: dict[str, Shape] = {"x": tuple(case["input"])}
+    weights: dict[str, Tensors] = {}
+    for one in case["layers"]:
+        inputs = [shapes[name] for name in one["from"]]
+        shapes[one["name"]] = output_shape(one["class"], one["config"], inputs)
+        weights[one["name"]] = _weights(one, inputs[0], rng, case["exact"])
+    by_name = {one["name"]: one for one in case["layers"]}
+    order = keras_order(case)
+    entries = [layer(by_name[name]["class"], name, None if case["sequential"] else by_name[name]["from"],
+                     **by_name[name]["config"]) for name in order]  # fmt: skip
+    first = input_layer(*case["input"], inbound=None if case["sequential"] else [])
+    build = sequential if case["sequential"] else functional
+    KerasModel(build(first, *entries), {name: weights[name] for name in order}).write(path)
+    source = ModelSource(path.stem, path, None, file_sha256(path), "none", "", "a case of the fuzzer")
+    array = _input(tuple(case["input"]), rng, case["exact"])
+    return source, Input("x", array, array_sha256(array), None, None)
+
+
+def keras_order(case: Case) -> list[str]:
+    """Return the names in the order in which Keras keeps the layers of a graph, and so their weights in a file.
+
+    That is by depth from the output, and layers of one depth in the order in which a walk from the output meets them.
+    """
+    by_name = {one["name"]: one for one in case["layers"]}
+    met: dict[str, int] = {}
+
+    def walk(name: str) -> None:
+        if name in met or name == "x":
+            return
+        met[name] = len(met)
+        for producer in by_name[name]["from"]:
+            walk(producer)
+
+    walk(case["layers"][-1]["name"])
+    depth = dict.fromkeys(met, 0)
+    for one in reversed(case["layers"]):
+        for producer in one["from"]:
+            if one["name"] in depth and producer in depth:
+                depth[producer] = max(depth[producer], depth[one["name"]] + 1)
+    return sorted(met, key=lambda name: (-depth[name], met[name]))
+
+
+def _weights(one: dict[str, Any], shape: Shape, rng: np.random.Generator, exact: bool) -> Tensors:
+    kind, config = one["class"], one["config"]
+    if kind == "BatchNormalization":
+        return _normalization(config, shape[-1], rng, exact)
+    if kind not in KERNELS:
+        return {}
+    kernel = tuple(config.get("kernel_size", ()))
+    multiplier = config.get("depth_multiplier", 1)
+    made: dict[str, tuple[int, ...]]
+    match kind:
+        case "DepthwiseConv2D":
+            made, filters = {"depthwise_kernel": (*kernel, shape[-1], multiplier)}, shape[-1] * multiplier
+        case "SeparableConv1D" | "SeparableConv2D":
+            wide, filters = shape[-1] * multiplier, config["filters"]
+            made = {"depthwise_kernel": (*kernel, shape[-1], multiplier),
+                    "pointwise_kernel": (*(1,) * len(kernel), wide, filters)}  # fmt: skip
+        case "Dense":
+            made, filters = {"kernel": (shape[-1], config["units"])}, config["units"]
+        case _:
+            made, filters = {"kernel": (*kernel, shape[-1], config["filters"])}, config["filters"]
+    tensors = {name: _kernel(size, rng, exact) for name, size in made.items()}
+    if config["use_bias"]:
+        tensors["bias"] = _kernel((filters,), rng, exact, zeros=0.1)
+    return tensors
+
+
+def _kernel(size: tuple[int, ...], rng: np.random.Generator, exact: bool, zeros: float = 0.15) -> np.ndarray:
+    """Return values of both signs and some exact zeros, as float32."""
+    if exact:
+        values = rng.integers(1, 5, size) * rng.choice([-0.25, 0.25], size)
+    else:
+        values = rng.normal(size=size) / math.sqrt(max(math.prod(size[:-1]), 1))
+    values[rng.random(size) < zeros] = 0
+    return values.astype(np.float32)
+
+
+def _normalization(config: dict[str, Any], channels: int, rng: np.random.Generator, exact: bool) -> Tensors:
+    tensors: Tensors = {}
+    if config["scale"]:
+        tensors["gamma"] = rng.choice([-0.5, 0.5, 1.0, 2.0], channels) if exact else rng.normal(1, 0.3, channels)
+    if config["center"]:
+        tensors["beta"] = rng.integers(-4, 5, channels) / 4 if exact else rng.normal(size=channels)
+    tensors["moving_mean"] = rng.integers(-4, 5, channels) / 4 if exact else rng.normal(size=channels)
+    # Where the variance plus epsilon is a power of 4, its root is exact.
+    exact_variance = rng.choice([0.25, 1.0, 4.0], channels) - config["epsilon"]
+    tensors["moving_variance"] = exact_variance if exact else rng.uniform(0.3, 2.0, channels)
+    return {name: values.astype(np.float32) for name, values in tensors.items()}
+
+
+def _input(shape: Shape, rng: np.random.Generator, exact: bool) -> np.ndarray:
+    """Return numbers of both signs with exact zeros; in exact cases a flat area too, where windows tie."""
+    values = rng.integers(-4, 5, shape) / 4 if exact else rng.normal(size=shape)
+    values[rng.random(shape) < 0.2] = 0
+    if exact and len(shape) > 1:
+        values[: shape[0] // 2] = 0.5 * (rng.random() < 0.5)
+    return values.astype(np.float32)

@@ -1,0 +1,70 @@
+"""Random networks, both sides, in float64: what differs is at fault, or named.
+
+25 networks, always the same, unless FUZZ_EXAMPLES asks for more, which are then new ones each time
+(`make fuzz N=500`). A failure prints its case; kept under `regressions/`, it is run always.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+
+from parity.reference.client import ReferenceClient
+from parity.reference.environment import ReferenceEnvironmentError, find_python
+from tests.fuzz.architectures import Case, cases
+from tests.fuzz.checking import describe, problems
+
+ASKED = os.environ.get("FUZZ_EXAMPLES")
+REGRESSIONS = sorted(Path(__file__).with_name("regressions").glob("*.json"))
+
+pytestmark = [pytest.mark.reference, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceClient]:
+    try:
+        find_python()
+    except ReferenceEnvironmentError as error:
+        pytest.skip(f"no reference environment: {error}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # tiny models are slower on several threads
+    with ReferenceClient(store=tmp_path_factory.mktemp("store"), keep_both=True, threads=1) as one:
+        yield one
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("networks")
+
+
+def check(case: Case, client: ReferenceClient, folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of input rules that no layer uses, as in the references
+        found = problems(case, client, folder)
+    if found:
+        raise AssertionError(describe(case, found))
+
+
+@settings(
+    max_examples=int(ASKED or 25),
+    derandomize=ASKED is None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
+@given(case=cases())
+def test_random_networks(client: ReferenceClient, folder: Path, case: Case) -> None:
+    check(case, client, folder)
+
+
+@pytest.mark.parametrize("path", REGRESSIONS, ids=[path.stem for path in REGRESSIONS])
+def test_regression(client: ReferenceClient, folder: Path, path: Path) -> None:
+    check(json.loads(path.read_text(encoding="utf-8")), client, folder)

@@ -1,0 +1,202 @@
+"""Every published name: there, with its signature; the published functions and the table of analyzers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import signxai_torch as sx
+from signxai_torch import rules
+from tests.signxai_torch.published import (
+    ANALYZERS,
+    EVERY_NAME,
+    FUNCTIONS,
+    HOOKS,
+    TARGETS,
+    dense_net,
+    images,
+    same,
+    series_net,
+    untouched,
+    vgg_like,
+)
+
+
+@pytest.fixture
+def model() -> Iterator[nn.Module]:
+    yield from untouched(vgg_like())
+
+
+@pytest.fixture(scope="module")
+def x() -> Tensor:
+    return images()
+
+
+@pytest.mark.parametrize("name", EVERY_NAME)
+def test_is_exported(name: str) -> None:
+    assert name in sx.__all__
+    assert getattr(sx, name).__doc__
+
+
+def test_exports_no_name_twice() -> None:
+    assert len(sx.__all__) == len(set(sx.__all__))
+    assert all(hasattr(sx, name) for name in sx.__all__)
+
+
+@pytest.mark.parametrize(("name", "expected"), [*ANALYZERS.items(), *HOOKS.items(), *FUNCTIONS.items()])
+def test_signature(name: str, expected: dict[str, Any]) -> None:
+    parameters = inspect.signature(getattr(sx, name)).parameters
+    named = {key: one.default for key, one in parameters.items() if one.kind is one.POSITIONAL_OR_KEYWORD}
+    if name in ANALYZERS:
+        assert next(iter(named)) == "model"
+        named.pop("model")
+    assert named == expected
+    assert list(named) == list(expected)
+
+
+@pytest.mark.parametrize("name", ANALYZERS)
+def test_analyze_signature(name: str) -> None:
+    analyzer = getattr(sx, name)
+    assert issubclass(analyzer, sx.AnalyzerBase)
+    parameters = list(inspect.signature(analyzer.analyze).parameters.values())
+    assert [one.name for one in parameters] == ["self", "input_tensor", "target_class", "kwargs"]
+    assert parameters[2].default is None
+    assert parameters[3].kind is inspect.Parameter.VAR_KEYWORD
+
+
+def test_analyzer_base_is_abstract(model: nn.Module) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        sx.AnalyzerBase(model)  # type: ignore[abstract]
+
+
+def test_rules_have_their_published_names_too() -> None:
+    assert rules.SIGNRule is rules.SIGN
+    assert rules.SIGNmuRule is rules.SIGNmu
+
+
+@pytest.mark.parametrize(
+    "method", ["gradient_x_sign", "lrp.epsilon", "lrpsign_epsilon_0_3_std_x_mu_neg_0_2", "occlusion"]
+)
+def test_relevancemap_is_explain(method: str, model: nn.Module, x: Tensor) -> None:
+    expected = sx.explain(model, x, method, TARGETS)
+    same(sx.calculate_relevancemap(model, x, method, TARGETS), expected)
+    same(sx.calculate_relevancemap(model, x, method, neuron_selection=TARGETS), expected)
+    same(sx.calculate_relevancemap(model, x, method, TARGETS, torch.tensor(TARGETS)), expected)
+
+
+def test_relevancemap_takes_published_and_own_parameters(model: nn.Module, x: Tensor) -> None:
+    expected = sx.explain(model, x, "smoothgrad", 1, samples=4, noise_scale=0.1, seed=1)
+    for spelled in ({"num_samples": 4, "noise_level": 0.1}, {"augment_by_n": 4, "noise_scale": 0.1}):
+        same(sx.calculate_relevancemap(model, x, "smoothgrad", 1, seed=1, **spelled), expected)
+    expected = sx.explain(model, x, "occlusion", 1, window=3, stride=2)
+    same(sx.calculate_relevancemap(model, x, "occlusion", 1, window=3, stride=2), expected)
+
+
+@pytest.mark.parametrize("selection", [2, [2, 3], np.array([1, 2])])
+def test_two_targets_that_differ(selection: Any, model: nn.Module, x: Tensor) -> None:
+    with pytest.raises(ValueError, match="neuron_selection"):
+        sx.calculate_relevancemap(model, x, "gradient", 1, selection)
+
+
+def test_without_batch_axis(model: nn.Module, x: Tensor) -> None:
+    series, dense = series_net(), dense_net()
+    for alone in x:
+        result = sx.calculate_relevancemap(model, alone, "lrp_z", 2)
+        assert result.shape == (3, 8, 6)
+        same(result, sx.explain(model, alone.unsqueeze(0), "lrp_z", 2)[0])
+    t = torch.arange(20, dtype=torch.float64).sin().reshape(2, 10)
+    same(sx.calculate_relevancemap(series, t, "lrp_z", 2), sx.explain(series, t[None], "lrp_z", 2)[0])
+    same(sx.calculate_relevancemap(dense, t.flatten(), "lrp_z"), sx.explain(dense, t.reshape(1, 20), "lrp_z")[0])
+    same(sx.calculate_relevancemap(dense, t[None], "lrp_z"), sx.explain(dense, t[None], "lrp_z"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (("gradiant",), ValueError, "Nearest: gradient"),
+        (("deeptaylor",), ValueError, "deep_taylor"),
+        (("lrp_z_plu",), ValueError, "lrp_z_plus"),
+        (("gradient", 9), ValueError, "out of range"),
+        (("gradient", "max_activation"), TypeError, "target"),
+    ],
+)
+def test_relevancemap_refuses(
+    arguments: tuple[Any, ...], error: type[Exception], said: str, model: nn.Module, x: Tensor
+) -> None:
+    with pytest.raises(error, match=said):
+        sx.calculate_relevancemap(model, x, *arguments)
+
+
+def test_relevancemap_says_what_is_no_model_or_tensor(model: nn.Module, x: Tensor) -> None:
+    with pytest.raises(TypeError, match="model"):
+        sx.calculate_relevancemap("gradient", x, model)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="x must be"):
+        sx.calculate_relevancemap(model, x.numpy(), "gradient")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="sample"):
+        sx.calculate_relevancemap(model, x, "gradient", samples=3)
+
+
+def test_relevancemaps(model: nn.Module, x: Tensor) -> None:
+    methods, inputs = ["gradient", "lrp.z"], [x, x[0], x[1:]]
+    by_method = sx.calculate_relevancemaps(model, x, methods, 1)
+    by_input = sx.calculate_relevancemaps(model, inputs, "lrp.z", neuron_selection=1)
+    both = sx.calculate_relevancemaps(model, inputs, methods, [1, 2, 3])
+    assert isinstance(by_method, dict)
+    assert isinstance(by_input, list)
+    assert isinstance(both, dict)
+    assert list(by_method) == list(both) == methods
+    for method in methods:
+        same(by_method[method], sx.explain(model, x, method, 1))
+        for result, one, target in zip(both[method], inputs, [1, 2, 3], strict=True):
+            same(result, sx.calculate_relevancemap(model, one, method, target))
+    for result, one in zip(by_input, inputs, strict=True):
+        same(result, sx.calculate_relevancemap(model, one, "lrp.z", 1))
+    with pytest.raises(TypeError, match="calculate_relevancemap"):
+        sx.calculate_relevancemaps(model, x, "gradient")
+    with pytest.raises(ValueError, match="2 targets for 3 inputs"):
+        sx.calculate_relevancemaps(model, inputs, "gradient", [1, 2])
+    with pytest.raises(ValueError, match="gradient"):
+        sx.calculate_relevancemaps(model, x, ["gradient", "gradien"])
+
+
+def test_supported_methods_are_those_of_the_table() -> None:
+    table = sx.SUPPORTED_ZENNIT_METHODS
+    assert list(table) == sx.list_methods()
+    assert len(table) == len(sx.list_methods())
+    assert all(issubclass(table[name], sx.AnalyzerBase) for name in table)
+    assert "lrp.epsilon" in table
+    assert "lrp_epsilon_0_3" in table
+    assert "lrp_epsilonn" not in table
+    assert table["lrp_epsilon_0_3"] is table["lrp_epsilon_0_3"]
+    assert table["gradient"] is sx.GradientAnalyzer
+    assert table["lrp.stdxepsilon"] is table["lrp_stdxepsilon"] is sx.LRPStdxEpsilonAnalyzer
+    assert table["gradient_x_sign"] is sx.GradientXSignAnalyzer
+    with pytest.raises(KeyError, match="gradient"):
+        table["gradien"]
+    assert "Method" in (table["lrp_epsilon_0_3"].__doc__ or "")
+
+
+PUBLISHED_CLASSES = [name for name in sx.list_methods() if sx.SUPPORTED_ZENNIT_METHODS[name].__name__ in ANALYZERS]
+
+
+@pytest.mark.parametrize(
+    "name", [*PUBLISHED_CLASSES, "lrp.epsilon", "lrp_epsilon_0_3", "w2lrp_sequential_composite_b", "occlusion"]
+)
+def test_supported_class_is_explain(name: str, model: nn.Module, x: Tensor) -> None:
+    np.random.seed(3)
+    result = sx.SUPPORTED_ZENNIT_METHODS[name](model).analyze(x, TARGETS)
+    np.random.seed(3)
+    same(result, sx.explain(model, x, name, TARGETS))
+
+
+def test_supported_class_takes_the_method_s_parameters(model: nn.Module, x: Tensor) -> None:
+    analyzer = sx.SUPPORTED_ZENNIT_METHODS["smoothgrad_x_sign"](model, num_samples=3)
+    same(analyzer.analyze(x, 1, seed=2), sx.explain(model, x, "smoothgrad_x_sign", 1, samples=3, seed=2))
+    with pytest.raises(TypeError, match="epsilon"):
+        sx.SUPPORTED_ZENNIT_METHODS["smoothgrad_x_sign"](model, epsilon=3)
