@@ -5,6 +5,8 @@ REFERENCE_PYTHON ?= $(PYTHON)
 # Names or globs, separated by commas or blanks.
 MODEL ?= vgg_mnist
 METHODS ?= core
+# How many random networks `make fuzz` draws.
+N ?= 500
 # Further options of `parity run`.
 ARGS ?=
 
@@ -18,7 +20,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity test lint weights clean help
+.PHONY: setup parity test fuzz lint weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -42,6 +44,9 @@ parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=core|all|'lrp_*' ARGS='--
 
 test: setup  ## all tests
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+fuzz: setup  ## random networks, both sides, in float64: N=500
+	FUZZ_EXAMPLES=$(N) $(VENV)/bin/python -m pytest tests/fuzz --timeout 0 $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff format --check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity.defects import defect_of
+from parity.defects import defect_of, input_layers
 from parity.divergences import BY_NAME
 from parity.keras import ModelDescription
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
@@ -14,6 +14,7 @@ from parity.subjects import Method, wrappers
 SEED = 20_260_101  # of the noise that both sides add; any other would do
 MU = 0.5  # for the names that leave mu to the caller
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+_IMAGE_CHANNELS = (1, 3, 4)
 KERNEL_CLASSES = ("Dense", "DepthwiseConv1D", *_CONVOLUTIONS)
 # iNNvestigate warns of layers outside this list and of activations it calls untested, and then stops at a bare
 # NotImplementedError instead of going on; its own switch `disable_model_checks` lets it go on.
@@ -84,6 +85,8 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     noise = _noise(method)
     if noise is not None:
         parameters |= {"seed": noise.seed, "samples": noise.samples, "noise_scale": noise.scale}
+    if method.family == "random_uniform" and len(model.input_shape) != 3:
+        raise NotInReferenceError(f"{method} is made for images only, not for inputs of shape {model.input_shape}")
     layer = _cam_layer(method, model)
     if layer is not None:
         parameters["target_layer"] = layer
@@ -109,6 +112,11 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
 def _refuse_deep_taylor(method: Method, model: ModelDescription) -> None:
     if method.family != "deep_taylor":
         return
+    if method.input_rule and input_layers(model) != input_layers(model, through_padding=False):
+        raise NotInReferenceError(
+            "deep Taylor is defined by innvestigate alone, and there the rule of the input layer stays unused behind "
+            "ZeroPadding"
+        )
     by_name = {layer.name: layer for layer in model.layers}
     producers = [name for layer in model.layers for name in layer.inbound]
     if len(set(producers)) < len(producers):
@@ -144,7 +152,21 @@ def _cam_layer(method: Method, model: ModelDescription) -> str | None:
     dimensions = len(model.input_shape)
     if (method.family == "grad_cam_timeseries") != (dimensions == 2):
         raise NotInReferenceError(f"{method} is not made for inputs of shape {model.input_shape}")
-    return str(named or convolutions[-1])
+    layer = str(named or convolutions[-1])
+    if dimensions == 3:
+        _refuse_image(method, model, layer)
+    return layer
+
+
+def _refuse_image(method: Method, model: ModelDescription, layer: str) -> None:
+    channels = model.input_shape[-1]
+    if channels not in _IMAGE_CHANNELS:
+        raise NotInReferenceError(f"{method} goes through an image file's pixels, which have no {channels} channels")
+    shape = next(one.output_shape for one in model.layers if one.name == layer)
+    if 1 in shape[:-1]:
+        raise NotInReferenceError(
+            f"the reference takes a heat map of one row or column for a series and stops; layer {layer!r} gives {shape}"
+        )
 
 
 def _signxai(
@@ -159,6 +181,8 @@ def _signxai(
     if method.base in wrappers():
         return ReferenceCall("signxai", "wrapper", method.base, own_layer, modifiers, noise)
     name = method.row.signxai
+    if name == "guided_grad_cam":
+        return None  # the reference has it under the names that end in a known model only
     if method.row.template in _PRESETS:
         name, input_rule = _PRESETS[method.row.template]
         options = _fork_options(method) | ({"input_layer_rule": input_rule} if input_rule else {})

@@ -13,6 +13,9 @@ _BENT = ("LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
 _POOLING = ("MaxPooling1D", "MaxPooling2D")
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
 _BLIND_TO_X = ("Flat", "WSquare")
+_PADDING = ("ZeroPadding1D", "ZeroPadding2D")
+# SIGN-XAI runs these on the Keras model itself and not layer by layer.
+_RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
 
 
@@ -34,13 +37,15 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
     if method.row.layers:
         if any(one.class_name == "BatchNormalization" and one.config.get("center") is False for one in model.layers):
             yield "signxai-batch-normalization-without-offset"
-        if method.input_rule in _ONE_CONSUMER and any(producers.count(name) > 1 for name in _input_layers(model)):
+        if method.input_rule in _ONE_CONSUMER and any(producers.count(name) > 1 for name in input_layers(model)):
             yield "signxai-input-rule-on-a-branch"
-        if method.input_rule in ("SIGN", "SIGNmu") and _last_kernel(model) in _input_layers(model):
+        if method.input_rule in ("SIGN", "SIGNmu") and _last_kernel(model) in input_layers(model):
             yield "signxai-sign-rule-on-the-last-layer"
     if method.input_rule == "Bounded" and method.prefix is not None:
         yield "signxai-bounded-is-zero"
-    if arrival_order(model):
+    if method.family in ("grad_cam", "guided_grad_cam") and len(set(model.input_shape[:2])) == 2:
+        yield "signxai-grad-cam-is-transposed"
+    if method.family not in _RUN_BY_KERAS and arrival_order(model):
         yield "signxai-concatenate-order"
     if method.row.layers and unmoved(model):
         yield "signxai-permute-of-equal-sizes"
@@ -58,6 +63,12 @@ def _innvestigate(method: Method, model: ModelDescription) -> Iterator[str]:
             yield "innvestigate-batch-normalization"
         elif method.family in ("deep_taylor", "deconvnet", "guided_backprop", "integrated_gradients", "smoothgrad"):
             yield "innvestigate-batch-normalization-graph"
+    if (
+        method.family == "lrp"
+        and method.input_rule
+        and input_layers(model) != input_layers(model, through_padding=False)
+    ):
+        yield "innvestigate-input-rule-behind-padding"
     if method.family == "lrp":
         blind = any(rule in _BLIND_TO_X for rule, _ in method.row.layers.values())
         bent = classes & set(_BENT) or (blind and classes & {"ReLU"})
@@ -91,9 +102,9 @@ def _shape_of(model: ModelDescription, name: str) -> tuple[int | None, ...]:
     return next(tuple(layer.output_shape) for layer in model.layers if layer.name == name)
 
 
-def _input_layers(model: ModelDescription) -> list[str]:
-    """Return the kernel layers that see the model's input, through what only moves or pads values."""
-    transparent = ("InputLayer", "Flatten", "Permute", "Reshape", "ZeroPadding1D", "ZeroPadding2D")
+def input_layers(model: ModelDescription, through_padding: bool = True) -> list[str]:
+    """Return the kernel layers that see the model's input, through what only moves (or pads) values."""
+    transparent = ("InputLayer", "Flatten", "Permute", "Reshape", *(_PADDING if through_padding else ()))
     by_name = {layer.name: layer for layer in model.layers}
 
     def sees(name: str) -> bool:

@@ -112,6 +112,23 @@ DIVERGENCES: tuple[Divergence, ...] = (
         raises="Error",
     ),
     Divergence(
+        name="signxai-grad-cam-is-transposed",
+        methods=("grad_cam*", "guided_grad_cam*"),
+        references=("signxai",),
+        condition="Grad-CAM on images that are not square, in signxai 1.1.9.2.",
+        cause=(
+            "It resizes the heat map with (height, width) where the image library takes (width, height), so the map "
+            "has the shape of the transposed image; guided Grad-CAM then multiplies arrays that do not fit."
+        ),
+        evidence=(
+            "Input (7, 4, 3): grad_cam returns (4, 7, 3), guided_grad_cam raises ValueError (operands could not be "
+            "broadcast). On square images the port agrees to the last bit."
+        ),
+        status="reference-defect",
+        raises="broadcast",
+        wrong_shape=True,
+    ),
+    Divergence(
         name="signxai-sign-rule-on-the-last-layer",
         methods=("lrpsign_*",),
         references=("signxai",),
@@ -178,6 +195,19 @@ DIVERGENCES: tuple[Divergence, ...] = (
         status="reference-defect",
         alternative="signxai",
         raises="Error",
+    ),
+    Divergence(
+        name="innvestigate-input-rule-behind-padding",
+        methods=("*_flat", "*_flat_until_idx", "zblrp_*", "w2lrp_*", "flatlrp_*", "lrpz_*"),
+        references=("innvestigate",),
+        condition="A rule for the input layer on a model that begins with ZeroPadding, in innvestigate 2.1.2.",
+        cause="It does not look through the padding, finds no input layer, and leaves the rule unused without a word.",
+        evidence=(
+            "ZeroPadding2D, SeparableConv2D, Flatten, Dense: sequential_preset_b_flat equals sequential_preset_b "
+            "there; rel. L2 0.98 between the two references (flat). Without the padding they agree."
+        ),
+        status="reference-defect",
+        alternative="signxai",
     ),
     Divergence(
         name="innvestigate-derivative-in-lrp",

@@ -51,6 +51,7 @@ class ModelFacts:
     logits_rel_l2: dict[str, float] = field(default_factory=dict)
     top1_agreement: float | None = None
     problem: str | None = None
+    broken: bool = False  # the problem is that the reference failed, not that the networks differ
     rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
 
 
@@ -114,6 +115,7 @@ class Runner:
                 raise ReferenceEnvironmentError(str(failed.error))
             if failed is not None:
                 facts.problem = f"the reference could not compute the logits: {failed.error}"
+                facts.broken = True
                 return
             theirs = np.stack([cast(Array, answer.array).reshape(-1) for answer in answers]).astype(np.float64)
             distance = float(np.linalg.norm(own[name] - theirs) / np.linalg.norm(theirs))
@@ -164,7 +166,8 @@ class Runner:
             yield from self._same(method, lanes[:1], "unsupported", how)
             return
         if self.facts.problem is not None:
-            yield from self._same(method, lanes, "mismatch", self.facts.problem, failed_check="logits")
+            status = "error" if self.facts.broken else "mismatch"
+            yield from self._same(method, lanes, status, self.facts.problem, failed_check="logits")
             return
         if method.row.layers:
             self.facts.rules[method.name] = self._rules(method)
@@ -178,7 +181,8 @@ class Runner:
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
                 if outcome.row["status"] == "structural" and index in twins:
                     outcome.row |= _covered_by_flip(outcome, twins[index])
-                if dtype == "float64" and outcome.row["status"] == "parity":
+                held = outcome.row["status"] in ("parity", "reference-defect") and not outcome.row["failed_check"]
+                if dtype == "float64" and held:
                     twins[index] = outcome
                 yield outcome
 

@@ -24,6 +24,7 @@ FLOAT32_LEAST = 1e-5
 FLOAT32_TIMES_FLOOR = 3.0
 # A relative L2 difference beyond this makes Pearson fall under the published floor; a limit above it would be
 # no limit at all, however noisy float32 is.
+VANISHING = 1e-6  # a reference this far under the subject is rounding noise beside a map
 FLOAT32_MOST = math.sqrt(1.0 - PUBLISHED_FLOOR**2)
 FLOAT32_MOST_MAX_ERR = 0.5
 
@@ -152,6 +153,8 @@ class Divergence:
         this. A reference that no longer shows it is not covered.
     raises : str or None
         What shows a defect that leaves no map at all: a part of the reference's error message.
+    wrong_shape : bool
+        Whether the defect shows in a map whose shape is not the input's.
     imitated : bool
         Whether the subject can be given what the reference makes of the model instead of the model; if the numbers
         hold then, the defect is what keeps the two apart and nothing else.
@@ -169,6 +172,7 @@ class Divergence:
     alternative: str | None = None
     reference_max_below: float | None = None
     raises: str | None = None
+    wrong_shape: bool = False
     imitated: bool = False
     limits: Limits | None = None
 
@@ -182,16 +186,19 @@ class Divergence:
     @property
     def checkable(self) -> bool:
         """Whether the defect can be shown on the defective reference itself, without the alternative."""
-        return self.imitated or self.raises is not None or self.reference_max_below is not None
+        return self.imitated or self.wrong_shape or self.raises is not None or self.reference_max_below is not None
 
     def covers(self, method: str, reference: str) -> bool:
         """Say whether this entry speaks of `method` as computed by `reference`."""
         return reference in self.references and any(fnmatchcase(method, glob) for glob in self.methods)
 
     def shows_in(self, metrics: Metrics) -> bool:
-        """Say whether the defect shows: a vanishing reference beside a subject that does not vanish."""
+        """Say whether the defect shows: a vanishing reference beside a subject that does not vanish, or its shape."""
+        if self.wrong_shape and metrics.problem_check == "shape":
+            return True
         bound = self.reference_max_below
-        return bound is not None and metrics.reference_max < bound <= metrics.subject_max
+        vanishing = metrics.reference_max < VANISHING * metrics.subject_max
+        return bound is not None and metrics.reference_max < bound and vanishing
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -308,10 +315,13 @@ def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternat
         text = f"{plain.message}\nCompared with {defect.alternative}; reference defect {defect.name!r}."
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
     if defect.shows_in(metrics):
-        text = (
-            f"Reference defect {defect.name!r}: {defect.cause} The reference's largest value is "
-            f"{metrics.reference_max:.3g}, under {defect.reference_max_below:.3g}."
-        )
+        if defect.wrong_shape:
+            what = metrics.problem or ""
+        else:
+            what = (
+                f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below:.3g}."
+            )
+        text = f"Reference defect {defect.name!r}: {defect.cause} {what}"
         return Verdict("reference-defect", plain.failed_check, text, plain.margin, defect.name)
     text = f"{plain.message}\nThe named defect {defect.name!r} does not show in the reference here.".strip()
     return Verdict(plain.status, plain.failed_check, text, plain.margin)

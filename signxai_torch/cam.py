@@ -50,13 +50,22 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> nn.Mod
 def _activations(model: nn.Module, layer: nn.Module) -> Iterator[list[Tensor]]:
     # A Keras convolution includes its activation, so the activation module fed by the layer is what counts.
     found: list[Tensor] = []
+    fed: set[nn.Module] = set()
+
+    def arrive(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if found and inputs and inputs[0] is found[-1]:
+            fed.add(module)
 
     def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if module is layer or (found and inputs and inputs[0] is found[-1]):
+        if module is layer or module in fed:
+            fed.discard(module)
             found.append(output)
 
-    watched = [layer, *(module for module in model.modules() if isinstance(module, Activation))]
-    handles = [module.register_forward_hook(keep) for module in watched]
+    handles = [layer.register_forward_hook(keep)]
+    for module in model.modules():
+        if isinstance(module, Activation) and module is not layer:
+            # Ahead of the rules' hooks, which hand the module another tensor.
+            handles += [module.register_forward_pre_hook(arrive, prepend=True), module.register_forward_hook(keep)]
     try:
         yield found
     finally:
@@ -114,7 +123,7 @@ def grad_cam_timeseries(
         raise ValueError(f"grad_cam_timeseries needs series (N, C, T), not {tuple(x.shape)}; see grad_cam")
     positive, heat = class_activation(model, x, target, parameters["target_layer"])
     maps = [
-        torch.from_numpy(linear((one / whole.max()).cpu().numpy(), x.shape[2]))
+        torch.from_numpy(linear((one / whole.max() if whole.max() != 0 else one).cpu().numpy(), x.shape[2]))
         for one, whole in zip(positive, heat, strict=True)
     ]
     return torch.stack(maps).to(x).unsqueeze(1).expand_as(x).clone()

@@ -132,6 +132,20 @@ class RuleComposite(Composite):
             ctx["step"] = ctx.get("step", -1) + 1
         return int(ctx.get("step", -1))
 
+    def register(self, module: nn.Module) -> None:
+        """Attach to a model; what was noted of an earlier one is forgotten."""
+        self.start()
+        try:
+            super().register(module)
+        except BaseException:
+            self.remove()  # a layer without a rule is found while hooks are attached already
+            raise
+
+    def remove(self) -> None:
+        """Detach; no tensor is kept."""
+        super().remove()
+        self.last_kernel = None
+
     def start(self) -> None:
         """Forget the last forward pass."""
         self.trace.clear()

@@ -42,7 +42,7 @@ class RescalePool(Rescale):
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
         """Return the multiplier of the input; the baseline's half is zero."""
         half = len(x) // 2
-        delta_in, change = x[:half] - x[half:], output[:half] - output[half:]
+        delta_in = x[:half] - x[half:]
         both = torch.maximum(output[:half], output[half:])
         # Two gradients of the pool: from the sample's maxima and from the baseline's, each with its own change.
         with torch.enable_grad():
@@ -50,12 +50,11 @@ class RescalePool(Rescale):
             pooled = module.forward(point)
             up = relevance[:half] * (both - output[half:])
             down = relevance[:half] * (output[:half] - both)
-            credit = torch.autograd.grad(pooled, point, torch.cat([up, down]))[0]
-        del change
+            credit = torch.autograd.grad(pooled, point, torch.cat([up, down]), retain_graph=True)[0]
+            plain = torch.autograd.grad(pooled, point, relevance)[0][:half]
         total = credit[:half] + credit[half:]
-        multiplier = torch.where(
-            delta_in.abs() < SMALL, 0.0, total / torch.where(delta_in.abs() < SMALL, 1.0, delta_in)
-        )
+        small = delta_in.abs() < SMALL
+        multiplier = torch.where(small, plain, total / torch.where(small, 1.0, delta_in))
         return torch.cat([multiplier, torch.zeros_like(multiplier)])
 
 

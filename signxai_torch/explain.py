@@ -144,6 +144,8 @@ def explain_many(
     dict of str to numpy.ndarray
         A map per method name.
     """
+    if isinstance(methods, str):
+        raise TypeError(f"methods must be several names, not the str {methods!r}; explain() takes one")
     x = check_input(model, x)
     parsed = [parse(method) for method in methods]  # an unknown name costs nothing but the message
     return {one.name: attribute(model, x, one, target, parameters_of(one, {})).cpu().numpy() for one in parsed}

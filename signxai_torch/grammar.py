@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +20,10 @@ from typing import Any
 from signxai_torch import methods
 from signxai_torch.methods import BASE_ROWS, PREFIXES, RULE_ROWS, SUFFIXED, SUFFIXES, Prefix, Row
 
-NUMBER = r"(?:0|[1-9]\d*)(?:_\d*[1-9])?"
-SIGNED = rf"(?:neg_(?!0$|0_(?!\d)){NUMBER}|{NUMBER})"
-_MODIFIERS = re.compile(rf"_x_(?:input|sign_mu_(?P<mu>{SIGNED})|sign_mu(?!_(?:neg_)?\d)|sign(?!_mu))")
-_TRAILING = re.compile(rf"(?:{_MODIFIERS.pattern.replace('(?P<mu>', '(?:')})+$")
+NUMBER = r"(?:0|[1-9][0-9]*)(?:_[0-9]*[1-9])?"
+SIGNED = rf"(?:neg_(?!0$|0_(?![0-9])){NUMBER}|{NUMBER})"
+_MODIFIERS = re.compile(rf"_x_(?:input|sign_mu_(?P<mu>{SIGNED})|sign_mu(?!_(?:neg_)?[0-9])|sign(?!_mu))")
+_TRAILING = re.compile(rf"(?:{_MODIFIERS.pattern.replace('(?P<mu>', '(?:')})+\Z")
 
 
 class UnknownMethodError(ValueError):
@@ -117,6 +118,10 @@ def text_to_number(text: str) -> float:
     return sign * float(digits.replace("_", "."))
 
 
+def _exact(text: str) -> Decimal:
+    return Decimal(text.replace("_", "."))
+
+
 def _template_pattern(row: Row) -> str:
     return re.sub(r"\{(\w+)\}", lambda field: rf"(?P<{field[1]}>{NUMBER})", re.escape(row.template).replace(
         r"\{", "{").replace(r"\}", "}"))  # fmt: skip
@@ -140,7 +145,6 @@ def _readings() -> tuple[tuple[re.Pattern[str], Row, Prefix | None], ...]:
     return tuple(readings)
 
 
-@cache
 def parse(name: str) -> Method:
     """Return the one method that a name spells.
 
@@ -156,6 +160,11 @@ def parse(name: str) -> Method:
     """
     if not isinstance(name, str):
         raise TypeError(f"a method name is a str, not {type(name).__name__}: {name!r}")
+    return _parse(name)
+
+
+@cache
+def _parse(name: str) -> Method:
     trailing = _TRAILING.search(name)
     base, tail = (name[: trailing.start()], trailing.group()) if trailing else (name, "")
     for pattern, row, prefix in _readings():
@@ -171,7 +180,7 @@ def _build(name: str, row: Row, prefix: Prefix | None, match: re.Match[str], tai
     dotted = found.pop("separator", "_") == "."
     ignore_bias = found.pop("bias", None) is not None
     numbers = {key: text_to_number(text) for key, text in found.items()}
-    if "alpha" in numbers and not (numbers["alpha"] >= 1 and numbers["alpha"] - numbers["beta"] == 1):
+    if "alpha" in found and (_exact(found["alpha"]) < 1 or _exact(found["alpha"]) - _exact(found["beta"]) != 1):
         raise UnknownMethodError(name, "alpha - beta must be 1 and alpha at least 1")
     if any(numbers.get(key) == 0 for key in ("epsilon", "stdfactor")):
         raise UnknownMethodError(name, "the stabilizer must be greater than 0 (lrp_z has none)")

@@ -68,7 +68,8 @@ def bicubic_8bit(image: Array, height: int, width: int) -> Array:
     Returns
     -------
     numpy.ndarray
-        uint8, shape (height, width), equal to Pillow's bicubic ``resize((width, height))``.
+        uint8, shape (height, width). Enlarging, which is what Grad-CAM does, is equal to Pillow's bicubic
+        ``resize((width, height))`` bit for bit; where the height shrinks, Pillow may order its passes otherwise.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected uint8 of shape (H, W), not {image.dtype} of shape {image.shape}")

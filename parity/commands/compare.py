@@ -24,6 +24,7 @@ SHOWN = ("rel_l2", "max_err", "slope", "pearson", "ssim", "sign_agreement", "top
 
 @click.command(
     context_settings=CONTEXT,
+    short_help="Metrics for two arrays from anywhere.",
     epilog=examples(
         "parity compare tensorflow.npy torch.npy",
         "parity compare a.npz b.npz --key relevance --rel-l2 1e-5",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     context_settings=CONTEXT,
+    short_help="Keras to torch, with a check of the logits.",
     epilog=examples(
         "parity convert mine.h5 mine.pt",
         "parity convert weights_only.h5:vgg16 vgg16.pt --torchvision",

@@ -17,6 +17,7 @@ STYLES = {"ok": ("✓", "green"), "failed": ("✗", "red"), "absent": ("–", "y
 
 @click.command(
     context_settings=CONTEXT,
+    short_help="Find a missing or broken environment.",
     epilog=examples("parity doctor", "parity doctor --quick", "parity doctor --json | jq '.checks[].status'"),
 )
 @click.option("--store", type=click.Path(path_type=Path), help="Where reference results lie. [$PARITY_STORE]")

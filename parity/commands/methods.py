@@ -13,6 +13,7 @@ from parity.commands.consoles import CONTEXT, examples
 
 @click.command(
     context_settings=CONTEXT,
+    short_help="List the methods.",
     epilog=examples("parity methods", "parity methods 'lrp_*_ib'", "parity methods --json core | jq .formula"),
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")

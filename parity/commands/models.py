@@ -9,7 +9,9 @@ import click
 from parity.commands.consoles import CONTEXT, examples
 
 
-@click.command(context_settings=CONTEXT, epilog=examples("parity models", "parity models --json"))
+@click.command(
+    context_settings=CONTEXT, short_help="List the models.", epilog=examples("parity models", "parity models --json")
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def models(as_json: bool) -> None:
     """List the models, and how to get those that are absent."""

@@ -80,9 +80,9 @@ def for_inference(config: Config, dtype: str) -> Config:
 def without_softmax(config: Config) -> tuple[Config, bool]:
     """Return a copy of the configuration that outputs logits, and whether it had a softmax.
 
-    A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a
-    softmax (or `Activation("linear")`, which does nothing) is left out, because the signxai backend spreads the chosen logit over all classes when the
-    last layer has no kernel.
+    A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a softmax, or
+    an `Activation("linear")` that does nothing, is left out, because the signxai backend spreads the chosen logit
+    over all classes when the last layer has no kernel.
 
     Raises
     ------

@@ -54,14 +54,14 @@ def _sample_std(x: Tensor, dimensions: int) -> Tensor:
 def _ones_padded(patch: pytest.MonkeyPatch) -> None:
     """The border is counted as if the ones went on behind it."""
 
-    def apply(self: linear.ConvolutionMap, inputs: Tensor, part: str) -> Tensor:
+    def convolve(self: linear.ConvolutionMap, inputs: Tensor, weight: Tensor, groups: int) -> Tensor:
         m = self.module
         both = [size for size in reversed(m.padding) for _ in range(2)]
         padded = nn.functional.pad(inputs, both, value=1.0 if bool((inputs == 1).all()) else 0.0)
-        convolve = (nn.functional.conv1d, nn.functional.conv2d)[self.dimensions - 1]
-        return convolve(padded, linear.PARTS[part](m.weight), None, m.stride, 0, m.dilation, m.groups)
+        function = (nn.functional.conv1d, nn.functional.conv2d)[self.dimensions - 1]
+        return function(padded, weight, None, m.stride, 0, m.dilation, groups)
 
-    patch.setattr(linear.ConvolutionMap, "apply", apply)
+    patch.setattr(linear.ConvolutionMap, "_convolve", convolve)
 
 
 UP, DOWN = rules.Term(rules.positive, "positive", "positive"), rules.Term(rules.negative, "negative", "negative")

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from parity.divergences import DIVERGENCES, find
+from parity.divergences import DIVERGENCES
 from parity.metrics import Metrics, compare
 from parity.verdict import (
     STATUSES,
@@ -150,10 +150,10 @@ def test_message_names_the_check_the_value_and_the_limit():
 # Named divergences
 
 
-def test_the_bounded_defect_is_found_for_zblrp_of_signxai_only():
-    assert find("zblrp_epsilon_0_1_VGG16ILSVRC", "signxai") is BOUNDED
-    assert find("zblrp_epsilon_0_1_VGG16ILSVRC", "innvestigate") is None
-    assert find("lrp_z", "signxai") is None
+def test_the_bounded_defect_speaks_of_zblrp_of_signxai_only():
+    assert BOUNDED.covers("zblrp_epsilon_0_1_VGG16ILSVRC", "signxai")
+    assert not BOUNDED.covers("zblrp_epsilon_0_1_VGG16ILSVRC", "innvestigate")
+    assert not BOUNDED.covers("lrp_z", "signxai")
 
 
 def test_names_of_divergences_are_unique():

@@ -82,7 +82,6 @@ def test_an_input_equal_to_the_baseline_gets_nothing():
     assert not explain(cnn(), x, "deep_lift", baseline=lambda x: x).any()
 
 
-@pytest.mark.xfail(strict=True, reason="RescalePool gives a tiny difference a multiplier of 0, not the pool's gradient")
 def test_a_tiny_difference_through_a_pool_uses_the_gradient():
     x = pictures(1)
     found = explain(cnn(), x, "deep_lift", 2, baseline=lambda x: x - 1e-9)

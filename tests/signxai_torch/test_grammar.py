@@ -62,7 +62,7 @@ def legal_names(draw) -> str:
 
 
 @given(legal_names())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_name_built_from_the_table_parses_and_prints_back(name):
     method = parse(name)
     assert str(method) == method.name == name
@@ -78,7 +78,7 @@ def test_a_name_has_one_reading(name):
 
 
 @given(legal_names(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_slip_of_the_pen_never_gives_another_spelling_of_the_same(name, data):
     """A changed name is either another legal name, which prints back to itself, or an error."""
     at = data.draw(st.integers(0, len(name) - 1))
@@ -231,9 +231,7 @@ def test_alpha_minus_beta_is_one(numbers):
     [
         "1_1_beta_0_1",
         "2_4_beta_1_4",
-        pytest.param(
-            "4_1_beta_3_1", marks=pytest.mark.xfail(strict=True, reason="4.1 - 3.1 is not 1 in binary floats")
-        ),
+        "4_1_beta_3_1",
     ],
 )
 def test_alpha_minus_beta_is_one_in_decimals(numbers):
@@ -251,10 +249,7 @@ def test_an_epsilon_of_zero_is_refused(name):
         parse(name)
 
 
-UNHASHABLE = pytest.mark.xfail(strict=True, reason="functools.cache asks for a hash before parse looks at the type")
-
-
-@pytest.mark.parametrize("name", [None, 1, b"gradient", pytest.param(["gradient"], marks=UNHASHABLE), ("gradient",)])
+@pytest.mark.parametrize("name", [None, 1, b"gradient", ["gradient"], ("gradient",)])
 def test_a_name_is_text(name):
     with pytest.raises(TypeError, match="a method name is a str"):
         parse(name)
@@ -309,13 +304,8 @@ def test_the_order_of_modifiers_and_their_numbers_stay():
         "gradient\n",
         " gradient",
         "gradient_x_sign ",
-        pytest.param(
-            "gradient_x_sign\n",
-            marks=pytest.mark.xfail(strict=True, reason="`$` in _TRAILING lets a final line break through"),
-        ),
-        pytest.param(
-            "lrp_epsilon_1٣", marks=pytest.mark.xfail(strict=True, reason=r"\d in NUMBER takes digits of any script")
-        ),
+        "gradient_x_sign\n",
+        "lrp_epsilon_1٣",
     ],
 )
 def test_a_typo_is_no_method(name):

@@ -90,18 +90,11 @@ def test_a_planted_number_is_caught(module, planted):
     assert line == f"{module}.py:{len(source.splitlines()) + 2}"
 
 
-def test_every_module_is_looked_at_or_known_to_compute_nothing():
-    """Names, numbers in names, the table's own defaults, the front door and the published API compute no maps."""
-    others = {
-        "__init__",
-        "explain",
-        "grammar",
-        "methods",
-        "state",
-        "analyzers",
-        "hooks",
-        "factories",
-        "compat",
-        "options",
-    }
-    assert {path.stem for path in FOLDER.glob("*.py")} - others - set(MODULES) == set()
+# Names and the numbers in names, the table's own defaults, the front door.
+NOT_ARITHMETIC = {"__init__", "explain", "grammar", "methods", "state"}
+# The published API's default values; it computes nothing itself.
+PUBLISHED = {"analyzer", "analyzers", "lrp_analyzers", "hooks", "factories", "compat", "options"}
+
+
+def test_every_module_is_looked_at_or_computes_nothing():
+    assert {path.stem for path in FOLDER.glob("*.py")} - NOT_ARITHMETIC - PUBLISHED == set(MODULES)

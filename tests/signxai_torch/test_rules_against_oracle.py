@@ -96,11 +96,15 @@ def test_stdx_over_the_batch_is_an_option():
 
 
 def test_an_input_without_spread_gives_stdx_no_stabilizer():
-    """As in the reference: 0 / 0 is NaN, and it is not hidden."""
-    module, _, x, R = prepared("dense", "coarse")
-    found = by_port(module, rules.StdxEpsilon(0.25), x, R)
-    assert np.isnan(found[-1]).any()
-    assert np.isfinite(found[:-1]).all()
+    """The formula says 0 / 0 there; the port puts 1e-7 in place of a zero, as everywhere else."""
+    for name in ("dense", "conv2d_stride", "conv2d_no_bias"):
+        module, affine, x, R = prepared(name, "coarse")
+        found = by_port(module, rules.StdxEpsilon(0.25), x, R)
+        assert np.isfinite(found).all()
+        assert not found[-1].any()
+        constant = np.full_like(x[:1], 2.0)
+        expected = oracle.z(affine, constant[0].ravel(), R[0].ravel()).reshape(constant.shape)
+        assert distance(by_port(module, rules.StdxEpsilon(0.25), constant, R[:1]), expected) <= EXACT
 
 
 # Layers without a kernel: what a composite makes of them.

@@ -1,0 +1,107 @@
+"""Which defect bites follows from the layers; one that is imitated covers only what the imitation explains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parity import keras
+from parity.calls import NotInReferenceError, question
+from parity.defects import arrival_order, defect_of, unmoved
+from parity.divergences import BY_NAME
+from parity.keras import ModelDescription
+from parity.metrics import compare
+from parity.subjects import parse
+from parity.verdict import judge, judge_imitation, limits_for
+from tests.fuzz.networks import write
+
+Layers = list[dict]
+
+
+def one(kind: str, name: str, *inbound: str, **config: object) -> dict:
+    return {"class": kind, "name": name, "from": list(inbound), "config": config}
+
+
+def dense(name: str, *inbound: str, units: int = 3, activation: str = "linear") -> dict:
+    return one("Dense", name, *inbound, units=units, activation=activation, use_bias=True)
+
+
+def described(folder: Path, shape: list[int], *layers: dict) -> ModelDescription:
+    case = {"input": shape, "layers": list(layers), "sequential": False, "exact": False, "seed": 1, "methods": []}
+    return keras.load(write(case, folder / "net.h5")[0].path).description
+
+
+def conv(name: str, before: str, filters: int = 4) -> dict:
+    return one("Conv2D", name, before, filters=filters, kernel_size=[2, 2], strides=[1, 1], padding="same",
+               activation="relu", use_bias=True)  # fmt: skip
+
+
+def test_inputs_arrive_depth_first(tmp_path: Path) -> None:
+    swapped = described(
+        tmp_path, [3], dense("f", "x"), one("Concatenate", "join", "x", "f", axis=-1), dense("o", "join")
+    )
+    assert arrival_order(swapped) in ({}, {"join": ("f", "x")})
+    straight = described(
+        tmp_path, [3], dense("f", "x"), one("Concatenate", "join", "f", "x", axis=-1), dense("o", "join")
+    )
+    assert bool(arrival_order(swapped)) != bool(arrival_order(straight)), "one of the two orders is the model's"
+
+
+def test_a_permutation_counts_where_it_moves_and_keeps_the_shape(tmp_path: Path) -> None:
+    def permuted(shape: list[int], dims: list[int]) -> ModelDescription:
+        flat = one("Flatten", "flat", "perm")
+        return described(tmp_path, shape, one("Permute", "perm", "x", dims=dims), flat, dense("o", "flat"))
+
+    assert unmoved(permuted([4, 5, 4], [3, 2, 1])) == ("perm",)
+    assert unmoved(permuted([4, 5, 3], [3, 2, 1])) == ()
+    assert unmoved(permuted([4, 5, 4], [1, 2, 3])) == ()
+
+
+def test_defects_by_layers(tmp_path: Path) -> None:
+    bn = one("BatchNormalization", "bn", "f", epsilon=2.0**-10, scale=True, center=False)
+    model = described(tmp_path, [5, 4, 2], conv("f", "x"), bn, one("Flatten", "flat", "bn"), dense("o", "flat"))
+    assert defect_of(parse("lrp_z"), model, "signxai") == "signxai-batch-normalization-without-offset"
+    assert defect_of(parse("lrp_z"), model, "innvestigate") == "innvestigate-batch-normalization"
+    assert defect_of(parse("gradient"), model, "signxai") is None
+    assert defect_of(parse("grad_cam"), model, "signxai") == "signxai-grad-cam-is-transposed"
+
+
+def test_a_sound_reference_is_taken_and_the_defective_one_is_no_way_back(tmp_path: Path) -> None:
+    leaky = one("LeakyReLU", "leaky", "x", alpha=0.25)
+    model = described(tmp_path, [5, 4, 2], leaky, one("Flatten", "flat", "leaky"), dense("o", "flat"))
+    how = question(parse("lrp.flat"), model)
+    assert ([call.backend for call in how.calls], how.defect) == (["signxai"], "innvestigate-derivative-in-lrp")
+    plain = question(parse("lrp_flat"), model)
+    assert ([call.backend for call in plain.calls], plain.defect) == (["signxai"], None)
+
+
+def test_deep_taylor_is_refused_where_its_one_reference_is_wrong(tmp_path: Path) -> None:
+    residual = [
+        conv("f", "x", filters=2),
+        one("Add", "add", "x", "f"),
+        one("Flatten", "flat", "add"),
+        dense("o", "flat"),
+    ]
+    with pytest.raises(NotInReferenceError, match="twice"):
+        question(parse("deep_taylor"), described(tmp_path, [5, 4, 2], *residual))
+
+
+REFERENCE = np.random.default_rng(3).normal(size=(12, 12, 2))
+DEFECT = BY_NAME["signxai-concatenate-order"]
+
+
+@pytest.mark.parametrize(("imitation", "status"), [(REFERENCE, "reference-defect"), (REFERENCE * 1.01, "mismatch")])
+def test_an_imitated_defect_covers_only_what_it_explains(imitation: np.ndarray, status: str) -> None:
+    limits = limits_for("float64")
+    plain = judge(compare(REFERENCE, -REFERENCE), limits, DEFECT)
+    verdict = judge_imitation(compare(REFERENCE, imitation), limits, DEFECT, plain)
+    assert (verdict.status, verdict.divergence) == (status, DEFECT.name if status == "reference-defect" else None)
+
+
+def test_a_transposed_grad_cam_covers_no_other_fault() -> None:
+    defect, limits = BY_NAME["signxai-grad-cam-is-transposed"], limits_for("float64")
+    shown = judge(compare(REFERENCE[:, :5].transpose(1, 0, 2), REFERENCE[:, :5]), limits, defect)
+    assert (shown.status, shown.divergence) == ("reference-defect", defect.name)
+    assert judge(compare(REFERENCE, -REFERENCE), limits, defect).status == "mismatch"
