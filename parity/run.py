@@ -286,7 +286,7 @@ class Runner:
         verdict = _verdict(how, call, metrics, limits)
         defect = BY_NAME[how.defect] if how.defect else None
         if defect is not None and defect.imitated and call.backend in defect.references and not verdict.ok:
-            verdict = self._imitated(method, how, dtype, reference, limits, verdict, index)
+            verdict = self._imitated(method, how, dtype, reference, limits, verdict, metrics, index)
         return metrics.to_json() | {
             "status": verdict.status,
             "failed_check": verdict.failed_check,
@@ -298,13 +298,21 @@ class Runner:
         }
 
     def _imitated(
-        self, method: Method, how: Question, dtype: str, reference: Array, limits: Limits, plain: Verdict, index: int
+        self,
+        method: Method,
+        how: Question,
+        dtype: str,
+        reference: Array,
+        limits: Limits,
+        plain: Verdict,
+        real: Metrics,
+        index: int,
     ) -> Verdict:
         """Return the verdict on a reference that explains another network: held to the subject on that network."""
         maps = self._imitation(method, how, dtype)
         if maps.arrays is None:
             return replace(plain, message=f"{plain.message}\n{self.subject.name} on the other network: {maps.error}")
-        return judge_imitation(compare(reference, maps.arrays[index]), limits, BY_NAME[how.defect or ""], plain)
+        return judge_imitation(compare(reference, maps.arrays[index]), limits, BY_NAME[how.defect or ""], plain, real)
 
     def _row(self, method: Method, dtype: str, index: int, one: Input, call: ReferenceCall | None) -> Row:
         source = self.plan.source

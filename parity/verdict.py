@@ -282,7 +282,9 @@ def judge(
     return Verdict("structural", plain.failed_check, text, plain.margin, divergence.name)
 
 
-def judge_imitation(metrics: Metrics, limits: Limits, defect: Divergence, plain: Verdict) -> Verdict:
+def judge_imitation(
+    metrics: Metrics, limits: Limits, defect: Divergence, plain: Verdict, real: Metrics | None = None
+) -> Verdict:
     """Judge a reference that explains another network by its defect.
 
     Parameters
@@ -295,9 +297,14 @@ def judge_imitation(metrics: Metrics, limits: Limits, defect: Divergence, plain:
         One that is `imitated`.
     plain : Verdict
         What the subject's map of the real network gave; it stands where the imitation fails too.
+    real : Metrics, optional
+        Of the reference's map and the subject's map of the real network. Two zero maps prove nothing, but where the
+        subject's map of the real network is not zero, that of the other network being zero too is the proof.
     """
     own = _judge_numbers(metrics, limits)
-    if own.status != "parity":
+    vanishes = metrics.problem_check == "zero" and metrics.reference_max == metrics.subject_max == 0
+    told_apart = real is not None and real.subject_max > 0
+    if own.status != "parity" and not (vanishes and told_apart):
         text = f"{plain.message}\nThe defect {defect.name!r} does not explain this: {own.message}"
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
     text = (
