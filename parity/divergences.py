@@ -109,7 +109,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "(`different ndims`). The same rules are at parity on every model without such a branch."
         ),
         status="reference-defect",
-        raises="Error",
+        raises="different ndims",
     ),
     Divergence(
         name="signxai-grad-cam-is-transposed",
@@ -194,7 +194,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
         evidence="TensorFlow raises InvalidArgumentError: You must feed a value for placeholder tensor.",
         status="reference-defect",
         alternative="signxai",
-        raises="Error",
+        raises="You must feed a value for placeholder",
     ),
     Divergence(
         name="innvestigate-input-rule-behind-padding",
