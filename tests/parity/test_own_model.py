@@ -1,0 +1,110 @@
+"""A Keras model that is not in the repository, through the real command; and breaks of the port that it must name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from parity.cli import main
+from parity.reference.environment import ReferenceEnvironmentError, find_python, worker_environment
+from signxai_torch import linear, targets
+
+MAKE = """
+import sys, numpy as np, tensorflow as tf
+tf.keras.utils.set_random_seed(5)
+L = tf.keras.layers
+model = tf.keras.Sequential([
+    L.Input((12, 10, 2)), L.Conv2D(4, 3, padding="same", activation="relu"), L.MaxPooling2D(),
+    L.Conv2D(6, 3, activation="relu", bias_initializer=tf.keras.initializers.RandomNormal(stddev=0.2)),
+    L.Flatten(), L.Dense(8, activation="relu"), L.Dense(3, activation="softmax")])
+model.save(sys.argv[1], include_optimizer=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `mine.h5` and two inputs, `x.npy`."""
+    try:
+        python = find_python()
+    except ReferenceEnvironmentError as error:
+        pytest.skip(f"no reference environment: {error}")
+    folder = tmp_path_factory.mktemp("own")
+    command = [str(python), "-c", MAKE, str(folder / "mine.h5")]
+    subprocess.run(command, check=True, capture_output=True, env=worker_environment(), timeout=120)
+    np.save(folder / "x.npy", np.random.RandomState(3).normal(size=(2, 12, 10, 2)).astype(np.float32))
+    return folder
+
+
+def run(own: Path, out: Path, *methods: str) -> tuple[int, dict, str]:
+    wanted = [part for method in methods for part in ("--method", method)]
+    arguments = ["run", "--model", str(own / "mine.h5"), "--inputs", str(own / "x.npy"), *wanted,
+                 "--report", str(out), "--store", str(own / "store")]  # fmt: skip
+    done = CliRunner().invoke(main, arguments)
+    assert (out / "parity.json").exists(), done.output
+    return done.exit_code, json.loads((out / "parity.json").read_text()), done.output
+
+
+@pytest.mark.reference
+def test_a_model_of_ones_own_is_held_to_parity(own: Path, tmp_path: Path) -> None:
+    code, document, output = run(own, tmp_path, "lrp_alpha*", "lrp_flat", "lrp_epsilon_0_1", "gradient")
+    assert code == 0, output
+    assert {row["status"] for row in document["results"]} == {"parity"}
+    assert {row["model"] for row in document["results"]} == {"mine"}
+    assert len(document["inputs"]) == 2
+    assert (tmp_path / "parity.html").stat().st_size > 0
+
+
+BREAKS = {
+    "the flat rule takes the weights instead of ones": (
+        "lrp_flat",
+        lambda patch: (
+            [patch.setitem(linear.PARTS, "ones", lambda weight: weight)]
+            + [patch.setattr(linear.ConvolutionMap, name, getattr(Whole, name)) for name in ("apply_ones", "transpose")]
+        ),
+    ),
+    "relevance starts from one instead of the logit": (
+        "lrp_z",
+        lambda patch: patch.setattr(
+            "signxai_torch.relevance.start", lambda output, indices, head: targets.start(output, indices, "one")
+        ),
+    ),
+    "negative weights are taken as they are": (
+        "lrp_alpha_2_beta_1",
+        lambda patch: patch.setitem(linear.PARTS, "negative", lambda weight: weight),
+    ),
+    "gradient times input forgets the input": (
+        "gradient_x_input",
+        lambda patch: patch.setattr(
+            import_module("signxai_torch.explain"), "modify", lambda result, x, method, parameters: result
+        ),
+    ),
+}
+
+
+class Whole:
+    """A convolution's map without the shortcuts for ones, so that a broken part shows."""
+
+    def apply_ones(self, like: torch.Tensor, part: str) -> torch.Tensor:
+        return self.apply(torch.ones_like(like), part)  # type: ignore[attr-defined]
+
+    def transpose(self, relevance: torch.Tensor, part: str, like: torch.Tensor) -> torch.Tensor:
+        return self._transpose(relevance, self.parts[part], like, self.module.groups)  # type: ignore[attr-defined]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_break_of_the_port_is_named(what: str, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, plant = BREAKS[what]
+    plant(monkeypatch)
+    code, document, output = run(own, tmp_path, method, "guided_backprop")
+    assert code == 1, output
+    failing = {row["method"] for row in document["results"] if row["status"] != "parity"}
+    assert failing == {method}
+    assert method in output
