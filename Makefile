@@ -43,7 +43,7 @@ parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=core|all|'lrp_*' ARGS='--
 	$(VENV)/bin/python -m parity run $(run_models) $(run_methods) $(ARGS)
 
 test: setup  ## all tests
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 fuzz: setup  ## random networks, both sides, in float64: N=500
 	FUZZ_EXAMPLES=$(N) $(VENV)/bin/python -m pytest tests/fuzz --timeout 0 $(ARGS)
