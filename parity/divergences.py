@@ -71,8 +71,8 @@ DIVERGENCES: tuple[Divergence, ...] = (
         ),
         cause="Both references copy such a layer with a keyword `activation`, which the class does not take.",
         evidence=(
-            "Both raise TypeError: Keyword argument not understood: activation. The port treats the two spellings of "
-            "a ReLU alike; tests/signxai_torch compares it with a model that spells them as attributes."
+            "Both raise TypeError: Keyword argument not understood: activation. The port's rule sits on "
+            "the ReLU module, which both spellings become; it is at parity where the model spells attributes."
         ),
         status="reference-defect",
         raises="activation",

@@ -27,6 +27,8 @@ from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, 
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
+# What iNNvestigate's graph mode says of batch normalization in float64; any other exception is an error.
+NOT_IN_FLOAT64 = ("You must feed a value for placeholder",)
 REFUSED = "the reference does not define this method for such a model."
 LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative L2 distance of the logits, both sides, before any map is believed."""
@@ -176,9 +178,10 @@ class Runner:
         exact = self._subject_maps(method, how, "float64")
         for dtype in lanes:  # float64 first: its cases speak for their float32 twins
             mine = exact if dtype == "float64" else self._subject_maps(method, how, dtype)
-            call, answers = self._reference_maps(how, dtype)
+            call, answers, note = self._reference_maps(how, dtype)
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
+                outcome.row["message"] = note + outcome.row["message"]
                 if outcome.row["status"] == "structural" and index in twins:
                     outcome.row |= _covered_by_flip(outcome, twins[index])
                 held = outcome.row["status"] in ("parity", "reference-defect") and not outcome.row["failed_check"]
@@ -229,13 +232,17 @@ class Runner:
             return _Maps(None, 0.0, f"{type(error).__name__}: {error}")
         return _Maps(arrays, (time.perf_counter() - begun) / len(arrays))
 
-    def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer]]:
+    def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer], str]:
+        """Return the reference that answered, its answers, and what one asked before it said."""
+        note = ""
         for call in how.calls:
             answers = self._ask(call, dtype)
-            # A reference that raises leaves the case to the other one, if that has the method; the row names it.
-            if not any(answer.array is None and answer.error_kind == "method" for answer in answers):
+            # A reference that raises leaves the case to the other one, if that has the method; the row says so.
+            raised = next((one for one in answers if one.array is None and one.error_kind == "method"), None)
+            if raised is None or call is how.calls[-1]:
                 break
-        return call, answers
+            note += f"{call.backend} raised, so the other reference was asked: {raised.error}\n"
+        return call, answers, note
 
     def _case(
         self,
@@ -359,6 +366,8 @@ def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:
 
 def _verdict(how: Question, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:
     defect = BY_NAME[how.defect] if how.defect else None
+    if defect is not None and call.backend not in (*defect.references, defect.alternative):
+        defect = None  # it speaks of a reference that was not asked
     return judge(metrics, limits, defect, alternative_used=defect is not None and call.backend == defect.alternative)
 
 
@@ -371,6 +380,6 @@ def _without_reference(how: Question, dtype: str, call: ReferenceCall, answer: R
         return {"status": "reference-defect", "divergence": defect.name, "message": f"{defect.cause}\n{text}"}
     if answer.error_kind == "method" and "NotAnalyzeableModel" in (answer.error or ""):
         return {"status": "unsupported", "message": f"{REFUSED} {text}"}
-    if dtype == "float64" and answer.error_kind == "method":
+    if dtype == "float64" and answer.error_kind == "method" and any(one in text for one in NOT_IN_FLOAT64):
         return {"status": "unsupported", "message": f"the reference cannot run this in float64. {text}"}
     return {"status": "error", "message": text}

@@ -22,9 +22,9 @@ FLOAT64_SLOPE = 1e-10
 FLOAT64_MAX_ERR = 1e-9
 FLOAT32_LEAST = 1e-5
 FLOAT32_TIMES_FLOOR = 3.0
+VANISHING = 1e-6  # a reference this far under the subject is rounding noise beside a map
 # A relative L2 difference beyond this makes Pearson fall under the published floor; a limit above it would be
 # no limit at all, however noisy float32 is.
-VANISHING = 1e-6  # a reference this far under the subject is rounding noise beside a map
 FLOAT32_MOST = math.sqrt(1.0 - PUBLISHED_FLOOR**2)
 FLOAT32_MOST_MAX_ERR = 0.5
 

@@ -48,7 +48,7 @@ def kind(module: nn.Module) -> str | None:
     if isinstance(module, (Activation, *DROPOUT, nn.Identity, nn.Softmax)):
         return "pass"
     own = [parameter for _, parameter in module.named_parameters(recurse=False)]
-    if own and type(module).__module__.startswith("torch.nn"):
+    if own and any(one.__module__.startswith("torch.nn.") and one is not nn.Module for one in type(module).__mro__):
         raise UnsupportedLayerError(
             f"no reference defines an LRP rule for {type(module).__name__}; use a gradient method, or replace it"
         )
@@ -109,6 +109,11 @@ class RuleComposite(Composite):
 
     def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
         if next(module.children(), None) is not None:
+            if next(module.parameters(recurse=False), None) is not None:
+                raise UnsupportedLayerError(
+                    f"{name or 'the model'} ({type(module).__name__}) has parameters of its own beside its layers; "
+                    "no reference defines an LRP rule for it"
+                )
             return None
         what = kind(module)
         step = self._step(ctx, what, module)

@@ -104,6 +104,8 @@ class RelevanceHook(Hook):
         self.waiting.clear()
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if not inputs:
+            raise TypeError(f"{type(module).__name__} is called with keywords; rules need it called as layer(x)")
         x = inputs[0]
         if not (self.active and isinstance(x, Tensor) and x.requires_grad):
             return None

@@ -52,7 +52,7 @@ def _sum_of_parts(bias: Tensor, parts: Sequence[str]) -> Tensor | None:
 
 
 class _Parts:
-    """The parts of a weight, each made once while a rule runs; nothing is kept beyond that."""
+    """The parts of a weight while a rule runs; the last one made is kept for the next use, and no other."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
