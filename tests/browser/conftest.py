@@ -53,6 +53,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., An
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        driver.set_script_timeout(240)  # axe takes a minute where the cores are busy
         started.append(driver)
         return driver
 
