@@ -8,22 +8,25 @@ any other module that is linear in its input goes through `torch.func.functional
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PARTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "all": lambda weight: weight,
-    "positive": lambda weight: weight.clamp(min=0),
-    "negative": lambda weight: weight.clamp(max=0),
-    "square": torch.square,
-    "ones": torch.ones_like,
-    "none": torch.zeros_like,
+PARTS: dict[str, Callable[..., Tensor]] = {
+    "all": lambda weight, out=None: weight,
+    "positive": lambda weight, out=None: torch.clamp(weight, min=0, out=out),
+    "negative": lambda weight, out=None: torch.clamp(weight, max=0, out=out),
+    "square": lambda weight, out=None: torch.square(weight, out=out),
+    "ones": lambda weight, out=None: torch.ones_like(weight),
+    "none": lambda weight, out=None: torch.zeros_like(weight),
 }
-"""How a part of the weights is made from them."""
+"""How a part of the weights is made from them; `out` is memory that may be used for it."""
+
+
+Division = Callable[[Tensor, Tensor], Tensor]
 
 
 class LinearMap(Protocol):
@@ -36,7 +39,13 @@ class LinearMap(Protocol):
         """Return the map of all ones in the shape of `like`, broadcastable to the layer's output."""
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
-        """Return the transposed map of `relevance`, in the shape of the layer's input `like`."""
+        """Return the transposed map of `relevance`, in the shape of the layer's input `like`.
+
+        The result may be an expanded tensor: several places of it may share memory.
+        """
+
+    def spread(self, relevance: Tensor, part: str, like: Tensor, divide: Division) -> Tensor:
+        """Return the transposed map of ``divide(relevance, apply_ones)``; the two may share the making of the part."""
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """Return the sum of parts of the bias for an input `like`, broadcastable to the output; None if zero."""
@@ -56,36 +65,80 @@ class _Parts:
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
-        self.made: dict[str, Tensor] = {}
+        self.made: dict[tuple[str, torch.memory_format], Tensor] = {}
 
-    def __getitem__(self, part: str) -> Tensor:
-        if part not in self.made:
-            self.made = {part: PARTS[part](self.weight)}  # one extra copy of the weight at a time
-        return self.made[part]
+    def get(self, part: str, like: Tensor) -> Tensor:
+        """Return a part in the memory format of the tensor it will meet, or every convolution would reorder it."""
+        wanted = memory_format(like)
+        if (part, wanted) not in self.made:
+            memory = None if part == "all" else torch.empty_like(self.weight, memory_format=wanted)
+            made = PARTS[part](self.weight, out=memory).contiguous(memory_format=wanted)
+            self.made = {(part, wanted): made}  # one extra copy of the weight at a time
+        return self.made[part, wanted]
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """Return `torch.channels_last` for pictures stored so, else `torch.contiguous_format`."""
+    pictures = len("NCHW") == x.dim()
+    if pictures and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        return torch.channels_last
+    return torch.contiguous_format
+
+
+BLOCK = 2**20
+"""How many weights of a dense layer become a part at once: few enough to stay near the processor."""
 
 
 class DenseMap:
-    """`torch.nn.Linear`."""
+    """`torch.nn.Linear`.
+
+    Parts of its weights are made block by block of rows and never held as a whole: the weights of a dense layer are
+    read once from memory as it is, and a copy of them would cost more than the product.
+    """
 
     def __init__(self, module: nn.Linear) -> None:
         self.module = module
-        self.parts = _Parts(module.weight)
+
+    def _blocks(self, part: str) -> Iterator[tuple[slice, Tensor]]:
+        weight = self.module.weight
+        rows = len(weight) if part == "all" else min(max(1, BLOCK // weight.shape[1]), len(weight))
+        memory = weight.new_empty(0 if part == "all" else (rows, weight.shape[1]))
+        for first in range(0, len(weight), rows):
+            block = slice(first, min(first + rows, len(weight)))
+            yield block, PARTS[part](weight[block], out=memory[: block.stop - first])
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
-        return F.linear(inputs, self.parts[part])
+        outputs = [F.linear(inputs, weight) for _, weight in self._blocks(part)]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply_ones`."""
         if part == "ones":
             return like.new_full((1,), self.module.in_features)
-        return self.parts[part].sum(dim=1)
+        return torch.cat([weight.sum(dim=1) for _, weight in self._blocks(part)])
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """See `LinearMap.transpose`."""
         if part == "ones":
             return relevance.sum(dim=-1, keepdim=True).expand_as(like)
-        return torch.matmul(relevance, self.parts[part])
+        return self._collect(relevance, part, like, lambda values, weight: values)
+
+    def spread(self, relevance: Tensor, part: str, like: Tensor, divide: Division) -> Tensor:
+        """See `LinearMap.spread`."""
+        if part == "ones":
+            return self.transpose(divide(relevance, self.apply_ones(like, part)), part, like)
+        return self._collect(relevance, part, like, lambda values, weight: divide(values, weight.sum(dim=1)))
+
+    def _collect(self, relevance: Tensor, part: str, like: Tensor, prepare: Division) -> Tensor:
+        """Return the transposed map of what `prepare` makes of the relevance of each block and its weights."""
+        flat = relevance.reshape(-1, relevance.shape[-1])
+        total: Tensor | None = None
+        for block, weight in self._blocks(part):
+            values = prepare(flat[:, block], weight)
+            total = values @ weight if total is None else total.addmm_(values, weight)
+        assert total is not None
+        return total.reshape(like.shape)
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
@@ -102,30 +155,45 @@ class ConvolutionMap:
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
-        return self._convolve(inputs, self.parts[part], self.module.groups)
-
-    def _convolve(self, inputs: Tensor, weight: Tensor, groups: int) -> Tensor:
         m = self.module
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dimensions - 1]
-        return convolve(inputs, weight, None, m.stride, m.padding, m.dilation, groups)  # type: ignore[operator, no-any-return]
+        return convolve(inputs, self.parts.get(part, inputs), None, m.stride, m.padding, m.dilation, m.groups)  # type: ignore[operator, no-any-return]
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply_ones`.
 
-        All channels and samples of the input are alike, so one channel and the sum of its weights will do; only
-        zero padding makes places differ.
+        All channels and samples of the input are alike, so the sum of the weights over them will do; only zero
+        padding makes places differ, and it does so along each axis for itself.
         """
+        m = self.module
         if part == "ones":
-            kernel = like.new_full((1, 1, *self.module.kernel_size), self.module.in_channels // self.module.groups)
+            response = like.new_full((1, *m.kernel_size), m.in_channels // m.groups)
         else:
-            kernel = self.parts[part].sum(dim=1, keepdim=True)
-        return self._convolve(like.new_ones((1, 1, *like.shape[2:])), kernel, 1)
+            response = self.parts.get(part, like).sum(dim=1)
+        for axis in reversed(range(self.dimensions)):  # the channel ends up last
+            response = torch.tensordot(self._inside(axis, like), response, dims=([1], [-1]))
+        return response.movedim(-1, 0).unsqueeze(0).contiguous(memory_format=memory_format(like))
+
+    def spread(self, relevance: Tensor, part: str, like: Tensor, divide: Division) -> Tensor:
+        """See `LinearMap.spread`."""
+        return self.transpose(divide(relevance, self.apply_ones(like, part)), part, like)
+
+    def _inside(self, axis: int, like: Tensor) -> Tensor:
+        """Return 1 where a tap of the kernel lies on the input, 0 where it lies on the padding: (outputs, taps)."""
+        m, size = self.module, like.shape[2 + axis]
+        kernel, stride, padding, dilation = (
+            int(one[axis]) for one in (m.kernel_size, m.stride, m.padding, m.dilation)
+        )
+        outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        first = torch.arange(outputs, device=like.device).unsqueeze(1) * stride - padding
+        position = first + torch.arange(kernel, device=like.device) * dilation
+        return ((position >= 0) & (position < size)).to(like.dtype)
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """See `LinearMap.transpose`."""
         groups, channels = self.module.groups, self.module.in_channels
         if part != "ones":
-            return self._transpose(relevance, self.parts[part], like, groups)
+            return self._transpose(relevance, self.parts.get(part, like), like, groups)
         # Every input channel of a group gets the same: transpose one channel for the group's summed relevance.
         summed = relevance.unflatten(1, (groups, -1)).sum(dim=2)
         kernel = like.new_ones((groups, 1, *self.module.kernel_size))
@@ -179,6 +247,10 @@ class GeneralMap:
         with torch.enable_grad():
             point = like.detach().requires_grad_()
             return torch.autograd.grad(self._run(point, part), point, relevance)[0]
+
+    def spread(self, relevance: Tensor, part: str, like: Tensor, divide: Division) -> Tensor:
+        """See `LinearMap.spread`."""
+        return self.transpose(divide(relevance, self.apply_ones(like, part)), part, like)
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -30,13 +31,48 @@ Modifier = Callable[[Tensor], Tensor]
 
 def divide(relevance: Tensor, denominator: Tensor) -> Tensor:
     """Return relevance / denominator, with 1e-7 in place of denominators that are exactly zero."""
-    return relevance / torch.where(denominator == 0, KERAS_EPSILON, denominator)
+    return _over(relevance, torch.where(denominator == 0, KERAS_EPSILON, denominator))
 
 
 def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:
     """Return value moved away from zero by epsilon; zero counts as positive."""
-    # Two numbers in torch.where would make a float32 tensor, whatever `value` is.
-    return torch.where(value >= 0, value + epsilon, value - epsilon)
+    result = value + 0.0  # makes +0 of -0, so that copysign takes both for positive
+    torch.copysign(torch.as_tensor(epsilon, dtype=value.dtype, device=value.device), result, out=result)
+    return result.add_(value)
+
+
+# Layers are large: a tensor made anew costs more than the arithmetic on it, so results that nobody else has seen
+# are worked on in place.
+
+
+def _over(relevance: Tensor, denominator: Tensor) -> Tensor:
+    """Return relevance / denominator; the denominator may be overwritten."""
+    if denominator.shape != relevance.shape:
+        return relevance / denominator
+    return torch.div(relevance, denominator, out=denominator)
+
+
+def _writable(value: Tensor) -> bool:
+    """Return whether every place of a tensor has memory of its own."""
+    return all(stride != 0 or size == 1 for stride, size in zip(value.stride(), value.shape, strict=True))
+
+
+def _times(value: Tensor, factor: float | Tensor) -> Tensor:
+    """Return value * factor; the value may be overwritten."""
+    return value.mul_(factor) if _writable(value) else value * factor
+
+
+def _plus(value: Tensor, other: Tensor) -> Tensor:
+    """Return value + other; the value may be overwritten."""
+    fits = torch.broadcast_shapes(value.shape, other.shape) == value.shape
+    return value.add_(other) if fits and _writable(value) else value + other
+
+
+def _deviation(x: Tensor, per_sample: bool) -> Tensor:
+    """Return the population standard deviation, of each sample or of the batch, as numpy.std takes it."""
+    dimensions = list(range(1 if per_sample else 0, x.dim()))
+    centred = x - x.mean(dim=dimensions, keepdim=True)
+    return centred.square_().mean(dim=dimensions).sqrt_().reshape(-1)
 
 
 def positive(x: Tensor) -> Tensor:
@@ -126,31 +162,32 @@ class LinearRule(RelevanceHook):
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
         """Return the relevance of the layer's input, in its shape."""
-        layer = linear_map(module)
-        total = None
+        layer, parts = linear_map(module), _InputParts(x)
+        total: Tensor | None = None
         for one in self.passes:
-            part = self._pass(layer, one, x, output, relevance)
-            part = part if one.coefficient == 1 else one.coefficient * part
-            total = part if total is None else total + part
+            part = self._pass(layer, one, parts, output, relevance)
+            part = part if one.coefficient == 1 else _times(part, one.coefficient)
+            total = part if total is None else _plus(total, part)
         if total is None:
             raise ValueError(f"{self} has no passes")
         return total
 
-    def _pass(self, layer: LinearMap, one: Pass, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-        parts = _InputParts(x)
+    def _pass(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
+        if self.stabilizer is None and one.terms[1:] == () and one.terms[0] == Term(ones, one.terms[0].weight):
+            return layer.spread(relevance, one.terms[0].weight, parts.x, divide)
         quotient = self._quotient(layer, one, parts, output, relevance)
         result: Tensor | None = None
         for term in one.terms:
             factor = parts[term.inputs]
             if factor is None:
                 continue
-            part = layer.transpose(quotient, term.weight, x)
+            part = layer.transpose(quotient, term.weight, parts.x)
             if term.multiplier is not None:
-                part = term.multiplier(x) * part
+                part = _times(part, term.multiplier(parts.x))
             elif term.inputs is not ones:
-                part = factor * part
-            result = part if result is None else result + part
-        return torch.zeros_like(x) if result is None else result
+                part = _times(part, factor)
+            result = part if result is None else _plus(result, part)
+        return torch.zeros_like(parts.x) if result is None else result
 
     def _quotient(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
         if [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]:
@@ -164,10 +201,10 @@ class LinearRule(RelevanceHook):
                 image = (
                     layer.apply_ones(inputs, term.weight) if term.inputs is ones else layer.apply(inputs, term.weight)
                 )
-                total = image if total is None else image + total
+                total = image if total is None else _plus(image, total)
             denominator = torch.zeros_like(output) if total is None else total
         if self.stabilizer is not None:
-            return relevance / self.stabilizer(parts.x, denominator)
+            return _over(relevance, self.stabilizer(parts.x, denominator))
         return divide(relevance, denominator)
 
 
@@ -176,8 +213,13 @@ class _InputParts:
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
+
+    @cached_property
+    def signs(self) -> tuple[bool, bool]:
+        """Whether there are positive and negative values; a NaN counts as both."""
         # Behind a ReLU there is no negative part, which saves half of the convolutions of many rules.
-        self.signs = (bool((x > 0).any()), bool((x < 0).any()))
+        least, greatest = (float(one) for one in self.x.aminmax())
+        return not greatest <= 0, not least >= 0
 
     def __getitem__(self, part: Modifier | None) -> Tensor | None:
         if part is None or part is ones:
@@ -225,8 +267,10 @@ class StdxEpsilon(LinearRule):
 
     def __init__(self, stdfactor: float = 0.25, bias: bool = True, use_global_std: bool = False) -> None:
         def stabilizer(x: Tensor, z: Tensor) -> Tensor:
-            deviation = x.std(unbiased=False) if use_global_std else x.flatten(1).std(dim=1, unbiased=False)
+            deviation = _deviation(x, per_sample=not use_global_std)
             stable = stabilize(z, stdfactor * deviation.reshape(-1, *[1] * (z.dim() - 1)))
+            if bool((deviation > 0).all()):
+                return stable
             # A layer input that is constant (a dead layer) has no deviation, and then z may be exactly 0.
             return torch.where(stable == 0, KERAS_EPSILON, stable)
 

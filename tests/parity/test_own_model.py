@@ -65,7 +65,7 @@ BREAKS = {
     "the flat rule takes the weights instead of ones": (
         "lrp_flat",
         lambda patch: (
-            [patch.setitem(linear.PARTS, "ones", lambda weight: weight)]
+            [patch.setitem(linear.PARTS, "ones", lambda weight, out=None: weight)]
             + [patch.setattr(linear.ConvolutionMap, name, getattr(Whole, name)) for name in ("apply_ones", "transpose")]
         ),
     ),
@@ -77,7 +77,7 @@ BREAKS = {
     ),
     "negative weights are taken as they are": (
         "lrp_alpha_2_beta_1",
-        lambda patch: patch.setitem(linear.PARTS, "negative", lambda weight: weight),
+        lambda patch: patch.setitem(linear.PARTS, "negative", lambda weight, out=None: weight),
     ),
     "gradient times input forgets the input": (
         "gradient_x_input",
@@ -95,7 +95,7 @@ class Whole:
         return self.apply(torch.ones_like(like), part)  # type: ignore[attr-defined]
 
     def transpose(self, relevance: torch.Tensor, part: str, like: torch.Tensor) -> torch.Tensor:
-        return self._transpose(relevance, self.parts[part], like, self.module.groups)  # type: ignore[attr-defined]
+        return self._transpose(relevance, self.parts.get(part, like), like, self.module.groups)  # type: ignore[attr-defined]
 
 
 @pytest.mark.reference

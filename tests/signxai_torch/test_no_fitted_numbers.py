@@ -23,6 +23,7 @@ REASONS: dict[tuple[str, float], str] = {
     ("deep_lift", 1e-7): "the paper's limit below which a multiplier is the gradient",
     ("rules", 0.25): "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule",
     ("rules", 0.5): "gamma unless given: default of SIGN-XAI's GammaRule",
+    ("linear", 20): "2 ** 20 weights made into a part at once: memory, not arithmetic",
     ("gradients", 20): "2 ** 20 input values in one batch: memory, not arithmetic",
     ("cam", 4): "axes of a batch of pictures",
     ("cam", 3): "axes of a batch of series",
