@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from zennit.core import Composite
 from zennit.layer import Sum
@@ -12,7 +14,7 @@ from zennit.types import Activation, AvgPool, BatchNorm, Convolution
 
 from signxai_torch import layers
 from signxai_torch.grammar import Method
-from signxai_torch.hook import RelevanceHook
+from signxai_torch.hook import RelevanceHook, sees_input
 from signxai_torch.rules import RULES, LinearRule
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -83,6 +85,11 @@ class RuleComposite(Composite):
 
     Attributes
     ----------
+    once : bool
+        Whether only one backward pass follows a forward pass, so that it may let go of what it has used.
+    arrivals : list of Arrival or None
+        Where a list, relevance stops at the layers that see the model's input and is noted there instead of going
+        through a rule.
     trace : list of (str, str, str)
         Layer name, module type and rule of each call of the last forward pass, input to output.
     last_kernel : (torch.nn.Module, torch.Tensor) or None
@@ -103,6 +110,8 @@ class RuleComposite(Composite):
         self.until = until
         self.count_reshaping = count_reshaping
         self.kernels_only = kernels_only
+        self.once = False
+        self.arrivals: list[Arrival] | None = None
         self.trace: list[tuple[str, str, str]] = []
         self.last_kernel: tuple[nn.Module, Tensor] | None = None
         self.input_rule_ran = False
@@ -163,32 +172,74 @@ class _Listening(RelevanceHook):
 
     def __init__(self, rule: RelevanceHook, composite: RuleComposite, name: str) -> None:
         super().__init__()
-        self.rule, self.composite, self.name = rule, composite, name
+        self.rule, self.composite, self.name, self.once = rule, composite, name, composite.once
 
     def copy(self) -> RelevanceHook:
         return _Listening(self.rule.copy(), self.composite, self.name)
 
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         if isinstance(self.rule, LinearRule) and not isinstance(self.rule, layers.Average):
+            if self.composite.arrivals is not None and sees_input(x):
+                return _Noting(self.rule, self.composite.arrivals)
             self.rule.input_rule = self.composite.input_rule
         return self.rule.choose(module, x, output)
 
     def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
         self.composite.trace.append((self.name, type(module).__name__, str(rule or "gradient")))
-        if isinstance(rule, LinearRule) and not isinstance(rule, layers.Average):
+        if isinstance(rule, (LinearRule, _Noting)) and not isinstance(rule, layers.Average):
             self.composite.last_kernel = (module, x.detach())
             self.composite.input_rule_ran |= rule is self.composite.input_rule
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Relevance at the output of a layer that sees the model's input, and what the rules of that layer need.
+
+    Attributes
+    ----------
+    rule : LinearRule
+        The layer's rule where the method has none for the input layer.
+    module : torch.nn.Module
+        The layer.
+    x, output, relevance : torch.Tensor
+        Its input (in the autograd graph), its output, and the relevance of the output.
+    """
+
+    rule: LinearRule
+    module: nn.Module
+    x: Tensor
+    output: Tensor
+    relevance: Tensor
+
+
+class _Noting(RelevanceHook):
+    """Notes what arrives at an input layer and lets nothing through."""
+
+    def __init__(self, rule: LinearRule, arrivals: list[Arrival]) -> None:
+        super().__init__()
+        self.rule, self.arrivals = rule, arrivals
+
+    def __str__(self) -> str:
+        return "the rules of the input layer"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        self.arrivals.append(Arrival(self.rule, module, x, output, relevance))
+        return torch.zeros_like(x)
 
 
 class ActivationComposite(Composite):
     """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet.
 
-    Leaky ReLUs count as ReLUs, as in SIGN-XAI 1.1.9.2 (iNNvestigate refuses them).
+    Leaky ReLUs count as ReLUs, as in SIGN-XAI 1.1.9.2 (iNNvestigate refuses them). Without a rule it is the gradient.
     """
 
-    def __init__(self, rule: type[RelevanceHook]) -> None:
-        relus = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
-        super().__init__(module_map=lambda _ctx, _name, module: rule() if isinstance(module, relus) else None)
+    def __init__(self, rule: type[RelevanceHook] | None) -> None:
+        self.rule = rule
+        super().__init__(module_map=self._map)
+
+    def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
+        relu = isinstance(module, (nn.ReLU, nn.ReLU6, nn.LeakyReLU))
+        return self.rule() if self.rule is not None and relu else None
 
 
 def make_rule(name: str, parameters: Mapping[str, Any], ignore_bias: bool = False) -> LinearRule:

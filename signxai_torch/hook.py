@@ -8,6 +8,9 @@ that is called several times, or in several threads on separate models, is safe.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,25 +35,72 @@ def sees_input(x: Tensor) -> bool:
     return node is None or node.name() == "torch::autograd::AccumulateGrad"
 
 
+@dataclass(frozen=True)
+class _Remade:
+    """A ReLU's output that is made again when it is needed, from an input that a rule keeps anyway."""
+
+    module: nn.Module
+    source: Tensor
+    version: int
+
+    def make(self) -> Tensor:
+        """Return the output.
+
+        Raises
+        ------
+        RuntimeError
+            If the input was changed in place meanwhile.
+        """
+        if self.source._version != self.version:
+            raise RuntimeError(
+                f"the input of a {type(self.module).__name__} was changed in place after the layer had run; rules need "
+                "it as it was, so the model must not change it"
+            )
+        with torch.no_grad():
+            return self.module.forward(self.source)  # type: ignore[no-any-return]
+
+
+# Attributes of the very tensor that a hooked layer returned: that a rule keeps it, and how it can be made again.
+_KEPT, _REMADE = "_signxai_kept", "_signxai_remade"
+
+
+@contextmanager
+def remaking() -> Iterator[None]:
+    """Keep no output of a ReLU for the backward pass inside whose input a rule keeps: a third of all activations.
+
+    Concerns what autograd itself saves as well, such as the input of a max-pooling layer.
+    """
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda value: getattr(value, _REMADE, value),
+        lambda saved: saved.make() if isinstance(saved, _Remade) else saved,
+    ):
+        yield
+
+
 class _Relevance(torch.autograd.Function):
     """The node that stands for one call of one layer."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, output: Tensor, hook: RelevanceHook, module: nn.Module) -> Tensor:
-        ctx.hook, ctx.module = hook, module
-        ctx.output, ctx.version = output, output._version
-        ctx.save_for_backward(x)
+    def forward(ctx: Any, x: Tensor, output: Tensor, hook: RelevanceHook, module: nn.Module, once: bool) -> Tensor:
+        ctx.hook, ctx.module, ctx.once, ctx.shape = hook, module, once, x.shape
+        ctx.output, ctx.version = output if hook.needs_output else None, output._version
+        ctx.save_for_backward(x if hook.needs_input else output.new_empty(0))
         return output.detach()
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
+        (arriving,) = grad_outputs
+        if not ctx.hook.needs_input:
+            x = arriving.new_empty(()).expand(ctx.shape)  # its shape is all that counts
         with torch.no_grad():
-            output = ctx.output
-            if output._version != ctx.version:  # changed in place after the layer, so compute it again
+            output = ctx.output if ctx.hook.needs_output else arriving
+            if ctx.hook.needs_output and output._version != ctx.version:  # changed in place after the layer
                 output = ctx.module.forward(x)
-            relevance = ctx.hook.relevance(ctx.module, x, output, grad_outputs[0])
-        return relevance, None, None, None
+            relevance = ctx.hook.relevance(ctx.module, x, output, arriving)
+        if ctx.once:
+            ctx.output = None
+        return relevance, None, None, None, None
 
 
 def behind_a_rule(x: Tensor) -> bool:
@@ -59,7 +109,20 @@ def behind_a_rule(x: Tensor) -> bool:
 
 
 class RelevanceHook(Hook):
-    """Base of all rules: a zennit `Hook` whose `relevance` method is the layer's backward pass."""
+    """Base of all rules: a zennit `Hook` whose `relevance` method is the layer's backward pass.
+
+    Attributes
+    ----------
+    needs_input, needs_output : bool
+        Whether `relevance` reads the values of the layer's input and output. What it does not read is not kept in
+        memory; such an argument then has the right shape and undefined values.
+    once : bool
+        Whether the graph is walked once, so that a layer's output may be let go as soon as its relevance is known.
+    """
+
+    needs_input = True
+    needs_output = True
+    once = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,4 +188,9 @@ class RelevanceHook(Hook):
             # No rule for this call: run the layer again where autograd sees it.
             with torch.enable_grad():
                 return module.forward(x, *inputs[1:])
-        return _Relevance.apply(x, output.detach(), rule, module)
+        result = _Relevance.apply(x, output.detach(), rule, module, self.once)
+        if rule.needs_output:
+            setattr(result, _KEPT, True)
+        elif type(module) is nn.ReLU and getattr(x, _KEPT, False):
+            setattr(result, _REMADE, _Remade(module, x.detach(), x._version))
+        return result

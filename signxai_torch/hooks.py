@@ -58,6 +58,7 @@ class LrpBaseHook(LinearRule):
 
     def __init__(self, is_input_layer: bool = False) -> None:
         super().__init__((), parameters={"is_input_layer": is_input_layer})
+        self.needs_input = self.needs_output = True  # a subclass's `relevance` may read both
         self.is_input_layer = is_input_layer
 
     def forward(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:

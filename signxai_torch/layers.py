@@ -6,11 +6,34 @@ import torch
 from torch import Tensor, nn
 
 from signxai_torch.hook import RelevanceHook, behind_a_rule
+from signxai_torch.linear import GeneralMap, linear_map
 from signxai_torch.rules import KERAS_EPSILON, Z, divide, stabilize
+
+
+class Gradient(RelevanceHook):
+    """The gradient of a layer that another method, which shares its forward pass, gives a rule."""
+
+    needs_output = False
+
+    def __str__(self) -> str:
+        return "gradient"
+
+    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return the vector-Jacobian product."""
+        if type(module) is nn.ReLU:
+            return torch.ops.aten.threshold_backward(relevance, x, 0)  # type: ignore[no-any-return]
+        layer = linear_map(module)
+        if not isinstance(layer, GeneralMap):
+            return layer.transpose(relevance, "all", x)
+        with torch.enable_grad():
+            point = x.detach().requires_grad_()
+            return torch.autograd.grad(module.forward(point), point, relevance)[0]
 
 
 class Pass(RelevanceHook):
     """Relevance unchanged: activations and dropout (SIGN-XAI: every layer whose input and output shapes agree)."""
+
+    needs_input = needs_output = False
 
     def __str__(self) -> str:
         return "Pass()"
@@ -68,6 +91,8 @@ class BatchNorm(RelevanceHook):
 class GuidedReLU(RelevanceHook):
     """``R+ [x > 0]`` (guided backpropagation)."""
 
+    needs_output = False
+
     def __str__(self) -> str:
         return "GuidedReLU()"
 
@@ -82,6 +107,8 @@ class GuidedReLU(RelevanceHook):
 
 class DeconvNetReLU(RelevanceHook):
     """``R+`` (deconvnet)."""
+
+    needs_input = needs_output = False
 
     def __str__(self) -> str:
         return "DeconvNetReLU()"

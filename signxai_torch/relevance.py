@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +10,10 @@ from torch import Tensor, nn
 
 from signxai_torch.composites import RuleComposite, composite_for
 from signxai_torch.grammar import Method
-from signxai_torch.linear import linear_map
-from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.targets import Target
+from signxai_torch.walk import UnusedInputRuleWarning, Way, walk
 
-
-class UnusedInputRuleWarning(UserWarning):
-    """No layer saw the model's input, so the rule of the input layer was not used (as in the references)."""
+__all__ = ["UnusedInputRuleWarning", "lrp", "propagate", "rules_of", "way_of"]
 
 
 def propagate(model: nn.Module, x: Tensor, target: Target, composite: RuleComposite, head: str) -> Tensor:
@@ -33,34 +30,19 @@ def propagate(model: nn.Module, x: Tensor, target: Target, composite: RuleCompos
     composite : RuleComposite
         The rules.
     head : str
-        Where relevance starts, see `signxai_torch.targets.start`; besides "logit_without_bias", the logit that
-        the last kernel layer gives without its bias.
+        Where relevance starts, see `signxai_torch.walk.Way`.
     """
-    composite.start()
-    x = x.detach().requires_grad_()
-    with composite.context(model), torch.enable_grad():
-        output = model(x)
-        indices = target_indices(output, target)
-        if head == "logit_without_bias":
-            if composite.last_kernel is None:
-                raise ValueError("the model has no dense or convolution layer")
-            last, inputs = composite.last_kernel
-            relevance = start(linear_map(last).apply(inputs, "all"), indices, "logit")
-        else:
-            relevance = start(output, indices, head)
-        (result,) = torch.autograd.grad(output, x, relevance)
-    if composite.input_rule is not None and not composite.input_rule_ran:
-        warnings.warn(
-            "no dense or convolution layer sees the model's input directly, so the input layer's rule is unused",
-            UnusedInputRuleWarning,
-            stacklevel=2,
-        )
-    return result
+    return walk(model, x, target, [Way(composite, head)])[0]
+
+
+def way_of(method: Method, parameters: Mapping[str, Any]) -> Way:
+    """Return the backward pass of an LRP or deep Taylor method of the table."""
+    return Way(composite_for(method, parameters), method.head)
 
 
 def lrp(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the map of an LRP or deep Taylor method of the table, in the shape of `x`."""
-    return propagate(model, x, target, composite_for(method, parameters), method.head)
+    return walk(model, x, target, [way_of(method, parameters)])[0]
 
 
 def rules_of(model: nn.Module, x: Tensor, method: Method, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:

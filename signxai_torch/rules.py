@@ -148,6 +148,8 @@ class LinearRule(RelevanceHook):
         self.stabilizer = stabilizer
         self.parameters = dict(parameters or {})
         self.input_rule: RelevanceHook | None = None
+        self.needs_input = any((term.inputs, term.weight) != (ones, "ones") for one in passes for term in one.terms)
+        self.needs_output = any(_gives_output(one) for one in passes)
 
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         """Return the input layer's rule where one is set and this call sees the model's input."""
@@ -190,7 +192,7 @@ class LinearRule(RelevanceHook):
         return torch.zeros_like(parts.x) if result is None else result
 
     def _quotient(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
-        if [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]:
+        if _gives_output(one):
             denominator = output
         else:
             total: Tensor | None = layer.bias([term.bias for term in one.terms], parts.x)
@@ -202,10 +204,15 @@ class LinearRule(RelevanceHook):
                     layer.apply_ones(inputs, term.weight) if term.inputs is ones else layer.apply(inputs, term.weight)
                 )
                 total = image if total is None else _plus(image, total)
-            denominator = torch.zeros_like(output) if total is None else total
+            denominator = torch.zeros_like(relevance) if total is None else total
         if self.stabilizer is not None:
             return _over(relevance, self.stabilizer(parts.x, denominator))
         return divide(relevance, denominator)
+
+
+def _gives_output(one: Pass) -> bool:
+    """Return whether a pass divides by the layer's output, which the forward pass has computed already."""
+    return [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]
 
 
 class _InputParts:
