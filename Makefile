@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 REFERENCE_PYTHON ?= $(PYTHON)
 # Names or globs, separated by commas or blanks.
 MODEL ?= vgg_mnist
-METHODS ?= core
+METHODS ?= all
 # How many random networks `make fuzz` draws.
 N ?= 500
 # Further options of `parity run`.
@@ -39,7 +39,7 @@ $(REFERENCE)/.made: requirements/reference.in requirements/reference.txt
 
 PYTHON_FOR_REFERENCE := $(REFERENCE_PYTHON)
 
-parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=core|all|'lrp_*' ARGS='--samples 1'
+parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=all|core|'lrp_*' ARGS='--samples 1'
 	$(VENV)/bin/python -m parity run $(run_models) $(run_methods) $(ARGS)
 
 test: setup  ## all tests

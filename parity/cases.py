@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
 
 from parity.errors import ParityError
 from parity.inputs import Input
@@ -13,15 +15,7 @@ from parity.subjects import UnknownMethodError, list_methods, parse
 
 DTYPES = ("float64", "float32")
 LARGE = 10_000_000
-"""Parameters from which on a model is large: one input by default, and float64 for some methods only."""
-LARGE_FLOAT64 = (
-    "gradient",
-    "lrp_z",
-    "lrp_epsilon_0_1",
-    "lrp_flat",
-    "lrp_alpha_2_beta_1",
-)
-"""What a large model is compared on in float64 unless told otherwise: the reference takes up to 14 GB there."""
+"""Parameters from which on a model is large: one input by default, float64 for `one_per_combination` only."""
 FIRST = (
     "gradient", "gradient_x_input", "gradient_x_sign", "gradient_x_sign_mu_0_5", "guided_backprop", "deconvnet",
     "integrated_gradients", "smoothgrad", "vargrad", "grad_cam", "lrp_z", "lrp_epsilon_0_1", "lrp_flat",
@@ -52,6 +46,25 @@ class Plan:
     def count(self) -> int:
         """Number of cases."""
         return sum(len(self.dtypes(method)) for method in self.methods) * len(self.inputs)
+
+
+@cache
+def one_per_combination() -> tuple[str, ...]:
+    """Return one method per combination of rules, and the gradients: what large models are compared on in float64.
+
+    The reference takes up to 14 GB and some ten seconds a method there. Methods that only differ in a number or in
+    what multiplies the map, and those that explain 50 copies of the input, are left to float32 and to small models.
+    """
+    chosen: dict[tuple[Any, ...], str] = {}
+    for name in list_methods():
+        method = parse(name)
+        single_pass = method.row.layers or method.family in ("gradient", "guided_backprop", "deconvnet")
+        if method.modifiers or not single_pass:
+            continue
+        prefix = method.prefix.name if method.prefix else method.row.template
+        which = (prefix, method.row.template, method.input_rule, method.ignore_bias, method.parameters.get("alpha"))
+        chosen.setdefault(which, name)
+    return tuple(chosen.values())
 
 
 def select_methods(patterns: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity import keras
-from parity.cases import DTYPES, LARGE, LARGE_FLOAT64, Plan, select_inputs, select_methods
+from parity.cases import DTYPES, LARGE, Plan, one_per_combination, select_inputs, select_methods
 from parity.document import Document
 from parity.errors import ParityError
 from parity.inputs import default_inputs, load_inputs
@@ -99,7 +99,7 @@ class Session:
         samples = self.samples or (1 if large else None if self.files else SAMPLES)
         inputs = select_inputs(available, self.input_names, samples)
         if self.dtype == "both":
-            float64 = [name for name in methods if not large or name in LARGE_FLOAT64]
+            float64 = [name for name in methods if not large or name in one_per_combination()]
             lanes = {"float64": float64, "float32": list(methods)}
         else:
             lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}

@@ -15,11 +15,11 @@ import torch
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
-from signxai_torch.explain import explain, list_methods, parameters_of
+from signxai_torch.explain import explain, list_methods, parameters_of, plan
 from signxai_torch.grammar import Method, UnknownMethodError, parse, wrappers
 from signxai_torch.relevance import rules_of
 
-__all__ = ["Method", "Subject", "UnknownMethodError", "list_methods", "parse", "subject", "wrappers"]
+__all__ = ["Method", "Subject", "UnknownMethodError", "list_methods", "parse", "plan", "subject", "wrappers"]
 
 Array = npt.NDArray[Any]
 

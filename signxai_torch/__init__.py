@@ -3,7 +3,7 @@
 from signxai_torch import analyzers, compat, factories, hooks
 from signxai_torch.analyzers import *  # noqa: F403
 from signxai_torch.compat import *  # noqa: F403
-from signxai_torch.explain import explain, explain_many, list_methods
+from signxai_torch.explain import explain, explain_many, list_methods, plan
 from signxai_torch.factories import *  # noqa: F403
 from signxai_torch.grammar import Method, UnknownMethodError, parse
 from signxai_torch.hooks import *  # noqa: F403
@@ -19,6 +19,7 @@ __all__ = [
     "explain_many",
     "list_methods",
     "parse",
+    "plan",
 ]
 __all__ += analyzers.__all__  # the published API, see those modules
 __all__ += compat.__all__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from signxai_torch import baselines, cam, deep_lift, gradients, relevance
 from signxai_torch.grammar import Method, listed, parse
 from signxai_torch.modifiers import modify
+from signxai_torch.plan import Attribution, Plan, Wanted
 from signxai_torch.state import undisturbed
 from signxai_torch.targets import Target
 
-Attribution = Callable[[nn.Module, Tensor, Target, Method, Mapping[str, Any]], Tensor]
 FAMILIES: dict[str, Attribution] = {
     "gradient": gradients.gradient,
     "guided_backprop": gradients.guided_backprop,
@@ -134,18 +134,71 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
     return attribute(model, x, parsed, target, parameters_of(parsed, params)).cpu().numpy()
 
 
+def plan(methods: Sequence[str]) -> Plan:
+    """Return what several methods share when they are explained together; ``print(plan(methods))`` shows the tree.
+
+    Raises
+    ------
+    UnknownMethodError
+        If there is no such method; the nearest names are given.
+    """
+    if isinstance(methods, str):
+        raise TypeError(f"methods must be several names, not the str {methods!r}; explain() takes one")
+    parsed = [parse(method) for method in dict.fromkeys(methods)]
+    return Plan([Wanted(one, parameters_of(one, {})) for one in parsed], FAMILIES)
+
+
 def explain_many(
-    model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None
+    model: nn.Module,
+    x: Tensor,
+    methods: Sequence[str],
+    target: Target = None,
+    memory_limit: int | None = None,
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Explain a model's output for a batch with several methods; see `explain`.
+    """Explain a model's output for a batch with several methods, which share what they have in common.
+
+    The maps are those of `explain`, in a fraction of the time: one forward pass serves all methods of rules and
+    gradients, methods that differ in the input layer's rule share the pass above it, variants such as ``_x_input``
+    their base, SmoothGrad and VarGrad their noise. `plan` shows what is shared.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is left as it was.
+    x : torch.Tensor
+        Inputs in torch layout, batch first. It is not changed.
+    methods : sequence of str
+        Method names.
+    target : None, int or one int per sample
+        The explained class; None takes each sample's arg-max.
+    memory_limit : int, optional
+        Bytes that may be taken besides the weights (``plan(methods).memory(model, x)`` says how many it takes
+        without a limit); the batch is explained in parts that fit.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        A map per method name.
+        A map per method name, in the order of `methods`.
+
+    Raises
+    ------
+    UnknownMethodError
+        If there is no such method; the nearest names are given.
+    TypeError, ValueError
+        As `explain`; and if not even one sample fits into `memory_limit`.
     """
-    if isinstance(methods, str):
-        raise TypeError(f"methods must be several names, not the str {methods!r}; explain() takes one")
+    together = plan(methods)  # an unknown name costs nothing but the message
     x = check_input(model, x)
-    parsed = [parse(method) for method in methods]  # an unknown name costs nothing but the message
-    return {one.name: attribute(model, x, one, target, parameters_of(one, {})).cpu().numpy() for one in parsed}
+    with undisturbed(model):
+        maps = together.run(model, x, target, memory_limit)
+    # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.
+    taken: set[int] = set()
+    return {name: _own(one, taken) for name, one in maps.items()}
+
+
+def _own(one: Tensor, taken: set[int]) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = one.cpu().numpy()
+    if one.data_ptr() in taken:
+        return array.copy()
+    taken.add(one.data_ptr())
+    return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from signxai_torch.composites import ActivationComposite
 from signxai_torch.grammar import Method
 from signxai_torch.layers import DeconvNetReLU, GuidedReLU
+from signxai_torch.memory import BUDGET, counting
 from signxai_torch.targets import Target, start, target_indices
-
-BUDGET = 2**20
-"""How many input values the sampling methods put into one batch unless `batch_size` says how many samples."""
 
 
 def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
@@ -29,9 +27,8 @@ def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
 
 
 def gradient(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return df_c/dx, times x where the row says so."""
-    result = backward(model, x, target, method.head)
-    return result * x if parameters.get("times_input") else result
+    """Return df_c/dx."""
+    return backward(model, x, target, method.head)
 
 
 def guided_backprop(
@@ -70,7 +67,8 @@ def integrated_gradients(
     reference = baseline_like(x, parameters["baseline"])
     step = (x - reference) / intervals
     points = (reference + step * index for index in range(steps))
-    return (x - reference) * _mean(model, points, x, target, parameters, steps)
+    (mean,) = _statistics(model, points, steps, x, target, parameters, ("mean",))
+    return (x - reference) * mean
 
 
 def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tensor]:
@@ -117,36 +115,63 @@ def noisy(x: Tensor, parameters: Mapping[str, Any]) -> Iterator[Tensor]:
     return ((x + noise(index)).to(x.dtype) for index in range(int(parameters["samples"])))
 
 
+STATISTICS = {"smoothgrad": "mean", "vargrad": "variance"}
+"""What each method that explains noisy inputs makes of their gradients."""
+
+
+def of_noisy_inputs(
+    model: nn.Module, x: Tensor, target: Target, parameters: Mapping[str, Any], families: Sequence[str]
+) -> list[Tensor]:
+    """Return the maps of several families of `STATISTICS` from one set of noise and gradients."""
+    wanted = [STATISTICS[one] for one in families]
+    return _statistics(model, noisy(x, parameters), int(parameters["samples"]), x, target, parameters, wanted)
+
+
 def smoothgrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the mean of the gradients at noisy inputs; the clean input is not among them."""
-    return _mean(model, noisy(x, parameters), x, target, parameters, int(parameters["samples"]))
+    return of_noisy_inputs(model, x, target, parameters, ["smoothgrad"])[0]
 
 
 def vargrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the population variance of the gradients at noisy inputs."""
-    groups = _gradients(model, noisy(x, parameters), x, target, parameters.get("batch_size"))
-    gradients = torch.cat(list(groups))
-    return (gradients - gradients.mean(dim=0)).square().mean(dim=0)
+    return of_noisy_inputs(model, x, target, parameters, ["vargrad"])[0]
 
 
 def _gradients(
-    model: nn.Module, points: Iterator[Tensor], x: Tensor, target: Target, batch_size: int | None
+    model: nn.Module, points: Iterator[Tensor], x: Tensor, target: Target, parameters: Mapping[str, Any]
 ) -> Iterator[Tensor]:
-    """Yield the gradients at points in the shape of `x`, as many points at once as the budget allows: (k, *x.shape)."""
+    """Yield the gradients at points in the shape of `x`, as many points at once as fit: (k, *x.shape)."""
+    batch_size, budget = parameters.get("batch_size"), parameters.get("budget", BUDGET)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    copies = max(1, BUDGET // x.numel() if batch_size is None else batch_size // len(x))
-    with torch.no_grad():
+    with torch.no_grad(), counting(model) as count:
         indices = target_indices(model(x), target)
+    copies = max(1, budget // count.gradient if batch_size is None else batch_size // len(x))
     while group := list(itertools.islice(points, copies)):
         result = backward(model, torch.cat(group), indices.repeat(len(group)), "one")
         yield result.reshape(len(group), *x.shape)
 
 
-def _mean(
-    model: nn.Module, points: Iterator[Tensor], x: Tensor, target: Target, parameters: Mapping[str, Any], count: int
-) -> Tensor:
+def _statistics(
+    model: nn.Module,
+    points: Iterator[Tensor],
+    count: int,
+    x: Tensor,
+    target: Target,
+    parameters: Mapping[str, Any],
+    wanted: Sequence[str],
+) -> list[Tensor]:
+    """Return the mean or the population variance of the gradients at `count` points."""
     total = torch.zeros_like(x)
-    for group in _gradients(model, points, x, target, parameters.get("batch_size")):
-        total += group.sum(dim=0)
-    return total / count
+    gradients = x.new_empty((count if "variance" in wanted else 0, *x.shape))
+    done = 0
+    for group in _gradients(model, points, x, target, parameters):
+        if "variance" in wanted:
+            gradients[done : done + len(group)] = group
+        for one in group:  # in the order of the points, however many were taken at once
+            total += one
+        done += len(group)
+    found = {"mean": total / count}
+    if "variance" in wanted:
+        found["variance"] = gradients.sub_(gradients.mean(dim=0)).square_().mean(dim=0)
+    return [found[one] for one in wanted]

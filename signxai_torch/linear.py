@@ -181,9 +181,7 @@ class ConvolutionMap:
     def _inside(self, axis: int, like: Tensor) -> Tensor:
         """Return 1 where a tap of the kernel lies on the input, 0 where it lies on the padding: (outputs, taps)."""
         m, size = self.module, like.shape[2 + axis]
-        kernel, stride, padding, dilation = (
-            int(one[axis]) for one in (m.kernel_size, m.stride, m.padding, m.dilation)
-        )
+        kernel, stride, padding, dilation = (int(one[axis]) for one in (m.kernel_size, m.stride, m.padding, m.dilation))
         outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         first = torch.arange(outputs, device=like.device).unsqueeze(1) * stride - padding
         position = first + torch.arange(kernel, device=like.device) * dilation

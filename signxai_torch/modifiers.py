@@ -12,7 +12,7 @@ from signxai_torch.rules import sign, sign_mu
 
 
 def modify(result: Tensor, x: Tensor, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the map under the modifiers of a method's name, in the name's order.
+    """Return the map under the modifiers of a method's row and name, in the name's order.
 
     ``x_input`` multiplies by x, ``x_sign`` by its sign (sign(0) = +1), ``x_sign_mu_M`` by +1 where x >= M, else -1.
 
@@ -21,6 +21,8 @@ def modify(result: Tensor, x: Tensor, method: Method, parameters: Mapping[str, A
     ValueError
         If the name ends in ``x_sign_mu`` and no parameter `mu` is given.
     """
+    if parameters.get("times_input"):
+        result = result * x
     for what, mu in method.modifiers:
         if what == "x_input":
             result = result * x

@@ -156,7 +156,7 @@ def _warn_unused() -> None:
     warnings.warn(
         "no dense or convolution layer sees the model's input directly, so the input layer's rule is unused",
         UnusedInputRuleWarning,
-        stacklevel=4,
+        stacklevel=2,
     )
 
 
@@ -171,7 +171,7 @@ class _Shared(Composite):
     def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
         hooks = []
         for index, composite in enumerate(self.composites):
-            own = ctx.setdefault(index, {})  # each composite counts its steps for itself
+            own = ctx.setdefault(str(index), {})  # each composite counts its steps for itself
             hooks.append(composite.module_map(own, name, module))
         if all(hook is None for hook in hooks):
             return None

@@ -12,7 +12,7 @@ import signxai_torch
 FOLDER = Path(signxai_torch.__file__).parent
 MODULES = (
     "rules", "layers", "relevance", "gradients", "cam", "deep_lift", "modifiers", "linear", "resample", "composites",
-    "hook", "baselines", "targets", "walk",
+    "hook", "baselines", "targets", "walk", "plan", "memory",
 )  # fmt: skip
 
 # Small whole numbers are axes, counts, neutral elements and signs: anywhere.
@@ -24,7 +24,7 @@ REASONS: dict[tuple[str, float], str] = {
     ("rules", 0.25): "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule",
     ("rules", 0.5): "gamma unless given: default of SIGN-XAI's GammaRule",
     ("linear", 20): "2 ** 20 weights made into a part at once: memory, not arithmetic",
-    ("gradients", 20): "2 ** 20 input values in one batch: memory, not arithmetic",
+    ("memory", 29): "2 ** 29 bytes of one batch: memory, not arithmetic",
     ("cam", 4): "axes of a batch of pictures",
     ("cam", 3): "axes of a batch of series",
     ("cam", 255): "largest value of 8 bits (keras.utils.array_to_img)",

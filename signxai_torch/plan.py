@@ -1,0 +1,232 @@
+"""What several methods share: an explicit plan, made before anything is computed.
+
+A plan is a tree. Its branches are jobs: one walk of rules (`signxai_torch.walk`) for all methods of rules and
+gradients, one for deep Taylor, one set of noisy inputs for SmoothGrad and VarGrad of the same noise, and each other
+map by itself. Under a walk stand its backward passes, under a pass the rules of the input layer; the leaves are
+method names, which differ in what multiplies the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from signxai_torch.composites import ActivationComposite
+from signxai_torch.gradients import STATISTICS, of_noisy_inputs
+from signxai_torch.grammar import Method
+from signxai_torch.layers import DeconvNetReLU, GuidedReLU
+from signxai_torch.memory import Count, counting, size
+from signxai_torch.modifiers import modify
+from signxai_torch.relevance import way_of
+from signxai_torch.targets import Target, target_indices
+from signxai_torch.walk import Way, walk
+
+Parameters = Mapping[str, Any]
+Attribution = Callable[[nn.Module, Tensor, Target, Method, Parameters], Tensor]
+
+WAYS: dict[str, Callable[[Method, Parameters], Way]] = {
+    "gradient": lambda method, _: Way(ActivationComposite(None), method.head),
+    "guided_backprop": lambda method, _: Way(ActivationComposite(GuidedReLU), method.head),
+    "deconvnet": lambda method, _: Way(ActivationComposite(DeconvNetReLU), method.head),
+    "lrp": way_of,
+    "deep_taylor": way_of,
+}
+"""The families that are one backward pass each, and which."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A branch or leaf of a plan: what is computed there, once, for all that hangs under it."""
+
+    what: str
+    children: tuple[Node, ...] = ()
+    methods: tuple[str, ...] = ()
+
+    def lines(self, lead: str = "") -> Iterator[str]:
+        """Yield the lines of the tree under this node, without the node's own."""
+        for index, child in enumerate(self.children):
+            last = index == len(self.children) - 1
+            names = f": {', '.join(child.methods)}" if child.methods else ""
+            yield f"{lead}{'└── ' if last else '├── '}{child.what}{names}"
+            yield from child.lines(lead + ("    " if last else "│   "))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A method and its parameters."""
+
+    method: Method
+    parameters: Parameters
+
+
+@dataclass
+class Job:
+    """What is computed together.
+
+    Attributes
+    ----------
+    kind : str
+        "walk", "noise" or "map".
+    what : str
+        The job in words.
+    wanted : list of Wanted
+        The methods that it serves.
+    """
+
+    kind: str
+    what: str
+    wanted: list[Wanted] = field(default_factory=list)
+
+
+class Plan:
+    """The jobs that several methods come down to; ``str(plan)`` draws the tree.
+
+    Parameters
+    ----------
+    wanted : sequence of Wanted
+        Methods with their parameters.
+    families : mapping
+        How each family that shares nothing is computed.
+    """
+
+    def __init__(self, wanted: Sequence[Wanted], families: Mapping[str, Attribution]) -> None:
+        self.families = families
+        jobs: dict[tuple[str, str], Job] = {}
+        for one in wanted:
+            kind, what = _job(one)
+            jobs.setdefault((kind, what), Job(kind, what)).wanted.append(one)
+        self.jobs = tuple(jobs.values())
+        self.methods = tuple(one.method.name for one in wanted)
+
+    def __str__(self) -> str:
+        title = f"{len(self.methods)} methods, {len(self.jobs)} jobs, {self.passes} backward passes of rules"
+        return "\n".join([title, *self.tree.lines()])
+
+    @property
+    def passes(self) -> int:
+        """How many backward passes the walks take."""
+        ways = [[_way(one).title for one in job.wanted] for job in self.jobs if job.kind == "walk"]
+        return sum(len(set(titles)) for titles in ways)
+
+    @property
+    def tree(self) -> Node:
+        """The plan as a tree."""
+        return Node("plan", tuple(_node(job) for job in self.jobs))
+
+    def memory(self, model: nn.Module, x: Tensor) -> int:
+        """Return the bytes that the plan takes for a batch like `x` besides the weights, at most; runs the model once.
+
+        It is the largest job's share and the finished maps. Jobs with batches of their own count with the smallest.
+        """
+        with torch.no_grad(), counting(model) as count:
+            model(x)
+        return max(_memory(job, count, x) for job in self.jobs) + len(self.methods) * size(x)
+
+    def run(self, model: nn.Module, x: Tensor, target: Target, memory_limit: int | None = None) -> dict[str, Tensor]:
+        """Return a map per method name, in the shape of `x`.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            In eval mode, see `signxai_torch.state.undisturbed`.
+        x : torch.Tensor
+            Inputs, batch first.
+        target : None, int or one int per sample
+            The explained class.
+        memory_limit : int, optional
+            Bytes besides the weights. The batch is explained in parts that fit.
+
+        Raises
+        ------
+        ValueError
+            If not even one sample fits.
+        """
+        if memory_limit is None:
+            return self._run(model, x, target, None)
+        need = self.memory(model, x[:1])
+        if need > memory_limit:
+            raise ValueError(
+                f"memory_limit {memory_limit} is too small: one sample of shape {tuple(x.shape[1:])} needs {need} "
+                f"bytes for these {len(self.methods)} methods; give more, or explain fewer methods at once"
+            )
+        step = memory_limit // need
+        parts = [x[first : first + step] for first in range(0, len(x), step)]
+        with torch.no_grad():
+            indices = target_indices(torch.cat([model(part) for part in parts]), target).split(step)
+        found = [self._run(model, part, own, memory_limit) for part, own in zip(parts, indices, strict=True)]
+        return {name: torch.cat([one[name] for one in found]) for name in self.methods}
+
+    def _run(self, model: nn.Module, x: Tensor, target: Target, limit: int | None) -> dict[str, Tensor]:
+        maps: dict[str, Tensor] = {}
+        for job in self.jobs:
+            # What a job of many copies may take for them: what its noise and the finished maps leave.
+            budget = {} if limit is None else {"budget": limit - _kept(job, x) - len(self.methods) * size(x)}
+            for one, result in zip(job.wanted, self._maps(job, model, x, target, budget), strict=True):
+                maps[one.method.name] = modify(result, x, one.method, one.parameters).detach()
+        return {name: maps[name] for name in self.methods}
+
+    def _maps(self, job: Job, model: nn.Module, x: Tensor, target: Target, budget: Parameters) -> Sequence[Tensor]:
+        first = job.wanted[0]
+        if job.kind == "walk":
+            return walk(model, x, target, [_way(one) for one in job.wanted])
+        parameters = {**first.parameters, **budget}
+        if job.kind == "noise":
+            return of_noisy_inputs(model, x, target, parameters, [one.method.family for one in job.wanted])
+        return [self.families[first.method.family](model, x, target, first.method, parameters)] * len(job.wanted)
+
+
+def _way(one: Wanted) -> Way:
+    return WAYS[one.method.family](one.method, one.parameters)
+
+
+def _job(one: Wanted) -> tuple[str, str]:
+    """Return the kind of job that a method belongs to and the job's words; equal ones are one job."""
+    family = one.method.family
+    if family in WAYS:
+        # What deep Taylor does with an activation depends on which layers have rules, so it goes alone.
+        return "walk", "one forward pass for deep Taylor" if family == "deep_taylor" else "one forward pass"
+    given = ", ".join(f"{key}={value!r}" for key, value in sorted(one.parameters.items()) if key not in ("mu",))
+    if family in STATISTICS:
+        return "noise", f"gradients at noisy inputs ({given})"
+    return "map", f"{one.method.row.template} ({given})" if given else one.method.row.template
+
+
+def _node(job: Job) -> Node:
+    if job.kind == "noise":
+        by_family = _grouped(job.wanted, lambda one: f"{STATISTICS[one.method.family]} of the gradients")
+        return Node(job.what, tuple(Node(what, methods=_names(group)) for what, group in by_family.items()))
+    if job.kind == "map":
+        return Node(job.what, methods=_names(job.wanted))
+    passes = []
+    for title, group in _grouped(job.wanted, lambda one: _way(one).title).items():
+        leaves = _grouped(group, lambda one: _way(one).input_title)
+        passes.append(Node(title, tuple(Node(what, methods=_names(members)) for what, members in leaves.items())))
+    return Node(job.what, tuple(passes))
+
+
+def _grouped(wanted: Sequence[Wanted], key: Callable[[Wanted], str]) -> dict[str, list[Wanted]]:
+    groups: dict[str, list[Wanted]] = {}
+    for one in wanted:
+        groups.setdefault(key(one), []).append(one)
+    return groups
+
+
+def _names(wanted: Sequence[Wanted]) -> tuple[str, ...]:
+    return tuple(one.method.name for one in wanted)
+
+
+def _memory(job: Job, count: Count, x: Tensor) -> int:
+    return count.relevance if job.kind == "walk" else count.gradient + _kept(job, x)
+
+
+def _kept(job: Job, x: Tensor) -> int:
+    """Return the bytes that a job keeps besides what one batch of it takes: all its noise, in float64."""
+    if job.kind != "noise":
+        return 0
+    samples = max(int(one.parameters["samples"]) for one in job.wanted)
+    gradients = size(x) * any(STATISTICS[one.method.family] == "variance" for one in job.wanted)
+    return samples * (size(x.double()) + gradients)
