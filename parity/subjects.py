@@ -6,7 +6,9 @@ This is the one file of the harness that knows `signxai_torch`; everything else 
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -15,13 +17,44 @@ import torch
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
-from signxai_torch.explain import explain, list_methods, parameters_of, plan
+from signxai_torch.explain import FAMILIES, explain, list_methods, parameters_of, plan
 from signxai_torch.grammar import Method, UnknownMethodError, parse, wrappers
+from signxai_torch.plan import Plan, Wanted
 from signxai_torch.relevance import rules_of
+from signxai_torch.state import undisturbed
 
-__all__ = ["Method", "Subject", "UnknownMethodError", "list_methods", "parse", "plan", "subject", "wrappers"]
+__all__ = [
+    "Method",
+    "Subject",
+    "SubjectAnswer",
+    "UnknownMethodError",
+    "list_methods",
+    "parse",
+    "plan",
+    "subject",
+    "wrappers",
+]
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class SubjectAnswer:
+    """What a subject said to one method for a batch.
+
+    Attributes
+    ----------
+    array : numpy.ndarray or None
+        The maps, Keras layout, in the shape of the inputs; None if it failed.
+    seconds : float
+        Its time, or its share of the time of what was computed together.
+    error : str or None
+        Type and text of what was raised.
+    """
+
+    array: Array | None
+    seconds: float = 0.0
+    error: str | None = None
 
 
 class Subject(Protocol):
@@ -56,6 +89,11 @@ class Subject(Protocol):
             Keras layout, in the shape of `inputs`.
         """
 
+    def attribute_many(
+        self, module: KerasModule, inputs: Array, targets: list[int], methods: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, SubjectAnswer]:
+        """Return an answer per method (name -> what the case sets); a method that fails costs no other's answer."""
+
     def rules(self, module: KerasModule, inputs: Array, method: str) -> list[tuple[str, str, str]]:
         """Return (layer, module type, rule) of every layer a method gives a rule; empty if there are none."""
 
@@ -78,6 +116,33 @@ class SignxaiTorch:
         """See `Subject.attribute`."""
         x = module.to_torch(inputs)
         return module.to_keras(explain(module, x, method, target=targets, **parameters))
+
+    def attribute_many(
+        self, module: KerasModule, inputs: Array, targets: list[int], methods: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, SubjectAnswer]:
+        """See `Subject.attribute_many`; methods share what `signxai_torch.explain_many` lets them share."""
+        x = module.to_torch(inputs)
+        answers: dict[str, SubjectAnswer] = {}
+        wanted = [Wanted(parse(name), parameters_of(parse(name), given)) for name, given in methods.items()]
+        for job in Plan(wanted, FAMILIES).jobs:
+            begun = time.perf_counter()
+            try:
+                with undisturbed(module):
+                    maps = Plan(job.wanted, FAMILIES).run(module, x, targets)
+            except Exception:  # of whom it was, each of them alone will tell
+                answers |= {one.method.name: self._alone(module, inputs, targets, one) for one in job.wanted}
+                continue
+            seconds = (time.perf_counter() - begun) / len(maps)
+            answers |= {name: SubjectAnswer(module.to_keras(array), seconds) for name, array in maps.items()}
+        return {name: answers[name] for name in methods}
+
+    def _alone(self, module: KerasModule, inputs: Array, targets: list[int], one: Wanted) -> SubjectAnswer:
+        begun = time.perf_counter()
+        try:
+            array = self.attribute(module, inputs, targets, one.method.name, one.parameters)
+        except Exception as error:
+            return SubjectAnswer(None, 0.0, f"{type(error).__name__}: {error}")
+        return SubjectAnswer(array, time.perf_counter() - begun)
 
     def rules(self, module: KerasModule, inputs: Array, method: str) -> list[tuple[str, str, str]]:
         """See `Subject.rules`."""
