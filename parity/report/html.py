@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -29,6 +30,7 @@ from parity.report.rows import (
     group,
     verdict_sentence,
 )
+from parity.rule_names import LayerRules, side_by_side
 from parity.verdict import STATUSES
 
 #: What each status means, for the legend.
@@ -117,7 +119,7 @@ def _entries(
     detail: figures.Detail,
 ) -> list[dict[str, Any]]:
     subject = str(document["environment"]["subject"]["name"])
-    rules = {model["name"]: model.get("rules") or {} for model in document["models"]}
+    models = {model["name"]: model for model in document["models"]}
     divergences = document.get("divergences") or {}
     entries = []
     for row in rows:
@@ -131,7 +133,7 @@ def _entries(
                 "pearson": _least(row, "pearson"),
                 "ssim": _least(row, "ssim"),
                 "method": document["methods"].get(row.method, {}),
-                "rules": _rules(rules.get(row.model, {}).get(row.method) or []),
+                "rules": _rules(models.get(row.model, {}), row.method),
                 "others": [case for case in row.cases if case not in row.lanes.values()],
                 "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
                 "divergences": [(name, divergences.get(name)) for name in names],
@@ -166,15 +168,37 @@ def _least(row: Row, key: str) -> float | None:
     return min(values, default=None)
 
 
-def _rules(layers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Gather layers with the same module type and rules, in the order of their first layer."""
-    gathered: dict[tuple[str, ...], list[str]] = {}
-    for name, *rest in layers:
-        gathered.setdefault(tuple(rest), []).append(name)
-    return [
-        {"module": key[0], "rule": key[1], "reference": key[2] if len(key) > 2 else None, "layers": names}
-        for key, names in gathered.items()
-    ]
+@dataclass(frozen=True)
+class _Rules:
+    """The rules of both sides: layers that are alike in one line, what differs first; how many are of each kind."""
+
+    lines: list[dict[str, Any]]
+    differing: list[LayerRules]
+    unknown: int
+    total: int
+    reference: str
+    problem: str | None
+
+
+def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
+    subject = (model.get("rules") or {}).get(method) or []
+    told = (model.get("reference_rules") or {}).get(method)
+    if not subject and not told:
+        return None
+    problem = told["problem"] if told else "this run did not ask the reference"
+    layers = side_by_side(subject, None if told is None or problem else told["layers"])
+    gathered: dict[LayerRules, list[str]] = {}
+    for one in layers:
+        gathered.setdefault(replace(one, layer=""), []).append(one.layer)
+    lines = [{"rules": rules, "layers": names} for rules, names in gathered.items()]
+    return _Rules(
+        lines=sorted(lines, key=lambda line: line["rules"].agreement != "differs"),
+        differing=[one for one in layers if one.agreement == "differs"],
+        unknown=sum(one.agreement == "unknown" for one in layers),
+        total=len(layers),
+        reference=f"TensorFlow ({told['reference']})" if told else "TensorFlow",
+        problem=problem,
+    )
 
 
 def _row_id(row: Row) -> str:

@@ -142,6 +142,55 @@ def test_pictures_have_numbers_in_their_text(parsed):
         assert re.search(r"\d", attrs["aria-label"] or ""), attrs
 
 
+def rules_of(run: tuple[dict[str, Any], Path], method: str, **changes: Any) -> str:
+    """Return the text of a row on vgg_mnist whose rules are told by `changes`: rules, reference_rules."""
+    document = copy.deepcopy(run[0])
+    for kind, told in changes.items():
+        document["models"][0][kind][method] = told
+    body = row_of(render(validated(document), run[1]), "vgg_mnist", method)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def validated(document: dict[str, Any]) -> dict[str, Any]:
+    validate(document)
+    return document
+
+
+def test_the_rules_of_both_sides_stand_in_one_table(run):
+    text = rules_of(run, "lrp_epsilon_0_1")
+    assert "The same rule on all 11 layers, on both sides." in text
+    assert "Layers Module Rule in torch Rule in TensorFlow (signxai) Same rule?" in text
+    assert "block1_conv1 Conv2d Flat() FlatRule() same" in text
+    assert "block1_conv2, block2_conv1, block2_conv2, block3_conv1, block3_conv2 Conv2d" in text
+    assert "DIFFERS" not in text
+
+
+def test_a_subject_that_reports_another_rule_is_marked_in_words_and_first(run):
+    mutant = [["block1_conv1", "Conv2d", "WSquare()"], *run[0]["models"][0]["rules"]["lrp_z"][1:]]
+    text = rules_of(run, "lrp_z", rules=mutant)
+    told = "On block1_conv1 torch uses WSquare() , TensorFlow (signxai) FlatRule()"
+    assert f"The two sides do not use the same rule. {told}" in text
+    assert text.index("do not use the same rule") < text.index("Checks")
+    assert "The rules differ on 1 of 11 layers" in text
+    assert "Same rule? block1_conv1 Conv2d WSquare() FlatRule() ≠ DIFFERS" in text
+
+
+def test_a_rule_that_no_table_knows_is_shown_as_it_is_and_not_called_the_same(run):
+    told = copy.deepcopy(run[0]["models"][0]["reference_rules"]["lrp_z"])
+    told["layers"][0][2] = "BrandNewRule(kappa=3.0)"
+    text = rules_of(run, "lrp_z", reference_rules=told)
+    assert "Flat() BrandNewRule(kappa=3.0) not compared" in text
+    assert "No difference on the 10 layers that could be compared; 1 not compared." in text
+
+
+def test_rules_that_are_not_known_say_why(run):
+    problem = {"reference": "signxai", "layers": [], "problem": "the worker died"}
+    text = rules_of(run, "lrp_z", reference_rules=problem)
+    assert "The rules of TensorFlow (signxai) are not known: the worker died." in text
+    assert "Flat() not known not compared" in text
+    assert "DIFFERS" not in text
+
+
 def test_rules_and_evidence_are_shown(page):
     assert "block1_conv2, block2_conv1" in page
     defect = row_of(page, "vgg_mnist", "zblrp_z_VGG16ILSVRC")
@@ -161,7 +210,11 @@ def test_markup_in_names_and_messages_is_shown_as_text(tmp_path: Path):
     run.document["command"] = evil
     run.document["environment"]["platform"] = evil
     run.document["methods"][evil] |= {"formula": evil, "citation": evil, "reference": {evil: evil}}
-    run.document["models"][0]["rules"] = {evil: [[evil, evil, evil, evil]]}
+    run.document["models"][0]["rules"] = {evil: [[evil, evil, evil]], "lrp_z": [[evil, evil, evil]]}
+    run.document["models"][0]["reference_rules"] = {
+        evil: {"reference": evil, "layers": [[evil, evil, evil]], "problem": None},
+        "lrp_z": {"reference": evil, "layers": [], "problem": evil},
+    }
     run.document["divergences"] = {evil: dict.fromkeys(("condition", "cause", "evidence"), evil)}
     page = render(run.close(), run.arrays_path)
     tags = [tag for tag, _ in outline(page).tags]
