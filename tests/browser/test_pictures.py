@@ -23,4 +23,4 @@ def test_both_pictures_are_made_from_a_report(tmp_path: Path):
         assert top.size == (round(width * pictures.SCALE), round(height * pictures.SCALE))
         assert row.size[0] == top.size[0]
         assert row.size[1] > 400  # the row is open
-        assert len(set(row.convert("L").getdata())) > 50  # and shows maps
+        assert len(row.convert("L").getcolors(256) or []) > 50  # and shows maps
