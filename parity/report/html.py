@@ -30,6 +30,7 @@ from parity.report.rows import (
     group,
     verdict_sentence,
 )
+from parity.report.suspects import Suspect, rules_by_name, sentence, suspects
 from parity.rule_names import LayerRules, side_by_side
 from parity.verdict import STATUSES
 
@@ -62,8 +63,9 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
     rows = group(document["results"])
     store = figures.Pictures()
     detail = figures.detail_for(len(rows))
+    suspected = suspects(document, rows)
     with Arrays(arrays_path, document["created"]) as arrays:
-        entries = _entries(document, rows, arrays, store, detail)
+        entries = _entries(document, rows, arrays, store, detail, suspected)
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     lanes = [lane for lane in LANES if any(lane in row.lanes for row in rows)]
@@ -98,6 +100,9 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         matrices=coverage(rows, document.get("reference_methods")),
         row_ids={row.method: _row_id(row) for row in reversed(rows)},
         compared=document.get("compared"),
+        suspected=[
+            {"text": sentence(one, rows), "rows": [(_row_id(row), row) for row in one.rows]} for one in suspected
+        ],
         meaning=MEANING,
         detail=detail,
         clip=figures.CLIP,
@@ -117,6 +122,7 @@ def _entries(
     arrays: Arrays,
     store: figures.Pictures,
     detail: figures.Detail,
+    suspected: Sequence[Suspect],
 ) -> list[dict[str, Any]]:
     subject = str(document["environment"]["subject"]["name"])
     models = {model["name"]: model for model in document["models"]}
@@ -134,6 +140,7 @@ def _entries(
                 "ssim": _least(row, "ssim"),
                 "method": document["methods"].get(row.method, {}),
                 "rules": _rules(models.get(row.model, {}), row.method),
+                "suspects": _suspects_of(row, models.get(row.model, {}), suspected),
                 "others": [case for case in row.cases if case not in row.lanes.values()],
                 "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
                 "divergences": [(name, divergences.get(name)) for name in names],
@@ -199,6 +206,16 @@ def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
         reference=f"TensorFlow ({told['reference']})" if told else "TensorFlow",
         problem=problem,
     )
+
+
+def _suspects_of(row: Row, model: Mapping[str, Any], suspected: Sequence[Suspect]) -> list[dict[str, Any]]:
+    """Return what only failing rows have and this one too, with the layers of a rule."""
+    layers = rules_by_name(model, row.method)
+    return [
+        {"kind": one.kind, "name": one.name, "layers": layers.get(one.name, []) if one.kind == "rule" else []}
+        for one in suspected
+        if row in one.rows
+    ]
 
 
 def _row_id(row: Row) -> str:

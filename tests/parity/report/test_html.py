@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
-from parity.report import ReportError, render, validate, write
+from parity.report import ReportError, render, summarize, validate, write
 from parity.report.json_results import schema
 from parity.report.summary import junit_xml, summary_markdown
-from tests.parity.report.synthetic import Run, attribution, big_run
+from tests.parity.report.synthetic import Run, attribution, big_run, green_run
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 
@@ -181,6 +181,30 @@ def test_a_rule_that_no_table_knows_is_shown_as_it_is_and_not_called_the_same(ru
     text = rules_of(run, "lrp_z", reference_rules=told)
     assert "Flat() BrandNewRule(kappa=3.0) not compared" in text
     assert "No difference on the 10 layers that could be compared; 1 not compared." in text
+
+
+def test_a_failing_run_names_the_rule_that_only_failing_rows_have(run):
+    document = copy.deepcopy(run[0])
+    kept = ("lrp_z", "lrp_flat", "gradient")
+    document["results"] = [
+        row | ({"status": "mismatch", "failed_check": "rel_l2"} if row["method"] == "lrp_flat" else {})
+        for row in document["results"]
+        if row["method"] in kept
+    ]
+    for model in document["models"]:
+        model["rules"]["gradient"] = []
+        model["rules"]["lrp_flat"] = [["fc1", "Linear", "Flat()"]]
+        model["rules"]["lrp_z"] = [["fc1", "Linear", "Z(bias=True)"]]
+    document["summary"] = summarize(document["results"])
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", render(validated(document)))).split())
+    assert "What fails together" in text
+    assert "rule Flat: in 2 of 2 rows that fail, in none of the 4 at parity" in text
+    assert "Only rows that fail have rule Flat , here on fc1" in text
+    assert text.index("What fails together") < text.index("One row per method and model")
+
+
+def test_a_green_run_accuses_nothing(tmp_path: Path):
+    assert "What fails together" not in render(*green_run(tmp_path))
 
 
 def test_rules_that_are_not_known_say_why(run):

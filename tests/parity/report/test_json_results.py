@@ -133,6 +133,12 @@ def test_summary_counts_and_finds_the_worst_margin():
     assert summary["controls"] == {"mutants": 3}
 
 
+def test_the_worst_margin_is_one_that_was_held_to_its_limit():
+    summary = summarize([row("parity", 0.1), row("reference-defect", 2e13, "named"), row("structural", 9.0, "named")])
+    assert summary["worst_margin"]["value"] == 0.1
+    assert summarize([row("parity", 0.1), row("structural", 9.0)])["worst_margin"]["value"] == 9.0
+
+
 @pytest.mark.parametrize(
     ("rows", "green"),
     [
