@@ -175,6 +175,24 @@ def test_a_subject_that_reports_another_rule_is_marked_in_words_and_first(run):
     assert "Same rule? block1_conv1 Conv2d WSquare() FlatRule() ≠ DIFFERS" in text
 
 
+def test_rows_with_other_rules_are_named_on_top(run):
+    document = copy.deepcopy(run[0])
+    document["models"][0]["rules"]["lrp_z"][0][2] = "WSquare()"
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", render(validated(document)))).split())
+    assert "The two sides do not use the same rule in 1 row , for example on block1_conv1 : torch WSquare()" in text
+
+
+def test_a_map_that_the_shared_scale_swallows_is_said_to_be_faint(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    run.add_case("vgg", "a", "lrp_z", "float64", exact, exact * 1e6)
+    run.add_case("vgg", "a", "lrp_flat", "float64", exact, exact * 1.5)
+    page = render(run.close(), run.arrays_path)
+    assert row_of(page, "vgg", "lrp_z").count("too faint for the shared scale") == 1
+    assert "too faint" not in row_of(page, "vgg", "lrp_flat")
+
+
 def test_a_rule_that_no_table_knows_is_shown_as_it_is_and_not_called_the_same(run):
     told = copy.deepcopy(run[0]["models"][0]["reference_rules"]["lrp_z"])
     told["layers"][0][2] = "BrandNewRule(kappa=3.0)"
@@ -197,14 +215,14 @@ def test_a_failing_run_names_the_rule_that_only_failing_rows_have(run):
         model["rules"]["lrp_z"] = [["fc1", "Linear", "Z(bias=True)"]]
     document["summary"] = summarize(document["results"])
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", render(validated(document)))).split())
-    assert "What fails together" in text
+    assert "Where to look first" in text
     assert "rule Flat: in 2 of 2 rows that fail, in none of the 4 at parity" in text
     assert "Only rows that fail have rule Flat , here on fc1" in text
-    assert text.index("What fails together") < text.index("One row per method and model")
+    assert text.index("Where to look first") < text.index("One row per method and model")
 
 
 def test_a_green_run_accuses_nothing(tmp_path: Path):
-    assert "What fails together" not in render(*green_run(tmp_path))
+    assert "Where to look first" not in render(*green_run(tmp_path))
 
 
 def test_rules_that_are_not_known_say_why(run):
