@@ -20,7 +20,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity test fuzz lint weights clean help
+.PHONY: setup parity test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -52,6 +52,11 @@ lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+pictures: setup  ## the pictures in docs/, from a run of their own (needs Chromium and its driver)
+	rm -rf reports/pictures
+	$(VENV)/bin/python -m parity run --method core --report reports/pictures --quiet
+	$(VENV)/bin/python -m tests.browser.pictures reports/pictures/parity.html docs
 
 weights: setup  ## fetch the official VGG16 and VGG19 weights into Keras' own cache (needs the network)
 	$(REFERENCE)/bin/python weights/fetch.py

@@ -174,11 +174,19 @@ def _cpu() -> str | None:
 
 
 def _commit() -> str | None:
-    head = Path(__file__).resolve().parents[1] / ".git" / "HEAD"
+    place = Path(__file__).resolve().parents[1] / ".git"
     try:
-        text = head.read_text(encoding="utf-8").strip()
+        if place.is_file():  # a linked worktree: a note of where its own HEAD lies
+            place = place.parent / place.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        text = (place / "HEAD").read_text(encoding="utf-8").strip()
         if not text.startswith("ref: "):
             return text
-        return (head.parent / text[5:]).read_text(encoding="utf-8").strip()
+        common = place / "commondir"
+        shared = place / common.read_text(encoding="utf-8").strip() if common.is_file() else place
+        branch = shared / text[5:]
+        if branch.is_file():
+            return branch.read_text(encoding="utf-8").strip()
+        packed = (shared / "packed-refs").read_text(encoding="utf-8").splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {text[5:]}")), None)
     except OSError:
         return None

@@ -87,7 +87,8 @@ class ReportWriter:
                 environment |= payload.get("environment", {})
                 model = payload.get("model")
                 if model is not None and model["name"] in models:
-                    models[model["name"]]["rules"] |= model["rules"]
+                    for kind in ("rules", "reference_rules"):
+                        models[model["name"]][kind] |= model[kind]
                 elif model is not None:
                     models[model["name"]] = model
                     arrays = self._arrays(payload["model_arrays"])

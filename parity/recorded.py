@@ -47,13 +47,17 @@ class Recorder:
             if (array := getattr(outcome, side)) is not None
         }
         methods = {outcome.row["method"] for outcome in outcomes}
-        rules = {method: facts.rules[method] for method in sorted(methods) if method in facts.rules}
+        # The runner goes on to other tests' methods; each test tells of its own.
+        rules = {
+            kind: {method: made.model[kind][method] for method in sorted(methods) if method in made.model[kind]}
+            for kind in ("rules", "reference_rules")
+        }
         try:
             environment = runner.client.environment()
         except ReferenceEnvironmentError:
             environment = {}  # the rows say so
         payload = {
-            "model": made.model | {"rules": rules},
+            "model": made.model | rules,
             "inputs": made.inputs,
             "model_arrays": self._model_files[name],
             "rows": [outcome.row for outcome in outcomes],

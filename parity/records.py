@@ -19,7 +19,7 @@ class ModelRecord:
     Attributes
     ----------
     model
-        Its entry in `parity.json`; "rules" may still be filled by a run that goes on.
+        Its entry in `parity.json`; "rules" and "reference_rules" may still be filled by a run that goes on.
     inputs
         The entries of its inputs.
     arrays
@@ -45,6 +45,7 @@ def model_record(facts: ModelFacts) -> ModelRecord:
         "top1_agreement": facts.top1_agreement,
         "logits_rel_l2": facts.logits_rel_l2.get("float32"),
         "rules": facts.rules,
+        "reference_rules": facts.reference_rules,
     }
     inputs: list[dict[str, Any]] = []
     arrays: dict[str, npt.NDArray[Any]] = {}

@@ -22,6 +22,7 @@ from parity.metrics import Metrics, compare
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
+from parity.reference.rules import ask_rules
 from parity.subjects import Method, Subject, parse
 from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, limits_for
 
@@ -55,6 +56,7 @@ class ModelFacts:
     problem: str | None = None
     broken: bool = False  # the problem is that the reference failed, not that the networks differ
     rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
 
 
 @dataclass
@@ -136,9 +138,12 @@ class Runner:
             return np.concatenate([module(module.to_torch(one[None])).double().numpy() for one in self.inputs])
 
     def _ask(self, call: ReferenceCall, dtype: str) -> list[ReferenceAnswer]:
+        return self.client.answer(self._request(call, dtype))
+
+    def _request(self, call: ReferenceCall, dtype: str) -> ReferenceRequest:
         inputs = tuple(one.array for one in self.plan.inputs)
         targets = self.facts.targets if call.kind != "logits" else tuple(0 for _ in inputs)
-        return self.client.answer(ReferenceRequest(self.plan.source, inputs, targets, call, cast(Dtype, dtype)))
+        return ReferenceRequest(self.plan.source, inputs, targets, call, cast(Dtype, dtype))
 
     def run(self, started: Callable[[str], None] = lambda _: None) -> Iterator[Outcome]:
         """Yield an outcome per case: method by method, input by input, lane by lane.
@@ -179,6 +184,10 @@ class Runner:
         for dtype in lanes:  # float64 first: its cases speak for their float32 twins
             mine = exact if dtype == "float64" else self._subject_maps(method, how, dtype)
             call, answers, note = self._reference_maps(how, dtype)
+            known = self.facts.reference_rules.get(method.name)
+            if method.row.layers and (known is None or known["problem"]):
+                rules = ask_rules(self.client.answer, self._request(call, dtype), answers)
+                self.facts.reference_rules[method.name] = rules.to_json()
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
                 outcome.row["message"] = note + outcome.row["message"]

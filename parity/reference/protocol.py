@@ -77,6 +77,8 @@ def read_array(path: Path, index: int) -> npt.NDArray[Any]:
     """
     try:
         with h5py.File(path, "r") as file:
-            return np.asarray(file[str(index)][()])
+            array = np.asarray(file[str(index)][()])
+            # h5py hangs a note on the dtype of text, which NumPy's own files cannot hold.
+            return np.array(array.tolist(), dtype=array.dtype.str) if array.dtype.kind == "S" else array
     except (KeyError, RuntimeError, ValueError) as error:
         raise OSError(f"{path}: {error}") from error

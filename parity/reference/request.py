@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parity.models import ModelSource
 
 Backend = Literal["signxai", "innvestigate"]
-Kind = Literal["wrapper", "analyzer", "logits"]
+Kind = Literal["wrapper", "analyzer", "logits", "wrapper-rules", "analyzer-rules"]
 Dtype = Literal["float32", "float64"]
 ErrorKind = Literal["method", "crash", "timeout", "protocol", "environment"]
 JSON = Any
@@ -100,7 +100,9 @@ class ReferenceCall:
     kind
         `"wrapper"`: a function of `signxai.methods.wrappers` (signxai backend only);
         `"analyzer"`: a name for the backend's `create_analyzer`;
-        `"logits"`: the output of the model without its softmax.
+        `"logits"`: the output of the model without its softmax;
+        `"wrapper-rules"`, `"analyzer-rules"`: which rule each layer gets in such a call, see `rules_call`.
+        They are questions of their own, so what is stored of the others stays valid.
     name
         Name of the wrapper or analyzer, `""` for logits.
     options
@@ -129,7 +131,7 @@ class ReferenceCall:
             raise ReferenceRequestError(f"reference backend {self.backend!r}: expected {get_args(Backend)}")
         if self.kind not in get_args(Kind):
             raise ReferenceRequestError(f"kind of call {self.kind!r}: expected one of {get_args(Kind)}")
-        if self.kind == "wrapper" and self.backend != "signxai":
+        if self.kind.startswith("wrapper") and self.backend != "signxai":
             raise ReferenceRequestError(f"wrapper {self.name!r}: only the signxai backend has wrappers")
         if (self.kind == "logits") != (self.name == ""):
             raise ReferenceRequestError(f"{self.kind} call named {self.name!r}: logits alone have no name")
@@ -146,6 +148,12 @@ class ReferenceCall:
         except (TypeError, ValueError) as error:
             raise ReferenceRequestError(f"options of {self.name!r} are not JSON: {error}") from error
         object.__setattr__(self, "options", plain)
+
+    @property
+    def asked_for_rules(self) -> ReferenceCall | None:
+        """The call whose rules this one asks for, or None if it asks for an array."""
+        kind = self.kind.removesuffix("-rules")
+        return None if kind == self.kind else replace(self, kind=cast(Kind, kind))
 
     def to_json(self) -> dict[str, JSON]:
         """Return the call as a JSON object."""
@@ -175,6 +183,15 @@ class ReferenceCall:
             modifiers=tuple((name, argument) for name, argument in value["modifiers"]),
             noise=NoiseSpec.from_json(value["noise"]) if value["noise"] else None,
         )
+
+
+def rules_call(call: ReferenceCall) -> ReferenceCall:
+    """Return the call that asks which rule each layer gets in `call`.
+
+    Its answer's array has one line per layer, input to output: name, Keras class, rule; UTF-8 bytes, shape (n, 3).
+    What is done around the base map and to its input changes no rule, so it is left out.
+    """
+    return replace(call, kind=cast(Kind, f"{call.kind}-rules"), modifiers=(), noise=None)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from parity.reference.request import ReferenceCall
 from parity.reference.worker_noise import GraphNoise, numpy_noise
+from parity.reference.worker_rules import Seen, fork_watched, watch_graph
 
 Analyze = Callable[[np.ndarray, int], np.ndarray]
 
@@ -58,6 +59,8 @@ class SignxaiMethods:
         """
         if call.kind == "logits":
             return _logits(model), []
+        if call.asked_for_rules is not None:
+            return self._rules(call.asked_for_rules, model, dtype), []
         base = self._wrapper(call.name) if call.kind == "wrapper" else self._analyzer(call.name)
         explain = modified(base, call)
         options = decode_options(call.options, dtype)
@@ -70,6 +73,17 @@ class SignxaiMethods:
         if dtype == "float64":
             notes.append(f"float32 constants of {', '.join(_FLOAT32_MODULES)} read as float64")
         return analyze, notes
+
+    def _rules(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
+        explain, _ = self.prepare(call, model, dtype)
+
+        def analyze(x: np.ndarray, target: int) -> np.ndarray:
+            seen = Seen(model)
+            with fork_watched(seen):
+                explain(x, target)
+            return seen.table()
+
+        return analyze
 
     @staticmethod
     def _wrapper(name: str) -> Callable[..., Any]:
@@ -123,8 +137,13 @@ class InnvestigateMethods:
             options["neuron_selection_mode"] = "index"
         self._noise.use(call.noise)
         analyzer = innvestigate.create_analyzer(call.name, model, **options)
+        seen = Seen(model)
+        if call.asked_for_rules is not None:
+            watch_graph(analyzer, seen)
         # The graph is made now rather than in the first `analyze`, so that its time is not the method's.
         analyzer.create_analyzer_model()
+        if call.asked_for_rules is not None:  # in graph mode the rules run once, when the graph is made
+            return lambda _x, _target: seen.table(), []
         self._noise.check_used()
 
         def base(_model: Any, x: np.ndarray, neuron_selection: int) -> np.ndarray:

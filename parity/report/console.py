@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.report.rows import Row, format_number, format_share, group, verdict_sentence
+from parity.report.suspects import sentence, suspects
 
 WORST = 10
 MOST_FAILING = 40
@@ -29,13 +30,16 @@ def result_tables(document: Mapping[str, Any]) -> RenderableType:
     """Return what is not green, the ten worst margins, and the verdict sentence, for `rich.console.Console.print`."""
     rows = group(document["results"])
     failing = [row for row in rows if not row.ok]
-    close = sorted((row for row in rows if row.ok and row.margin is not None), key=lambda row: -(row.margin or 0))
+    close = sorted(
+        (row for row in rows if row.status == "parity" and row.margin is not None), key=lambda row: -(row.margin or 0)
+    )
     parts: list[RenderableType] = []
     if failing:
         parts.append(_table(f"Not green: {len(failing)} of {len(rows)}", failing[:MOST_FAILING], failing=True))
         if len(failing) > MOST_FAILING:
             parts.append(Text(f"… and {len(failing) - MOST_FAILING} more in the report."))
         reproduce = failing[0].worst.result.get("reproduce")
+        parts += [Text(f"Fails together: {sentence(one, rows)}") for one in suspects(document, rows)]
         if reproduce:
             parts.append(Text(f"Reproduce the first: {reproduce}\n"))
     if close:

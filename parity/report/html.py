@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -29,6 +30,8 @@ from parity.report.rows import (
     group,
     verdict_sentence,
 )
+from parity.report.suspects import Suspect, rules_by_name, sentence, suspects
+from parity.rule_names import LayerRules, side_by_side
 from parity.verdict import STATUSES
 
 #: What each status means, for the legend.
@@ -60,8 +63,9 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
     rows = group(document["results"])
     store = figures.Pictures()
     detail = figures.detail_for(len(rows))
+    suspected = suspects(document, rows)
     with Arrays(arrays_path, document["created"]) as arrays:
-        entries = _entries(document, rows, arrays, store, detail)
+        entries = _entries(document, rows, arrays, store, detail, suspected)
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     lanes = [lane for lane in LANES if any(lane in row.lanes for row in rows)]
@@ -96,6 +100,9 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         matrices=coverage(rows, document.get("reference_methods")),
         row_ids={row.method: _row_id(row) for row in reversed(rows)},
         compared=document.get("compared"),
+        suspected=[
+            {"text": sentence(one, rows), "rows": [(_row_id(row), row) for row in one.rows]} for one in suspected
+        ],
         meaning=MEANING,
         detail=detail,
         clip=figures.CLIP,
@@ -115,9 +122,10 @@ def _entries(
     arrays: Arrays,
     store: figures.Pictures,
     detail: figures.Detail,
+    suspected: Sequence[Suspect],
 ) -> list[dict[str, Any]]:
     subject = str(document["environment"]["subject"]["name"])
-    rules = {model["name"]: model.get("rules") or {} for model in document["models"]}
+    models = {model["name"]: model for model in document["models"]}
     divergences = document.get("divergences") or {}
     entries = []
     for row in rows:
@@ -131,7 +139,8 @@ def _entries(
                 "pearson": _least(row, "pearson"),
                 "ssim": _least(row, "ssim"),
                 "method": document["methods"].get(row.method, {}),
-                "rules": _rules(rules.get(row.model, {}).get(row.method) or []),
+                "rules": _rules(models.get(row.model, {}), row.method),
+                "suspects": _suspects_of(row, models.get(row.model, {}), suspected),
                 "others": [case for case in row.cases if case not in row.lanes.values()],
                 "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
                 "divergences": [(name, divergences.get(name)) for name in names],
@@ -166,14 +175,46 @@ def _least(row: Row, key: str) -> float | None:
     return min(values, default=None)
 
 
-def _rules(layers: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Gather layers with the same module type and rules, in the order of their first layer."""
-    gathered: dict[tuple[str, ...], list[str]] = {}
-    for name, *rest in layers:
-        gathered.setdefault(tuple(rest), []).append(name)
+@dataclass(frozen=True)
+class _Rules:
+    """The rules of both sides: layers that are alike in one line, what differs first; how many are of each kind."""
+
+    lines: list[dict[str, Any]]
+    differing: list[LayerRules]
+    unknown: int
+    total: int
+    reference: str
+    problem: str | None
+
+
+def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
+    subject = (model.get("rules") or {}).get(method) or []
+    told = (model.get("reference_rules") or {}).get(method)
+    if not subject and not told:
+        return None
+    problem = told["problem"] if told else "this run did not ask the reference"
+    layers = side_by_side(subject, None if told is None or problem else told["layers"])
+    gathered: dict[LayerRules, list[str]] = {}
+    for one in layers:
+        gathered.setdefault(replace(one, layer=""), []).append(one.layer)
+    lines = [{"rules": rules, "layers": names} for rules, names in gathered.items()]
+    return _Rules(
+        lines=sorted(lines, key=lambda line: line["rules"].agreement != "differs"),
+        differing=[one for one in layers if one.agreement == "differs"],
+        unknown=sum(one.agreement == "unknown" for one in layers),
+        total=len(layers),
+        reference=f"TensorFlow ({told['reference']})" if told else "TensorFlow",
+        problem=problem,
+    )
+
+
+def _suspects_of(row: Row, model: Mapping[str, Any], suspected: Sequence[Suspect]) -> list[dict[str, Any]]:
+    """Return what only failing rows have and this one too, with the layers of a rule."""
+    layers = rules_by_name(model, row.method)
     return [
-        {"module": key[0], "rule": key[1], "reference": key[2] if len(key) > 2 else None, "layers": names}
-        for key, names in gathered.items()
+        {"kind": one.kind, "name": one.name, "layers": layers.get(one.name, []) if one.kind == "rule" else []}
+        for one in suspected
+        if row in one.rows
     ]
 
 

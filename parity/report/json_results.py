@@ -85,7 +85,8 @@ def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, int] 
     """
     counts = Counter(row["status"] for row in results)
     # A margin of null on a row that was judged means "beyond any limit"; its status says so already.
-    with_margin = [row for row in results if row.get("margin") is not None]
+    # What a named divergence covers was not held to its limit, so its margin says nothing of parity.
+    with_margin = [row for row in results if row.get("margin") is not None and not row.get("divergence")]
     worst = max(with_margin, key=lambda row: float(row["margin"]), default=None)
     return {
         "counts": {status: counts[status] for status in STATUSES if counts[status]},

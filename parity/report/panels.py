@@ -16,6 +16,9 @@ from parity.report.rows import Case, format_number, format_share, format_similar
 
 Array = npt.NDArray[Any]
 
+FAINT = 0.01
+"""Share of the scale's end below which a map looks empty; its caption says so then."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -140,7 +143,8 @@ def _maps(
         low, high, total = _range(side)
         alt = f"Map by {name}: values {low} to {high}, sum {total}; color scale ±{scale:.3g}."
         css = store.plane(plane, scale, "map", detail.levels)
-        pictures.append(Picture(css, name, alt, f"{low} to {high}", _ratio(plane)))
+        faint = ", too faint for the shared scale" if 0 < np.nanmax(np.abs(plane), initial=0.0) < FAINT * scale else ""
+        pictures.append(Picture(css, name, alt, f"{low} to {high}{faint}", _ratio(plane)))
     end = ""
     if reference is not None and subject is not None and reference.shape == subject.shape:
         whole = figures.difference_plane(reference, subject)

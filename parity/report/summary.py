@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from parity.report.rows import Row, format_number, format_share, group, verdict_sentence
+from parity.report.suspects import sentence, suspects
 from parity.verdict import is_ok
 
 WORST = 10  # rows in the table of worst margins
@@ -31,8 +32,10 @@ def summary_markdown(document: Mapping[str, Any]) -> str:
         lines += ["", f"### Not green ({len(failing)})", "", *_table(failing[:MOST_FAILING])]
         if len(failing) > MOST_FAILING:
             lines += ["", f"… and {len(failing) - MOST_FAILING} more."]
+        together = [f"- {_escape(sentence(one, rows))}" for one in suspects(document, rows)]
+        lines += ["", "Fails together:", "", *together] if together else []
     with_margin = sorted(
-        (row for row in rows if row.margin is not None and row.ok), key=lambda row: -(row.margin or 0.0)
+        (row for row in rows if row.margin is not None and row.status == "parity"), key=lambda row: -(row.margin or 0.0)
     )
     if with_margin:
         lines += ["", "### Worst margins", "", *_table(with_margin[:WORST])]

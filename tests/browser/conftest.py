@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -13,20 +12,8 @@ from typing import Any
 import pytest
 
 from parity.report import write
+from tests.browser import chromium
 from tests.parity.report.synthetic import small_run
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--window-size=1280,1000",
-)
 
 
 @pytest.fixture(scope="session")
@@ -39,23 +26,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """Return a function that starts a browser with a fresh profile."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("Chromium and its driver are not installed (Debian: chromium chromium-driver)")
-    from selenium.webdriver.chrome.service import Service
-
+    pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not (chromium.CHROMIUM and chromium.DRIVER):
+        pytest.skip(chromium.MISSING)
     started = []
 
     def make(*flags: str) -> Any:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}", *flags):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        driver.set_script_timeout(240)  # axe takes a minute where the cores are busy
-        started.append(driver)
-        return driver
+        started.append(chromium.start(tmp_path_factory.mktemp("profile"), *flags))
+        return started[-1]
 
     yield make
     for driver in started:

@@ -41,6 +41,7 @@ def runner(model, method):
             description=SimpleNamespace(input_shape=(2, 2, 1), layers=(), parameters=0),
             top1_agreement=1.0, logits_rel_l2={"float32": 1e-7},
             rules={method: [("fc1", "Linear", "a rule")]},
+            reference_rules={method: {"reference": "signxai", "layers": [], "problem": "made up"}},
         ),
         client=SimpleNamespace(environment=lambda: {"tensorflow": "2"}, store_errors=[OSError("store is full")]),
     )
@@ -96,8 +97,9 @@ def _check_report(directory: Path) -> None:
     document = load(directory / "parity.json")
     assert len(document["results"]) == 5
     assert [model["name"] for model in sorted(document["models"], key=lambda one: one["name"])] == ["other", "toy"]
-    rules = {model["name"]: sorted(model["rules"]) for model in document["models"]}
-    assert rules == {"toy": ["gradient", "lrp_z", "lrp_z_x_input"], "other": ["gradient", "lrp_flat"]}
+    for kind in ("rules", "reference_rules"):
+        rules = {model["name"]: sorted(model[kind]) for model in document["models"]}
+        assert rules == {"toy": ["gradient", "lrp_z", "lrp_z_x_input"], "other": ["gradient", "lrp_flat"]}
     assert document["environment"]["reference"] == {"tensorflow": "2"}
     assert document["summary"]["green"] is True
     assert document["command"].startswith("pytest ")

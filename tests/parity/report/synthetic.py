@@ -17,6 +17,7 @@ from parity.report import summarize
 from parity.verdict import Limits, NoiseFloor, judge, limits_for
 
 DEFECT = DIVERGENCES[0]
+ENDS = ("fc1", "predictions")
 FORMULAS = {
     "lrp": "R_i = x_i * sum_j w_ij R_j / (z_j + epsilon * sign(z_j))",
     "gradient": "R = d f_c(x) / dx",
@@ -105,6 +106,7 @@ class Run:
                 "top1_agreement": 1.0,
                 "logits_rel_l2": 3.1e-7,
                 "rules": {},
+                "reference_rules": {},
             }
         )
         for label, text in enumerate(inputs):
@@ -190,11 +192,18 @@ class Run:
 
     def add_rules(self, model: str, method: str) -> None:
         entry = next(entry for entry in self.document["models"] if entry["name"] == model)
-        entry["rules"][method] = [
-            [f"block{block}_conv{conv}", "Conv2d", "Flat" if (block, conv) == (1, 1) else "Epsilon(0.1)"]
-            for block in range(1, 4)
-            for conv in (1, 2)
-        ] + [["fc1", "Linear", "Epsilon(0.1)"], ["predictions", "Linear", "Epsilon(0.1)"]]
+        blocks = [f"block{block}_conv{conv}" for block in range(1, 4) for conv in (1, 2)]
+        kernels = [*((name, "Conv2d", "Conv2D") for name in blocks), *((name, "Linear", "Dense") for name in ENDS)]
+        inputs = ("Flat()", "FlatRule()")
+        others = ("Epsilon(epsilon=0.1, bias=True)", "EpsilonRule(epsilon=0.1, bias=True)")
+        entry["rules"][method], layers = [], []
+        for index, (name, module, kind) in enumerate(kernels):
+            mine, theirs = others if index else inputs
+            entry["rules"][method].append([name, module, mine])
+            layers.append([name, kind, theirs])
+            if name.endswith("conv2"):
+                layers.append([name.replace("conv2", "pool"), "MaxPooling2D", "GradientReplacementLayer()"])
+        entry["reference_rules"][method] = {"reference": "signxai", "layers": layers, "problem": None}
 
     def close(self, controls: dict[str, int] | None = None) -> dict[str, Any]:
         self.document["summary"] = summarize(self.document["results"], controls)

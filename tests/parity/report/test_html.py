@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
-from parity.report import ReportError, render, validate, write
+from parity.report import ReportError, render, summarize, validate, write
 from parity.report.json_results import schema
 from parity.report.summary import junit_xml, summary_markdown
-from tests.parity.report.synthetic import Run, attribution, big_run
+from tests.parity.report.synthetic import Run, attribution, big_run, green_run
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 
@@ -142,6 +142,97 @@ def test_pictures_have_numbers_in_their_text(parsed):
         assert re.search(r"\d", attrs["aria-label"] or ""), attrs
 
 
+def rules_of(run: tuple[dict[str, Any], Path], method: str, **changes: Any) -> str:
+    """Return the text of a row on vgg_mnist whose rules are told by `changes`: rules, reference_rules."""
+    document = copy.deepcopy(run[0])
+    for kind, told in changes.items():
+        document["models"][0][kind][method] = told
+    body = row_of(render(validated(document), run[1]), "vgg_mnist", method)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def validated(document: dict[str, Any]) -> dict[str, Any]:
+    validate(document)
+    return document
+
+
+def test_the_rules_of_both_sides_stand_in_one_table(run):
+    text = rules_of(run, "lrp_epsilon_0_1")
+    assert "The same rule on all 11 layers, on both sides." in text
+    assert "Layers Module Rule in torch Rule in TensorFlow (signxai) Same rule?" in text
+    assert "block1_conv1 Conv2d Flat() FlatRule() same" in text
+    assert "block1_conv2, block2_conv1, block2_conv2, block3_conv1, block3_conv2 Conv2d" in text
+    assert "DIFFERS" not in text
+
+
+def test_a_subject_that_reports_another_rule_is_marked_in_words_and_first(run):
+    mutant = [["block1_conv1", "Conv2d", "WSquare()"], *run[0]["models"][0]["rules"]["lrp_z"][1:]]
+    text = rules_of(run, "lrp_z", rules=mutant)
+    told = "On block1_conv1 torch uses WSquare() , TensorFlow (signxai) FlatRule()"
+    assert f"The two sides do not use the same rule. {told}" in text
+    assert text.index("do not use the same rule") < text.index("Checks")
+    assert "The rules differ on 1 of 11 layers" in text
+    assert "Same rule? block1_conv1 Conv2d WSquare() FlatRule() ≠ DIFFERS" in text
+
+
+def test_rows_with_other_rules_are_named_on_top(run):
+    document = copy.deepcopy(run[0])
+    document["models"][0]["rules"]["lrp_z"][0][2] = "WSquare()"
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", render(validated(document)))).split())
+    assert "The two sides do not use the same rule in 1 row , for example on block1_conv1 : torch WSquare()" in text
+
+
+def test_a_map_that_the_shared_scale_swallows_is_said_to_be_faint(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    run.add_case("vgg", "a", "lrp_z", "float64", exact, exact * 1e6)
+    run.add_case("vgg", "a", "lrp_flat", "float64", exact, exact * 1.5)
+    page = render(run.close(), run.arrays_path)
+    assert row_of(page, "vgg", "lrp_z").count("too faint for the shared scale") == 1
+    assert "too faint" not in row_of(page, "vgg", "lrp_flat")
+
+
+def test_a_rule_that_no_table_knows_is_shown_as_it_is_and_not_called_the_same(run):
+    told = copy.deepcopy(run[0]["models"][0]["reference_rules"]["lrp_z"])
+    told["layers"][0][2] = "BrandNewRule(kappa=3.0)"
+    text = rules_of(run, "lrp_z", reference_rules=told)
+    assert "Flat() BrandNewRule(kappa=3.0) not compared" in text
+    assert "No difference on the 10 layers that could be compared; 1 not compared." in text
+
+
+def test_a_failing_run_names_the_rule_that_only_failing_rows_have(run):
+    document = copy.deepcopy(run[0])
+    kept = ("lrp_z", "lrp_flat", "gradient")
+    document["results"] = [
+        row | ({"status": "mismatch", "failed_check": "rel_l2"} if row["method"] == "lrp_flat" else {})
+        for row in document["results"]
+        if row["method"] in kept
+    ]
+    for model in document["models"]:
+        model["rules"]["gradient"] = []
+        model["rules"]["lrp_flat"] = [["fc1", "Linear", "Flat()"]]
+        model["rules"]["lrp_z"] = [["fc1", "Linear", "Z(bias=True)"]]
+    document["summary"] = summarize(document["results"])
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", render(validated(document)))).split())
+    assert "Where to look first" in text
+    assert "rule Flat: in 2 of 2 rows that fail, in none of the 4 at parity" in text
+    assert "Only rows that fail have rule Flat , here on fc1" in text
+    assert text.index("Where to look first") < text.index("One row per method and model")
+
+
+def test_a_green_run_accuses_nothing(tmp_path: Path):
+    assert "Where to look first" not in render(*green_run(tmp_path))
+
+
+def test_rules_that_are_not_known_say_why(run):
+    problem = {"reference": "signxai", "layers": [], "problem": "the worker died"}
+    text = rules_of(run, "lrp_z", reference_rules=problem)
+    assert "The rules of TensorFlow (signxai) are not known: the worker died." in text
+    assert "Flat() not known not compared" in text
+    assert "DIFFERS" not in text
+
+
 def test_rules_and_evidence_are_shown(page):
     assert "block1_conv2, block2_conv1" in page
     defect = row_of(page, "vgg_mnist", "zblrp_z_VGG16ILSVRC")
@@ -161,7 +252,11 @@ def test_markup_in_names_and_messages_is_shown_as_text(tmp_path: Path):
     run.document["command"] = evil
     run.document["environment"]["platform"] = evil
     run.document["methods"][evil] |= {"formula": evil, "citation": evil, "reference": {evil: evil}}
-    run.document["models"][0]["rules"] = {evil: [[evil, evil, evil, evil]]}
+    run.document["models"][0]["rules"] = {evil: [[evil, evil, evil]], "lrp_z": [[evil, evil, evil]]}
+    run.document["models"][0]["reference_rules"] = {
+        evil: {"reference": evil, "layers": [[evil, evil, evil]], "problem": None},
+        "lrp_z": {"reference": evil, "layers": [], "problem": evil},
+    }
     run.document["divergences"] = {evil: dict.fromkeys(("condition", "cause", "evidence"), evil)}
     page = render(run.close(), run.arrays_path)
     tags = [tag for tag, _ in outline(page).tags]

@@ -13,6 +13,7 @@ import pytest
 
 from parity.divergences import DIVERGENCES
 from parity.metrics import compare
+from parity.reference.rules import ReferenceRules
 from parity.report import ReportError, load, summarize, validate, write
 from parity.report.json_results import dumps, schema, write_atomically
 from parity.verdict import STATUSES, limits_for
@@ -35,6 +36,12 @@ def test_the_schema_takes_what_metrics_limits_and_divergences_write():
     jsonschema.validate(DIVERGENCES[0].to_json(), named)
 
 
+def test_the_schema_takes_the_rules_of_the_reference():
+    rules = schema()["properties"]["models"]["items"]["properties"]["reference_rules"]["additionalProperties"]
+    jsonschema.validate(ReferenceRules("signxai", (("fc1", "Dense", "ZRule()"),)).to_json(), rules)
+    jsonschema.validate(ReferenceRules("signxai", problem="no answer").to_json(), rules)
+
+
 def test_what_was_written_can_be_loaded(written, run):
     assert load(written.json)["results"] == json.loads(json.dumps(run[0]["results"]))
 
@@ -50,6 +57,9 @@ def test_what_was_written_can_be_loaded(written, run):
         (lambda d: d["results"][1].update(rel_l2="1e-3"), "results/1/rel_l2"),
         (lambda d: d["summary"]["counts"].update(good=3), "summary/counts"),
         (lambda d: d["inputs"][0].update(range=[1]), "inputs/0/range"),
+        (lambda d: d["models"][0]["rules"]["lrp_z"][0].append("more"), "models/0/rules/lrp_z/0"),
+        (lambda d: d["models"][0]["reference_rules"]["lrp_z"].pop("problem"), "models/0/reference_rules/lrp_z"),
+        (lambda d: d["models"][0]["reference_rules"]["lrp_z"]["layers"][0].pop(), "reference_rules/lrp_z/layers/0"),
     ],
 )
 def test_a_wrong_document_is_refused_with_its_place(run, change, place):
@@ -121,6 +131,12 @@ def test_summary_counts_and_finds_the_worst_margin():
     assert summary["worst_margin"]["value"] == 0.7
     assert summary["green"] is False
     assert summary["controls"] == {"mutants": 3}
+
+
+def test_the_worst_margin_is_one_that_was_held_to_its_limit():
+    summary = summarize([row("parity", 0.1), row("reference-defect", 2e13, "named"), row("structural", 9.0, "named")])
+    assert summary["worst_margin"]["value"] == 0.1
+    assert summarize([row("parity", 0.1), row("structural", 9.0)])["worst_margin"]["value"] == 9.0
 
 
 @pytest.mark.parametrize(
