@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from parity import keras
+from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
 from parity.defects import arrival_order, unmoved
@@ -66,6 +68,10 @@ class _Maps:
     error: str | None = None
 
 
+_Answered = tuple[ReferenceCall, list[ReferenceAnswer], str]
+"""The reference that answered, its answers, and what one asked before it said."""
+
+
 class Runner:
     """Runs the cases of one model.
 
@@ -81,6 +87,9 @@ class Runner:
         "auto", "signxai" or "innvestigate".
     target : int or None
         The explained class of every input; None takes the arg-max of each.
+    ahead : int
+        How many requests `run` puts to the reference at once, ahead of the subject's work; 0 asks when an answer
+        is needed.
     """
 
     def __init__(
@@ -90,7 +99,9 @@ class Runner:
         subject: Subject,
         reference: str = "auto",
         target: int | None = None,
+        ahead: int = 0,
     ) -> None:
+        self._ahead = ahead
         self.plan, self.client, self.subject, self.reference = plan, client, subject, reference
         source = plan.source
         self.modules = {
@@ -135,25 +146,48 @@ class Runner:
         with torch.no_grad():
             return np.concatenate([module(module.to_torch(one[None])).double().numpy() for one in self.inputs])
 
-    def _ask(self, call: ReferenceCall, dtype: str) -> list[ReferenceAnswer]:
+    def _request(self, call: ReferenceCall, dtype: str) -> ReferenceRequest:
         inputs = tuple(one.array for one in self.plan.inputs)
         targets = self.facts.targets if call.kind != "logits" else tuple(0 for _ in inputs)
-        return self.client.answer(ReferenceRequest(self.plan.source, inputs, targets, call, cast(Dtype, dtype)))
+        return ReferenceRequest(self.plan.source, inputs, targets, call, cast(Dtype, dtype))
 
-    def run(self, started: Callable[[str], None] = lambda _: None) -> Iterator[Outcome]:
+    def _ask(self, call: ReferenceCall, dtype: str) -> list[ReferenceAnswer]:
+        return self.client.answer(self._request(call, dtype))
+
+    def run(self, started: Callable[[str], None] = lambda _: None) -> Generator[Outcome, None, None]:
         """Yield an outcome per case: method by method, input by input, lane by lane.
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
         asked = [self._asked(name) for name in self.plan.methods]
         asked.sort(key=lambda pair: isinstance(pair[1], Question) and pair[1].calls[0].backend == "innvestigate")
-        for method, how in asked:
-            started(method.name)
-            yield from self._method(method, how)
+        with Ahead(self._requests(asked), self._ahead) as answers:
+            for method, how in asked:
+                started(method.name)
+                yield from self._method(method, how, answers)
 
     def run_method(self, name: str) -> Iterator[Outcome]:
         """Yield the outcomes of one method."""
-        yield from self._method(*self._asked(name))
+        asked = self._asked(name)
+        with Ahead(self._requests([asked]), 0) as answers:
+            yield from self._method(*asked, answers)
+
+    def _requests(
+        self, asked: Sequence[tuple[Method, Question | str]]
+    ) -> Iterator[tuple[str, Callable[[], _Answered | None]]]:
+        """Yield what is asked of the reference, by method and lane, in the order in which it is needed."""
+        if self.facts.problem is not None:
+            return
+        for method, how in asked:
+            if isinstance(how, Question):
+                for dtype in self.plan.dtypes(method.name):
+                    yield f"{method.name} {dtype}", partial(self._compute, how, dtype)
+
+    def _compute(self, how: Question, dtype: str) -> _Answered | None:
+        """Return the reference's answers if any must be computed; what is stored is read when it is needed."""
+        if self.client.is_stored(self._request(how.calls[0], dtype)):
+            return None
+        return self._reference_maps(how, dtype)
 
     def _asked(self, name: str) -> tuple[Method, Question | str]:
         method = parse(name)
@@ -162,7 +196,7 @@ class Runner:
         except NotInReferenceError as error:
             return method, str(error)
 
-    def _method(self, method: Method, how: Question | str) -> Iterator[Outcome]:
+    def _method(self, method: Method, how: Question | str, answered: Ahead[_Answered | None]) -> Iterator[Outcome]:
         lanes = self.plan.dtypes(method.name)
         if isinstance(how, str):
             yield from self._same(method, lanes[:1], "unsupported", how)
@@ -178,7 +212,7 @@ class Runner:
         exact = self._subject_maps(method, how, "float64")
         for dtype in lanes:  # float64 first: its cases speak for their float32 twins
             mine = exact if dtype == "float64" else self._subject_maps(method, how, dtype)
-            call, answers, note = self._reference_maps(how, dtype)
+            call, answers, note = answered.take(f"{method.name} {dtype}") or self._reference_maps(how, dtype)
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
                 outcome.row["message"] = note + outcome.row["message"]
@@ -232,8 +266,7 @@ class Runner:
             return _Maps(None, 0.0, f"{type(error).__name__}: {error}")
         return _Maps(arrays, (time.perf_counter() - begun) / len(arrays))
 
-    def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer], str]:
-        """Return the reference that answered, its answers, and what one asked before it said."""
+    def _reference_maps(self, how: Question, dtype: str) -> _Answered:
         note = ""
         for call in how.calls:
             answers = self._ask(call, dtype)

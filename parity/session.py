@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity import keras
+from parity.budget import share
 from parity.cases import DTYPES, LARGE, LARGE_FLOAT64, Plan, select_inputs, select_methods
 from parity.document import Document
 from parity.errors import ParityError
@@ -16,7 +18,7 @@ from parity.models import ModelSource, list_models, resolve
 from parity.records import model_record
 from parity.reference.client import ReferenceClient
 from parity.report import Written, write
-from parity.rounding import round_equal_windows_equally
+from parity.rounding import round_equal_windows_equally, torch_threads
 from parity.run import Runner
 from parity.subjects import subject
 from parity.verdict import is_ok
@@ -52,7 +54,8 @@ class Session:
     store: Path | None = None
     refresh: bool = False
     timeout: float = 900.0
-    keep_both: bool = False
+    jobs: int | None = None
+    memory_limit: float | None = None
     fail_fast: bool = False
     command: str = "parity run"
     interrupted: bool = False
@@ -63,6 +66,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._subject = subject(self.subject)
+        self._parameters = 0  # of the largest model
         chosen = select_methods(self.methods)
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
@@ -91,6 +95,7 @@ class Session:
                 f"target {self.target} is out of range: {source.name} has {description.classes} classes, "
                 f"0 to {description.classes - 1}"
             )
+        self._parameters = max(self._parameters, description.parameters)
         large = description.parameters >= LARGE
         if self.files:
             available = load_inputs(self.files, description.input_shape, source.preprocessing)
@@ -131,15 +136,24 @@ class Session:
             If Ctrl-C came before the first case was finished.
         """
         begun = time.perf_counter()
+        budget = share(self._parameters, self.jobs, self.memory_limit)
         with (
+            torch_threads(budget.torch_threads),
             ReferenceClient(
-                store=self.store, timeout=self.timeout, refresh=self.refresh, keep_both=self.keep_both
+                store=self.store,
+                timeout=self.timeout,
+                refresh=self.refresh,
+                threads=budget.reference_threads,
+                memory_limit=budget.memory_limit,
+                jobs=budget.jobs,
+                keep_both=budget.keep_both,
             ) as client,
             Document(self.directory, self.command, self._subject) as document,
         ):
             try:
-                self._collect(client, document, tell)
+                self._collect(client, document, budget.jobs, tell)
             except KeyboardInterrupt:
+                client.close(grace=0.0)  # what was asked ahead is wanted by nobody any more
                 if not document.rows:
                     raise
                 self.interrupted = True
@@ -149,24 +163,28 @@ class Session:
                 self.failure = error
             if not document.rows:
                 raise ParityError("nothing was compared")
-            self.store_problems = list(dict.fromkeys(str(error) for error in client.store_errors)) + [
+            self.store_problems = [budget.note] if budget.note else []
+            self.store_problems += list(dict.fromkeys(str(error) for error in client.store_errors)) + [
                 f"damaged entry, computed again: {path}" for path in client.store.damaged
             ]
             early = self.interrupted or self.failure is not None
             results = document.finish(client.environment(), time.perf_counter() - begun, early)
         return write(results, document.arrays_path, self.directory, previous=self.previous)
 
-    def _collect(self, client: ReferenceClient, document: Document, tell: Callable[[str, int], None]) -> None:
+    def _collect(
+        self, client: ReferenceClient, document: Document, ahead: int, tell: Callable[[str, int], None]
+    ) -> None:
         for plan in self.plans:
             try:
-                runner = Runner(plan, client, self._subject, self.reference, self.target)
+                runner = Runner(plan, client, self._subject, self.reference, self.target, ahead)
             except IndexError as error:
                 raise ParityError(f"{plan.source.name}: {error}") from None
             document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
-            for outcome in runner.run(lambda method: tell(method, len(document.rows))):
-                document.add(outcome)
-                row = outcome.row
-                stop = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
-                if self.fail_fast and stop:
-                    self.stopped = True
-                    return
+            with closing(runner.run(lambda method: tell(method, len(document.rows)))) as outcomes:
+                for outcome in outcomes:
+                    document.add(outcome)
+                    row = outcome.row
+                    stop = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
+                    if self.fail_fast and stop:
+                        self.stopped = True
+                        return

@@ -71,7 +71,14 @@ INTERRUPTED = 130
     "--timeout", type=click.FloatRange(0, min_open=True), default=900.0, show_default=True,
     help="Seconds per reference request.",
 )  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), default=1, help="From 2 on, both references stay in memory at once.")
+@click.option(
+    "--jobs", type=click.IntRange(1),
+    help="Reference processes at once, as memory allows. [one per core, up to 4; 1 for large models]",
+)  # fmt: skip
+@click.option(
+    "--memory-limit", type=click.FloatRange(0, min_open=True), metavar="GB",
+    help="For harness and reference together. [what is free]",
+)  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that is not green.")
 @click.option("--quiet", is_flag=True, help="Print the verdict only.")
 def run(
@@ -91,7 +98,8 @@ def run(
     store: Path | None,
     refresh: bool,
     timeout: float,
-    jobs: int,
+    jobs: int | None,
+    memory_limit: float | None,
     fail_fast: bool,
     quiet: bool,
 ) -> None:
@@ -123,7 +131,8 @@ def run(
             store=store,
             refresh=refresh,
             timeout=timeout,
-            keep_both=jobs > 1,
+            jobs=jobs,
+            memory_limit=memory_limit,
             fail_fast=fail_fast,
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
