@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -101,17 +102,27 @@ class Runner:
         target: int | None = None,
         ahead: int = 0,
     ) -> None:
-        self._ahead = ahead
-        self.plan, self.client, self.subject, self.reference = plan, client, subject, reference
+        self._ahead, self._target = ahead, target
+        self.client, self.subject, self.reference = client, subject, reference
         source = plan.source
         self.modules = {
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
         self._imitations: dict[str, keras.KerasModule] = {}
+        self._take(plan, {})
+
+    def next(self, plan: Plan) -> Runner:
+        """Return a runner of other inputs of the same model, which shares the networks with this one."""
+        other = copy(self)
+        other._take(plan, self.facts.rules)
+        return other
+
+    def _take(self, plan: Plan, rules: dict[str, list[tuple[str, str, str]]]) -> None:
+        self.plan = plan
         self.inputs = np.stack([one.array for one in plan.inputs])
-        self.facts = ModelFacts(plan, self.modules["float64"].description, ())
-        self._check_logits(target)
+        self.facts = ModelFacts(plan, self.modules["float64"].description, (), rules=rules)
+        self._check_logits(self._target)
 
     def _check_logits(self, target: int | None) -> None:
         facts = self.facts
@@ -159,8 +170,7 @@ class Runner:
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
-        asked = [self._asked(name) for name in self.plan.methods]
-        asked.sort(key=lambda pair: isinstance(pair[1], Question) and pair[1].calls[0].backend == "innvestigate")
+        asked = in_order(self.plan.methods, self.facts.description, self.reference)
         with Ahead(self._requests(asked), self._ahead) as answers:
             for method, how in asked:
                 started(method.name)
@@ -168,8 +178,8 @@ class Runner:
 
     def run_method(self, name: str) -> Iterator[Outcome]:
         """Yield the outcomes of one method."""
-        asked = self._asked(name)
-        with Ahead(self._requests([asked]), 0) as answers:
+        (asked,) = in_order([name], self.facts.description, self.reference)
+        with Ahead(self._requests([asked]), self._ahead) as answers:
             yield from self._method(*asked, answers)
 
     def _requests(
@@ -189,13 +199,6 @@ class Runner:
             return None
         return self._reference_maps(how, dtype)
 
-    def _asked(self, name: str) -> tuple[Method, Question | str]:
-        method = parse(name)
-        try:
-            return method, question(method, self.facts.description, self.reference)
-        except NotInReferenceError as error:
-            return method, str(error)
-
     def _method(self, method: Method, how: Question | str, answered: Ahead[_Answered | None]) -> Iterator[Outcome]:
         lanes = self.plan.dtypes(method.name)
         if isinstance(how, str):
@@ -205,7 +208,7 @@ class Runner:
             status = "error" if self.facts.broken else "mismatch"
             yield from self._same(method, lanes, status, self.facts.problem, failed_check="logits")
             return
-        if method.row.layers:
+        if method.row.layers and method.name not in self.facts.rules:
             self.facts.rules[method.name] = self._rules(method)
         twins: dict[int, Outcome] = {}
         # The float32 limit comes from the float64 maps of the very same cases.
@@ -355,30 +358,53 @@ class Runner:
         return judge_imitation(compare(reference, maps.arrays[index]), limits, BY_NAME[how.defect or ""], plain, real)
 
     def _row(self, method: Method, dtype: str, index: int, one: Input, call: ReferenceCall | None) -> Row:
-        source = self.plan.source
-        name = source.name if source.input_set else str(Path(source.path))
-        return {
-            "model": source.name,
-            "input": one.name,
-            "target": self.facts.targets[index],
-            "method": method.name,
-            "family": method.family,
-            "reference": call.backend if call else None,
-            "dtype": dtype,
-            "status": "error",
-            "failed_check": None,
-            "message": "",
-            "margin": None,
-            "limits": None,
-            "noise_floor": None,
-            "seconds_reference": None,
-            "seconds_subject": None,
-            "first_diverging_layer": None,
-            "divergence": None,
-            "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} "
-            f"--dtype {dtype}",
-            "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
-        }
+        return new_row(self.plan, method, dtype, one, self.facts.targets[index], call)
+
+
+def in_order(
+    methods: Sequence[str], description: keras.ModelDescription, reference: str
+) -> list[tuple[Method, Question | str]]:
+    """Return methods with how they are asked, or why they cannot be, in the order in which they are run.
+
+    It is the order that needs the least switching between the two references.
+    """
+    asked: list[tuple[Method, Question | str]] = []
+    for method in map(parse, methods):
+        try:
+            asked.append((method, question(method, description, reference)))
+        except NotInReferenceError as error:
+            asked.append((method, str(error)))
+    asked.sort(key=lambda pair: isinstance(pair[1], Question) and pair[1].calls[0].backend == "innvestigate")
+    return asked
+
+
+def new_row(
+    plan: Plan, method: Method, dtype: str, one: Input, target: int | None, call: ReferenceCall | None = None
+) -> Row:
+    """Return the row of a case that has no numbers yet: an error, until it is told otherwise."""
+    source = plan.source
+    name = source.name if source.input_set else str(Path(source.path))
+    return {
+        "model": source.name,
+        "input": one.name,
+        "target": target,
+        "method": method.name,
+        "family": method.family,
+        "reference": call.backend if call else None,
+        "dtype": dtype,
+        "status": "error",
+        "failed_check": None,
+        "message": "",
+        "margin": None,
+        "limits": None,
+        "noise_floor": None,
+        "seconds_reference": None,
+        "seconds_subject": None,
+        "first_diverging_layer": None,
+        "divergence": None,
+        "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} --dtype {dtype}",
+        "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
+    }
 
 
 def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:

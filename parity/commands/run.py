@@ -33,6 +33,7 @@ INTERRUPTED = 130
         "parity run --model vgg_mnist --method lrp_flat",
         "parity run --model mine.h5 --inputs x.npy --method 'lrp_*' --target 3",
         "parity run --model vgg16-seeded --method core --samples 1",
+        "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://10.0.0.1:8786",
         "parity run --method core --json - | jq .summary",
     ),
 )
@@ -40,7 +41,12 @@ INTERRUPTED = 130
     "--model", "models", multiple=True, shell_complete=complete_model,
     help="Name or Keras .h5; 'all' is every shipped one. [vgg_mnist]",
 )  # fmt: skip
-@click.option("--inputs", "files", multiple=True, help="Arrays (.npy, .npz) or images instead of the shipped inputs.")
+@click.option(
+    "--inputs",
+    "files",
+    multiple=True,
+    help="Arrays (.npy, .npz) or images, or globs of them, instead of the shipped inputs.",
+)
 @click.option("--input", "names", multiple=True, help="Only the inputs of this name.")
 @click.option("--samples", type=click.IntRange(1), help="How many inputs. [3; 1 for large models]")
 @click.option(
@@ -79,6 +85,7 @@ INTERRUPTED = 130
     "--memory-limit", type=click.FloatRange(0, min_open=True), metavar="GB",
     help="For harness and reference together. [what is free]",
 )  # fmt: skip
+@click.option("--cluster", metavar="ADDRESS", help="Run on a dask.distributed cluster: its scheduler's address.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that is not green.")
 @click.option("--quiet", is_flag=True, help="Print the verdict only.")
 def run(
@@ -100,6 +107,7 @@ def run(
     timeout: float,
     jobs: int | None,
     memory_limit: float | None,
+    cluster: str | None,
     fail_fast: bool,
     quiet: bool,
 ) -> None:
@@ -133,10 +141,11 @@ def run(
             timeout=timeout,
             jobs=jobs,
             memory_limit=memory_limit,
+            cluster=cluster,
             fail_fast=fail_fast,
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
-        count = sum(len(plan.methods) for plan in session.plans)
+        count = sum(plan.steps for plan in session.plans)
         with RunProgress(errors, count, session.total, quiet) as progress:
             written = session.run(progress)
     if json_to == "-":
@@ -162,7 +171,7 @@ def _show(out: Console, written: Written, quiet: bool) -> None:
 def _close(errors: Console, session: Session, written: Written) -> int:
     """Tell what went wrong besides the cases; return the exit code."""
     for problem in session.store_problems:
-        errors.print(f"[yellow]store:[/] {escaped(problem)}", soft_wrap=True)
+        errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
     if session.stopped:
         errors.print("stopped at the first case that is not green (--fail-fast)")
     if session.interrupted:
