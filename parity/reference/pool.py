@@ -194,7 +194,8 @@ class WorkerPool:
             if mine:
                 mine[-1].busy = True
                 return mine[-1]
-            excess = len(self._workers) + len(self._starting) + 1 - self._capacity
+            # Each place that is lent has a worker, or is about to start one.
+            excess = self._lent + len(waiting) - self._capacity
             ended = waiting[: max(excess, 0)]
             for worker in ended:
                 self._workers.remove(worker)
