@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def script(place: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        faults = {"lrp_flat": "raise"}
+        faults = {"lrp_epsilon_0_1": "raise"}
         script = {"logits": str(place / "logits.npz"), "faults": faults, "log": str(place / "requests")}
         patch.setenv("SCRIPT", json.dumps(script))
         patch.setenv("PYTHONPATH", str(ROOT))
