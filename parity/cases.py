@@ -17,7 +17,7 @@ DTYPES = ("float64", "float32")
 CHUNK = 16
 """Inputs that are in memory at once: enough to share what the reference builds once per method."""
 LARGE = 10_000_000
-"""Parameters from which on a model is large: one input by default, and float64 for some methods only."""
+"""Parameters from which on a model is large: one shipped input by default, and float64 for some methods only."""
 LARGE_FLOAT64 = (
     "gradient",
     "lrp_z",

@@ -104,7 +104,7 @@ class Session:
             )
         self._parameters = max(self._parameters, description.parameters)
         large = description.parameters >= LARGE
-        samples = self.samples or (1 if large else None if self.files else SAMPLES)
+        samples = self.samples or (None if self.files else 1 if large else SAMPLES)
         names, read = self._inputs(source, description, samples)
         if self.dtype == "both":
             float64 = [name for name in methods if not large or name in LARGE_FLOAT64]

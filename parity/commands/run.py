@@ -48,7 +48,9 @@ INTERRUPTED = 130
     help="Arrays (.npy, .npz) or images, or globs of them, instead of the shipped inputs.",
 )
 @click.option("--input", "names", multiple=True, help="Only the inputs of this name.")
-@click.option("--samples", type=click.IntRange(1), help="How many inputs. [3; 1 for large models]")
+@click.option(
+    "--samples", type=click.IntRange(1), help="How many inputs. [all of --inputs; else 3, or 1 for large models]"
+)
 @click.option(
     "--method", "methods", multiple=True, shell_complete=complete_method,
     help="Names or globs; 'all', or 'core': one per rule. [all]",
