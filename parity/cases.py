@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from parity.errors import ParityError
 from parity.inputs import Input
+from parity.keras import ModelDescription
 from parity.models import ModelSource
 from parity.subjects import UnknownMethodError, list_methods, parse
 
 DTYPES = ("float64", "float32")
+CHUNK = 16
+"""Inputs that are in memory at once: enough to share what the reference builds once per method."""
 LARGE = 10_000_000
-"""Parameters from which on a model is large: one input by default, float64 for `one_per_combination` only."""
+"""Parameters from which on a model is large: one shipped input by default, float64 for `one_per_combination`."""
 FIRST = (
     "gradient", "gradient_x_input", "gradient_x_sign", "gradient_x_sign_mu_0_5", "guided_backprop", "deconvnet",
     "integrated_gradients", "smoothgrad", "vargrad", "grad_cam", "lrp_z", "lrp_epsilon_0_1", "lrp_flat",
@@ -67,6 +71,54 @@ def one_per_combination() -> tuple[str, ...]:
     return tuple(chosen.values())
 
 
+@dataclass(frozen=True)
+class Series:
+    """What a run compares for one model on any number of inputs, a few of them in memory at a time.
+
+    Attributes
+    ----------
+    outline
+        The plan, without inputs.
+    description
+        The model.
+    names
+        Of the inputs, in the order of the results.
+    read
+        Starts reading the inputs from the first again; it may read others than those named.
+    """
+
+    outline: Plan
+    description: ModelDescription
+    names: tuple[str, ...]
+    read: Callable[[], Iterable[Input]]
+
+    def plans(self, size: int = CHUNK) -> Iterator[Plan]:
+        """Yield a plan for every `size` inputs."""
+        wanted = set(self.names)
+        chunk: list[Input] = []
+        for one in self.read():
+            if one.name in wanted:
+                wanted.remove(one.name)
+                chunk.append(one)
+            if chunk and (len(chunk) == size or not wanted):
+                yield replace(self.outline, inputs=tuple(chunk))
+                chunk = []
+            if not wanted:
+                return
+        missing = ", ".join(sorted(wanted)[:3])
+        raise ParityError(f"inputs of {self.outline.source.name} have changed since the run began: no {missing}")
+
+    @property
+    def count(self) -> int:
+        """Number of cases."""
+        return sum(len(self.outline.dtypes(method)) for method in self.outline.methods) * len(self.names)
+
+    @property
+    def steps(self) -> int:
+        """Number of plans times number of methods."""
+        return -(-len(self.names) // CHUNK) * len(self.outline.methods)
+
+
 def select_methods(patterns: Sequence[str]) -> tuple[str, ...]:
     """Return the methods that patterns name, in the order of the table.
 
@@ -102,8 +154,8 @@ def select_methods(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(chosen, key=lambda name: (order.get(name, len(order)), name)))
 
 
-def select_inputs(available: Sequence[Input], names: Sequence[str], samples: int | None) -> tuple[Input, ...]:
-    """Return the inputs to explain: those named, or the first `samples` of them.
+def select_inputs(available: Iterable[str], names: Sequence[str], samples: int | None) -> tuple[str, ...]:
+    """Return the names of the inputs to explain: those named, or the first `samples` of them.
 
     Raises
     ------
@@ -111,9 +163,10 @@ def select_inputs(available: Sequence[Input], names: Sequence[str], samples: int
         If a name is not among them.
     """
     if not names:
-        return tuple(available[:samples])
-    by_name = {one.name: one for one in available}
-    unknown = [name for name in names if name not in by_name]
+        return tuple(islice(available, samples))
+    known = list(available)
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ParityError(f"no input {unknown[0]!r}; the inputs are {', '.join(by_name)}")
-    return tuple(by_name[name] for name in names)
+        some = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+        raise ParityError(f"no input {unknown[0]!r}; the inputs are {some}")
+    return tuple(dict.fromkeys(names))

@@ -48,6 +48,7 @@ class Document:
         self._rows: list[dict[str, Any]] = []
         self._models: list[dict[str, Any]] = []
         self._inputs: list[dict[str, Any]] = []
+        self._places: list[tuple[int, ...]] = []
 
     def __enter__(self) -> Document:
         return self
@@ -67,20 +68,49 @@ class Document:
         return self._rows
 
     def add_model(self, record: ModelRecord) -> None:
-        """Take in a model and its inputs."""
-        self._models.append(record.model)
+        """Take in a model and its inputs, or further inputs of a model that is known."""
+        known = next((one for one in self._models if one["name"] == record.model["name"]), None)
+        if known is None:
+            self._models.append(record.model)
+        else:
+            before = sum(one["model"] == known["name"] for one in self._inputs)
+            _merge(known, record.model, before, len(record.inputs))
         self._inputs.extend(record.inputs)
         for name, array in record.arrays.items():
             self._file.create_dataset(name, data=array)
 
-    def add(self, outcome: Outcome) -> None:
-        """Take in the outcome of one case."""
+    def add(self, outcome: Outcome, place: tuple[int, ...] | None = None) -> None:
+        """Take in the outcome of one case; its maps go to the file and are not kept.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            The case.
+        place : tuple of int, optional
+            Where it stands in the document, for outcomes that come in another order; either all have one or none.
+        """
         index = len(self._rows)
         self._rows.append(outcome.row)
+        self._places.append((index,) if place is None else place)
         for side in ("reference", "subject"):
             array = getattr(outcome, side)
             if array is not None:
                 self._file.create_dataset(f"results/{index}/{side}", data=np.asarray(array), compression="lzf")
+
+    def _put_in_order(self) -> None:
+        order = sorted(range(len(self._rows)), key=self._places.__getitem__)
+        if order == list(range(len(order))):
+            return
+        self._rows[:] = [self._rows[index] for index in order]
+        self._places.sort()
+        if "results" not in self._file:
+            return
+        self._file.move("results", "arrived")
+        results, arrived = self._file.create_group("results"), self._file["arrived"]
+        for place, index in enumerate(order):
+            if str(index) in arrived:
+                results[str(place)] = arrived[str(index)]  # a link: nothing is copied
+        del self._file["arrived"]
 
     def finish(self, environment: Mapping[str, str], seconds: float, interrupted: bool = False) -> dict[str, Any]:
         """Return the results document.
@@ -94,6 +124,7 @@ class Document:
         interrupted : bool
             Whether the run was stopped before its last case.
         """
+        self._put_in_order()
         methods = {row["method"] for row in self._rows}
         defects = {row["divergence"] for row in self._rows} - {None}
         return {
@@ -126,6 +157,16 @@ class Document:
             "summary": summarize(self._rows),
             "results": self._rows,
         }
+
+
+def _merge(known: dict[str, Any], more: Mapping[str, Any], before: int, inputs: int) -> None:
+    """Take into a model's entry what its next inputs have shown: the worst distance, the mean agreement."""
+    distances = [one["logits_rel_l2"] for one in (known, more)]
+    known["logits_rel_l2"] = None if None in distances else max(distances)
+    agreements = [one["top1_agreement"] for one in (known, more)]
+    if None not in agreements and before + inputs:
+        known["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)
+    known["rules"] |= {name: rules for name, rules in more["rules"].items() if name not in known["rules"]}
 
 
 def method_facts(name: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,37 @@ def default_inputs(source: ModelSource) -> list[Input]:
 
 
 def load_inputs(paths: Sequence[str | Path], input_shape: Sequence[int | None], preprocessing: str) -> list[Input]:
-    """Read arrays and images from files.
+    """Read arrays and images from files, all at once; see `stream_inputs`."""
+    return list(stream_inputs(paths, input_shape, preprocessing))
+
+
+def expand(patterns: Sequence[str | Path]) -> list[Path]:
+    """Return the files that names and globs stand for, those of each glob sorted.
+
+    What exists under its literal name is no glob, whatever signs the name holds. ``**`` goes through folders.
+
+    Raises
+    ------
+    InputError
+        If a glob matches no file.
+    """
+    files: list[Path] = []
+    for pattern in map(str, patterns):
+        if Path(pattern).exists() or not glob.has_magic(pattern):
+            files.append(Path(pattern))
+            continue
+        # Not Path.glob, which takes no absolute patterns.
+        found = [path for name in sorted(glob.glob(pattern, recursive=True)) if (path := Path(name)).is_file()]  # noqa: PTH207
+        if not found:
+            raise InputError(f"no file matches {pattern!r}")
+        files += found
+    return files
+
+
+def stream_inputs(
+    paths: Sequence[str | Path], input_shape: Sequence[int | None], preprocessing: str
+) -> Iterator[Input]:
+    """Read arrays and images from files, each when it is asked for.
 
     Images are converted to RGB (or gray, for one channel), resized to the model's size and preprocessed.
     Arrays are never resized. A float or wider integer array is taken as network input, as it is; a uint8
@@ -138,49 +169,43 @@ def load_inputs(paths: Sequence[str | Path], input_shape: Sequence[int | None], 
     Parameters
     ----------
     paths
-        `.npy`, `.npz` or image files.
+        `.npy`, `.npz` or image files, or globs (see `expand`).
     input_shape
         What the model takes, Keras layout without the batch axis, such as ``(224, 224, 3)``; None for an axis
         of any length.
     preprocessing
         A key of `parity.preprocessing.PREPROCESSING`.
 
-    Returns
-    -------
-    list of Input
+    Yields
+    ------
+    Input
         In the order of `paths`, with unique names.
 
     Raises
     ------
     InputError
-        If `paths` is empty, or for the first file that is not what it should be.
+        If `paths` is empty, or at the first file that is not what it should be.
     """
     if not paths:
         raise InputError("no inputs given: name at least one .npy, .npz or image file")
-    shape = tuple(input_shape)
-    inputs: list[Input] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            raise InputError(f"{path} is a folder: name the files in it")
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file")
-        if path.suffix.lower() in (".npy", ".npz"):
-            for name, array in read_arrays(path):
-                inputs.extend(_samples(path, name, array, shape, preprocessing))
-        else:
-            inputs.append(_read_image(path, shape, preprocessing))
-    return _unique(inputs)
-
-
-def _unique(inputs: list[Input]) -> list[Input]:
-    """Return the inputs with shared names (a/x.npy and b/x.npy) numbered, so that results stay apart."""
     seen: dict[str, int] = {}
-    result = []
-    for item in inputs:
-        seen[item.name] = seen.get(item.name, 0) + 1
-        name = item.name if seen[item.name] == 1 else f"{item.name}~{seen[item.name]}"
-        result.append(Input(name, item.array, item.sha256, item.label, item.display))
-    return result
+    for path in expand(paths):
+        for one in _read(path, tuple(input_shape), preprocessing):
+            # Shared names (a/x.npy and b/x.npy) are numbered, so that results stay apart.
+            seen[one.name] = seen.get(one.name, 0) + 1
+            yield one if seen[one.name] == 1 else replace(one, name=f"{one.name}~{seen[one.name]}")
+
+
+def _read(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Iterator[Input]:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the files in it")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    if path.suffix.lower() in (".npy", ".npz"):
+        for name, array in read_arrays(path):
+            yield from _samples(path, name, array, shape, preprocessing)
+    else:
+        yield _read_image(path, shape, preprocessing)
 
 
 def _read_image(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Input:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from parity.cases import Plan
     from parity.run import ModelFacts
 
 
@@ -47,9 +48,15 @@ def model_record(facts: ModelFacts) -> ModelRecord:
         "rules": facts.rules,
         "reference_rules": facts.reference_rules,
     }
+    return ModelRecord(model, *input_records(facts.plan))
+
+
+def input_records(plan: Plan) -> tuple[list[dict[str, Any]], dict[str, npt.NDArray[Any]]]:
+    """Return the entries of a plan's inputs, and their data sets."""
+    source = plan.source
     inputs: list[dict[str, Any]] = []
     arrays: dict[str, npt.NDArray[Any]] = {}
-    for one in facts.plan.inputs:
+    for one in plan.inputs:
         inputs.append(
             {
                 "name": one.name,
@@ -63,4 +70,4 @@ def model_record(facts: ModelFacts) -> ModelRecord:
         arrays[f"inputs/{source.name}/{one.name}"] = one.array
         if one.display is not None:
             arrays[f"display/{source.name}/{one.name}"] = one.display
-    return ModelRecord(model, inputs, arrays)
+    return inputs, arrays

@@ -1,8 +1,10 @@
-"""How torch's float64 arithmetic rounds: set before its first matrix product."""
+"""How torch's arithmetic runs: how float64 rounds, set before its first matrix product, and its threads."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def round_equal_windows_equally() -> None:
@@ -15,3 +17,16 @@ def round_equal_windows_equally() -> None:
     that the user has set stays.
     """
     os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads meanwhile."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

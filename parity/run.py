@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from parity import keras
+from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
 from parity.defects import arrival_order, unmoved
@@ -68,6 +71,10 @@ class _Maps:
     error: str | None = None
 
 
+_Answered = tuple[ReferenceCall, list[ReferenceAnswer], str]
+"""The reference that answered, its answers, and what one asked before it said."""
+
+
 class Runner:
     """Runs the cases of one model.
 
@@ -83,6 +90,9 @@ class Runner:
         "auto", "signxai" or "innvestigate".
     target : int or None
         The explained class of every input; None takes the arg-max of each.
+    ahead : int
+        How many requests `run` puts to the reference at once, ahead of the subject's work; 0 asks when an answer
+        is needed.
     """
 
     def __init__(
@@ -92,17 +102,29 @@ class Runner:
         subject: Subject,
         reference: str = "auto",
         target: int | None = None,
+        ahead: int = 0,
     ) -> None:
-        self.plan, self.client, self.subject, self.reference = plan, client, subject, reference
+        self._ahead, self._target = ahead, target
+        self.client, self.subject, self.reference = client, subject, reference
         source = plan.source
         self.modules = {
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
         self._imitations: dict[str, keras.KerasModule] = {}
+        self._take(plan, {})
+
+    def next(self, plan: Plan) -> Runner:
+        """Return a runner of other inputs of the same model, which shares the networks with this one."""
+        other = copy(self)
+        other._take(plan, self.facts.rules)
+        return other
+
+    def _take(self, plan: Plan, rules: dict[str, list[tuple[str, str, str]]]) -> None:
+        self.plan = plan
         self.inputs = np.stack([one.array for one in plan.inputs])
-        self.facts = ModelFacts(plan, self.modules["float64"].description, ())
-        self._check_logits(target)
+        self.facts = ModelFacts(plan, self.modules["float64"].description, (), rules=rules)
+        self._check_logits(self._target)
 
     def _check_logits(self, target: int | None) -> None:
         facts = self.facts
@@ -137,37 +159,49 @@ class Runner:
         with torch.no_grad():
             return np.concatenate([module(module.to_torch(one[None])).double().numpy() for one in self.inputs])
 
-    def _ask(self, call: ReferenceCall, dtype: str) -> list[ReferenceAnswer]:
-        return self.client.answer(self._request(call, dtype))
-
     def _request(self, call: ReferenceCall, dtype: str) -> ReferenceRequest:
         inputs = tuple(one.array for one in self.plan.inputs)
         targets = self.facts.targets if call.kind != "logits" else tuple(0 for _ in inputs)
         return ReferenceRequest(self.plan.source, inputs, targets, call, cast(Dtype, dtype))
 
-    def run(self, started: Callable[[str], None] = lambda _: None) -> Iterator[Outcome]:
+    def _ask(self, call: ReferenceCall, dtype: str) -> list[ReferenceAnswer]:
+        return self.client.answer(self._request(call, dtype))
+
+    def run(self, started: Callable[[str], None] = lambda _: None) -> Generator[Outcome, None, None]:
         """Yield an outcome per case: method by method, input by input, lane by lane.
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
-        asked = [self._asked(name) for name in self.plan.methods]
-        asked.sort(key=lambda pair: isinstance(pair[1], Question) and pair[1].calls[0].backend == "innvestigate")
-        for method, how in asked:
-            started(method.name)
-            yield from self._method(method, how)
+        asked = in_order(self.plan.methods, self.facts.description, self.reference)
+        with Ahead(self._requests(asked), self._ahead) as answers:
+            for method, how in asked:
+                started(method.name)
+                yield from self._method(method, how, answers)
 
     def run_method(self, name: str) -> Iterator[Outcome]:
         """Yield the outcomes of one method."""
-        yield from self._method(*self._asked(name))
+        (asked,) = in_order([name], self.facts.description, self.reference)
+        with Ahead(self._requests([asked]), self._ahead) as answers:
+            yield from self._method(*asked, answers)
 
-    def _asked(self, name: str) -> tuple[Method, Question | str]:
-        method = parse(name)
-        try:
-            return method, question(method, self.facts.description, self.reference)
-        except NotInReferenceError as error:
-            return method, str(error)
+    def _requests(
+        self, asked: Sequence[tuple[Method, Question | str]]
+    ) -> Iterator[tuple[str, Callable[[], _Answered | None]]]:
+        """Yield what is asked of the reference, by method and lane, in the order in which it is needed."""
+        if self.facts.problem is not None:
+            return
+        for method, how in asked:
+            if isinstance(how, Question):
+                for dtype in self.plan.dtypes(method.name):
+                    yield f"{method.name} {dtype}", partial(self._compute, how, dtype)
 
-    def _method(self, method: Method, how: Question | str) -> Iterator[Outcome]:
+    def _compute(self, how: Question, dtype: str) -> _Answered | None:
+        """Return the reference's answers if any must be computed; what is stored is read when it is needed."""
+        if self.client.is_stored(self._request(how.calls[0], dtype)):
+            return None
+        return self._reference_maps(how, dtype)
+
+    def _method(self, method: Method, how: Question | str, answered: Ahead[_Answered | None]) -> Iterator[Outcome]:
         lanes = self.plan.dtypes(method.name)
         if isinstance(how, str):
             yield from self._same(method, lanes[:1], "unsupported", how)
@@ -176,14 +210,14 @@ class Runner:
             status = "error" if self.facts.broken else "mismatch"
             yield from self._same(method, lanes, status, self.facts.problem, failed_check="logits")
             return
-        if method.row.layers:
+        if method.row.layers and method.name not in self.facts.rules:
             self.facts.rules[method.name] = self._rules(method)
         twins: dict[int, Outcome] = {}
         # The float32 limit comes from the float64 maps of the very same cases.
         exact = self._subject_maps(method, how, "float64")
         for dtype in lanes:  # float64 first: its cases speak for their float32 twins
             mine = exact if dtype == "float64" else self._subject_maps(method, how, dtype)
-            call, answers, note = self._reference_maps(how, dtype)
+            call, answers, note = answered.take(f"{method.name} {dtype}") or self._reference_maps(how, dtype)
             known = self.facts.reference_rules.get(method.name)
             if method.row.layers and (known is None or known["problem"]):
                 rules = ask_rules(self.client.answer, self._request(call, dtype), answers)
@@ -241,8 +275,7 @@ class Runner:
             return _Maps(None, 0.0, f"{type(error).__name__}: {error}")
         return _Maps(arrays, (time.perf_counter() - begun) / len(arrays))
 
-    def _reference_maps(self, how: Question, dtype: str) -> tuple[ReferenceCall, list[ReferenceAnswer], str]:
-        """Return the reference that answered, its answers, and what one asked before it said."""
+    def _reference_maps(self, how: Question, dtype: str) -> _Answered:
         note = ""
         for call in how.calls:
             answers = self._ask(call, dtype)
@@ -331,30 +364,53 @@ class Runner:
         return judge_imitation(compare(reference, maps.arrays[index]), limits, BY_NAME[how.defect or ""], plain, real)
 
     def _row(self, method: Method, dtype: str, index: int, one: Input, call: ReferenceCall | None) -> Row:
-        source = self.plan.source
-        name = source.name if source.input_set else str(Path(source.path))
-        return {
-            "model": source.name,
-            "input": one.name,
-            "target": self.facts.targets[index],
-            "method": method.name,
-            "family": method.family,
-            "reference": call.backend if call else None,
-            "dtype": dtype,
-            "status": "error",
-            "failed_check": None,
-            "message": "",
-            "margin": None,
-            "limits": None,
-            "noise_floor": None,
-            "seconds_reference": None,
-            "seconds_subject": None,
-            "first_diverging_layer": None,
-            "divergence": None,
-            "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} "
-            f"--dtype {dtype}",
-            "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
-        }
+        return new_row(self.plan, method, dtype, one, self.facts.targets[index], call)
+
+
+def in_order(
+    methods: Sequence[str], description: keras.ModelDescription, reference: str
+) -> list[tuple[Method, Question | str]]:
+    """Return methods with how they are asked, or why they cannot be, in the order in which they are run.
+
+    It is the order that needs the least switching between the two references.
+    """
+    asked: list[tuple[Method, Question | str]] = []
+    for method in map(parse, methods):
+        try:
+            asked.append((method, question(method, description, reference)))
+        except NotInReferenceError as error:
+            asked.append((method, str(error)))
+    asked.sort(key=lambda pair: isinstance(pair[1], Question) and pair[1].calls[0].backend == "innvestigate")
+    return asked
+
+
+def new_row(
+    plan: Plan, method: Method, dtype: str, one: Input, target: int | None, call: ReferenceCall | None = None
+) -> Row:
+    """Return the row of a case that has no numbers yet: an error, until it is told otherwise."""
+    source = plan.source
+    name = source.name if source.input_set else str(Path(source.path))
+    return {
+        "model": source.name,
+        "input": one.name,
+        "target": target,
+        "method": method.name,
+        "family": method.family,
+        "reference": call.backend if call else None,
+        "dtype": dtype,
+        "status": "error",
+        "failed_check": None,
+        "message": "",
+        "margin": None,
+        "limits": None,
+        "noise_floor": None,
+        "seconds_reference": None,
+        "seconds_subject": None,
+        "first_diverging_layer": None,
+        "divergence": None,
+        "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} --dtype {dtype}",
+        "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
+    }
 
 
 def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:

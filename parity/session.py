@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from parity import keras
-from parity.cases import DTYPES, LARGE, Plan, one_per_combination, select_inputs, select_methods
+from parity.budget import share
+from parity.cases import CHUNK, DTYPES, LARGE, Plan, Series, one_per_combination, select_inputs, select_methods
 from parity.document import Document
 from parity.errors import ParityError
-from parity.inputs import default_inputs, load_inputs
+from parity.inputs import Input, default_inputs, stream_inputs
 from parity.models import ModelSource, list_models, resolve
-from parity.records import model_record
+from parity.records import ModelRecord, input_records, model_record
 from parity.reference.client import ReferenceClient
 from parity.report import Written, write
-from parity.rounding import round_equal_windows_equally
-from parity.run import Runner
+from parity.rounding import round_equal_windows_equally, torch_threads
+from parity.run import Outcome, Runner, in_order
 from parity.subjects import subject
 from parity.verdict import is_ok
+
+if TYPE_CHECKING:
+    from parity.cluster import Cluster
 
 SAMPLES = 3  # inputs of a small model unless told otherwise
 
 
 @dataclass
 class Session:
-    """A run; the fields are the options of `parity run`.
+    """A run; the fields are the options of `parity run`, and `client_options`, further ones of `ReferenceClient`.
 
     After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
     later model could not be begun (the earlier ones are in the report), and `store_problems` what the store of
@@ -52,17 +59,22 @@ class Session:
     store: Path | None = None
     refresh: bool = False
     timeout: float = 900.0
-    keep_both: bool = False
+    jobs: int | None = None
+    memory_limit: float | None = None
+    cluster: str | None = None
+    client_options: Mapping[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
     command: str = "parity run"
     interrupted: bool = False
     stopped: bool = False
     failure: ParityError | None = None
     store_problems: list[str] = field(default_factory=list)
-    plans: list[Plan] = field(default_factory=list)
+    plans: list[Series] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._subject = subject(self.subject)
+        self._parameters = 0  # of the largest model
+        self._environment: dict[str, str] = {}
         chosen = select_methods(self.methods)
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
@@ -70,40 +82,58 @@ class Session:
             for source in sources:
                 self._add(source, chosen)
 
-        if not any(plan.large for plan in self.plans):
+        if not any(plan.outline.large for plan in self.plans):
             round_equal_windows_equally()
 
     def _add(self, source: ModelSource, methods: tuple[str, ...]) -> None:
         """Plan a model, once; results know it by its name alone."""
         for plan in self.plans:
-            if plan.source.name == source.name:
-                if plan.source.path == source.path:
+            other = plan.outline.source
+            if other.name == source.name:
+                if other.path == source.path:
                     return
-                raise ParityError(
-                    f"two models are called {source.name}: {plan.source.path} and {source.path}; rename one"
-                )
+                raise ParityError(f"two models are called {source.name}: {other.path} and {source.path}; rename one")
         self.plans.append(self._plan(source, methods))
 
-    def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Plan:
+    def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Series:
         description = keras.load(source.path, architecture=source.architecture).description
         if self.target is not None and not 0 <= self.target < description.classes:
             raise ParityError(
                 f"target {self.target} is out of range: {source.name} has {description.classes} classes, "
                 f"0 to {description.classes - 1}"
             )
+        self._parameters = max(self._parameters, description.parameters)
         large = description.parameters >= LARGE
-        if self.files:
-            available = load_inputs(self.files, description.input_shape, source.preprocessing)
-        else:
-            available = default_inputs(source)
-        samples = self.samples or (1 if large else None if self.files else SAMPLES)
-        inputs = select_inputs(available, self.input_names, samples)
+        samples = self.samples or (None if self.files else 1 if large else SAMPLES)
+        names, read = self._inputs(source, description, samples)
         if self.dtype == "both":
             float64 = [name for name in methods if not large or name in one_per_combination()]
             lanes = {"float64": float64, "float32": list(methods)}
         else:
             lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
-        return Plan(source, inputs, methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large)
+        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large)
+        return Series(outline, description, names, read)
+
+    def _inputs(
+        self, source: ModelSource, description: keras.ModelDescription, samples: int | None
+    ) -> tuple[tuple[str, ...], Callable[[], Iterable[Input]]]:
+        """Return the names of the inputs, each read once and found good, and what reads them again."""
+        read: Callable[[], Iterable[Input]]
+        if self.files:
+            read = partial(stream_inputs, self.files, description.input_shape, source.preprocessing)
+        else:
+            read = partial(default_inputs, source)
+        kept: list[Input] = []
+
+        def seen() -> Iterator[str]:
+            for one in read():
+                kept.append(one)
+                del kept[CHUNK + 1 :]
+                yield one.name
+
+        names = select_inputs(seen(), self.input_names, samples)
+        # So few are kept instead of being read again.
+        return names, (lambda: kept) if len(kept) <= CHUNK else read
 
     @property
     def total(self) -> int:
@@ -131,14 +161,12 @@ class Session:
             If Ctrl-C came before the first case was finished.
         """
         begun = time.perf_counter()
-        with (
-            ReferenceClient(
-                store=self.store, timeout=self.timeout, refresh=self.refresh, keep_both=self.keep_both
-            ) as client,
-            Document(self.directory, self.command, self._subject) as document,
-        ):
+        with Document(self.directory, self.command, self._subject) as document:
             try:
-                self._collect(client, document, tell)
+                if self.cluster is None:
+                    self._run_here(document, tell)
+                else:
+                    self._run_there(self.cluster, document, tell)
             except KeyboardInterrupt:
                 if not document.rows:
                     raise
@@ -149,24 +177,113 @@ class Session:
                 self.failure = error
             if not document.rows:
                 raise ParityError("nothing was compared")
-            self.store_problems = list(dict.fromkeys(str(error) for error in client.store_errors)) + [
-                f"damaged entry, computed again: {path}" for path in client.store.damaged
-            ]
+            self.store_problems = list(dict.fromkeys(self.store_problems))
             early = self.interrupted or self.failure is not None
-            results = document.finish(client.environment(), time.perf_counter() - begun, early)
+            results = document.finish(self._environment, time.perf_counter() - begun, early)
         return write(results, document.arrays_path, self.directory, previous=self.previous)
 
-    def _collect(self, client: ReferenceClient, document: Document, tell: Callable[[str, int], None]) -> None:
-        for plan in self.plans:
+    def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
+        budget = share(self._parameters, self.jobs, self.memory_limit)
+        if budget.note is not None:
+            self.store_problems.append(budget.note)
+        with (
+            torch_threads(budget.torch_threads),
+            ReferenceClient(
+                store=self.store,
+                timeout=self.timeout,
+                refresh=self.refresh,
+                threads=budget.reference_threads,
+                memory_limit=budget.memory_limit,
+                jobs=budget.jobs,
+                keep_both=budget.keep_both,
+                **self.client_options,
+            ) as client,
+        ):
             try:
-                runner = Runner(plan, client, self._subject, self.reference, self.target)
-            except IndexError as error:
-                raise ParityError(f"{plan.source.name}: {error}") from None
-            document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
-            for outcome in runner.run(lambda method: tell(method, len(document.rows))):
-                document.add(outcome)
-                row = outcome.row
-                stop = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
-                if self.fail_fast and stop:
-                    self.stopped = True
-                    return
+                self._collect(client, document, budget.jobs, tell)
+            finally:
+                self.store_problems += [str(error) for error in client.store_errors]
+                self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
+                if document.rows:
+                    self._environment = client.environment()
+
+    def _run_there(self, address: str, document: Document, tell: Callable[[str, int], None]) -> None:
+        from parity.cluster import Cluster
+
+        if self.jobs is not None or self.memory_limit is not None:
+            raise ParityError("--jobs and --memory-limit are for this machine; with --cluster its workers have the say")
+        with Cluster(address) as cluster:
+            self._collect_from(cluster, document, tell)
+
+    def _collect(
+        self, client: ReferenceClient, document: Document, ahead: int, tell: Callable[[str, int], None]
+    ) -> None:
+        """Run all cases here."""
+        for number, series in enumerate(self.plans):
+            runner: Runner | None = None
+            place = self._places(number, series)
+            for plan in series.plans():
+                try:
+                    if runner is None:
+                        runner = Runner(plan, client, self._subject, self.reference, self.target, ahead)
+                    else:
+                        runner = runner.next(plan)
+                except IndexError as error:
+                    raise ParityError(f"{plan.source.name}: {error}") from None
+                document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
+                with closing(runner.run(lambda method: tell(method, len(document.rows)))) as outcomes:
+                    for outcome in outcomes:
+                        document.add(outcome, place(outcome))
+                        if self._stops(outcome):
+                            return
+
+    def _collect_from(self, cluster: Cluster, document: Document, tell: Callable[[str, int], None]) -> None:
+        """Run all cases on a cluster, and take them in as they come."""
+        from parity.cluster import Task
+
+        options = {"store": self.store, "timeout": self.timeout, "refresh": self.refresh, **self.client_options}
+        places = {one.outline.source.name: self._places(number, one) for number, one in enumerate(self.plans)}
+
+        def tasks() -> Iterator[Task]:
+            for series in self.plans:
+                for plan in series.plans():
+                    for method, _ in in_order(plan.methods, series.description, self.reference):
+                        one = replace(plan, methods=(method.name,))
+                        yield Task(
+                            one, series.description.parameters, self.subject, self.reference, self.target, options
+                        )
+
+        known: set[tuple[str, str]] = set()
+        with closing(cluster.replies(tasks())) as replies:
+            for task, reply in replies:
+                plan = task.plan
+                tell(plan.methods[0], len(document.rows))
+                if reply.model is not None:
+                    chunk = plan.source.name, plan.inputs[0].name
+                    more = ([], {}) if chunk in known else input_records(plan)
+                    known.add(chunk)
+                    document.add_model(ModelRecord(reply.model, *more))
+                self._environment |= reply.environment
+                self.store_problems += reply.problems
+                for outcome in reply.outcomes:
+                    document.add(outcome, places[plan.source.name](outcome))
+                    if self._stops(outcome):
+                        return
+
+    def _places(self, number: int, series: Series) -> Callable[[Outcome], tuple[int, ...]]:
+        """Return where each outcome of a model stands: method by method, lane by lane, input by input."""
+        asked = in_order(series.outline.methods, series.description, self.reference)
+        methods = {method.name: index for index, (method, _) in enumerate(asked)}
+        inputs = {name: index for index, name in enumerate(series.names)}
+
+        def place(outcome: Outcome) -> tuple[int, ...]:
+            row = outcome.row
+            return number, methods[row["method"]], DTYPES.index(row["dtype"]), inputs[row["input"]]
+
+        return place
+
+    def _stops(self, outcome: Outcome) -> bool:
+        row = outcome.row
+        bad = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
+        self.stopped |= self.fail_fast and bad
+        return self.stopped

@@ -33,6 +33,7 @@ INTERRUPTED = 130
         "parity run --model vgg_mnist --method lrp_flat",
         "parity run --model mine.h5 --inputs x.npy --method 'lrp_*' --target 3",
         "parity run --model vgg16-seeded --method core --samples 1",
+        "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://10.0.0.1:8786",
         "parity run --method core --json - | jq .summary",
     ),
 )
@@ -40,9 +41,16 @@ INTERRUPTED = 130
     "--model", "models", multiple=True, shell_complete=complete_model,
     help="Name or Keras .h5; 'all' is every shipped one. [vgg_mnist]",
 )  # fmt: skip
-@click.option("--inputs", "files", multiple=True, help="Arrays (.npy, .npz) or images instead of the shipped inputs.")
+@click.option(
+    "--inputs",
+    "files",
+    multiple=True,
+    help="Arrays (.npy, .npz) or images, or globs of them, instead of the shipped inputs.",
+)
 @click.option("--input", "names", multiple=True, help="Only the inputs of this name.")
-@click.option("--samples", type=click.IntRange(1), help="How many inputs. [3; 1 for large models]")
+@click.option(
+    "--samples", type=click.IntRange(1), help="How many inputs. [all of --inputs; else 3, or 1 for large models]"
+)
 @click.option(
     "--method", "methods", multiple=True, shell_complete=complete_method,
     help="Names or globs; 'all', or 'core': one per rule. [all]",
@@ -71,7 +79,15 @@ INTERRUPTED = 130
     "--timeout", type=click.FloatRange(0, min_open=True), default=900.0, show_default=True,
     help="Seconds per reference request.",
 )  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), default=1, help="From 2 on, both references stay in memory at once.")
+@click.option(
+    "--jobs", type=click.IntRange(1),
+    help="Reference processes at once, as memory allows. [one per core, up to 4; 1 for large models]",
+)  # fmt: skip
+@click.option(
+    "--memory-limit", type=click.FloatRange(0, min_open=True), metavar="GB",
+    help="For harness and reference together. [what is free]",
+)  # fmt: skip
+@click.option("--cluster", metavar="ADDRESS", help="Run on a dask.distributed cluster: its scheduler's address.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that is not green.")
 @click.option("--quiet", is_flag=True, help="Print the verdict only.")
 def run(
@@ -91,7 +107,9 @@ def run(
     store: Path | None,
     refresh: bool,
     timeout: float,
-    jobs: int,
+    jobs: int | None,
+    memory_limit: float | None,
+    cluster: str | None,
     fail_fast: bool,
     quiet: bool,
 ) -> None:
@@ -123,11 +141,13 @@ def run(
             store=store,
             refresh=refresh,
             timeout=timeout,
-            keep_both=jobs > 1,
+            jobs=jobs,
+            memory_limit=memory_limit,
+            cluster=cluster,
             fail_fast=fail_fast,
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
-        count = sum(len(plan.methods) for plan in session.plans)
+        count = sum(plan.steps for plan in session.plans)
         with RunProgress(errors, count, session.total, quiet) as progress:
             written = session.run(progress)
     if json_to == "-":
@@ -153,7 +173,7 @@ def _show(out: Console, written: Written, quiet: bool) -> None:
 def _close(errors: Console, session: Session, written: Written) -> int:
     """Tell what went wrong besides the cases; return the exit code."""
     for problem in session.store_problems:
-        errors.print(f"[yellow]store:[/] {escaped(problem)}", soft_wrap=True)
+        errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
     if session.stopped:
         errors.print("stopped at the first case that is not green (--fail-fast)")
     if session.interrupted:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,29 +10,25 @@ from typing import Any, get_args
 
 from parity.hashing import array_sha256
 from parity.reference.environment import (
-    MEND,
     WORKER,
     ReferenceEnvironmentError,
     find_python,
     package_versions,
     relevant_versions,
-    worker_environment,
 )
-from parity.reference.process import WorkerError, WorkerProcess
+from parity.reference.pool import Worker, WorkerPool
+from parity.reference.process import WorkerError
 from parity.reference.protocol import read_array, write_arrays
 from parity.reference.request import Backend, ErrorKind, ReferenceAnswer, ReferenceRequest
 from parity.reference.store import ResultStore, StoreError, answer_key
-
-# A worker that fails to start this often in a row is not tried again: the environment is at fault.
-_START_ATTEMPTS = 3
 
 
 class ReferenceClient:
     """Asks the TensorFlow references, through a store that remembers every answer.
 
     Answers and errors of the reference itself are stored; crashes, timeouts and the like are not, so the next
-    run tries them again. Each costs only its own request: the worker is started anew for the next. Requests
-    from several threads are worked on one after another.
+    run tries them again. Each costs only its own request: the worker is started anew for the next. It may be
+    asked from several threads; up to `jobs` requests are then worked on at once, each by a worker of its own.
 
     Parameters
     ----------
@@ -47,11 +41,14 @@ class ReferenceClient:
     start_timeout
         Seconds a worker may take to import TensorFlow.
     threads
-        Threads of TensorFlow, 0 for one per core.
+        Threads of TensorFlow in each worker, 0 for one per core.
     memory_limit
         Bytes of resident memory after which a worker ends itself, or None.
+    jobs
+        How many workers may compute at once.
     keep_both
-        Whether the workers of both backends may be alive at once. A VGG16 takes up to 14 GB in graph mode.
+        Whether workers of one backend stay alive while the other computes. A VGG16 takes up to 14 GB in graph
+        mode.
     refresh
         Whether stored answers are ignored and replaced.
     worker
@@ -61,8 +58,6 @@ class ReferenceClient:
     ----------
     store
         The `ResultStore`.
-    workers_started
-        How many TensorFlow processes were started so far.
     store_errors
         What went wrong while answers were stored; the answers themselves were returned.
 
@@ -81,28 +76,30 @@ class ReferenceClient:
         start_timeout: float = 180.0,
         threads: int = 0,
         memory_limit: int | None = None,
+        jobs: int = 1,
         keep_both: bool = False,
         refresh: bool = False,
         worker: Path = WORKER,
     ) -> None:
         self.store = store if isinstance(store, ResultStore) else ResultStore(store)
-        self.workers_started = 0
         self.store_errors: list[StoreError] = []
-        self._python_argument = python
+        self._python = python
         self._program = worker
         self._timeout = timeout
-        self._start_timeout = start_timeout
-        self._threads = threads
-        self._memory_limit = memory_limit
-        self._keep_both = keep_both
         self._refresh = refresh
-        self._lock = threading.RLock()
-        self._workers: dict[Backend, tuple[WorkerProcess, dict[str, str]]] = {}
-        self._folder: Path | None = None
+        self._pool = WorkerPool(
+            worker,
+            python,
+            jobs=jobs,
+            keep_both=keep_both,
+            threads=threads,
+            memory_limit=memory_limit,
+            start_timeout=start_timeout,
+            started=self._remember,
+        )
+        self._lock = threading.Lock()
         self._requests = 0
-        self._failed_starts = 0
         self._versions: dict[str, str] | None = None
-        self._broken: str | None = None
 
     def __enter__(self) -> ReferenceClient:
         return self
@@ -112,14 +109,17 @@ class ReferenceClient:
     ) -> None:
         self.close(grace=2.0 if error is None else 0.0)
 
+    @property
+    def workers_started(self) -> int:
+        """How many TensorFlow processes were started so far."""
+        return self._pool.started_count
+
     def close(self, grace: float = 2.0) -> None:
-        """End the workers, giving each `grace` seconds, and remove the exchanged files."""
-        with self._lock:
-            for backend in list(self._workers):
-                self._end(backend, grace)
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
+        """End the workers, giving idle ones `grace` seconds, and remove the exchanged files.
+
+        Requests that other threads still wait for end with an error.
+        """
+        self._pool.close(grace)
 
     def environment(self) -> dict[str, str]:
         """Return the versions of Python, packages and worker.
@@ -135,7 +135,7 @@ class ReferenceClient:
         backends: tuple[Backend, ...] = get_args(Backend)
         remembered: dict[str, str] = {}
         for backend in backends:
-            remembered |= self._workers[backend][1] if backend in self._workers else {}
+            remembered |= self._pool.versions.get(backend, {})
             remembered = {**self.store.environment(backend), **remembered}
         return {**remembered, **self._known_versions()}
 
@@ -146,10 +146,9 @@ class ReferenceClient:
         `error_kind`. An answer that could not be stored says so in `store_error` (see also `store_errors`).
         """
         try:
-            versions = relevant_versions(request.call, self._known_versions())
+            keys = self._keys(request)
         except ReferenceEnvironmentError as error:
             return [failed("environment", str(error)) for _ in request.inputs]
-        keys = [answer_key(request, index, versions) for index in range(len(request.inputs))]
         found = [None if self._refresh else self.store.get(key) for key in keys]
         missing = [index for index, answer in enumerate(found) if answer is None]
 
@@ -160,23 +159,35 @@ class ReferenceClient:
                 self._store(keys[index], answer)
 
         if missing:
-            with self._lock:
-                self._compute(request, missing, keep)
+            self._compute(request, missing, keep)
         return [answer for answer in found if answer is not None]
+
+    def is_stored(self, request: ReferenceRequest) -> bool:
+        """Return whether the store has an entry for every input, without reading any."""
+        if self._refresh:
+            return False
+        try:
+            return all(self.store.path(key).is_file() for key in self._keys(request))
+        except ReferenceEnvironmentError:
+            return False
+
+    def _keys(self, request: ReferenceRequest) -> list[str]:
+        versions = relevant_versions(request.call, self._known_versions())
+        return [answer_key(request, index, versions) for index in range(len(request.inputs))]
 
     def _known_versions(self) -> dict[str, str]:
         """Return the versions of the environment, or those the store remembers; ask once."""
         with self._lock:
             if self._versions is None:
                 try:
-                    python = find_python(self._python_argument)
+                    python = find_python(self._python)
                     self._versions = package_versions(python, self._program)
                 except ReferenceEnvironmentError as error:
                     backends: tuple[Backend, ...] = get_args(Backend)
                     stored = [self.store.environment(backend) for backend in backends]
                     if not any(stored):
                         raise
-                    self._broken = str(error)
+                    self._pool.broken = str(error)
                     self._versions = {name: value for one in stored for name, value in one.items()}
             return self._versions
 
@@ -197,25 +208,19 @@ class ReferenceClient:
             left.remove(index)
             keep(index, answer)
 
-        backend = request.call.backend
-        start = 0
+        start, worker = 0, None
         try:
-            worker, versions = self._worker(backend)
-            start = worker.log_size()
-            self._converse(worker, versions, request, missing, took)
+            with self._pool.lend(request.call.backend) as worker:
+                start = worker.process.log_size()
+                self._converse(worker, request, missing, took)
         except WorkerError as failure:
-            tail = self._workers[backend][0].log_tail(start) if backend in self._workers else ""
-            self._end(backend, grace=0.0)
+            tail = worker.process.log_tail(start) if worker is not None else ""
             for index in list(left):
                 took(index, failed(failure.kind, str(failure), getattr(failure, "tail", "") or tail))
-        except BaseException:  # Ctrl-C above all: no worker may stay behind
-            self._end(backend, grace=0.0)
-            raise
 
     def _converse(
         self,
-        worker: WorkerProcess,
-        versions: dict[str, str],
+        worker: Worker,
         request: ReferenceRequest,
         missing: list[int],
         took: Callable[[int, ReferenceAnswer], None],
@@ -227,17 +232,18 @@ class ReferenceClient:
         WorkerError
             If not every input was answered.
         """
-        self._requests += 1
-        number = self._requests
-        folder = self._exchange()
+        with self._lock:
+            self._requests += 1
+            number = self._requests
+        folder = self._pool.exchange()
         inputs = folder / f"inputs-{number}.h5"
-        start = worker.log_size()
+        start = worker.process.log_size()
         try:
             write_arrays(inputs, [request.inputs[index] for index in missing])
         except OSError as error:
             raise WorkerError("environment", f"cannot write the inputs for the worker: {error}") from error
         source = request.model
-        worker.send(
+        worker.process.send(
             {
                 "op": "compute",
                 "id": number,
@@ -253,9 +259,8 @@ class ReferenceClient:
                 "outputs": str(folder),
             }
         )
-        exhausted = False
         for position in range(len(missing) + 1):
-            message = worker.receive(self._timeout)
+            message = worker.process.receive(self._timeout)
             if position == len(missing):
                 expected: dict[str, Any] = {"event": "done", "id": number}
             else:
@@ -263,14 +268,13 @@ class ReferenceClient:
             if any(message.get(name) != value for name, value in expected.items()):
                 raise WorkerError("protocol", f"the worker sent {str(message)[:200]}, expected {expected}")
             if position < len(missing):
-                answer = self._read_answer(message, folder, versions)
+                answer = self._read_answer(message, folder, worker.versions)
                 if answer.error is not None:
-                    answer.stderr_tail = worker.log_tail(start)
-                exhausted |= answer.error_kind == "crash"
+                    answer.stderr_tail = worker.process.log_tail(start)
+                # Out of memory, but alive: what it holds is given back by ending it.
+                worker.spent |= answer.error_kind == "crash"
                 took(missing[position], answer)
         inputs.unlink(missing_ok=True)
-        if exhausted:  # out of memory, but alive: what it holds is given back by ending it
-            self._end(request.call.backend, grace=0.0)
 
     def _read_answer(self, message: dict[str, Any], folder: Path, versions: dict[str, str]) -> ReferenceAnswer:
         """Return the answer that a message describes, with its array checked against its hash.
@@ -303,81 +307,11 @@ class ReferenceClient:
             text = f"the worker's answer cannot be read: {type(error).__name__}: {error}"
             raise WorkerError("protocol", text) from error
 
-    def _exchange(self) -> Path:
-        if self._folder is None:
-            try:
-                self._folder = Path(tempfile.mkdtemp(prefix="parity-reference-"))
-            except OSError as error:
-                raise WorkerError("environment", f"cannot make a temporary folder: {error}") from error
-        return self._folder
-
-    def _worker(self, backend: Backend) -> tuple[WorkerProcess, dict[str, str]]:
-        """Return the running worker of a backend, started if there is none.
-
-        Raises
-        ------
-        WorkerError
-            If it cannot be started.
-        """
-        if self._broken is not None:
-            raise WorkerError("environment", self._broken)
-        if backend in self._workers and self._workers[backend][0].alive:
-            return self._workers[backend]
-        self._end(backend, grace=0.0)
-        if not self._keep_both:
-            for other in list(self._workers):
-                self._end(other, grace=2.0)
+    def _remember(self, backend: Backend, versions: dict[str, str]) -> None:
         try:
-            self._workers[backend] = self._start(backend)
-        except WorkerError as failure:
-            self._failed_starts += 1
-            if failure.kind == "environment" or self._failed_starts >= _START_ATTEMPTS:
-                self._broken = f"the {backend} worker does not start: {failure}; {MEND}"
-                raise WorkerStartError("environment", self._broken, getattr(failure, "tail", "")) from failure
-            raise
-        self._failed_starts = 0
-        try:
-            self.store.put_environment(backend, self._workers[backend][1])
+            self.store.put_environment(backend, versions)
         except StoreError as error:
             self.store_errors.append(error)
-        return self._workers[backend]
-
-    def _start(self, backend: Backend) -> tuple[WorkerProcess, dict[str, str]]:
-        try:
-            python = find_python(self._python_argument)
-        except ReferenceEnvironmentError as error:
-            raise WorkerError("environment", str(error)) from error
-        self.workers_started += 1
-        log = self._exchange() / f"{backend}-{self.workers_started}.log"
-        command = [str(python), "-s", str(self._program), "--mode", backend]
-        command += ["--threads", str(self._threads), "--memory-limit", str(self._memory_limit or 0)]
-        worker = WorkerProcess(command, worker_environment(), log)
-        try:
-            message = worker.receive(self._start_timeout)
-            if message.get("event") == "failed":
-                raise WorkerError("environment", str(message.get("error")))
-            if message.get("event") != "ready" or not isinstance(message.get("versions"), dict):
-                raise WorkerError("protocol", f"the worker began with {str(message)[:200]}")
-        except WorkerError as failure:
-            worker.kill()
-            raise WorkerStartError(failure.kind, str(failure), worker.log_tail()) from failure
-        except BaseException:
-            worker.kill()
-            raise
-        return worker, {str(name): str(value) for name, value in message["versions"].items()}
-
-    def _end(self, backend: Backend, grace: float) -> None:
-        if backend in self._workers:
-            worker, _ = self._workers.pop(backend)
-            worker.stop(grace) if grace else worker.kill()
-
-
-class WorkerStartError(WorkerError):
-    """A worker that did not come up, with what it wrote to stderr."""
-
-    def __init__(self, kind: ErrorKind, message: str, tail: str) -> None:
-        super().__init__(kind, message)
-        self.tail = tail
 
 
 def failed(kind: ErrorKind, message: str, tail: str = "", versions: dict[str, str] | None = None) -> ReferenceAnswer:

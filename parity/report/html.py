@@ -45,6 +45,10 @@ MEANING = {
 }
 
 
+#: Cases of an opened row that are listed besides those that are drawn, the worst; all are in `parity.json`.
+MOST_OTHERS = 30
+
+
 def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
     """Return the report as one HTML page.
 
@@ -129,6 +133,8 @@ def _entries(
     divergences = document.get("divergences") or {}
     entries = []
     for row in rows:
+        shown = {case.index for case in row.lanes.values()}
+        others = [case for case in row.cases if case.index not in shown]
         names = sorted({str(c.result["divergence"]) for c in row.cases if c.result.get("divergence")})
         entries.append(
             {
@@ -141,7 +147,8 @@ def _entries(
                 "method": document["methods"].get(row.method, {}),
                 "rules": _rules(models.get(row.model, {}), row.method),
                 "suspects": _suspects_of(row, models.get(row.model, {}), suspected),
-                "others": [case for case in row.cases if case not in row.lanes.values()],
+                "others": others[:MOST_OTHERS],
+                "more": len(others) - MOST_OTHERS,
                 "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
                 "divergences": [(name, divergences.get(name)) for name in names],
                 "panels": [

@@ -42,6 +42,12 @@ class EchoClient:
     def environment(self) -> dict[str, str]:
         return {"echo": "1"}
 
+    def close(self, grace: float = 0.0) -> None:
+        pass
+
+    def is_stored(self, _request) -> bool:
+        return False
+
     def answer(self, request) -> list[ReferenceAnswer]:
         self._requests += 1
         if self.interrupt_after is not None and self._requests > self.interrupt_after:

@@ -329,6 +329,19 @@ def test_float64_leaves_no_trace_in_float32(real, models, truths, tmp_path, monk
     assert np.array_equal(found[0], found[2])
 
 
+def test_graphs_of_earlier_requests_do_not_slow_later_ones(models, truths, tmp_path, reference_python):
+    """In graph mode the session is cleared before each analyzer: the 40th takes as long as the first ones."""
+    x = truths["vgg"]["x"].astype(np.float32)
+    call = ReferenceCall("innvestigate", "analyzer", "lrp.epsilon")
+    request = ReferenceRequest(source(models / "vgg.h5"), (x,), (1,), call)
+    with ReferenceClient(reference_python, tmp_path / "store", refresh=True, threads=1, timeout=120) as one:
+        answers = [one.answer(request)[0] for _ in range(40)]
+    assert all(answer.error is None for answer in answers)
+    seconds = [answer.setup_seconds + answer.seconds for answer in answers]
+    assert np.median(seconds[-9:]) < 1.5 * np.median(seconds[1:10])
+    assert answers[-1].peak_rss < answers[3].peak_rss + (30 << 20)
+
+
 def test_the_worker_runs_as_a_module_too_and_prints_versions_without_tensorflow(reference_python):
     environment = {**worker_environment(), "PYTHONPATH": str(ROOT)}
     command = [str(reference_python), "-X", "importtime", "-m", "parity.reference.worker", "--versions"]
