@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,6 @@ def run(
     begun = time.perf_counter()
     torch.set_num_threads(threads)
     plan = make_plan(wish)
-    # First, while this process is small: the measuring processes share the machine's memory with it.
-    peaks, absent = _peaks(plan, threads, tell)
     with Everyone(threads, with_reference) as everyone:
         workbench = Workbench(everyone)
         for name in plan.networks:  # an unknown name costs nothing but the message
@@ -69,6 +67,7 @@ def run(
         taken = harness.run(plan, workbench, directory / ROUNDS_FILE, tell)
         totals, no_totals = _totals(plan, workbench, store, threads)
         reference = everyone.reference.versions
+    peaks, absent = _peaks(plan, workbench.missing, threads, tell)
     return document.make(
         command,
         wish.quick,
@@ -83,14 +82,23 @@ def run(
     )
 
 
-def _peaks(plan: Plan, threads: int, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _peaks(
+    plan: Plan, missing: Sequence[Mapping[str, Any]], threads: int, tell: Callable[[str], None]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Measure the peaks, of what could be timed: what has no such rule need not be asked twice."""
+    known = {(one["case"]["network"], one["case"]["method"], one["case"]["contender"]): one for one in missing
+             if "case" in one and one["kind"] != "failed"}  # fmt: skip
     peaks, absent = [], []
     for index, case in enumerate(plan.memory, start=1):
         about = dataclasses.asdict(case)
+        reason = known.get((case.network, case.method, case.contender))
+        if reason is not None:
+            absent.append({"memory": about, "kind": reason["kind"], "reason": reason["reason"]})
+            continue
         try:
             seen = memory.measure(case, threads)
-        except (NoCounterpartError, UnavailableError, RuntimeError) as reason:
-            absent.append({"memory": about, **why(reason)})
+        except (NoCounterpartError, UnavailableError, RuntimeError) as error:
+            absent.append({"memory": about, **why(error)})
             outcome = "not measured"
         else:
             peak = seen["peak"] - seen["before"]
