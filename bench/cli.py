@@ -12,7 +12,7 @@ import click
 from bench import readme, report, session
 from bench.document import BenchFileError, load
 from bench.harness import HarnessError
-from bench.limits import unmet
+from bench.limits import judge, unmet
 from bench.networks import STACK, TOY, cores
 from bench.plan import VGG16, Wish
 from parity.cases import select_methods
@@ -60,6 +60,7 @@ def main(
         wish = Wish(_split(models), select_methods(named) if named else None, quick, rounds, live_total)
         if render is not None:
             document = load(render)
+            document["limits"] = judge(document)  # by the limits of today
         else:
             document = session.run(
                 wish,

@@ -99,9 +99,13 @@ def _date(text: str) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    """Return seconds, or milliseconds below a tenth."""
+    """Return seconds, milliseconds below a tenth, minutes from ten on."""
     if value is None:
         return "–"
+    if value >= 600:
+        return f"{value / 60:.0f} min"
+    if value >= 100:
+        return f"{value:.0f} s"
     return f"{value * 1000:.3g} ms" if value < 0.1 else f"{value:.3g} s"
 
 
