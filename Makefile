@@ -20,7 +20,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity test fuzz lint pictures weights clean help
+.PHONY: setup parity bench test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -29,7 +29,7 @@ setup: $(VENV)/.made $(REFERENCE)/.made  ## make both environments
 
 $(VENV)/.made: requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,dev]'
+	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,dev,bench]'
 	@touch $@
 
 $(REFERENCE)/.made: requirements/reference.in requirements/reference.txt
@@ -41,6 +41,12 @@ PYTHON_FOR_REFERENCE := $(REFERENCE_PYTHON)
 
 parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=all|core|'lrp_*' ARGS='--samples 1'
 	$(VENV)/bin/python -m parity run $(run_models) $(run_methods) $(ARGS)
+
+# METHODS as given to this command alone: its default, "all", is that of `make parity`.
+bench_methods := $(if $(filter-out file,$(origin METHODS)),--method '$(METHODS)')
+
+bench: setup  ## speed and memory beside others: QUICK=1 MODELS=vgg_mnist,... METHODS='lrp_z,...' ARGS='--strict'
+	$(VENV)/bin/python -m bench $(if $(QUICK),--quick) $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
 
 test: setup  ## all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)

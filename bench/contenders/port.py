@@ -1,0 +1,11 @@
+"""The port of this repository."""
+
+from __future__ import annotations
+
+import signxai_torch
+from bench.contenders.common import Job, Task
+
+
+def prepare(task: Task) -> Job:
+    """Return the call of `signxai_torch.explain`, with the method's own defaults (50 samples, 50 steps)."""
+    return Job(lambda: signxai_torch.explain(task.network.module, task.x, task.method, task.targets))

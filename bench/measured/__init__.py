@@ -1,0 +1,1 @@
+"""What pytest-benchmark runs: `bench.harness` fills in the cases."""
