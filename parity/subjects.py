@@ -17,7 +17,7 @@ import torch
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
-from signxai_torch.explain import FAMILIES, explain, list_methods, parameters_of, plan
+from signxai_torch.explain import explain, list_methods, parameters_of, plan
 from signxai_torch.grammar import Method, UnknownMethodError, parse, wrappers
 from signxai_torch.plan import Plan, Wanted
 from signxai_torch.relevance import rules_of
@@ -124,11 +124,11 @@ class SignxaiTorch:
         x = module.to_torch(inputs)
         answers: dict[str, SubjectAnswer] = {}
         wanted = [Wanted(parse(name), parameters_of(parse(name), given)) for name, given in methods.items()]
-        for job in Plan(wanted, FAMILIES).jobs:
+        for job in Plan(wanted).jobs:
             begun = time.perf_counter()
             try:
                 with undisturbed(module):
-                    maps = Plan(job.wanted, FAMILIES).run(module, x, targets)
+                    maps = Plan(job.wanted).run(module, x, targets)
             except Exception:  # of whom it was, each of them alone will tell
                 answers |= {one.method.name: self._alone(module, inputs, targets, one) for one in job.wanted}
                 continue

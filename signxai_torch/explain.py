@@ -9,32 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signxai_torch import baselines, cam, deep_lift, gradients, relevance
 from signxai_torch.grammar import Method, listed, parse
-from signxai_torch.modifiers import modify
-from signxai_torch.plan import Attribution, Plan, Wanted
+from signxai_torch.plan import Plan, Wanted
 from signxai_torch.state import undisturbed
 from signxai_torch.targets import Target
-
-FAMILIES: dict[str, Attribution] = {
-    "gradient": gradients.gradient,
-    "guided_backprop": gradients.guided_backprop,
-    "deconvnet": gradients.deconvnet,
-    "integrated_gradients": gradients.integrated_gradients,
-    "smoothgrad": gradients.smoothgrad,
-    "vargrad": gradients.vargrad,
-    "grad_cam": cam.grad_cam,
-    "grad_cam_timeseries": cam.grad_cam_timeseries,
-    "guided_grad_cam": cam.guided_grad_cam,
-    "lrp": relevance.lrp,
-    "deep_taylor": relevance.lrp,
-    "deep_lift": deep_lift.deep_lift,
-    "occlusion": baselines.occlusion,
-    "random_uniform": baselines.random_uniform,
-    "input": baselines.identity,
-    "random": baselines.random,
-}
-"""How each family of the method table is computed."""
 
 # What a call may set besides the parameters of the method's row.
 _NOISE = ("noise", "seed")
@@ -94,13 +72,6 @@ def check_input(model: nn.Module, x: Any) -> Tensor:
     return x.detach()
 
 
-def attribute(model: nn.Module, x: Tensor, method: Method, target: Target, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the map of a parsed method as a tensor in the shape of `x`."""
-    with undisturbed(model):
-        result = FAMILIES[method.family](model, x, target, method, parameters)
-    return modify(result, x, method, parameters).detach()
-
-
 def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **params: Any) -> np.ndarray[Any, Any]:
     """Explain a model's output for a batch with one method.
 
@@ -131,7 +102,9 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
     """
     parsed = parse(method)
     x = check_input(model, x)
-    return attribute(model, x, parsed, target, parameters_of(parsed, params)).cpu().numpy()
+    alone = Plan([Wanted(parsed, parameters_of(parsed, params))])
+    with undisturbed(model):
+        return alone.run(model, x, target)[method].cpu().numpy()
 
 
 def plan(methods: Sequence[str]) -> Plan:
@@ -145,7 +118,7 @@ def plan(methods: Sequence[str]) -> Plan:
     if isinstance(methods, str):
         raise TypeError(f"methods must be several names, not the str {methods!r}; explain() takes one")
     parsed = [parse(method) for method in dict.fromkeys(methods)]
-    return Plan([Wanted(one, parameters_of(one, {})) for one in parsed], FAMILIES)
+    return Plan([Wanted(one, parameters_of(one, {})) for one in parsed])
 
 
 def explain_many(

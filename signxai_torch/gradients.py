@@ -1,4 +1,4 @@
-"""The gradient family: gradient, guided backpropagation, deconvnet, integrated and smoothed gradients."""
+"""Gradients at many inputs: integrated and smoothed gradients, and their variance."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.composites import ActivationComposite
 from signxai_torch.grammar import Method
-from signxai_torch.layers import DeconvNetReLU, GuidedReLU
 from signxai_torch.memory import BUDGET, counting
 from signxai_torch.targets import Target, start, target_indices
 
@@ -24,25 +22,6 @@ def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
         output = model(x)
         relevance = start(output, target_indices(output, target), head)
         return torch.autograd.grad(output, x, relevance)[0]
-
-
-def gradient(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return df_c/dx."""
-    return backward(model, x, target, method.head)
-
-
-def guided_backprop(
-    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
-) -> Tensor:
-    """Return the guided gradient; the logit is the head, so a negative logit changes more than the sign."""
-    with ActivationComposite(GuidedReLU).context(model):
-        return backward(model, x, target, method.head)
-
-
-def deconvnet(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the deconvnet map; the logit is the head."""
-    with ActivationComposite(DeconvNetReLU).context(model):
-        return backward(model, x, target, method.head)
 
 
 def baseline_like(x: Tensor, baseline: Any) -> Tensor:
@@ -122,19 +101,12 @@ STATISTICS = {"smoothgrad": "mean", "vargrad": "variance"}
 def of_noisy_inputs(
     model: nn.Module, x: Tensor, target: Target, parameters: Mapping[str, Any], families: Sequence[str]
 ) -> list[Tensor]:
-    """Return the maps of several families of `STATISTICS` from one set of noise and gradients."""
+    """Return the maps of several families of `STATISTICS` from one set of noise and gradients.
+
+    The clean input is not among the noisy ones. The variance is that of the population.
+    """
     wanted = [STATISTICS[one] for one in families]
     return _statistics(model, noisy(x, parameters), int(parameters["samples"]), x, target, parameters, wanted)
-
-
-def smoothgrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the mean of the gradients at noisy inputs; the clean input is not among them."""
-    return of_noisy_inputs(model, x, target, parameters, ["smoothgrad"])[0]
-
-
-def vargrad(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the population variance of the gradients at noisy inputs."""
-    return of_noisy_inputs(model, x, target, parameters, ["vargrad"])[0]
 
 
 def _gradients(

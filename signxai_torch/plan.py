@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.composites import ActivationComposite
+from signxai_torch import baselines, cam, deep_lift, gradients
+from signxai_torch.composites import ActivationComposite, composite_for
 from signxai_torch.gradients import STATISTICS, of_noisy_inputs
 from signxai_torch.grammar import Method
 from signxai_torch.layers import DeconvNetReLU, GuidedReLU
 from signxai_torch.memory import Count, counting, size
 from signxai_torch.modifiers import modify
-from signxai_torch.relevance import way_of
 from signxai_torch.targets import Target, target_indices
 from signxai_torch.walk import Way, walk
 
@@ -32,10 +32,23 @@ WAYS: dict[str, Callable[[Method, Parameters], Way]] = {
     "gradient": lambda method, _: Way(ActivationComposite(None), method.head),
     "guided_backprop": lambda method, _: Way(ActivationComposite(GuidedReLU), method.head),
     "deconvnet": lambda method, _: Way(ActivationComposite(DeconvNetReLU), method.head),
-    "lrp": way_of,
-    "deep_taylor": way_of,
+    "lrp": lambda method, parameters: Way(composite_for(method, parameters), method.head),
+    "deep_taylor": lambda method, parameters: Way(composite_for(method, parameters), method.head),
 }
 """The families that are one backward pass each, and which."""
+
+MAPS: dict[str, Attribution] = {
+    "integrated_gradients": gradients.integrated_gradients,
+    "grad_cam": cam.grad_cam,
+    "grad_cam_timeseries": cam.grad_cam_timeseries,
+    "guided_grad_cam": cam.guided_grad_cam,
+    "deep_lift": deep_lift.deep_lift,
+    "occlusion": baselines.occlusion,
+    "random_uniform": baselines.random_uniform,
+    "input": baselines.identity,
+    "random": baselines.random,
+}
+"""The families that share nothing but a map between the variants of a name. `gradients.STATISTICS` has the rest."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +102,9 @@ class Plan:
     ----------
     wanted : sequence of Wanted
         Methods with their parameters.
-    families : mapping
-        How each family that shares nothing is computed.
     """
 
-    def __init__(self, wanted: Sequence[Wanted], families: Mapping[str, Attribution]) -> None:
-        self.families = families
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
         jobs: dict[tuple[str, str], Job] = {}
         for one in wanted:
             kind, what = _job(one)
@@ -176,7 +186,7 @@ class Plan:
         parameters = {**first.parameters, **budget}
         if job.kind == "noise":
             return of_noisy_inputs(model, x, target, parameters, [one.method.family for one in job.wanted])
-        return [self.families[first.method.family](model, x, target, first.method, parameters)] * len(job.wanted)
+        return [MAPS[first.method.family](model, x, target, first.method, parameters)] * len(job.wanted)
 
 
 def _way(one: Wanted) -> Way:

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation and deep Taylor: one backward pass under a composite."""
+"""Layer-wise relevance propagation under a composite: the relevance, and which rule each layer got."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from signxai_torch.grammar import Method
 from signxai_torch.targets import Target
 from signxai_torch.walk import UnusedInputRuleWarning, Way, walk
 
-__all__ = ["UnusedInputRuleWarning", "lrp", "propagate", "rules_of", "way_of"]
+__all__ = ["UnusedInputRuleWarning", "propagate", "rules_of"]
 
 
 def propagate(model: nn.Module, x: Tensor, target: Target, composite: RuleComposite, head: str) -> Tensor:
@@ -33,16 +33,6 @@ def propagate(model: nn.Module, x: Tensor, target: Target, composite: RuleCompos
         Where relevance starts, see `signxai_torch.walk.Way`.
     """
     return walk(model, x, target, [Way(composite, head)])[0]
-
-
-def way_of(method: Method, parameters: Mapping[str, Any]) -> Way:
-    """Return the backward pass of an LRP or deep Taylor method of the table."""
-    return Way(composite_for(method, parameters), method.head)
-
-
-def lrp(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the map of an LRP or deep Taylor method of the table, in the shape of `x`."""
-    return walk(model, x, target, [way_of(method, parameters)])[0]
 
 
 def rules_of(model: nn.Module, x: Tensor, method: Method, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -72,7 +72,7 @@ BREAKS = {
     "relevance starts from one instead of the logit": (
         "lrp_z",
         lambda patch: patch.setattr(
-            "signxai_torch.relevance.start", lambda output, indices, head: targets.start(output, indices, "one")
+            "signxai_torch.walk.start", lambda output, indices, head: targets.start(output, indices, "one")
         ),
     ),
     "negative weights are taken as they are": (
@@ -82,7 +82,7 @@ BREAKS = {
     "gradient times input forgets the input": (
         "gradient_x_input",
         lambda patch: patch.setattr(
-            import_module("signxai_torch.explain"), "modify", lambda result, x, method, parameters: result
+            import_module("signxai_torch.plan"), "modify", lambda result, x, method, parameters: result
         ),
     ),
 }
@@ -103,7 +103,7 @@ class Whole:
 def test_a_break_of_the_port_is_named(what: str, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method, plant = BREAKS[what]
     plant(monkeypatch)
-    code, document, output = run(own, tmp_path, method, "guided_backprop")
+    code, document, output = run(own, tmp_path, method, "gradient")
     assert code == 1, output
     failing = {row["method"] for row in document["results"] if row["status"] != "parity"}
     assert failing == {method}
