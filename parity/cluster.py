@@ -154,7 +154,9 @@ def run_task(run: str, task: Task) -> Reply:
             outcomes = list(runner.run_method(method))
             model = model_record(runner.facts).model
             rules = {name: list(value) for name, value in runner.facts.rules.items() if name == method}
-            return Reply(outcomes, model | {"rules": rules}, bench.environment(), bench.problems())
+            theirs = {name: value for name, value in runner.facts.reference_rules.items() if name == method}
+            model |= {"rules": rules, "reference_rules": theirs}
+            return Reply(outcomes, model, bench.environment(), bench.problems())
     except ReferenceEnvironmentError as error:
         return Reply([], failure=f"worker {get_worker().address}: {error}")
     except Exception as error:  # costs this task's cases only

@@ -166,7 +166,8 @@ def _merge(known: dict[str, Any], more: Mapping[str, Any], before: int, inputs: 
     agreements = [one["top1_agreement"] for one in (known, more)]
     if None not in agreements and before + inputs:
         known["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)
-    known["rules"] |= {name: rules for name, rules in more["rules"].items() if name not in known["rules"]}
+    for side in ("rules", "reference_rules"):
+        known[side] |= {name: rules for name, rules in more[side].items() if name not in known[side]}
 
 
 def method_facts(name: str) -> dict[str, Any]:

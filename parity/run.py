@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,8 +24,8 @@ from parity.metrics import Metrics, compare
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
-from parity.reference.rules import ask_rules
-from parity.subjects import Method, Subject, parse
+from parity.reference.rules import ReferenceRules, ask_rules
+from parity.subjects import Method, Subject, SubjectAnswer, parse
 from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, limits_for
 
 Array = npt.NDArray[Any]
@@ -34,6 +33,8 @@ Row = dict[str, Any]
 # What iNNvestigate's graph mode says of batch normalization in float64; any other exception is an error.
 NOT_IN_FLOAT64 = ("You must feed a value for placeholder",)
 REFUSED = "the reference does not define this method for such a model."
+SHARED_BYTES = 2**29
+"""Maps of methods that the subject computes together are kept until their turn comes, at most so many bytes."""
 LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative L2 distance of the logits, both sides, before any map is believed."""
 
@@ -75,6 +76,15 @@ _Answered = tuple[ReferenceCall, list[ReferenceAnswer], str]
 """The reference that answered, its answers, and what one asked before it said."""
 
 
+def _maps(answers: Sequence[SubjectAnswer]) -> _Maps:
+    """Return one method's maps, an answer per input; a method that fails on one input costs its own rows."""
+    failed = next((one.error for one in answers if one.array is None), None)
+    arrays = [one.array[0] for one in answers if one.array is not None]
+    if failed is not None or len(arrays) < len(answers):
+        return _Maps(None, 0.0, failed or "no map and no error")
+    return _Maps(arrays, sum(one.seconds for one in answers) / len(answers))
+
+
 class Runner:
     """Runs the cases of one model.
 
@@ -112,18 +122,22 @@ class Runner:
             for name in DTYPES
         }
         self._imitations: dict[str, keras.KerasModule] = {}
-        self._take(plan, {})
+        self._take(plan)
 
     def next(self, plan: Plan) -> Runner:
         """Return a runner of other inputs of the same model, which shares the networks with this one."""
         other = copy(self)
-        other._take(plan, self.facts.rules)
+        other._take(plan, self.facts)
         return other
 
-    def _take(self, plan: Plan, rules: dict[str, list[tuple[str, str, str]]]) -> None:
+    def _take(self, plan: Plan, known: ModelFacts | None = None) -> None:
         self.plan = plan
+        self._together: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._ready: dict[tuple[str, str], _Maps] = {}  # computed together with a method that came before
         self.inputs = np.stack([one.array for one in plan.inputs])
-        self.facts = ModelFacts(plan, self.modules["float64"].description, (), rules=rules)
+        self.facts = ModelFacts(plan, self.modules["float64"].description, ())
+        if known is not None:  # what does not depend on the inputs
+            self.facts.rules, self.facts.reference_rules = known.rules, known.reference_rules
         self._check_logits(self._target)
 
     def _check_logits(self, target: int | None) -> None:
@@ -173,6 +187,7 @@ class Runner:
         Methods are taken in the order in which they need the least switching between the two references.
         """
         asked = in_order(self.plan.methods, self.facts.description, self.reference)
+        self._together = self._share(asked)
         with Ahead(self._requests(asked), self._ahead) as answers:
             for method, how in asked:
                 started(method.name)
@@ -193,13 +208,20 @@ class Runner:
         for method, how in asked:
             if isinstance(how, Question):
                 for dtype in self.plan.dtypes(method.name):
-                    yield f"{method.name} {dtype}", partial(self._compute, how, dtype)
+                    yield f"{method.name} {dtype}", partial(self._compute, method, how, dtype)
 
-    def _compute(self, how: Question, dtype: str) -> _Answered | None:
+    def _compute(self, method: Method, how: Question, dtype: str) -> _Answered | None:
         """Return the reference's answers if any must be computed; what is stored is read when it is needed."""
         if self.client.is_stored(self._request(how.calls[0], dtype)):
             return None
-        return self._reference_maps(how, dtype)
+        call, answers, note = self._reference_maps(how, dtype)
+        if method.row.layers and dtype == self.plan.dtypes(method.name)[0]:
+            self.facts.reference_rules.setdefault(method.name, self._ask_rules(call, answers).to_json())
+        return call, answers, note
+
+    def _ask_rules(self, call: ReferenceCall, answers: list[ReferenceAnswer]) -> ReferenceRules:
+        # They are the same in both lanes, and float32 costs half.
+        return ask_rules(self.client.answer, self._request(call, "float32"), answers)
 
     def _method(self, method: Method, how: Question | str, answered: Ahead[_Answered | None]) -> Iterator[Outcome]:
         lanes = self.plan.dtypes(method.name)
@@ -220,8 +242,7 @@ class Runner:
             call, answers, note = answered.take(f"{method.name} {dtype}") or self._reference_maps(how, dtype)
             known = self.facts.reference_rules.get(method.name)
             if method.row.layers and (known is None or known["problem"]):
-                rules = ask_rules(self.client.answer, self._request(call, dtype), answers)
-                self.facts.reference_rules[method.name] = rules.to_json()
+                self.facts.reference_rules[method.name] = self._ask_rules(call, answers).to_json()
             for index, (one, answer) in enumerate(zip(self.plan.inputs, answers, strict=True)):
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
                 outcome.row["message"] = note + outcome.row["message"]
@@ -264,16 +285,31 @@ class Runner:
     def _subject_maps(
         self, method: Method, how: Question, dtype: str, module: keras.KerasModule | None = None
     ) -> _Maps:
-        begun = time.perf_counter()
-        module = module or self.modules[dtype]
-        try:
-            arrays = [
-                self.subject.attribute(module, x[None].astype(dtype), [target], method.name, how.parameters)[0]
-                for x, target in zip(self.inputs, self.facts.targets, strict=True)
-            ]
-        except Exception as error:  # a method that fails costs its own rows, not the run
-            return _Maps(None, 0.0, f"{type(error).__name__}: {error}")
-        return _Maps(arrays, (time.perf_counter() - begun) / len(arrays))
+        if module is not None:
+            return self._attribute({method.name: how.parameters}, dtype, module)[method.name]
+        if (method.name, dtype) not in self._ready:
+            together = self._together.get(method.name, {method.name: how.parameters})
+            maps = self._attribute(together, dtype, self.modules[dtype])
+            self._ready |= {(name, dtype): one for name, one in maps.items()}
+        return self._ready.pop((method.name, dtype))
+
+    def _attribute(
+        self, methods: Mapping[str, Mapping[str, Any]], dtype: str, module: keras.KerasModule
+    ) -> dict[str, _Maps]:
+        """Return the subject's maps of methods that share work, input by input as if each were alone."""
+        answers = [
+            self.subject.attribute_many(module, x[None].astype(dtype), [target], methods)
+            for x, target in zip(self.inputs, self.facts.targets, strict=True)
+        ]
+        return {name: _maps([one[name] for one in answers]) for name in methods}
+
+    def _share(self, asked: Sequence[tuple[Method, Question | str]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Return, by name, the methods that are computed with it: as many as `SHARED_BYTES` of maps allow."""
+        given = {method.name: how.parameters for method, how in asked if isinstance(how, Question)}
+        most = max(1, SHARED_BYTES // (self.inputs.astype("float64").nbytes + 1))
+        groups = [group[first : first + most] for group in self.subject.together(given)
+                  for first in range(0, len(group), most)]  # fmt: skip
+        return {name: {one: given[one] for one in group} for group in groups for name in group}
 
     def _reference_maps(self, how: Question, dtype: str) -> _Answered:
         note = ""

@@ -94,8 +94,15 @@ class Subject(Protocol):
     ) -> dict[str, SubjectAnswer]:
         """Return an answer per method (name -> what the case sets); a method that fails costs no other's answer."""
 
+    def together(self, methods: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+        """Return the methods in groups that are worth asking for at once, each in the order given."""
+
     def rules(self, module: KerasModule, inputs: Array, method: str) -> list[tuple[str, str, str]]:
         """Return (layer, module type, rule) of every layer a method gives a rule; empty if there are none."""
+
+
+def _plan(methods: Mapping[str, Mapping[str, Any]]) -> Plan:
+    return Plan([Wanted(parse(name), parameters_of(parse(name), given)) for name, given in methods.items()])
 
 
 class SignxaiTorch:
@@ -123,8 +130,7 @@ class SignxaiTorch:
         """See `Subject.attribute_many`; methods share what `signxai_torch.explain_many` lets them share."""
         x = module.to_torch(inputs)
         answers: dict[str, SubjectAnswer] = {}
-        wanted = [Wanted(parse(name), parameters_of(parse(name), given)) for name, given in methods.items()]
-        for job in Plan(wanted).jobs:
+        for job in _plan(methods).jobs:
             begun = time.perf_counter()
             try:
                 with undisturbed(module):
@@ -135,6 +141,10 @@ class SignxaiTorch:
             seconds = (time.perf_counter() - begun) / len(maps)
             answers |= {name: SubjectAnswer(module.to_keras(array), seconds) for name, array in maps.items()}
         return {name: answers[name] for name in methods}
+
+    def together(self, methods: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+        """See `Subject.together`: the jobs of a plan."""
+        return [[one.method.name for one in job.wanted] for job in _plan(methods).jobs]
 
     def _alone(self, module: KerasModule, inputs: Array, targets: list[int], one: Wanted) -> SubjectAnswer:
         begun = time.perf_counter()

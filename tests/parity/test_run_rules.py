@@ -45,7 +45,7 @@ def test_rules_are_asked_for_once_and_stand_in_the_models_entry():
     client = RulesClient(LINES)
     runner, statuses = run(client)
     assert statuses == ["parity"] * 8
-    assert client.asked == [("lrp_z", "float64", 1)]  # a gradient has no rules
+    assert client.asked == [("lrp_z", "float32", 1)]  # a gradient has no rules
     told = model_record(runner.facts).model["reference_rules"]
     layers = [["fc1", "Dense", "ZRule(bias=True)"]]
     assert told == {"lrp_z": {"reference": "signxai", "layers": layers, "problem": None}}
