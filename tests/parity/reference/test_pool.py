@@ -12,7 +12,9 @@ from tests.parity.reference.test_faults import wait_until
 
 def pids(one, requests):
     with ThreadPoolExecutor(len(requests)) as threads:
-        return [int(answers[0].array.flat[0]) for answers in threads.map(one.answer, requests)]
+        answers = [some[0] for some in threads.map(one.answer, requests)]
+    assert [one.error for one in answers if one.error] == []
+    return [int(one.array.flat[0]) for one in answers]
 
 
 def test_requests_are_worked_on_at_once_by_as_many_workers_as_allowed(client, ask):
