@@ -13,6 +13,9 @@ from bench.contenders.common import NoCounterpartError, UnavailableError
 from bench.plan import Memory
 
 TIMEOUT = 900.0
+# glibc's allocator hands freed blocks above this size back at once; otherwise a process' peak holds what it kept of
+# them for later, which differs from run to run.
+RETURN_FREED = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
 
 
 def measure(case: Memory, threads: int) -> dict[str, Any]:
@@ -33,7 +36,8 @@ def measure(case: Memory, threads: int) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "bench.memory_worker", json.dumps(wanted | {"threads": threads})],
-            env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=TIMEOUT, check=False,
+            env={**os.environ, **RETURN_FREED, "PYTHONPATH": path},
+            capture_output=True, text=True, timeout=TIMEOUT, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"no answer within {TIMEOUT:.0f} s") from error

@@ -20,11 +20,12 @@ import torch
 from parity.budget import share
 from parity.cases import DTYPES, LARGE, Plan
 from parity.errors import ParityError
+from parity.outcome import Outcome, new_row
 from parity.records import model_record
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.rounding import round_equal_windows_equally
-from parity.run import Outcome, Runner, new_row
+from parity.run import Runner
 from parity.subjects import parse, subject
 
 if TYPE_CHECKING:

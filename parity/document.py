@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 import torch
 
-from parity.divergences import DIVERGENCES, FLIP
+from parity.divergences import DIVERGENCES, FLIP, ROUNDING
+from parity.outcome import Outcome
 from parity.records import ModelRecord
 from parity.report.json_results import summarize
-from parity.run import Outcome
 from parity.subjects import Subject, list_methods, parse, wrappers
 
 ARRAYS_NAME = "parity-arrays.h5"
@@ -151,7 +151,7 @@ class Document:
                 one.name: {
                     key: getattr(one, key) for key in ("condition", "cause", "evidence", "alternative", "status")
                 }
-                for one in (*DIVERGENCES, FLIP)
+                for one in (*DIVERGENCES, FLIP, ROUNDING)
                 if one.name in defects
             },
             "summary": summarize(self._rows),

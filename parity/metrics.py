@@ -180,7 +180,8 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
     zero = [name for name, top in (("reference", ref_max), ("subject", cand_max)) if top == 0.0]
     if zero:
         which = "Both maps are" if len(zero) == 2 else f"The {zero[0]}'s map is"
-        return stop("zero", f"{which} zero everywhere; a zero map proves nothing.")
+        advice = " Another target or input may give one that does." if len(zero) == 2 else ""
+        return stop("zero", f"{which} zero everywhere; a zero map proves nothing.{advice}")
 
     # Dividing by the reference's largest value first keeps squares of very large or small maps in range.
     unit_ref, unit_cand = ref / ref_max, cand / ref_max

@@ -19,8 +19,9 @@ import pytest
 from parity.reference.store import store_location
 
 if TYPE_CHECKING:
+    from parity.outcome import Outcome
     from parity.recorded import Recorder
-    from parity.run import Outcome, Runner
+    from parity.run import Runner
 
 CHOICES = ("method", "model", "family")
 """Markers with a `name`, each with an option that selects by it."""

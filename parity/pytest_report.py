@@ -98,7 +98,7 @@ class ReportWriter:
         return write(results, document.arrays_path, self._directory)
 
     def _add_rows(self, document: Any, payload: dict[str, Any]) -> None:
-        from parity.run import Outcome
+        from parity.outcome import Outcome
 
         arrays = self._arrays(payload["arrays"]) if "arrays" in payload else {}
         for index, row in enumerate(payload["rows"]):

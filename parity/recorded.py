@@ -17,7 +17,8 @@ from parity.records import model_record
 from parity.reference.environment import ReferenceEnvironmentError
 
 if TYPE_CHECKING:
-    from parity.run import Outcome, Runner
+    from parity.outcome import Outcome
+    from parity.run import Runner
 
 
 class Recorder:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -18,9 +17,18 @@ from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
 from parity.defects import arrival_order, unmoved
-from parity.divergences import BY_NAME, flip
+from parity.divergences import BY_NAME, ROUNDING
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
+from parity.outcome import (
+    Outcome,
+    Row,
+    covered_by_flip,
+    covered_by_rounding,
+    in_another_memory_order,
+    new_row,
+    without_reference,
+)
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
@@ -29,23 +37,10 @@ from parity.subjects import Method, Subject, SubjectAnswer, parse
 from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, limits_for
 
 Array = npt.NDArray[Any]
-Row = dict[str, Any]
-# What iNNvestigate's graph mode says of batch normalization in float64; any other exception is an error.
-NOT_IN_FLOAT64 = ("You must feed a value for placeholder",)
-REFUSED = "the reference does not define this method for such a model."
 SHARED_BYTES = 2**29
 """Maps of methods that the subject computes together are kept until their turn comes, at most so many bytes."""
 LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative L2 distance of the logits, both sides, before any map is believed."""
-
-
-@dataclass
-class Outcome:
-    """One row of the results and the two maps it speaks of, Keras layout without batch axis."""
-
-    row: Row
-    reference: Array | None = None
-    subject: Array | None = None
 
 
 @dataclass
@@ -247,11 +242,33 @@ class Runner:
                 outcome = self._case(method, how, dtype, index, one, call, answer, mine, exact)
                 outcome.row["message"] = note + outcome.row["message"]
                 if outcome.row["status"] == "structural" and index in twins:
-                    outcome.row |= _covered_by_flip(outcome, twins[index])
+                    outcome.row |= covered_by_flip(outcome, twins[index])
+                if outcome.row["status"] == "structural" and dtype == "float64":
+                    outcome.row |= self._covered_by_rounding(method, how, index, outcome)
                 held = outcome.row["status"] in ("parity", "reference-defect") and not outcome.row["failed_check"]
                 if dtype == "float64" and held:
                     twins[index] = outcome
                 yield outcome
+
+    def _covered_by_rounding(self, method: Method, how: Question, index: int, outcome: Outcome) -> Row:
+        """Return what a float64 row becomes if the subject's own rounding explains it, else nothing."""
+        if (
+            outcome.subject is None
+            or outcome.reference is None
+            or not ROUNDING.covers(method.name, outcome.row["reference"])
+        ):
+            return {}
+        try:
+            again = self.subject.attribute(
+                self.modules["float64"],
+                in_another_memory_order(self.inputs[index][None].astype("float64")),
+                [self.facts.targets[index]],
+                method.name,
+                how.parameters,
+            )[0]
+        except Exception:  # nothing is known of its rounding, so nothing is covered
+            return {}
+        return covered_by_rounding(outcome, again)
 
     def _rules(self, method: Method) -> list[tuple[str, str, str]]:
         try:
@@ -343,7 +360,7 @@ class Runner:
         if mine.error is not None:
             row |= {"status": "error", "message": f"{self.subject.name}: {mine.error}"}
         elif answer.array is None:
-            row |= _without_reference(how, dtype, call, answer)
+            row |= without_reference(how, dtype, call, answer)
         else:
             assert subject is not None
             row |= self._judged(method, how, dtype, call, answer.array, subject, exact, index)
@@ -420,67 +437,8 @@ def in_order(
     return asked
 
 
-def new_row(
-    plan: Plan, method: Method, dtype: str, one: Input, target: int | None, call: ReferenceCall | None = None
-) -> Row:
-    """Return the row of a case that has no numbers yet: an error, until it is told otherwise."""
-    source = plan.source
-    name = source.name if source.input_set else str(Path(source.path))
-    return {
-        "model": source.name,
-        "input": one.name,
-        "target": target,
-        "method": method.name,
-        "family": method.family,
-        "reference": call.backend if call else None,
-        "dtype": dtype,
-        "status": "error",
-        "failed_check": None,
-        "message": "",
-        "margin": None,
-        "limits": None,
-        "noise_floor": None,
-        "seconds_reference": None,
-        "seconds_subject": None,
-        "first_diverging_layer": None,
-        "divergence": None,
-        "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} --dtype {dtype}",
-        "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
-    }
-
-
-def _covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:
-    """Return what a float32 row becomes if the reference's own rounding explains it, else nothing."""
-    if outcome.reference is None or twin.reference is None or outcome.subject is None:
-        return {}
-    own = compare(twin.reference, outcome.reference)
-    if own.problem or outcome.row["reference"] != twin.row["reference"]:
-        return {}
-    floor = NoiseFloor.from_metrics(own)
-    metrics = compare(outcome.reference, outcome.subject)
-    verdict = judge(metrics, Limits(**outcome.row["limits"]), flip(floor))
-    if verdict.divergence is None:
-        return {}
-    text = f"{verdict.message}\nThe reference in float32 is {floor.rel_l2:.3g} (rel. L2) from itself in float64."
-    return {"divergence": verdict.divergence, "message": text}
-
-
 def _verdict(how: Question, call: ReferenceCall, metrics: Metrics, limits: Limits) -> Verdict:
     defect = BY_NAME[how.defect] if how.defect else None
     if defect is not None and call.backend not in (*defect.references, defect.alternative):
         defect = None  # it speaks of a reference that was not asked
     return judge(metrics, limits, defect, alternative_used=defect is not None and call.backend == defect.alternative)
-
-
-def _without_reference(how: Question, dtype: str, call: ReferenceCall, answer: ReferenceAnswer) -> Row:
-    text = f"{call.backend}: {answer.error}"
-    if answer.stderr_tail:
-        text += f"\n{answer.stderr_tail}"
-    defect = BY_NAME[how.defect] if how.defect else None
-    if defect is not None and defect.raises and answer.error_kind == "method" and defect.raises in (answer.error or ""):
-        return {"status": "reference-defect", "divergence": defect.name, "message": f"{defect.cause}\n{text}"}
-    if answer.error_kind == "method" and "NotAnalyzeableModel" in (answer.error or ""):
-        return {"status": "unsupported", "message": f"{REFUSED} {text}"}
-    if dtype == "float64" and answer.error_kind == "method" and any(one in text for one in NOT_IN_FLOAT64):
-        return {"status": "unsupported", "message": f"the reference cannot run this in float64. {text}"}
-    return {"status": "error", "message": text}

@@ -17,11 +17,12 @@ from parity.document import Document
 from parity.errors import ParityError
 from parity.inputs import Input, default_inputs, stream_inputs
 from parity.models import ModelSource, list_models, resolve
+from parity.outcome import Outcome
 from parity.records import ModelRecord, input_records, model_record
 from parity.reference.client import ReferenceClient
 from parity.report import Written, write
 from parity.rounding import round_equal_windows_equally, torch_threads
-from parity.run import Outcome, Runner, in_order
+from parity.run import Runner, in_order
 from parity.subjects import subject
 from parity.verdict import is_ok
 

@@ -151,7 +151,7 @@ class Divergence:
     reference_max_below : float or None
         What shows the defect where no alternative was used: the reference's largest absolute value is under
         this. A reference that no longer shows it is not covered.
-    raises : str or None
+    raises : tuple of str
         What shows a defect that leaves no map at all: a part of the reference's error message.
     wrong_shape : bool
         Whether the defect shows in a map whose shape is not the input's.
@@ -171,7 +171,7 @@ class Divergence:
     status: Literal["reference-defect"] | None = None
     alternative: str | None = None
     reference_max_below: float | None = None
-    raises: str | None = None
+    raises: tuple[str, ...] = ()
     wrong_shape: bool = False
     imitated: bool = False
     limits: Limits | None = None
@@ -186,7 +186,7 @@ class Divergence:
     @property
     def checkable(self) -> bool:
         """Whether the defect can be shown on the defective reference itself, without the alternative."""
-        return self.imitated or self.wrong_shape or self.raises is not None or self.reference_max_below is not None
+        return self.imitated or self.wrong_shape or bool(self.raises) or self.reference_max_below is not None
 
     def covers(self, method: str, reference: str) -> bool:
         """Say whether this entry speaks of `method` as computed by `reference`."""

@@ -116,12 +116,17 @@ def _gradients(
     batch_size, budget = parameters.get("batch_size"), parameters.get("budget", BUDGET)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    with torch.no_grad(), counting(model) as count:
-        indices = target_indices(model(x), target)
-    copies = max(1, budget // count.gradient if batch_size is None else batch_size // len(x))
+    copies = 1 if batch_size is None else max(1, batch_size // len(x))
+    if not isinstance(target, int):  # the class of the clean input, at every point
+        with torch.no_grad():
+            target = target_indices(model(x), target)
     while group := list(itertools.islice(points, copies)):
-        result = backward(model, torch.cat(group), indices.repeat(len(group)), "one")
+        own = target if isinstance(target, int) else target.repeat(len(group))
+        with counting(model) as count:
+            result = backward(model, torch.cat(group), own, "one")
         yield result.reshape(len(group), *x.shape)
+        if batch_size is None:  # now it is known what one takes
+            copies = max(1, budget * len(group) // count.gradient)
 
 
 def _statistics(

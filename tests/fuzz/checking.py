@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from parity.cases import Plan
+from parity.outcome import REFUSED, Outcome
 from parity.reference.client import ReferenceClient
-from parity.run import REFUSED, Outcome, Runner
+from parity.run import Runner
 from parity.subjects import subject
 from parity.verdict import is_ok
 from tests.fuzz.architectures import Case

@@ -15,9 +15,10 @@ import pytest
 from parity.cases import FIRST, Plan
 from parity.inputs import default_inputs
 from parity.models import resolve
+from parity.outcome import Outcome
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError, find_python
-from parity.run import Outcome, Runner
+from parity.run import Runner
 from parity.subjects import list_methods, parse, subject
 from parity.verdict import is_ok
 

@@ -24,7 +24,7 @@ REASONS: dict[tuple[str, float], str] = {
     ("rules", 0.25): "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule",
     ("rules", 0.5): "gamma unless given: default of SIGN-XAI's GammaRule",
     ("linear", 20): "2 ** 20 weights made into a part at once: memory, not arithmetic",
-    ("memory", 29): "2 ** 29 bytes of one batch: memory, not arithmetic",
+    ("memory", 27): "2 ** 27 bytes of one batch: memory, not arithmetic",
     ("cam", 4): "axes of a batch of pictures",
     ("cam", 3): "axes of a batch of series",
     ("cam", 255): "largest value of 8 bits (keras.utils.array_to_img)",
@@ -82,7 +82,7 @@ def test_every_reason_is_needed():
 @pytest.mark.parametrize(
     "planted",
     ["scale = 20.86", "result = result * 20.86", "x = -20.86", "factor = 1e-6", "LIMITS = {'a': [0.3]}",
-     "def f(x=27): pass", "f(scale=1.0001)", "x = 3 + 4j", "x = 0x1F"],
+     "def f(x=31): pass", "f(scale=1.0001)", "x = 3 + 4j", "x = 0x1F"],
 )  # fmt: skip
 @pytest.mark.parametrize("module", MODULES)
 def test_a_planted_number_is_caught(module, planted):
