@@ -69,7 +69,11 @@ def without_reference(how: Question, dtype: str, call: ReferenceCall, answer: Re
     if answer.stderr_tail:
         text += f"\n{answer.stderr_tail}"
     defect = BY_NAME[how.defect] if how.defect else None
-    if defect is not None and answer.error_kind == "method" and any(one in (answer.error or "") for one in defect.raises):
+    if (
+        defect is not None
+        and answer.error_kind == "method"
+        and any(one in (answer.error or "") for one in defect.raises)
+    ):
         return {"status": "reference-defect", "divergence": defect.name, "message": f"{defect.cause}\n{text}"}
     if answer.error_kind == "method" and "NotAnalyzeableModel" in (answer.error or ""):
         return {"status": "unsupported", "message": f"{REFUSED} {text}"}

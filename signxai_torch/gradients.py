@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from signxai_torch.grammar import Method
+from signxai_torch.layout import Layout
 from signxai_torch.memory import BUDGET, counting
-from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.targets import Target, per_sample, start, target_indices
 
 
 def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
@@ -74,18 +76,16 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
         if noise.shape[1:] != x.shape[1:] or len(noise) != samples:
             raise ValueError(f"noise must have shape {(samples, *x.shape[1:])}, not {tuple(noise.shape)}")
         return lambda index: rounded(noise[index]).expand_as(x)
-    channels_last = (1, *x.shape[2:], x.shape[1]) if x.dim() > 2 else (1, *x.shape[1:])
+    channels_last = (*x.shape[2:], x.shape[1]) if x.dim() > 2 else tuple(x.shape[1:])
     seed = parameters.get("seed")
 
-    def draw(generator: Any) -> np.ndarray[Any, Any]:
-        drawn = np.concatenate([generator.normal(0, scale, channels_last) for _ in range(samples)])
-        return np.moveaxis(drawn, -1, 1) if x.dim() > 2 else drawn
-
-    if seed is not None:
-        shared = torch.as_tensor(draw(np.random.RandomState(seed)), device=x.device)
-        return lambda index: rounded(shared[index]).expand_as(x)
-    own = torch.as_tensor(np.stack([draw(np.random) for _ in x], axis=1), device=x.device)
-    return lambda index: rounded(own[index])
+    drawn = np.empty((samples, 1 if seed is not None else len(x), *channels_last))
+    generator: Any = np.random if seed is None else np.random.RandomState(seed)
+    for sample in range(drawn.shape[1]):
+        for index in range(samples):
+            drawn[index, sample] = generator.normal(0, scale, channels_last)
+    noise = torch.as_tensor(np.moveaxis(drawn, -1, 2) if x.dim() > 2 else drawn, device=x.device)
+    return lambda index: rounded(noise[index]).expand_as(x)
 
 
 def noisy(x: Tensor, parameters: Mapping[str, Any]) -> Iterator[Tensor]:
@@ -117,13 +117,16 @@ def _gradients(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     copies = 1 if batch_size is None else max(1, batch_size // len(x))
-    if not isinstance(target, int):  # the class of the clean input, at every point
+    if target is None:  # the class of the clean input, at every point
         with torch.no_grad():
-            target = target_indices(model(x), target)
+            indices = target_indices(model(x), None)
+    else:
+        indices = per_sample(target, len(x))
+    layout = Layout()
     while group := list(itertools.islice(points, copies)):
-        own = target if isinstance(target, int) else target.repeat(len(group))
+        gradient = partial(backward, model, target=indices.repeat(len(group)), head="one")
         with counting(model) as count:
-            result = backward(model, torch.cat(group), own, "one")
+            result = layout.run(gradient, torch.cat(group))
         yield result.reshape(len(group), *x.shape)
         if batch_size is None:  # now it is known what one takes
             copies = max(1, budget * len(group) // count.gradient)

@@ -34,14 +34,29 @@ def target_indices(output: Tensor, target: Target) -> Tensor:
     count, classes = output.shape
     if target is None:
         return output.argmax(dim=1)
+    values = per_sample(target, count)
+    if int(values.min()) < 0 or int(values.max()) >= classes:
+        given = sorted(set(values.tolist()))
+        raise ValueError(f"target {given} is out of range: the model has classes 0 to {classes - 1}")
+    return values.to(output.device)
+
+
+def per_sample(target: int | Sequence[int] | np.ndarray[Any, Any] | Tensor, count: int) -> Tensor:
+    """Return one class index per sample, of which it is not known yet whether the model has them.
+
+    Raises
+    ------
+    ValueError
+        If the number of targets is not `count`.
+    TypeError
+        If a target is not an integer.
+    """
     values = np.atleast_1d(target.detach().cpu().numpy() if isinstance(target, Tensor) else np.asarray(target))
     if values.dtype.kind not in "iu":
         raise TypeError(f"target must be None, an int or one int per sample, not {target!r}")
     if values.ndim != 1 or len(values) not in (1, count) or (len(values) == 1 and np.ndim(target) == 1 != count):
         raise ValueError(f"target must be one int or one int per sample ({count}), not {len(values)} values")
-    if values.min() < 0 or values.max() >= classes:
-        raise ValueError(f"target {values.tolist()} is out of range: the model has classes 0 to {classes - 1}")
-    return torch.as_tensor(values.astype(np.int64), device=output.device).expand(count)
+    return torch.as_tensor(values.astype(np.int64)).expand(count)
 
 
 def start(output: Tensor, indices: Tensor, head: str) -> Tensor:

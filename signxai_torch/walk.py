@@ -20,6 +20,7 @@ from zennit.core import Composite
 from signxai_torch.composites import ActivationComposite, Arrival, RuleComposite
 from signxai_torch.hook import RelevanceHook, remaking
 from signxai_torch.layers import Gradient
+from signxai_torch.layout import Layout, like
 from signxai_torch.linear import linear_map
 from signxai_torch.targets import Target, start, target_indices
 
@@ -82,6 +83,11 @@ def walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> li
     ways : sequence of Way
         Deep Taylor's must not be mixed with others: what it does with an activation depends on who has a rule.
     """
+    found = Layout().run(lambda given: _walk(model, given, target, ways), x)
+    return [like(one, x) for one in found]
+
+
+def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> list[Tensor]:
     passes: dict[str, list[Way]] = {}
     for way in ways:
         passes.setdefault(way.title, []).append(way)

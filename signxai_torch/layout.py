@@ -1,0 +1,52 @@
+"""Memory formats: on a CPU, pictures in float32 go through convolutions faster with the channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+# What torch says where a model's forward calls view() on a tensor that does not lie as one piece in its own order.
+NEEDS_ITS_OWN = "view size is not compatible"
+
+
+class Layout:
+    """Runs computations with the channels last in memory until one turns out to need the layout that it was given.
+
+    The numbers are the same, added in another order: results agree within rounding. A model whose forward calls
+    ``view()`` may be unable; it is then run as it was given, now and for every later run of this object.
+    """
+
+    def __init__(self) -> None:
+        self._able = True
+
+    def run(self, compute: Callable[[Tensor], T], x: Tensor) -> T:
+        """Return ``compute(x)``, with `x` in the faster layout if that is possible.
+
+        `compute` must not keep anything of a run that raises.
+        """
+        other = channels_last(x) if self._able else x
+        if other is not x:
+            try:
+                return compute(other)
+            except RuntimeError as error:
+                if NEEDS_ITS_OWN not in str(error):
+                    raise
+                self._able = False
+        return compute(x)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Return contiguous pictures in float32 on a CPU with the channels last in memory, anything else as it is."""
+    pictures = x.dim() == len("NCHW") and x.dtype == torch.float32 and x.device.type == "cpu"
+    if not pictures or not x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def like(result: Tensor, x: Tensor) -> Tensor:
+    """Return a result in one piece if `x` is."""
+    return result.contiguous() if x.is_contiguous() else result

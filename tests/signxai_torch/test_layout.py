@@ -1,0 +1,93 @@
+"""The channels go last in memory where a model can take it; the map comes back in the layout of the input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import signxai_torch
+from signxai_torch.layout import NEEDS_ITS_OWN, Layout, channels_last
+
+
+class Net(nn.Module):
+    """Notes the memory layout of every input; `flat` says how it flattens."""
+
+    def __init__(self, flat: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+        self.head = nn.Linear(4 * 9, 5)
+        self.flat, self.seen = flat, []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append("first" if x.is_contiguous() else "last")
+        if self.flat == "broken":
+            raise RuntimeError("a model of its own kind")
+        y = self.body(x)
+        return self.head(y.view(len(y), -1) if self.flat == "view" else y.reshape(len(y), -1))
+
+
+X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+METHODS = ("gradient", "lrp_epsilon_0_1", "flatlrp_alpha_1_beta_0", "integrated_gradients")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_that_calls_view_is_explained_in_the_layout_it_needs(method):
+    models = {flat: Net(flat).eval() for flat in ("view", "reshape")}
+    maps = {flat: signxai_torch.explain(model, X, method, target=1) for flat, model in models.items()}
+    np.testing.assert_allclose(maps["view"], maps["reshape"], rtol=1e-4, atol=1e-6 * np.abs(maps["view"]).max())
+    assert set(models["reshape"].seen) == {"last"}
+    assert models["view"].seen[:2] == ["last", "first"]
+    assert models["view"].seen.count("last") == 1  # it is not tried again at every step
+
+
+def test_smoothgrad_of_such_a_model_draws_its_noise_once():
+    maps = []
+    for flat in ("view", "reshape"):
+        np.random.seed(3)
+        maps.append(signxai_torch.explain(Net(flat).eval(), X, "smoothgrad", target=1))
+    np.testing.assert_allclose(*maps, rtol=1e-4, atol=1e-6 * np.abs(maps[0]).max())
+
+
+def test_any_other_error_is_the_models_own_and_comes_at_once():
+    model = Net("broken").eval()
+    with pytest.raises(RuntimeError, match="of its own kind"):
+        signxai_torch.explain(model, X, "gradient", target=1)
+    assert model.seen == ["last"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_lie_in_memory_as_the_input_does(method):
+    model = Net("reshape").eval()
+    assert signxai_torch.explain(model, X, method, target=1).flags.c_contiguous
+    assert signxai_torch.explain_many(model, X, [method], target=1)[method].flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "x",
+    [X.double(), X[0], X.contiguous(memory_format=torch.channels_last), X[:, :1].contiguous(), X[:, :, ::2]],
+    ids=["float64", "three axes", "last already", "one channel", "strided"],
+)
+def test_everything_but_contiguous_float32_pictures_is_left_as_it_is(x):
+    assert channels_last(x) is x
+
+
+def test_the_message_of_torch_is_the_one_that_is_looked_for():
+    x = X.contiguous(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match=NEEDS_ITS_OWN):
+        x.view(2, -1)
+
+
+def test_a_layout_stays_as_it_had_to_be():
+    seen = []
+
+    def compute(x: Tensor) -> Tensor:
+        seen.append(x.is_contiguous())
+        return x.view(2, -1)
+
+    layout = Layout()
+    assert torch.equal(layout.run(compute, X), X.flatten(1))
+    layout.run(compute, X)
+    assert seen == [False, True, True]
