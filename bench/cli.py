@@ -33,8 +33,8 @@ def _split(values: tuple[str, ...]) -> tuple[str, ...] | None:
 @click.option("--method", "methods", multiple=True, help="Names or globs instead of the usual methods.")
 @click.option("--rounds", type=click.IntRange(min=1), help="Rounds of every call, instead of 5 or more.")
 @click.option("--threads", type=click.IntRange(min=1), default=cores, help="Threads of torch and of TensorFlow.")
-@click.option("--store", type=click.Path(path_type=Path), help="Stored answers of the reference, for its totals.")
-@click.option("--live-total", is_flag=True, help="Measure those totals now (VGG16: 10 to 20 minutes more).")
+@click.option("--store", type=click.Path(path_type=Path), help="Stored answers of the reference, for --stored-total.")
+@click.option("--stored-total", is_flag=True, help="Look those totals up; VGG16: about 10 minutes less.")
 @click.option("--no-reference", is_flag=True, help="Start no TensorFlow.")
 @click.option("--report", "directory", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--readme/--no-readme", "write_readme", default=None, help="Write the README's table (full runs do).")
@@ -47,7 +47,7 @@ def main(
     rounds: int | None,
     threads: int,
     store: Path | None,
-    live_total: bool,
+    stored_total: bool,
     no_reference: bool,
     directory: Path,
     write_readme: bool | None,
@@ -57,7 +57,7 @@ def main(
     """Measure the port beside stock zennit, captum and the TensorFlow reference."""
     try:
         named = _split(methods)
-        wish = Wish(_split(models), select_methods(named) if named else None, quick, rounds, live_total)
+        wish = Wish(_split(models), select_methods(named) if named else None, quick, rounds, stored_total)
         if render is not None:
             document = load(render)
             document["limits"] = judge(document)  # by the limits of today

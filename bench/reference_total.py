@@ -64,6 +64,6 @@ def stored_total(network: Network, which: str, store: Path | None, threads: int)
     if missing:
         raise UnavailableError(
             f"{len(missing)} of {len(names)} names are not in the store ({missing[0]}, ...); fill it with "
-            f"`make parity MODEL={network.name} METHODS=all`, or measure with --live-total"
+            f"`make parity MODEL={network.name} METHODS=all`, or leave out --stored-total"
         )
     return Total(len(names), seconds, setup)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.document import summary, timed_entries
-from bench.plan import BATCHES, METHODS, SAMPLING, SIDES, VGG16, Wish, make_plan
+from bench.plan import BATCHES, METHODS, SIDES, VGG16, Wish, make_plan
 
 
 def test_usual_plan_measures_what_the_issue_names() -> None:
@@ -21,14 +21,22 @@ def test_usual_plan_measures_what_the_issue_names() -> None:
     assert {one.side for one in plan.cases} == {None, *SIDES}
 
 
-def test_rounds_are_at_least_five_but_for_sampling_on_vgg16() -> None:
-    for one in make_plan(Wish()).cases:
-        sampling = one.method in SAMPLING and one.network == VGG16
-        assert one.rounds >= (3 if sampling else 5), one.name
+def test_rounds_are_at_least_five() -> None:
+    plan = make_plan(Wish())
+    for one in (*plan.cases, *(sweep for sweep in plan.sweeps if sweep.how == "explain_many")):
+        assert one.rounds >= 5, one.name
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_reference_is_measured_beside_the_port_unless_its_stored_seconds_are_wanted(stored: bool) -> None:
+    live = {(one.network, one.names) for one in make_plan(Wish(stored_total=stored)).sweeps if one.how == "tensorflow"}
+    assert live == (
+        set() if stored else {(network, names) for network in (VGG16, "vgg_mnist") for names in ("lrp", "all")}
+    )
 
 
 def test_names_tell_cases_apart() -> None:
-    plan = make_plan(Wish(live_total=True))
+    plan = make_plan(Wish())
     names = [one.name for one in (*plan.cases, *plan.sweeps)]
     assert len(set(names)) == len(names)
 
