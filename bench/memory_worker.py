@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
-from bench.contenders.common import Task
-from bench.contenders.everyone import IN_TORCH
+from bench.contenders.common import Job, Task
+from bench.contenders.everyone import IN_TORCH, REFERENCE
+from bench.contenders.reference import Reference
 from bench.networks import load
 
 
@@ -26,14 +27,32 @@ def main() -> int:
     task = Task(network, x, [0] * len(x), wanted["method"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        job = IN_TORCH[wanted["contender"]](task)
-        _give_back()
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        before = _status("VmRSS")
-        job.call()
-        peak = _status("VmHWM")
+        if wanted["contender"] == REFERENCE:
+            with Reference(wanted["threads"]) as reference:
+                job = reference.prepare(task)
+                reference.load(task)
+                (worker,) = _children()
+                before, peak = _watched(job, str(worker))
+        else:
+            job = IN_TORCH[wanted["contender"]](task)
+            _give_back()
+            before, peak = _watched(job, "self")
     sys.stdout.write(json.dumps({"before": before, "peak": peak, "weights": network.weight_bytes}) + "\n")
     return 0
+
+
+def _watched(job: Job, process: str) -> tuple[int, int]:
+    """Return the resident bytes of a process before a call and the most it had during it."""
+    Path(f"/proc/{process}/clear_refs").write_text("5", encoding="ascii")
+    before = _status("VmRSS", process)
+    job.call()
+    return before, _status("VmHWM", process)
+
+
+def _children() -> list[int]:
+    """Return the processes that this one started."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return [int(child) for one in lists for child in one.read_text(encoding="ascii").split()]
 
 
 def _give_back() -> None:
@@ -44,8 +63,8 @@ def _give_back() -> None:
         libc.malloc_trim(0)
 
 
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+def _status(field: str, process: str) -> int:
+    lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 

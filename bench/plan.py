@@ -189,6 +189,6 @@ def _memory(network: str, wish: Wish) -> Iterator[Memory]:
         return
     yield Memory(network, 1, "gradient", UNIT)
     for method in _methods(network, wish):
-        others = (ZENNIT, CAPTUM) if large and method in DETERMINISTIC and not wish.quick else ()
+        others = (ZENNIT, CAPTUM, REFERENCE) if large and method in DETERMINISTIC and not wish.quick else ()
         for contender in (PORT, *others):
             yield Memory(network, 1, method, contender)

@@ -17,7 +17,7 @@ IN_TORCH: dict[str, Callable[[Task], Job]] = {
     ZENNIT: stock_zennit.prepare,
     CAPTUM: with_captum.prepare,
 }
-"""The contenders that run in this process; memory is measured for these."""
+"""The contenders that run in this process."""
 
 
 class Everyone:

@@ -13,7 +13,7 @@ from bench.contenders.common import Job, NoCounterpartError, Task, UnavailableEr
 from parity.calls import NotInReferenceError, Question, question
 from parity.keras import KerasModule
 from parity.reference.client import ReferenceClient
-from parity.reference.request import ReferenceAnswer, ReferenceRequest
+from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
 from parity.subjects import parse
 
 
@@ -76,6 +76,18 @@ class Reference:
             return np.moveaxis(maps, -1, 1) if maps.ndim > 2 else maps
 
         return Job(call, clock)
+
+    def load(self, task: Task) -> None:
+        """Have the network read and run once, by the backend that will be asked for the task's method.
+
+        Raises
+        ------
+        UnavailableError, RuntimeError
+            As `answer`.
+        """
+        assert task.network.source is not None  # `prepare` has seen to it
+        call = ReferenceCall(ask(task.network.module, task.method).calls[0].backend, "logits")
+        self.answer(ReferenceRequest(task.network.source, task.network.batch_arrays(1), (0,), call))
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
         """Return the reference's answers.

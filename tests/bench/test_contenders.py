@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from bench import memory
 from bench.contenders import Everyone, NoCounterpartError, Task, UnavailableError, gradient_unit
 from bench.networks import TOY, Network, load
-from bench.plan import METHODS
+from bench.plan import METHODS, Memory
 from bench.reference_total import stored_total
+from parity.reference.environment import ReferenceEnvironmentError, find_python
 
 NOT_THERE = {(name, method) for name in ("zennit", "captum") for method in METHODS if "std_x" in method} | {
     *(("zennit", "lrpsign_epsilon_0_1"), ("captum", "lrpsign_epsilon_0_1"), ("captum", "lrp_flat")),
@@ -95,3 +97,22 @@ def test_the_reference_says_why_it_cannot(task: Callable[[str], Task]) -> None:
 def test_an_empty_store_gives_no_total(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(UnavailableError):
         stored_total(load("vgg_mnist"), "lrp", tmp_path_factory.mktemp("store"), 2)
+
+
+@pytest.mark.reference
+@pytest.mark.slow
+def test_the_reference_is_measured_in_its_own_process() -> None:
+    try:
+        find_python()
+    except ReferenceEnvironmentError as error:
+        pytest.skip(f"no reference environment: {error}")
+    seen = memory.measure(Memory("vgg_mnist", 1, "lrp_z", "tensorflow"), threads=1)
+    assert seen["before"] > 200e6  # TensorFlow itself; the process that asks is smaller
+    assert seen["peak"] > seen["before"]
+
+
+@pytest.mark.reference
+@pytest.mark.slow
+def test_a_method_that_no_reference_has_is_not_measured() -> None:
+    with pytest.raises((NoCounterpartError, UnavailableError)):
+        memory.measure(Memory("vgg_mnist", 1, "occlusion", "tensorflow"), threads=1)
