@@ -17,7 +17,7 @@ from signxai_torch.targets import Target
 # What a call may set besides the parameters of the method's row.
 _NOISE = ("noise", "seed")
 _EXTRA = {"smoothgrad": (*_NOISE, "batch_size"), "vargrad": (*_NOISE, "batch_size"), "random": _NOISE,
-          "integrated_gradients": ("batch_size",),
+          "integrated_gradients": ("batch_size",), "grad_cam": ("size",),
           "lrp": ("epsilon", "stdfactor", "alpha", "beta", "gamma", "mu", "low", "high", "bias")}  # fmt: skip
 
 
