@@ -41,7 +41,7 @@ def parameters_for(method: str) -> dict:
     if ("x_sign_mu", None) in parsed.modifiers:
         given["mu"] = 0.5
     if parsed.family in SAMPLING:
-        given |= {"seed": 7, "samples": 3}
+        given |= {"seed": 7, "samples": 1 if parsed.family == "random" else 3}
     if parsed.family == "integrated_gradients":
         given["steps"] = 5
     return given
