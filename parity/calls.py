@@ -8,6 +8,7 @@ from typing import Any
 from parity.defects import defect_of, input_layers
 from parity.divergences import BY_NAME
 from parity.keras import ModelDescription
+from parity.keras.description import Shape
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
 from parity.subjects import Method, wrappers
 
@@ -153,16 +154,21 @@ def _cam_layer(method: Method, model: ModelDescription) -> str | None:
     if (method.family == "grad_cam_timeseries") != (dimensions == 2):
         raise NotInReferenceError(f"{method} is not made for inputs of shape {model.input_shape}")
     layer = str(named or convolutions[-1])
+    shape = next(one.output_shape for one in model.layers if one.name == layer)
+    if len(shape) != dimensions:
+        raise NotInReferenceError(
+            f"Grad-CAM needs a layer that gives maps over the axes of the input {model.input_shape}; layer {layer!r} "
+            f"gives {shape}"
+        )
     if dimensions == 3:
-        _refuse_image(method, model, layer)
+        _refuse_image(method, model, layer, shape)
     return layer
 
 
-def _refuse_image(method: Method, model: ModelDescription, layer: str) -> None:
+def _refuse_image(method: Method, model: ModelDescription, layer: str, shape: Shape) -> None:
     channels = model.input_shape[-1]
     if channels not in _IMAGE_CHANNELS:
         raise NotInReferenceError(f"{method} goes through an image file's pixels, which have no {channels} channels")
-    shape = next(one.output_shape for one in model.layers if one.name == layer)
     if 1 in shape[:-1]:
         raise NotInReferenceError(
             f"the reference takes a heat map of one row or column for a series and stops; layer {layer!r} gives {shape}"

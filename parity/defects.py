@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from parity.keras import LayerDescription, ModelDescription
 from parity.reference.request import Backend
@@ -96,6 +96,11 @@ def unmoved(model: ModelDescription) -> tuple[str, ...]:
         and list(layer.config["dims"]) != sorted(layer.config["dims"])
         and tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
     )
+
+
+def swapped_size(defect: str | None, shape: Sequence[int]) -> tuple[int, int] | None:
+    """Return (height, width) of the map that SIGN-XAI makes of an image (H, W, C) if it swaps them, else None."""
+    return (shape[1], shape[0]) if defect == "signxai-grad-cam-is-transposed" else None
 
 
 def _shape_of(model: ModelDescription, name: str) -> tuple[int | None, ...]:

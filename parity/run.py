@@ -16,7 +16,7 @@ from parity import keras
 from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.defects import arrival_order, unmoved
+from parity.defects import arrival_order, swapped_size, unmoved
 from parity.divergences import BY_NAME, ROUNDING
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
@@ -133,6 +133,8 @@ class Runner:
         self.facts = ModelFacts(plan, self.modules["float64"].description, ())
         if known is not None:  # what does not depend on the inputs
             self.facts.rules, self.facts.reference_rules = known.rules, known.reference_rules
+        # Which defects bite may depend on sizes that the model leaves open.
+        self._described = replace(self.facts.description, input_shape=self.inputs.shape[1:])
         self._check_logits(self._target)
 
     def _check_logits(self, target: int | None) -> None:
@@ -181,7 +183,7 @@ class Runner:
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
-        asked = in_order(self.plan.methods, self.facts.description, self.reference)
+        asked = in_order(self.plan.methods, self._described, self.reference)
         self._together = self._share(asked)
         with Ahead(self._requests(asked), self._ahead) as answers:
             for method, how in asked:
@@ -190,7 +192,7 @@ class Runner:
 
     def run_method(self, name: str) -> Iterator[Outcome]:
         """Yield the outcomes of one method."""
-        (asked,) = in_order([name], self.facts.description, self.reference)
+        (asked,) = in_order([name], self._described, self.reference)
         with Ahead(self._requests([asked]), self._ahead) as answers:
             yield from self._method(*asked, answers)
 
@@ -285,7 +287,10 @@ class Runner:
                 yield Outcome(self._row(method, dtype, index, one, None) | verdict)
 
     def _imitation(self, method: Method, how: Question, dtype: str) -> _Maps:
-        """Return the subject's maps of the network that the reference makes of this one by its defect."""
+        """Return the subject's maps of the case that the reference makes of this one by its defect."""
+        swapped = swapped_size(how.defect, self.inputs.shape[1:])
+        if swapped is not None:
+            return self._sized(method, how, dtype, swapped)
         if dtype not in self._imitations:
             source = self.plan.source
             self._imitations[dtype] = keras.load(
@@ -298,6 +303,11 @@ class Runner:
                 # The subject passes relevance unchanged through layers of stride 1 that keep the shape.
                 self._imitations[dtype].get_submodule(name.replace(".", "_")).stride = 1  # type: ignore[assignment]
         return self._subject_maps(method, how, dtype, self._imitations[dtype])
+
+    def _sized(self, method: Method, how: Question, dtype: str, size: Sequence[int]) -> _Maps:
+        """Return the subject's maps in a size of their own."""
+        parameters = {**how.parameters, "size": tuple(size)}
+        return self._attribute({method.name: parameters}, dtype, self.modules[dtype])[method.name]
 
     def _subject_maps(
         self, method: Method, how: Question, dtype: str, module: keras.KerasModule | None = None
@@ -388,7 +398,7 @@ class Runner:
         verdict = _verdict(how, call, metrics, limits)
         defect = BY_NAME[how.defect] if how.defect else None
         if defect is not None and defect.imitated and call.backend in defect.references and not verdict.ok:
-            verdict = self._imitated(method, how, dtype, reference, limits, verdict, metrics, index)
+            verdict = self._imitated(method, how, dtype, reference, subject, limits, verdict, metrics, index)
         return metrics.to_json() | {
             "status": verdict.status,
             "failed_check": verdict.failed_check,
@@ -405,15 +415,22 @@ class Runner:
         how: Question,
         dtype: str,
         reference: Array,
+        subject: Array,
         limits: Limits,
         plain: Verdict,
         real: Metrics,
         index: int,
     ) -> Verdict:
-        """Return the verdict on a reference that explains another network: held to the subject on that network."""
+        """Return the verdict on a reference that explains another case: held to the subject on that case."""
         maps = self._imitation(method, how, dtype)
         if maps.arrays is None:
-            return replace(plain, message=f"{plain.message}\n{self.subject.name} on the other network: {maps.error}")
+            return replace(plain, message=f"{plain.message}\n{self.subject.name} on the other case: {maps.error}")
+        swapped = swapped_size(how.defect, self.inputs.shape[1:])
+        if swapped is not None:  # the map that is judged must be the one that the imitation is a resized form of
+            again = self._sized(method, how, dtype, swapped[::-1])
+            if again.arrays is None or not np.array_equal(again.arrays[index], subject):
+                text = f"{self.subject.name} gives another map when it is asked for the input's size {swapped[::-1]}"
+                return replace(plain, message=f"{plain.message}\n{text}: {again.error or 'the values differ'}")
         return judge_imitation(compare(reference, maps.arrays[index]), limits, BY_NAME[how.defect or ""], plain, real)
 
     def _row(self, method: Method, dtype: str, index: int, one: Input, call: ReferenceCall | None) -> Row:

@@ -17,8 +17,9 @@ import torch
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
-from signxai_torch.explain import explain, list_methods, parameters_of, plan
+from signxai_torch.explain import explain, list_methods, plan
 from signxai_torch.grammar import Method, UnknownMethodError, parse, wrappers
+from signxai_torch.parameters import parameters_of
 from signxai_torch.plan import Plan, Wanted
 from signxai_torch.relevance import rules_of
 from signxai_torch.state import undisturbed

@@ -153,11 +153,9 @@ class Divergence:
         this. A reference that no longer shows it is not covered.
     raises : tuple of str
         What shows a defect that leaves no map at all: a part of the reference's error message.
-    wrong_shape : bool
-        Whether the defect shows in a map whose shape is not the input's.
     imitated : bool
-        Whether the subject can be given what the reference makes of the model instead of the model; if the numbers
-        hold then, the defect is what keeps the two apart and nothing else.
+        Whether the subject can be given what the reference makes of the case instead of the case: another network, or
+        another size of the map. If the numbers hold then, the defect is what keeps the two apart and nothing else.
     limits : Limits or None
         The check that replaces the numeric gate for a difference that is no defect.
     """
@@ -172,7 +170,6 @@ class Divergence:
     alternative: str | None = None
     reference_max_below: float | None = None
     raises: tuple[str, ...] = ()
-    wrong_shape: bool = False
     imitated: bool = False
     limits: Limits | None = None
 
@@ -186,16 +183,14 @@ class Divergence:
     @property
     def checkable(self) -> bool:
         """Whether the defect can be shown on the defective reference itself, without the alternative."""
-        return self.imitated or self.wrong_shape or bool(self.raises) or self.reference_max_below is not None
+        return self.imitated or bool(self.raises) or self.reference_max_below is not None
 
     def covers(self, method: str, reference: str) -> bool:
         """Say whether this entry speaks of `method` as computed by `reference`."""
         return reference in self.references and any(fnmatchcase(method, glob) for glob in self.methods)
 
     def shows_in(self, metrics: Metrics) -> bool:
-        """Say whether the defect shows: a vanishing reference beside a subject that does not vanish, or its shape."""
-        if self.wrong_shape and metrics.problem_check == "shape":
-            return True
+        """Say whether the defect shows: a vanishing reference beside a subject that does not vanish."""
         bound = self.reference_max_below
         vanishing = metrics.reference_max < VANISHING * metrics.subject_max
         return bound is not None and metrics.reference_max < bound and vanishing
@@ -285,12 +280,12 @@ def judge(
 def judge_imitation(
     metrics: Metrics, limits: Limits, defect: Divergence, plain: Verdict, real: Metrics | None = None
 ) -> Verdict:
-    """Judge a reference that explains another network by its defect.
+    """Judge a reference that explains another network by its defect, or makes the map of another size.
 
     Parameters
     ----------
     metrics : Metrics
-        Of the reference's map and the subject's map of that other network.
+        Of the reference's map and the subject's map of that other network or size.
     limits : Limits
         See `limits_for`.
     defect : Divergence
@@ -308,7 +303,7 @@ def judge_imitation(
         text = f"{plain.message}\nThe defect {defect.name!r} does not explain this: {own.message}"
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
     text = (
-        f"Reference defect {defect.name!r}: {defect.cause} The subject on the network as the reference evaluates it "
+        f"Reference defect {defect.name!r}: {defect.cause} The subject on the case as the reference evaluates it "
         f"is at rel. L2 {metrics.rel_l2:.3g} from it."
     )
     return Verdict("reference-defect", plain.failed_check, text, own.margin, defect.name)
@@ -322,12 +317,7 @@ def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternat
         text = f"{plain.message}\nCompared with {defect.alternative}; reference defect {defect.name!r}."
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
     if defect.shows_in(metrics):
-        if defect.wrong_shape:
-            what = metrics.problem or ""
-        else:
-            what = (
-                f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below:.3g}."
-            )
+        what = f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below:.3g}."
         text = f"Reference defect {defect.name!r}: {defect.cause} {what}"
         return Verdict("reference-defect", plain.failed_check, text, plain.margin, defect.name)
     text = f"{plain.message}\nThe named defect {defect.name!r} does not show in the reference here.".strip()

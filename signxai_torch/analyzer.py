@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from signxai_torch.explain import explain, parameters_of
+from signxai_torch.explain import explain
 from signxai_torch.grammar import parse
 from signxai_torch.options import canonical
+from signxai_torch.parameters import parameters_of
 from signxai_torch.targets import Target
 
 Map = np.ndarray[Any, Any]

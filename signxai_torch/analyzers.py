@@ -252,7 +252,8 @@ class GradCAMAnalyzer(MethodAnalyzer):
     model : torch.nn.Module
         Returns logits of shape (N, classes).
     target_layer : str or torch.nn.Module, optional
-        The convolution that is looked at; None takes the last one.
+        What is looked at: a layer by name, with the activation that reads it, or a module's own output; None takes
+        the last convolution.
     """
 
     method = "grad_cam"

@@ -21,6 +21,8 @@ def identity(model: nn.Module, x: Tensor, target: Target, method: Method, parame
 
 def random(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the input plus normal noise (iNNvestigate 2.1.2, Random: noise is added to the input)."""
+    if parameters["samples"] != 1:
+        raise ValueError(f"random is one draw: samples must be 1, not {parameters['samples']}")
     return (x + noise_for(x, parameters)(0)).to(x.dtype)
 
 

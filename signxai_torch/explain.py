@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from signxai_torch.grammar import Method, listed, parse
+from signxai_torch.grammar import listed, parse
+from signxai_torch.layout import owned
+from signxai_torch.parameters import parameters_of
 from signxai_torch.plan import Plan, Wanted
-from signxai_torch.state import undisturbed
+from signxai_torch.state import explaining
 from signxai_torch.targets import Target
-
-# What a call may set besides the parameters of the method's row.
-_NOISE = ("noise", "seed")
-_EXTRA = {"smoothgrad": (*_NOISE, "batch_size"), "vargrad": (*_NOISE, "batch_size"), "random": _NOISE,
-          "integrated_gradients": ("batch_size",),
-          "lrp": ("epsilon", "stdfactor", "alpha", "beta", "gamma", "mu", "low", "high", "bias")}  # fmt: skip
 
 
 def list_methods() -> list[str]:
     """Return the listed method names. Any number works in a name, so more names are legal than are listed."""
     return list(listed())
-
-
-def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a method's parameters with the caller's on top.
-
-    Raises
-    ------
-    TypeError
-        If the method takes no such parameter; the message lists those it takes.
-    """
-    taken = {
-        *method.parameters,
-        *_EXTRA.get(method.row.template if method.family == "lrp" else method.family, ()),
-    }
-    if any(what == "x_sign_mu" for what, _ in method.modifiers):
-        taken |= {"mu", "vlow", "vhigh"}
-    unknown = sorted(set(given) - taken)
-    if unknown:
-        raise TypeError(
-            f"{method} takes no parameter {', '.join(unknown)}; it takes {', '.join(sorted(taken)) or 'none'}"
-        )
-    return dict(method.parameters) | dict(given)
-
-
-def check_input(model: nn.Module, x: Any) -> Tensor:
-    """Return `x` as a tensor that a model can be explained on.
-
-    Raises
-    ------
-    TypeError
-        If it is not a floating-point tensor.
-    ValueError
-        If it is empty or holds NaN or infinite values.
-    """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
-    if not x.is_floating_point():
-        raise TypeError(f"x must be floating point, not {x.dtype}; use x.float()")
-    if x.dim() < 2 or x.numel() == 0:
-        raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
-    if not bool(torch.isfinite(x).all()):
-        bad = tuple(int(i) for i in (~torch.isfinite(x)).nonzero()[0])
-        raise ValueError(f"x holds NaN or infinite values, the first at index {bad}")
-    return x.detach()
 
 
 def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **params: Any) -> np.ndarray[Any, Any]:
@@ -78,9 +27,10 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
     Parameters
     ----------
     model : torch.nn.Module
-        Returns logits of shape (N, classes). It is left as it was: mode, hooks, gradients, parameters.
+        Returns logits of shape (N, classes). It is left as it was: mode, hooks, gradients, parameters. Meanwhile it is
+        changed, so threads that explain one model take turns; with models of their own they do not.
     x : torch.Tensor
-        Inputs in torch layout, batch first: (N, C, H, W), (N, C, T) or (N, F). It is not changed.
+        Inputs in torch layout, batch first: (N, C, H, W), (N, C, T) or (N, F), float32 or float64. It is not changed.
     method : str
         A method name such as ``"lrpsign_epsilon_0_25_std_x"``; see `list_methods`.
     target : None, int or one int per sample
@@ -91,7 +41,7 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
     Returns
     -------
     numpy.ndarray
-        The map, signed, in the shape and dtype of `x`. Every sample is explained as if alone.
+        The map, signed, in the shape and dtype of `x`, in memory of its own. Every sample is explained as if alone.
 
     Raises
     ------
@@ -101,10 +51,9 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
         If the input, the target or a parameter is not usable; the message says which and why.
     """
     parsed = parse(method)
-    x = check_input(model, x)
     alone = Plan([Wanted(parsed, parameters_of(parsed, params))])
-    with undisturbed(model):
-        return alone.run(model, x, target)[method].cpu().numpy()
+    with explaining(model, x) as batch:
+        return owned([alone.run(model, batch, target)[method]])[0]
 
 
 def plan(methods: Sequence[str]) -> Plan:
@@ -117,6 +66,8 @@ def plan(methods: Sequence[str]) -> Plan:
     """
     if isinstance(methods, str):
         raise TypeError(f"methods must be several names, not the str {methods!r}; explain() takes one")
+    if not isinstance(methods, Iterable):
+        raise TypeError(f"methods must be several names, such as ['gradient', 'lrp_z'], not {methods!r}")
     parsed = [parse(method) for method in dict.fromkeys(methods)]
     return Plan([Wanted(one, parameters_of(one, {})) for one in parsed])
 
@@ -151,7 +102,7 @@ def explain_many(
     Returns
     -------
     dict of str to numpy.ndarray
-        A map per method name, in the order of `methods`.
+        A map per method name, in the order of `methods`, each in memory of its own.
 
     Raises
     ------
@@ -161,17 +112,7 @@ def explain_many(
         As `explain`; and if not even one sample fits into `memory_limit`.
     """
     together = plan(methods)  # an unknown name costs nothing but the message
-    x = check_input(model, x)
-    with undisturbed(model):
-        maps = together.run(model, x, target, memory_limit)
-    # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.
-    taken: set[int] = set()
-    return {name: _own(one, taken) for name, one in maps.items()}
-
-
-def _own(one: Tensor, taken: set[int]) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = one.cpu().numpy()
-    if one.data_ptr() in taken:
-        return array.copy()
-    taken.add(one.data_ptr())
-    return array
+    with explaining(model, x) as batch:
+        maps = together.run(model, batch, target, memory_limit)
+        # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.
+        return dict(zip(maps, owned(maps.values()), strict=True))

@@ -27,9 +27,21 @@ def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
 
 
 def baseline_like(x: Tensor, baseline: Any) -> Tensor:
-    """Return a baseline in the shape of `x`: a number, an array of one sample or of the batch, or a function of x."""
-    value = baseline(x) if callable(baseline) else baseline
-    return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand_as(x)
+    """Return a baseline in the shape of `x`: a number, an array of one sample or of the batch, or a function of x.
+
+    Raises
+    ------
+    ValueError
+        If it is of another shape, or holds NaN or infinite values.
+    """
+    value = torch.as_tensor(baseline(x) if callable(baseline) else baseline, dtype=x.dtype, device=x.device)
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError("baseline holds NaN or infinite values")
+    try:
+        return value.expand_as(x)
+    except RuntimeError as error:
+        text = f"baseline must be a number or fit the shape of x, {tuple(x.shape)}, not be {tuple(value.shape)}"
+        raise ValueError(text) from error
 
 
 def integrated_gradients(
@@ -64,7 +76,7 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
     samples, scale = int(parameters["samples"]), float(parameters["noise_scale"])
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
-    if scale < 0:
+    if not scale >= 0:
         raise ValueError(f"noise_scale must not be negative, not {scale}")
     given = parameters.get("noise")
 
@@ -75,6 +87,8 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
         noise = torch.as_tensor(given, dtype=torch.float64, device=x.device)
         if noise.shape[1:] != x.shape[1:] or len(noise) != samples:
             raise ValueError(f"noise must have shape {(samples, *x.shape[1:])}, not {tuple(noise.shape)}")
+        if not bool(torch.isfinite(noise).all()):
+            raise ValueError("noise holds NaN or infinite values")
         return lambda index: rounded(noise[index]).expand_as(x)
     channels_last = (*x.shape[2:], x.shape[1]) if x.dim() > 2 else tuple(x.shape[1:])
     seed = parameters.get("seed")

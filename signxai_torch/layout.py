@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,3 +51,20 @@ def channels_last(x: Tensor) -> Tensor:
 def like(result: Tensor, x: Tensor) -> Tensor:
     """Return a result in one piece if `x` is."""
     return result.contiguous() if x.is_contiguous() else result
+
+
+def owned(results: Iterable[Tensor]) -> list[np.ndarray[Any, Any]]:
+    """Return maps as arrays none of which shares memory with another or within itself, or holds more than its values.
+
+    Maps may come expanded (a rule that gives every channel the same), or several times.
+    """
+    taken: set[int] = set()
+    arrays = []
+    for one in results:
+        result = one.detach().cpu()
+        memory = result.untyped_storage()
+        if memory.nbytes() != result.numel() * result.element_size() or memory.data_ptr() in taken:
+            result = result.clone(memory_format=torch.contiguous_format)
+        taken.add(result.untyped_storage().data_ptr())
+        arrays.append(result.numpy())
+    return arrays

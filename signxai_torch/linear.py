@@ -4,6 +4,11 @@ LRP rules need ``L(u; A, p)``, the layer without activation applied to some inpu
 weights (the positive ones, their squares, ...) and a part `p` of its bias, and the vector-Jacobian product of
 that map. `linear_map` gives both for a module; dense layers and convolutions go straight to torch's kernels,
 any other module that is linear in its input goes through `torch.func.functional_call` and autograd.
+
+Parts of weights are made anew in every call and never kept between calls: dense layers make them block by block of
+rows into one small piece of memory, convolutions hold the last part of one layer while its rule runs. So no copy of
+the weights stays in memory, and none can go stale when a model is trained on or its weights are replaced. What it
+costs to make them is part of what `make bench` measures.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from signxai_torch.analyzer import AnalyzerBase, Map, MethodAnalyzer
 from signxai_torch.composites import RuleComposite, make_rule
-from signxai_torch.explain import check_input
 from signxai_torch.grammar import parse
 from signxai_torch.hooks import UNUSED_EPSILON
+from signxai_torch.layout import owned
 from signxai_torch.options import choose
 from signxai_torch.relevance import propagate
 from signxai_torch.rules import RULES, LinearRule
-from signxai_torch.state import undisturbed
+from signxai_torch.state import explaining
 from signxai_torch.targets import Target
 
 __all__ = [
@@ -307,9 +307,8 @@ class LRPSequential(AnalyzerBase):
 
     def analyze(self, input_tensor: Tensor, target_class: Target = None, **kwargs: Any) -> Map:
         """Return the map of an input, see `AnalyzerBase.analyze`; relevance starts from the target's logit."""
-        x = check_input(self.model, input_tensor)
-        with undisturbed(self.model):
-            return propagate(self.model, x, target_class, self.composite(**kwargs), "logit").cpu().numpy()
+        with explaining(self.model, input_tensor) as x:
+            return owned([propagate(self.model, x, target_class, self.composite(**kwargs), "logit")])[0]
 
 
 def _rule(name: str) -> tuple[str, Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from signxai_torch.grammar import Method
 from signxai_torch.layers import DeconvNetReLU, GuidedReLU
 from signxai_torch.memory import Count, counting, size
 from signxai_torch.modifiers import modify
+from signxai_torch.state import undisturbed
 from signxai_torch.targets import Target, target_indices
 from signxai_torch.walk import Way, walk
 
@@ -132,9 +133,9 @@ class Plan:
 
         It is the largest job's share and the finished maps. Jobs with batches of their own count with the smallest.
         """
-        with torch.no_grad(), counting(model) as count:
+        with undisturbed(model), torch.no_grad(), counting(model) as count:
             model(x)
-        return max(_memory(job, count, x) for job in self.jobs) + len(self.methods) * size(x)
+        return max((_memory(job, count, x) for job in self.jobs), default=0) + len(self.methods) * size(x)
 
     def run(self, model: nn.Module, x: Tensor, target: Target, memory_limit: int | None = None) -> dict[str, Tensor]:
         """Return a map per method name, in the shape of `x`.
@@ -155,8 +156,21 @@ class Plan:
         ValueError
             If not even one sample fits.
         """
-        if memory_limit is None:
-            return self._run(model, x, target, None)
+        parts, targets = [x], [target]
+        if memory_limit is not None and self.jobs:
+            parts, targets = self._parts(model, x, target, memory_limit)
+        maps: dict[str, Tensor] = {}
+        # Job by job, or the draws of numpy's generator would come in another order than without a limit.
+        for job in self.jobs:
+            found = [self._job(job, model, *part, memory_limit) for part in zip(parts, targets, strict=True)]
+            for one, results in zip(job.wanted, zip(*found, strict=True), strict=True):
+                maps[one.method.name] = results[0] if len(results) == 1 else torch.cat(results)
+        return {name: maps[name] for name in self.methods}
+
+    def _parts(
+        self, model: nn.Module, x: Tensor, target: Target, memory_limit: int
+    ) -> tuple[list[Tensor], list[Target]]:
+        """Return the batch in parts that fit, and the targets of each."""
         need = self.memory(model, x[:1])
         if need > memory_limit:
             raise ValueError(
@@ -166,18 +180,17 @@ class Plan:
         step = memory_limit // need
         parts = [x[first : first + step] for first in range(0, len(x), step)]
         with torch.no_grad():
-            indices = target_indices(torch.cat([model(part) for part in parts]), target).split(step)
-        found = [self._run(model, part, own, memory_limit) for part, own in zip(parts, indices, strict=True)]
-        return {name: torch.cat([one[name] for one in found]) for name in self.methods}
+            indices = target_indices(torch.cat([model(part) for part in parts]), target)
+        return parts, list(indices.split(step))
 
-    def _run(self, model: nn.Module, x: Tensor, target: Target, limit: int | None) -> dict[str, Tensor]:
-        maps: dict[str, Tensor] = {}
-        for job in self.jobs:
-            # What a job of many copies may take for them: what its noise and the finished maps leave.
-            budget = {} if limit is None else {"budget": limit - _kept(job, x) - len(self.methods) * size(x)}
-            for one, result in zip(job.wanted, self._maps(job, model, x, target, budget), strict=True):
-                maps[one.method.name] = modify(result, x, one.method, one.parameters).detach()
-        return {name: maps[name] for name in self.methods}
+    def _job(self, job: Job, model: nn.Module, x: Tensor, target: Target, limit: int | None) -> list[Tensor]:
+        # What a job of many copies may take for them: what its noise and the finished maps leave.
+        budget = {} if limit is None else {"budget": limit - _kept(job, x) - len(self.methods) * size(x)}
+        results = self._maps(job, model, x, target, budget)
+        return [
+            modify(result, x, one.method, one.parameters).detach()
+            for one, result in zip(job.wanted, results, strict=True)
+        ]
 
     def _maps(self, job: Job, model: nn.Module, x: Tensor, target: Target, budget: Parameters) -> Sequence[Tensor]:
         first = job.wanted[0]

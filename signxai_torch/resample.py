@@ -68,12 +68,14 @@ def bicubic_8bit(image: Array, height: int, width: int) -> Array:
     Returns
     -------
     numpy.ndarray
-        uint8, shape (height, width). Enlarging, which is what Grad-CAM does, is equal to Pillow's bicubic
-        ``resize((width, height))`` bit for bit; where the height shrinks, Pillow may order its passes otherwise.
+        uint8, shape (height, width), equal to what Pillow 13 makes of ``resize((width, height))``, bicubic, bit for
+        bit where not both sizes shrink; where both do, Pillow may order its passes otherwise. Grad-CAM enlarges.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected uint8 of shape (H, W), not {image.dtype} of shape {image.shape}")
-    if image.shape[1] != width:  # Pillow: horizontal first, and no pass where the size stays
+    if image.shape[0] > height and image.shape[1] < width:  # Pillow 13: the pass that shrinks goes first
+        image = _resize_rows(image, height)
+    if image.shape[1] != width:  # else the horizontal one, and none where the size stays
         image = _resize_rows(image.T, width).T
     if image.shape[0] != height:
         image = _resize_rows(image, height)

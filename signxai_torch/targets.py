@@ -51,7 +51,10 @@ def per_sample(target: int | Sequence[int] | np.ndarray[Any, Any] | Tensor, coun
     TypeError
         If a target is not an integer.
     """
-    values = np.atleast_1d(target.detach().cpu().numpy() if isinstance(target, Tensor) else np.asarray(target))
+    try:
+        values = np.atleast_1d(target.detach().cpu().numpy() if isinstance(target, Tensor) else np.asarray(target))
+    except ValueError as error:  # rows of different lengths
+        raise TypeError(f"target must be None, an int or one int per sample, not {target!r}") from error
     if values.dtype.kind not in "iu":
         raise TypeError(f"target must be None, an int or one int per sample, not {target!r}")
     if values.ndim != 1 or len(values) not in (1, count) or (len(values) == 1 and np.ndim(target) == 1 != count):

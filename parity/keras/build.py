@@ -164,6 +164,7 @@ class _Builder:
     modules: list[tuple[str, nn.Module]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     layers: list[LayerDescription] = field(default_factory=list)
+    ends: dict[str, str] = field(default_factory=dict)  # by layer: the module that gives its output
 
     def add(self, node: Node, stored: Mapping[str, Any]) -> None:
         """Convert one layer and wire it."""
@@ -193,6 +194,7 @@ class _Builder:
         for suffix, module in built.modules:
             name = self._add_module(node.name + suffix, module, position)
             own = name if suffix == "" else own
+            self.ends[node.name] = name
             position = (len(self.steps),)
         if len(position) > 1:
             raise layer.fail(f"it reads {len(position)} tensors, expected one")
@@ -213,7 +215,8 @@ class _Builder:
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.input_shape, self.last_softmax is not None, sha256
         )
-        module = KerasModule(description, self.modules, self.steps, position)
+        by_module = {one.module: self.ends[one.name] for one in self.layers if one.module is not None}
+        module = KerasModule(description, self.modules, self.steps, position, by_module | self.ends)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if tensor.is_meta:
                 raise ConversionError(f"{self.file.path}: the parameter {name!r} was never filled.")
@@ -260,7 +263,7 @@ class _Builder:
 
 
 # Attributes that nn.Module and KerasModule set on the instance.
-_RESERVED = frozenset(vars(nn.Module())) | {"description", "_steps", "_output", "_done", "_dtype_of"}
+_RESERVED = frozenset(vars(nn.Module())) | {"description", "layer_outputs", "_steps", "_output", "_done", "_dtype_of"}
 
 
 def _keras_major(file: KerasFile, architecture: Mapping[str, Any]) -> int:

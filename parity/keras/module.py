@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,14 @@ class KerasModule(nn.Module):
     ----------
     description
         The model and its layers as data.
+    layer_outputs
+        Where each Keras layer ends: by the name of the layer, and by that of the sub-module that does its own work,
+        the name of the sub-module that gives its output, activation attribute included. `signxai_torch` reads it
+        (see `signxai_torch.cam.find_layer`).
     """
 
     description: ModelDescription
+    layer_outputs: Mapping[str, str]
     _dtype_of: Tensor
 
     def __init__(
@@ -53,9 +58,11 @@ class KerasModule(nn.Module):
         modules: Sequence[tuple[str, nn.Module]],
         steps: Sequence[Step],
         output: int,
+        layer_outputs: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.description = description
+        self.layer_outputs = dict(layer_outputs)
         for name, module in modules:
             self.add_module(name, module)
         self._steps = tuple(steps)

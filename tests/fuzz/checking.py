@@ -51,6 +51,9 @@ def fine(outcome: Outcome) -> bool:
         return row["reference"] is None or row["message"].startswith(REFUSED)
     if outcome.reference is None or outcome.subject is None:
         return False
+    if row["method"].startswith("grad_cam") and not outcome.reference.any() and not outcome.subject.any():
+        # Nothing speaks for the class; the reference's map is transposed where the image is not square.
+        return outcome.reference.shape in (outcome.subject.shape, np.swapaxes(outcome.subject, 0, 1).shape)
     return np.array_equal(outcome.reference, outcome.subject, equal_nan=True)
 
 

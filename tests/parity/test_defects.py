@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from parity import keras
 from parity.calls import NotInReferenceError, question
+from parity.cases import Plan
 from parity.defects import arrival_order, defect_of, unmoved
 from parity.divergences import BY_NAME
 from parity.keras import ModelDescription
 from parity.metrics import compare
-from parity.subjects import parse
+from parity.reference.request import ReferenceAnswer, ReferenceRequest
+from parity.run import Runner, in_order
+from parity.subjects import SignxaiTorch, parse
 from parity.verdict import judge, judge_imitation, limits_for
+from signxai_torch import explain
 from tests.fuzz.networks import write
+from tests.parity.echo_client import EchoClient
 
 Layers = list[dict]
 
@@ -100,8 +108,102 @@ def test_an_imitated_defect_covers_only_what_it_explains(imitation: np.ndarray, 
     assert (verdict.status, verdict.divergence) == (status, DEFECT.name if status == "reference-defect" else None)
 
 
-def test_a_transposed_grad_cam_covers_no_other_fault() -> None:
-    defect, limits = BY_NAME["signxai-grad-cam-is-transposed"], limits_for("float64")
-    shown = judge(compare(REFERENCE[:, :5].transpose(1, 0, 2), REFERENCE[:, :5]), limits, defect)
-    assert (shown.status, shown.divergence) == ("reference-defect", defect.name)
-    assert judge(compare(REFERENCE, -REFERENCE), limits, defect).status == "mismatch"
+# Grad-CAM of images that are not square: the reference's transposed map is held to one of the swapped size.
+
+IMAGE = {"input": [7, 5, 3], "sequential": False, "exact": False, "seed": 3, "methods": [], "layers": [
+    conv("f", "x"), one("Flatten", "flat", "f"), dense("o", "flat")]}  # fmt: skip
+
+
+class TransposingClient(EchoClient):
+    """Answers as SIGN-XAI does: the map is resized to (width, height)."""
+
+    def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
+        if request.call.kind == "logits":
+            return super().answer(request)
+        source = request.model
+        module = keras.load(source.path, dtype=getattr(torch, request.dtype))
+        maps = []
+        for array, target in zip(request.inputs, request.targets, strict=True):
+            size = array.shape[1::-1]
+            found = explain(module, module.to_torch(array[None]), "grad_cam", target, target_layer="f", size=size)
+            maps.append(ReferenceAnswer(module.to_keras(found)[0]))
+        return maps
+
+
+class Mutant(SignxaiTorch):
+    """The port, with something done to the map that it gives."""
+
+    def __init__(self, change: Callable[[np.ndarray, bool], np.ndarray] = lambda array, asked: array) -> None:
+        self.change = change
+
+    def attribute_many(self, module, inputs, targets, methods):
+        found = super().attribute_many(module, inputs, targets, methods)
+        return {
+            name: replace(one, array=self.change(np.asarray(one.array), "size" in methods[name]))
+            for name, one in found.items()
+        }
+
+
+def noise(array: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, array.shape).astype(array.dtype)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda array, asked: array, "reference-defect"),
+        (lambda array, asked: noise(array), "mismatch"),
+        (lambda array, asked: array if asked else noise(array), "mismatch"),
+        (lambda array, asked: noise(array) if asked else array, "mismatch"),
+        (lambda array, asked: array * 1.001, "mismatch"),
+        (lambda array, asked: array[:, ::-1], "mismatch"),
+        (lambda array, asked: array * 0, "mismatch"),
+    ],
+    ids=["the port", "noise", "noise unless a size is given", "noise if one is", "scaled", "upside down", "zero"],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_transposed_grad_cam_is_compared_in_numbers(tmp_path: Path, change, status: str, dtype: str) -> None:
+    source, image = write(IMAGE, tmp_path / "net.h5")
+    lanes = [frozenset(["grad_cam"] if dtype == lane else []) for lane in ("float64", "float32")]
+    plan = Plan(source, (image,), ("grad_cam",), *lanes)
+    rows = [outcome.row for outcome in Runner(plan, TransposingClient(), Mutant(change)).run()]
+    assert [row["status"] for row in rows] == [status], rows[0]["message"]
+    name = "signxai-grad-cam-is-transposed"
+    assert rows[0]["divergence"] == (name if status == "reference-defect" else None)
+
+
+def test_the_defect_follows_from_the_sizes_of_the_input_where_the_model_leaves_them_open(tmp_path: Path) -> None:
+    model = described(tmp_path, [7, 5, 3], conv("f", "x"), one("GlobalMaxPooling2D", "all", "f"), dense("o", "all"))
+    opened = replace(model, input_shape=(None, None, 3))
+    name = "signxai-grad-cam-is-transposed"
+    for shape, expected in (((7, 5, 3), name), ((6, 6, 3), None)):
+        ((_, how),) = in_order(["grad_cam"], replace(opened, input_shape=shape), "auto")
+        assert how.defect == expected
+
+
+def test_grad_cam_of_a_layer_that_gives_no_maps_is_refused(tmp_path: Path) -> None:
+    flat = one("Reshape", "rows", "f", target_shape=[35, 4])
+    series = one("Conv1D", "g", "rows", filters=2, kernel_size=[3], strides=[1], padding="valid",
+                 activation="relu", use_bias=True)  # fmt: skip
+    model = described(
+        tmp_path, [7, 5, 3], conv("f", "x"), flat, series, one("Flatten", "flat", "g"), dense("o", "flat")
+    )
+    for method in ("grad_cam", "grad_cam_timeseries"):
+        with pytest.raises(NotInReferenceError, match=r"layer 'g' gives \(33, 2\)|not made for inputs"):
+            question(parse(method), model)
+
+
+def test_a_layer_of_keras_ends_behind_its_own_activation_and_no_other(tmp_path: Path) -> None:
+    bare = conv("bare", "f") | {}
+    bare["config"] = {**bare["config"], "activation": "linear"}
+    layers = [conv("f", "x"), bare, one("ReLU", "relu", "bare"), one("Flatten", "flat", "relu"), dense("o", "flat")]
+    case = {**IMAGE, "layers": layers}
+    module = keras.load(write(case, tmp_path / "net.h5")[0].path)
+    assert module.layer_outputs["f"] == "f_activation"
+    assert module.layer_outputs["bare"] == "bare"
+    assert module.layer_outputs["relu"] == "relu"
+    x = torch.as_tensor(np.random.default_rng(0).normal(size=(1, 3, 7, 5)), dtype=torch.float32)
+    given = {None: "bare", "f": "f_activation", "relu": "relu"}
+    for name, end in given.items():
+        expected = explain(module, x, "grad_cam", 1, target_layer=module.get_submodule(end))
+        assert np.array_equal(explain(module, x, "grad_cam", 1, target_layer=name), expected)

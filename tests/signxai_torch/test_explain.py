@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from signxai_torch import UnknownMethodError, explain, explain_many, list_methods, parse
-from signxai_torch.explain import parameters_of
+from signxai_torch.parameters import parameters_of
 from signxai_torch.relevance import UnusedInputRuleWarning
 from signxai_torch.rules import sign_mu
 from tests.signxai_torch.nets import cnn, curves, mlp, pictures, randomized, series
@@ -41,7 +41,7 @@ def parameters_for(method: str) -> dict:
     if ("x_sign_mu", None) in parsed.modifiers:
         given["mu"] = 0.5
     if parsed.family in SAMPLING:
-        given |= {"seed": 7, "samples": 3}
+        given |= {"seed": 7, "samples": 1 if parsed.family == "random" else 3}
     if parsed.family == "integrated_gradients":
         given["steps"] = 5
     return given
@@ -147,6 +147,7 @@ def test_one_target_per_sample():
         (True, TypeError, "not True"),
         (torch.tensor([0.0, 1.0, 2.0]), TypeError, "target must be"),
         ([0, 1, 7], ValueError, "target [0, 1, 7] is out of range"),
+        ([[0], [1, 2], [0]], TypeError, "target must be None, an int or one int per sample, not [[0], [1, 2], [0]]"),
     ],
     ids=repr,
 )
@@ -179,6 +180,8 @@ def _with(value: float) -> torch.Tensor:
         (pictures().to(torch.int64), TypeError, "x must be floating point, not torch.int64; use x.float()"),
         (pictures().to(torch.uint8), TypeError, "torch.uint8"),
         (pictures() > 0, TypeError, "torch.bool"),
+        (pictures().half(), TypeError, "x must be float32 or float64, not torch.float16"),
+        (pictures().bfloat16(), TypeError, "not torch.bfloat16, in which small denominators vanish; use model.float()"),
         (pictures().to(torch.complex128), TypeError, "torch.complex128"),
         (pictures()[:0], ValueError, "x must have a batch axis and at least one value, not shape (0, 2, 8, 6)"),
         (torch.tensor(1.0), ValueError, "shape ()"),
@@ -208,6 +211,9 @@ def test_a_model_is_a_module(model):
         ("lrp_epsilon_0_1", {"epsylon": 1.0}, "takes no parameter epsylon; it takes epsilon"),
         ("smoothgrad", {"noise_level": 1, "steps": 2}, "no parameter noise_level, steps; it takes batch_size, noise"),
         ("lrp_z", {"epsilon": 1.0}, "takes no parameter epsilon"),
+        ("lrp", {"rule": "Z", "epsilon": 99.0}, "lrp with rule='Z' takes no parameter epsilon; it takes bias, rule"),
+        ("lrp", {"gamma": 0.3}, "lrp with rule='Z' takes no parameter gamma"),
+        ("grad_cam_timeseries", {"size": (3, 4)}, "takes no parameter size"),
     ],
 )  # fmt: skip
 def test_parameters_that_a_method_does_not_take(method, given, words):
@@ -231,6 +237,21 @@ def test_parameters_that_a_method_does_not_take(method, given, words):
         ("lrp", {"rule": "Y"}, "unknown rule 'Y'; the rules are Z, Epsilon"),
         ("gradient_x_sign_mu", {}, "gradient_x_sign_mu needs a threshold: mu=0.5"),
         ("grad_cam", {"target_layer": "conv9"}, "the model has no layer 'conv9'"),
+        ("smoothgrad", {"samples": 2.7}, "samples must be a whole number, not 2.7"),
+        ("smoothgrad", {"samples": True}, "samples must be a whole number, not True"),
+        ("smoothgrad", {"samples": None}, "samples must be a whole number, not None"),
+        ("smoothgrad", {"batch_size": 1.5}, "batch_size must be a whole number, not 1.5"),
+        ("integrated_gradients", {"steps": "9"}, "steps must be a whole number, not '9'"),
+        ("occlusion", {"stride": 1.5}, "stride must be a whole number, not 1.5"),
+        ("lrp_rule_until_index", {"until_layer_idx": 0.5}, "until_layer_idx must be a whole number, not 0.5"),
+        ("smoothgrad", {"noise_scale": float("nan")}, "noise_scale must be a finite number, not nan"),
+        ("lrp_epsilon", {"epsilon": float("inf")}, "epsilon must be a finite number, not inf"),
+        ("gradient_x_sign_mu", {"mu": float("nan")}, "mu must be a finite number, not nan"),
+        ("smoothgrad", {"samples": 1, "noise": np.full((1, 2, 8, 6), np.nan)}, "noise holds NaN"),
+        ("deep_lift", {"baseline": np.full((2, 8, 6), np.inf)}, "baseline holds NaN or infinite values"),
+        ("integrated_gradients", {"baseline": np.zeros((2, 8))}, "baseline must be a number or fit the shape of x"),
+        ("random", {"samples": 3}, "random is one draw: samples must be 1, not 3"),
+        ("lrp.alpha_beta", {"alpha": 0.5}, "alpha - beta must be 1 and alpha at least 1"),
     ],
 )  # fmt: skip
 def test_parameters_out_of_range(method, given, words):
@@ -249,6 +270,21 @@ def test_a_parameter_overrides_the_names_own():
     expected = explain(model, x, "gradient") * np.where(x.numpy() >= 0.3, 0.5, -2.0)
     assert np.array_equal(explain(model, x, "gradient_x_sign_mu", **given), expected)
     assert parameters_of(parse("smoothgrad"), {"samples": 3}) == {"samples": 3, "noise_scale": 0.2}
+
+
+def test_alpha_and_beta_follow_from_each_other():
+    model, x = cnn(), pictures()
+    expected = explain(model, x, "lrp_alpha_3_beta_2")
+    for given in ({"alpha": 3}, {"beta": 2.0}, {"alpha": 3.0, "beta": 2.0}):
+        assert np.array_equal(explain(model, x, "lrp.alpha_beta", **given), expected)
+        assert np.array_equal(explain(model, x, "lrp", rule="AlphaBeta", **given), expected)
+
+
+def test_whole_numbers_may_come_as_any_type():
+    model, x = cnn(), pictures(1)
+    expected = explain(model, x, "smoothgrad", samples=3, seed=1)
+    for samples in (3.0, np.int64(3), np.float32(3)):
+        assert np.array_equal(explain(model, x, "smoothgrad", samples=samples, seed=1), expected)
 
 
 # Noise.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -112,6 +113,38 @@ def test_methods_that_differ_in_the_input_layer_share_the_pass_above_it(monkeypa
     assert plan(names).passes == 1
 
 
+def places(array: np.ndarray) -> tuple[int, int]:
+    return np.lib.array_utils.byte_bounds(array)
+
+
+@pytest.mark.filterwarnings("ignore::signxai_torch.walk.UnusedInputRuleWarning")
+@pytest.mark.parametrize("net", NETS)
+def test_every_map_owns_its_memory(net):
+    make, inputs = NETS[net]
+    model, x = make(), inputs()
+    many = explain_many(model, x, [*listed(), "integrated_gradients"])
+    bounds = sorted(places(one) for one in many.values())
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(bounds))
+    given = x.numpy()
+    for name, one in many.items():
+        assert one.flags.writeable, name
+        assert 0 not in one.strides, name
+        assert places(one)[1] - places(one)[0] == one.nbytes, name
+        assert not np.shares_memory(one, given), name
+
+
+@pytest.mark.parametrize(
+    "method", ["lrp_flat", "flatlrp_z", "lrp_z", "grad_cam", "random_uniform", "input", "gradient"]
+)
+def test_a_single_map_owns_its_memory(method):
+    model = randomized(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(96, 4)))
+    found = explain(model, torch.rand(2, 3, 8, 6, dtype=torch.float64), method, 0)
+    assert 0 not in found.strides
+    assert places(found)[1] - places(found)[0] == found.nbytes
+    found[0, 0] += 1
+    assert not np.array_equal(found[0, 0], found[0, 1])
+
+
 def test_equal_maps_are_arrays_of_their_own():
     many = explain_many(cnn(), pictures(), ["lrp_z", "lrp.z", "lrp_sequential_preset_a", "lrp_sequential_composite_a"])
     many["lrp_z"][:] = 0
@@ -157,6 +190,39 @@ def test_a_memory_limit_splits_the_batch(monkeypatch):
     assert forwards["model"] > 3
     for name in names:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12, atol=1e-14, err_msg=name)
+
+
+def test_a_memory_limit_leaves_the_draws_as_they_are():
+    """Jobs run one after another over all parts: numpy's generator is drawn in the order of the whole batch."""
+    model, x = cnn(), pictures(5)
+    names = ["smoothgrad", "random", "vargrad_x_input", "random_x_sign", "lrp_z"]
+    found = []
+    for step in (None, 1, 2, 5):
+        limit = None if step is None else step * plan(names).memory(model, x[:1])
+        np.random.seed(4)
+        found.append(explain_many(model, x, names, memory_limit=limit) | {"next": np.random.normal(size=3)})
+    for other in found[1:]:
+        for name, expected in found[0].items():
+            np.testing.assert_allclose(other[name], expected, rtol=1e-11, atol=1e-14, err_msg=name)
+
+
+def test_no_names_give_no_maps():
+    assert explain_many(cnn(), pictures(), []) == explain_many(cnn(), pictures(), [], memory_limit=1) == {}
+    assert plan([]).memory(cnn(), pictures()) == 0
+
+
+@pytest.mark.parametrize("names", [None, 3])
+def test_names_must_be_several(names):
+    with pytest.raises(TypeError, match="methods must be several names, such as"):
+        explain_many(cnn(), pictures(), names)
+
+
+def test_the_memory_is_counted_without_touching_the_model():
+    model = randomized(TorchvisionLike()).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan(["lrp_z"]).memory(model, pictures())
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_targets_that_do_not_fit_the_batch_are_refused_in_parts_too():

@@ -192,7 +192,8 @@ def test_sequential_variant_takes_another_epsilon(model: nn.Module, x: Tensor) -
 
 
 def test_grad_cam_takes_a_layer_and_series(model: nn.Module, x: Tensor) -> None:
-    same(sx.GradCAMAnalyzer(model, model[2]).analyze(x), sx.explain(model, x, "grad_cam", target_layer="2"))
+    same(sx.GradCAMAnalyzer(model, model[2]).analyze(x), sx.explain(model, x, "grad_cam", target_layer=model[2]))
+    same(sx.GradCAMAnalyzer(model, "2").analyze(x), sx.explain(model, x, "grad_cam", target_layer="2"))
     series = series_net()
     t = torch.arange(20, dtype=torch.float64).sin().reshape(1, 2, 10)
     same(sx.GradCAMAnalyzer(series).analyze(t, 2), sx.explain(series, t, "grad_cam_timeseries", 2))

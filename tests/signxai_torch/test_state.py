@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -14,6 +15,7 @@ from signxai_torch import explain
 from signxai_torch.composites import UnsupportedLayerError
 from signxai_torch.hook import RelevanceHook
 from signxai_torch.rules import Z
+from signxai_torch.state import _LOCKS
 from tests.signxai_torch.nets import Shared, TorchvisionLike, Unshared, cnn, pictures, randomized
 
 METHODS = [
@@ -169,6 +171,72 @@ def test_inplace_relus_in_a_torchvision_like_net_keep_the_pre_activations():
         if isinstance(module, nn.ReLU):
             module.inplace = False
     assert np.array_equal(found, explain(model, x, "lrp_epsilon_0_1"))
+
+
+def in_threads(work: list[Any]) -> list[Any]:
+    """Run functions side by side, begun at once; return their results, or raise what the first raised."""
+    found: dict[int, Any] = {}
+    barrier = threading.Barrier(len(work))
+
+    def run(index: int) -> None:
+        barrier.wait()
+        try:
+            found[index] = work[index]()
+        except Exception as error:
+            found[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in found.values():
+        if isinstance(one, Exception):
+            raise one
+    return [found[index] for index in range(len(work))]
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["one model", "models that share modules"])
+def test_threads_on_one_model_take_turns(parts):
+    body = unusual(cnn(inplace=True))
+    models = [nn.Sequential(body) if parts else body for _ in range(4)]
+    x = pictures()
+    before = state(body, x)
+    methods = ["lrp_epsilon_0_1", "gradient", "flatlrp_z", "guided_backprop", "grad_cam"]
+
+    def work(model: nn.Module) -> Any:
+        return lambda: [explain(model, x, method, target=1) for _ in range(5) for method in methods]
+
+    expected = work(models[0])()
+    for found in in_threads([work(model) for model in models]):
+        for one, other in zip(found, expected, strict=True):
+            assert np.array_equal(one, other)
+    assert state(body, x) == before
+
+
+def test_a_model_waits_for_no_other_model():
+    """One stops in the middle of its forward pass until the other one is done."""
+    done = threading.Event()
+    waiting, other = cnn(), cnn()
+    waiting[3].register_forward_hook(lambda *_: None if done.wait(60) else pytest.fail("it waited for the other"))
+
+    def finish() -> Any:
+        result = explain(other, pictures(), "lrp_z")
+        done.set()
+        return result
+
+    one, two = in_threads([lambda: explain(waiting, pictures(), "lrp_z"), finish])
+    assert np.array_equal(one, two)
+
+
+def test_locks_go_with_their_models():
+    explain(cnn(), pictures(), "gradient")
+    gc.collect()
+    before = len(_LOCKS)
+    for _ in range(3):
+        explain(cnn(), pictures(), "gradient")
+    gc.collect()
+    assert len(_LOCKS) <= before
 
 
 REUSE = [

@@ -1,0 +1,121 @@
+"""What a model, its input and its output must be to be explained; each message says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def check_input(model: nn.Module, x: Any) -> Tensor:
+    """Return `x` as a tensor that a model can be explained on.
+
+    Raises
+    ------
+    TypeError
+        If the model is no module, or `x` no tensor of float32 or float64.
+    ValueError
+        If `x` is empty or holds NaN or infinite values, or if the model cannot be explained sample by sample.
+    """
+    check_model(model)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating point, not {x.dtype}; use x.float()")
+    if x.dtype not in DTYPES:
+        raise TypeError(
+            f"x must be float32 or float64, not {x.dtype}, in which small denominators vanish; "
+            "use model.float() and x.float()"
+        )
+    if x.dim() < 2 or x.numel() == 0:
+        raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
+    if not bool(torch.isfinite(x).all()):
+        bad = tuple(int(i) for i in (~torch.isfinite(x)).nonzero()[0])
+        raise ValueError(f"x holds NaN or infinite values, the first at index {bad}")
+    if x.is_inference():  # autograd takes no such tensor
+        with torch.inference_mode(False):
+            return x.clone()
+    return x.detach()
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no module, and modules that autograd cannot use or that mix the samples of a batch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `check_input`.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise ValueError(
+                f"layer {name!r} ({type(module).__name__}, track_running_stats=False) takes the batch's statistics "
+                "even in eval mode, so no sample would be explained as if alone; make it with track_running_stats=True "
+                "and let it see training data in train mode first"
+            )
+    for name, parameter in model.named_parameters():
+        if parameter.is_inference():
+            raise ValueError(
+                f"parameter {name!r} was made under torch.inference_mode(), where no gradient can be taken; make or "
+                "load the model outside of it"
+            )
+
+
+def check_logits(model: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    """Refuse an output that is no tensor of finite numbers; a forward hook of the whole model.
+
+    Raises
+    ------
+    TypeError
+        If it is no tensor.
+    ValueError
+        If it holds NaN or infinite values; the message names the first parameter or buffer that does.
+    """
+    if not isinstance(output, Tensor):
+        keys = f" with {', '.join(map(repr, output))}" if isinstance(output, dict) else ""
+        raise TypeError(
+            f"the model must return logits of shape (N, classes), not {type(output).__name__}{keys}; "
+            "explain a module whose forward returns the logits alone"
+        )
+    if bool(torch.isfinite(output).all()):
+        return
+    for name, values in (*model.named_parameters(), *model.named_buffers()):
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(f"the model's logits are not finite: {name!r} holds NaN or infinite values")
+    raise ValueError(
+        "the model's logits are not finite, though all its parameters are; look at the scale of the input, and at what "
+        "the model divides by"
+    )
+
+
+@contextmanager
+def telling_of_mismatch(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Say in plain words what torch says in many: that a model is of another dtype, or on another device, than `x`.
+
+    A model may convert its input itself, so a mismatch is no error before torch says so.
+
+    Raises
+    ------
+    TypeError
+        Instead of a RuntimeError inside, if no parameter has the dtype and device of `x`.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        parameters = [(name, one) for name, one in model.named_parameters() if one.is_floating_point()]
+        if not parameters or any((one.dtype, one.device) == (x.dtype, x.device) for _, one in parameters):
+            raise
+        name, one = parameters[0]
+        able = one.dtype in DTYPES
+        raise TypeError(
+            f"x is {x.dtype} on {x.device}, the model's parameter {name!r} is {one.dtype} on {one.device}; use "
+            + (f"x.to({str(one.device)!r}, {one.dtype})" if able else "model.float()")
+        ) from error

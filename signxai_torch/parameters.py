@@ -1,0 +1,73 @@
+"""What a call may set of a method, and what each value must be: nothing given is ignored or rounded."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+from signxai_torch.grammar import Method
+from signxai_torch.rules import RULES
+
+# What a call may set besides the parameters of the method's row.
+_NOISE = ("noise", "seed")
+_EXTRA = {
+    "smoothgrad": (*_NOISE, "batch_size"),
+    "vargrad": (*_NOISE, "batch_size"),
+    "random": _NOISE,
+    "integrated_gradients": ("batch_size",),
+    "grad_cam": ("size",),
+}
+_WHOLE = ("samples", "steps", "window", "stride", "batch_size", "until_layer_idx")
+_ALPHA_BETA = ("alpha_beta", "lrp")
+"""Templates of the rows whose alpha or beta follows from the other one, as in the references."""
+
+
+def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's parameters with the caller's on top.
+
+    Raises
+    ------
+    TypeError
+        If the method takes no such parameter; the message lists those it takes.
+    ValueError
+        If a number is not finite, or not whole where only whole numbers have a meaning.
+    """
+    taken = {*method.parameters, *_EXTRA.get(method.family, ())}
+    what = str(method)
+    rule = given.get("rule", method.parameters.get("rule"))
+    if method.row.template == "lrp" and rule in RULES:
+        taken |= set(inspect.signature(RULES[rule]).parameters)
+        what = f"{method} with rule={rule!r}"
+    if any(name == "x_sign_mu" for name, _ in method.modifiers):
+        taken |= {"mu", "vlow", "vhigh"}
+    unknown = sorted(set(given) - taken)
+    if unknown:
+        raise TypeError(
+            f"{what} takes no parameter {', '.join(unknown)}; it takes {', '.join(sorted(taken)) or 'none'}"
+        )
+    return dict(method.parameters) | {key: _checked(key, value) for key, value in _completed(method, given).items()}
+
+
+def _completed(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given, with the alpha or beta that follows from the other one (alpha - beta = 1)."""
+    result = dict(given)
+    if method.row.template in _ALPHA_BETA and ("alpha" in given) != ("beta" in given):
+        if "alpha" in given:
+            result["beta"] = given["alpha"] - 1
+        else:
+            result["alpha"] = given["beta"] + 1
+    return result
+
+
+def _checked(key: str, value: Any) -> Any:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if number and not math.isfinite(value):
+        raise ValueError(f"{key} must be a finite number, not {value}")
+    if key not in _WHOLE or (value is None and key in ("batch_size", "until_layer_idx")):
+        return value
+    if not number or value != int(value):
+        raise ValueError(f"{key} must be a whole number, not {value!r}")
+    return int(value)
