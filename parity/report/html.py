@@ -30,7 +30,7 @@ from parity.report.rows import (
     group,
     verdict_sentence,
 )
-from parity.report.suspects import Suspect, rules_by_name, sentence, suspects
+from parity.report.suspects import Suspect, layers_by_rule, sentence, suspects
 from parity.rule_names import LayerRules, side_by_side
 from parity.verdict import STATUSES
 
@@ -149,6 +149,8 @@ def _entries(
                 "suspects": _suspects_of(row, models.get(row.model, {}), suspected),
                 "others": others[:MOST_OTHERS],
                 "more": len(others) - MOST_OTHERS,
+                # Maps were compared and differ; what could not be computed says nothing of the rules.
+                "wrong": not row.ok and row.status in ("mismatch", "structural"),
                 "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
                 "divergences": [(name, divergences.get(name)) for name in names],
                 "panels": [
@@ -217,7 +219,7 @@ def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
 
 def _suspects_of(row: Row, model: Mapping[str, Any], suspected: Sequence[Suspect]) -> list[dict[str, Any]]:
     """Return what only failing rows have and this one too, with the layers of a rule."""
-    layers = rules_by_name(model, row.method)
+    layers = layers_by_rule(model, row.method)
     return [
         {"kind": one.kind, "name": one.name, "layers": layers.get(one.name, []) if one.kind == "rule" else []}
         for one in suspected

@@ -165,6 +165,29 @@ def test_the_rules_of_both_sides_stand_in_one_table(run):
     assert "DIFFERS" not in text
 
 
+@pytest.mark.parametrize("status", ["structural", "mismatch"])
+def test_a_failing_row_with_the_same_rules_says_that_the_arithmetic_is_wrong(run, status):
+    document = copy.deepcopy(run[0])
+    for row in document["results"]:
+        if row["method"].startswith(("lrp_epsilon", "flatlrp_epsilon")) and row["model"] == "vgg_mnist":
+            row |= {"status": status, "failed_check": "rel_l2"}
+    for model in document["models"]:  # the rule is at parity with another epsilon
+        for kind in ("rules", "reference_rules"):
+            told = model[kind].get("lrp_z", [])
+            for entry in told["layers"] if isinstance(told, dict) else told:
+                entry[2] = entry[2].replace("epsilon=0.1", "epsilon=0.5")
+        for kept in ("lrp_flat", "gradient", "gradient_x_sign"):
+            model["rules"].pop(kept, None)
+    document["results"] = [row for row in document["results"] if row["model"] == "vgg_mnist"]
+    body = row_of(render(validated(document)), "vgg_mnist", "lrp_epsilon_0_1")
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    assert (
+        "The rules are the same on all 11 layers, on both sides, and the maps are not: the arithmetic is at fault, "
+        "not the choice of rules ; first of all Epsilon(epsilon=0.1, bias=True) , which has no row at parity"
+    ) in text
+    assert "The same rule on all" not in text
+
+
 def test_a_subject_that_reports_another_rule_is_marked_in_words_and_first(run):
     mutant = [["block1_conv1", "Conv2d", "WSquare()"], *run[0]["models"][0]["rules"]["lrp_z"][1:]]
     text = rules_of(run, "lrp_z", rules=mutant)
@@ -218,6 +241,7 @@ def test_a_failing_run_names_the_rule_that_only_failing_rows_have(run):
     assert "Where to look first" in text
     assert "rule Flat: in 2 of 2 rows that fail, in none of the 4 at parity" in text
     assert "Only rows that fail have rule Flat , here on fc1" in text
+    assert text.count("and the maps are not: the arithmetic is at fault") == 0  # the reference's rules are others here
     assert text.index("Where to look first") < text.index("One row per method and model")
 
 
