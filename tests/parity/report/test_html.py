@@ -16,7 +16,7 @@ import pytest
 from parity.report import ReportError, render, summarize, validate, write
 from parity.report.json_results import schema
 from parity.report.summary import junit_xml, summary_markdown
-from tests.parity.report.synthetic import Run, attribution, big_run, green_run
+from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run, green_run
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 
@@ -263,6 +263,36 @@ def test_rules_and_evidence_are_shown(page):
     assert "Named defect: signxai-bounded-is-zero" in defect
     assert "Held to instead" in defect
     assert "TensorFlow (innvestigate)" in defect
+
+
+def test_what_is_covered_or_was_not_judged_is_not_shown_as_failing(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    named = {"divergence": DEFECT.name}
+    run.add_case("vgg", "a", "zblrp_z_std_x", "float64", exact * 1e-20, exact, status="reference-defect", **named)
+    run.add_case("vgg", "a", "lrp.z_IB", "float64", exact, exact * (1 + 5.5e-9), **named)
+    run.add_case("vgg", "a", "lrp_flat", "float64", exact, exact)
+    page = render(run.close(), run.arrays_path)
+    assert "Parity holds" in page
+    assert re.findall('<tbody id="row-vgg--([^"]+)"', page) == ["lrp_flat", "lrp.z_IB", "zblrp_z_std_x"]
+    covered, defect = (row_of(page, "vgg", name) for name in ("lrp.z_IB", "zblrp_z_std_x"))
+    assert '<span class="status covered">covered</span>' in covered
+    assert '<span class="num">covered</span>' in covered
+    assert covered.count("<td>covered</td></tr>") == 3
+    assert covered.count("<td>yes</td></tr>") == 2
+    assert '<td class="margin none" data-v="">not judged</td>' in defect
+    assert defect.count("<td>not judged</td></tr>") == 5
+    for body in (covered, defect):
+        assert "margin over" not in body
+        assert ">NO<" not in body
+        assert "broken" not in body
+
+
+def test_what_fails_is_shown_as_failing(page):
+    body = row_of(page, "vgg_mnist", "lrp_w_square")
+    assert 'class="margin over"' in body
+    assert body.count(">NO</td></tr>") == 3
 
 
 def test_markup_in_names_and_messages_is_shown_as_text(tmp_path: Path):
