@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parity.report.json_results import missed
 from parity.verdict import is_ok
 
 LANES = ("float64", "float32")
@@ -193,6 +194,8 @@ def verdict_sentence(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     for standing, count in counts.items():
         noun = _NOUNS[standing]
         parts.append(f"{count} {_plural(noun, count) if standing in _COUNTABLE else noun}")
+    if wrong := missed(controls := document["summary"].get("controls")):
+        parts.append(f"the judge accepted {wrong} of {controls['mutants']} maps that are wrong on purpose")
     worst = document["summary"].get("worst_margin")
     if worst is not None:
         share = format_share(worst["value"])

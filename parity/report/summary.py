@@ -26,6 +26,9 @@ def summary_markdown(document: Mapping[str, Any]) -> str:
         "",
         "Cases: " + (", ".join(f"{count} {name}" for name, count in case_standings(rows).items()) or "none") + ".",
     ]
+    if controls := document["summary"].get("controls"):
+        lines += ["", f"Harness controls: {controls['mutants_killed']} of {controls['mutants']} mutants killed."]
+        lines += [f"- survived: {_code(name)}" for name in controls.get("survived", [])]
     failing = [row for row in rows if not row.ok]
     if failing:
         lines += ["", f"### Not green ({len(failing)})", "", *_table(failing[:MOST_FAILING])]
