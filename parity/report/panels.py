@@ -230,6 +230,8 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     floor = result.get("noise_floor")
     at = result.get("max_err_at")
     known = result.get
+    together = known("seconds_subject_shared_by") or 1
+    shared = f" (share of {together} methods computed together)" if together > 1 else ""
     facts = {
         "offset": None if known("offset") is None else format_number(known("offset")),
         "largest error at": None if at is None else f"({', '.join(map(str, at))})",
@@ -244,6 +246,6 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         else ", ".join(f"{key.replace('_', ' ')} {format_number(value)}" for key, value in floor.items()),
         "seconds": None
         if known("seconds_reference") is None or known("seconds_subject") is None
-        else f"reference {known('seconds_reference'):.3g}, subject {known('seconds_subject'):.3g}",
+        else f"reference {known('seconds_reference'):.3g}, subject {known('seconds_subject'):.3g}{shared}",
     }
     return tuple((name, str(text)) for name, text in facts.items() if text is not None and text != "")

@@ -295,6 +295,14 @@ def test_what_fails_is_shown_as_failing(page):
     assert body.count(">NO</td></tr>") == 3
 
 
+def test_seconds_that_are_a_share_say_so(page):
+    shared = "seconds: reference 0.42, subject 0.011 (share of 60 methods computed together)"
+    assert shared in row_of(page, "vgg_mnist", "lrp_w_square")
+    alone = row_of(page, "vgg_mnist", "gradient")
+    assert "subject 0.011" in alone
+    assert "computed together" not in alone
+
+
 def test_markup_in_names_and_messages_is_shown_as_text(tmp_path: Path):
     evil = "</style><script>alert('x')</script>\"><img src=x onerror=alert(1)>"
     rng = np.random.default_rng(0)
