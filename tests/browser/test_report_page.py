@@ -319,9 +319,9 @@ def headers_out_of_sight(browser: Any) -> list[str]:
     )
 
 
-def test_at_1280_pixels_every_column_is_seen_however_long_the_names_are(
-    browser: Any, tmp_path: Path, save_screenshot: Callable[[str], None]
-):
+@pytest.fixture
+def odd_report(tmp_path: Path) -> str:
+    """Return the address of a report of long names, with rows that are covered and rows that were not judged."""
     run = Run(tmp_path)
     exact = attribution(np.random.default_rng(0), (8, 8, 1))
     defect = {"status": "reference-defect", "divergence": DEFECT.name}
@@ -335,9 +335,35 @@ def test_at_1280_pixels_every_column_is_seen_however_long_the_names_are(
                 run.add_case(model, "a", method, dtype, exact * 1e-20, exact, family="grad_cam_timeseries", **defect)
             run.add_case(model, "a", "lrp_flat", dtype, exact, exact * 5.3e4)
             run.add_case(model, "a", "lrp.z_IB", dtype, exact, exact * 1.01, divergence=DEFECT.name)
+    return write(run.close(), run.arrays_path, tmp_path / "report").html.as_uri()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_covered_and_unjudged_rows_are_neutral_and_can_be_read(browser: Any, odd_report: str, violations, theme: str):
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(odd_report)
+    colors = {
+        method: find(browser, f"#row-vgg_mnist--{method} .track i").value_of_css_property("background-image")
+        for method in ("lrp_flat", "lrp\\.z_IB")
+    }
+    assert "gradient" in colors["lrp_flat"]  # the red stripes
+    assert colors["lrp\\.z_IB"] == "none"
+    for row in ("lrp\\.z_IB", "lrp\\.sequential_preset_b_flat_until_idx"):
+        find(browser, f"#row-vgg_mnist--{row} .opener").click()
+        assert browser.find_elements("css selector", f"#row-vgg_mnist--{row} .checks .broken") == []
+    assert len(browser.find_elements("css selector", "#row-vgg_mnist--lrp_flat .checks .broken")) > 0
+    choose(browser, "status", "covered")
+    assert {name.split()[1] for name in visible_methods(browser)} == {"lrp.z_IB"}
+    assert violations() == []
+
+
+def test_at_1280_pixels_every_column_is_seen_however_long_the_names_are(
+    browser: Any, odd_report: str, save_screenshot: Callable[[str], None]
+):
     metrics = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(write(run.close(), run.arrays_path, tmp_path / "report").html.as_uri())
+    browser.get(odd_report)
     find(browser, "#cases").location_once_scrolled_into_view  # noqa: B018
     save_screenshot("long-names")
     assert headers_out_of_sight(browser) == []
