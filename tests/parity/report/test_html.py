@@ -78,6 +78,15 @@ def test_the_page_has_everything_at_the_top(page, parsed):
         assert expected in text, expected
 
 
+def test_the_counts_on_top_add_up(page, run, tmp_path: Path):
+    counted = [int(count) for count in re.findall(r"<b>(\d+)</b> <span class=\"status", page)]
+    assert sum(counted) == len({(row["method"], row["model"]) for row in run[0]["results"]}) == 18
+    assert "18 rows, one per method and model:" in page
+    alone = render(*green_run(tmp_path))
+    assert re.findall(r"<b>(\d+)</b> <span class=\"status", alone) == ["3"]
+    assert "one per method and model:" not in alone
+
+
 def test_hashes_of_weights_and_inputs_are_there(page, run):
     for entry in run[0]["models"] + run[0]["inputs"]:
         assert entry["sha256"] in page
