@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import torch
 
+from parity.controls import Controls
 from parity.divergences import DIVERGENCES, FLIP, ROUNDING
 from parity.outcome import Outcome
 from parity.records import ModelRecord
@@ -49,6 +50,7 @@ class Document:
         self._models: list[dict[str, Any]] = []
         self._inputs: list[dict[str, Any]] = []
         self._places: list[tuple[int, ...]] = []
+        self._controls = Controls()
 
     def __enter__(self) -> Document:
         return self
@@ -92,6 +94,7 @@ class Document:
         index = len(self._rows)
         self._rows.append(outcome.row)
         self._places.append((index,) if place is None else place)
+        self._controls.see(outcome)
         for side in ("reference", "subject"):
             array = getattr(outcome, side)
             if array is not None:
@@ -154,7 +157,7 @@ class Document:
                 for one in (*DIVERGENCES, FLIP, ROUNDING)
                 if one.name in defects
             },
-            "summary": summarize(self._rows),
+            "summary": summarize(self._rows, self._controls.to_json()),
             "results": self._rows,
         }
 

@@ -59,11 +59,16 @@ class ReportWriter:
             self._without_case.append(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the report; a report that was asked for and cannot be written fails the run."""
+        """Write the report; one that cannot be written, or whose judge accepted a wrong map, fails the run."""
+        from parity.report.json_results import missed
+
         try:
             if not self._payloads:
                 raise ParityError("no parity case ran")
-            self._tell(self._write(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED))
+            written = self._write(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+            self._tell(written)
+            if missed(written.document["summary"]["controls"]) and exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
         except (ParityError, OSError) as error:
             self._lines.append(f"NO REPORT: {error}")
             if exitstatus == pytest.ExitCode.OK:

@@ -65,6 +65,7 @@ class _Maps:
     arrays: list[Array] | None
     seconds: float
     error: str | None = None
+    together: int = 1  # how many methods' time `seconds` is an equal share of
 
 
 _Answered = tuple[ReferenceCall, list[ReferenceAnswer], str]
@@ -77,7 +78,8 @@ def _maps(answers: Sequence[SubjectAnswer]) -> _Maps:
     arrays = [one.array[0] for one in answers if one.array is not None]
     if failed is not None or len(arrays) < len(answers):
         return _Maps(None, 0.0, failed or "no map and no error")
-    return _Maps(arrays, sum(one.seconds for one in answers) / len(answers))
+    seconds = sum(one.seconds for one in answers) / len(answers)
+    return _Maps(arrays, seconds, together=max(one.together for one in answers))
 
 
 class Runner:
@@ -366,6 +368,7 @@ class Runner:
         row |= {
             "seconds_reference": answer.seconds if answer.array is not None else None,
             "seconds_subject": mine.seconds if subject is not None else None,
+            "seconds_subject_shared_by": mine.together if subject is not None else None,
         }
         if mine.error is not None:
             row |= {"status": "error", "message": f"{self.subject.name}: {mine.error}"}

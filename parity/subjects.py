@@ -51,11 +51,14 @@ class SubjectAnswer:
         Its time, or its share of the time of what was computed together.
     error : str or None
         Type and text of what was raised.
+    together : int
+        How many methods were computed together, of whose time `seconds` is an equal share.
     """
 
     array: Array | None
     seconds: float = 0.0
     error: str | None = None
+    together: int = 1
 
 
 class Subject(Protocol):
@@ -140,7 +143,9 @@ class SignxaiTorch:
                 answers |= {one.method.name: self._alone(module, inputs, targets, one) for one in job.wanted}
                 continue
             seconds = (time.perf_counter() - begun) / len(maps)
-            answers |= {name: SubjectAnswer(module.to_keras(array), seconds) for name, array in maps.items()}
+            answers |= {
+                name: SubjectAnswer(module.to_keras(array), seconds, together=len(maps)) for name, array in maps.items()
+            }
         return {name: answers[name] for name in methods}
 
     def together(self, methods: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from parity.report.rows import SEVERITY, Row
+from parity.report.rows import STANDINGS, Row
 
 _LRP = re.compile(r"(?P<column>[a-z0-9]*lrp[a-z]*)_(?P<row>[a-z0-9_]+?)(?:_[A-Z][A-Za-z0-9]*)?")
 _OTHER = re.compile(r"(?P<row>[a-z0-9_]+?)(?:_(?P<column>x_[a-z0-9_]+))?(?:_[A-Z][A-Za-z0-9]*)?")
@@ -22,8 +22,8 @@ PLAIN = "plain"
 class Cell:
     """One combination of name parts.
 
-    `state` is a status word, "not done", "not in the reference" or, where the run does not say what the
-    references have, "not in this run".
+    `state` is one of `parity.report.rows.STANDINGS`, "not done", "not in the reference" or, where the run does not say
+    what the references have, "not in this run".
     """
 
     method: str | None
@@ -93,7 +93,7 @@ def _matrix(
     def cell(line: str, column: str) -> Cell:
         name = places.get((line, column))
         if name is not None and name in run:
-            worst = min((row.status for row in run[name]), key=SEVERITY.index)
+            worst = min((row.standing for row in run[name]), key=STANDINGS.index)
             return Cell(name, worst, len(run[name]))
         if known is None:
             return Cell(None, "not in this run")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,24 +20,27 @@ from parity.report.arrays import Arrays
 from parity.report.coverage import coverage
 from parity.report.panels import make_panel
 from parity.report.rows import (
+    COVERED,
     LANES,
     Case,
     Row,
+    case_standings,
     format_number,
     format_share,
     format_similarity,
     group,
+    row_standings,
     verdict_sentence,
 )
-from parity.report.suspects import Suspect, rules_by_name, sentence, suspects
+from parity.report.suspects import Suspect, layers_by_rule, sentence, suspects
 from parity.rule_names import LayerRules, side_by_side
-from parity.verdict import STATUSES
 
 #: What each status means, for the legend.
 MEANING = {
     "parity": "Pearson and SSIM reach 0.95 and the numeric checks (relative L2, slope, largest error) hold.",
     "structural": "Only Pearson and SSIM hold. Fails the run unless a named divergence covers it.",
     "mismatch": "The maps differ in structure or shape, hold no numbers, or are zero.",
+    "covered": "Structural, and covered by a named divergence with a measured limit of its own.",
     "reference-defect": "The reference itself is wrong here: counted apart, the evidence is in the opened row.",
     "unsupported": "The reference has no such method, or the model has a layer that neither side defines.",
     "error": "Something broke on one side; the other cases went on.",
@@ -96,9 +98,9 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         green=document["summary"]["green"],
         entries=entries,
         lanes=lanes,
-        statuses=[status for status in STATUSES if any(row.status == status for row in rows)],
-        counts=Counter(row.status for row in rows),
-        case_counts=document["summary"]["counts"],
+        # Rows beside methods: where a method has one row, as on one model, these are the sentence's numbers.
+        counts=row_standings(rows),
+        case_counts=case_standings(rows),
         families=sorted({row.family for row in rows}),
         models=list(dict.fromkeys(row.model for row in rows)),
         matrices=coverage(rows, document.get("reference_methods")),
@@ -147,6 +149,8 @@ def _entries(
                 "method": document["methods"].get(row.method, {}),
                 "rules": _rules(models.get(row.model, {}), row.method),
                 "suspects": _suspects_of(row, models.get(row.model, {}), suspected),
+                # Maps were compared and differ; what could not be computed says nothing of the rules.
+                "wrong": not row.ok and row.status in ("mismatch", "structural"),
                 "others": others[:MOST_OTHERS],
                 "more": len(others) - MOST_OTHERS,
                 "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
@@ -168,12 +172,13 @@ def _reference_name(case: Case) -> str:
 def _lane(case: Case) -> dict[str, Any]:
     margin = case.margin
     return {
-        "status": case.status,
+        "word": "not judged" if case.not_judged else case.standing,
         "rel_l2": case.result.get("rel_l2"),
         "margin": margin,
         # The bar's limit mark stands at 80 % of its width, so that an overrun has room to show.
         "bar": 0.0 if margin is None else round(min(margin * 80, 100), 2),
-        "over": margin is not None and margin > 1,
+        "over": margin is not None and margin > 1 and not case.ok,
+        "covered": case.standing == COVERED,
     }
 
 
@@ -217,7 +222,7 @@ def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
 
 def _suspects_of(row: Row, model: Mapping[str, Any], suspected: Sequence[Suspect]) -> list[dict[str, Any]]:
     """Return what only failing rows have and this one too, with the layers of a rule."""
-    layers = rules_by_name(model, row.method)
+    layers = layers_by_rule(model, row.method)
     return [
         {"kind": one.kind, "name": one.name, "layers": layers.get(one.name, []) if one.kind == "rule" else []}
         for one in suspected

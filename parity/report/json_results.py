@@ -73,7 +73,7 @@ def load(path: Path | str) -> dict[str, Any]:
     return document
 
 
-def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, int] | None = None) -> dict[str, Any]:
+def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the `summary` of a results document.
 
     Parameters
@@ -81,7 +81,7 @@ def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, int] 
     results : sequence of mapping
         The rows.
     controls : mapping, optional
-        ``{"mutants_killed": n, "mutants": n}`` of a harness check made in the same run.
+        What `parity.controls` found in the same run: a wrong map that was accepted makes it red.
     """
     counts = Counter(row["status"] for row in results)
     # A margin of null on a row that was judged means "beyond any limit"; its status says so already.
@@ -90,12 +90,17 @@ def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, int] 
     worst = max(with_margin, key=lambda row: float(row["margin"]), default=None)
     return {
         "counts": {status: counts[status] for status in STATUSES if counts[status]},
-        "green": run_is_green(results),
+        "green": run_is_green(results) and missed(controls) == 0,
         "worst_margin": None
         if worst is None
         else {"value": worst["margin"]} | {key: worst[key] for key in ("method", "model", "input", "dtype")},
         "controls": None if controls is None else dict(controls),
     }
+
+
+def missed(controls: Mapping[str, Any] | None) -> int:
+    """Return how many wrong maps the judge of a run accepted."""
+    return int(controls["mutants"] - controls["mutants_killed"]) if controls else 0
 
 
 def dumps(document: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from parity.report import figures
 from parity.report.arrays import Arrays
 from parity.report.plots import Histogram, Scatter, histogram, scatter
-from parity.report.rows import Case, format_number, format_share, format_similarity
+from parity.report.rows import COVERED, Case, format_number, format_share, format_similarity
 
 Array = npt.NDArray[Any]
 
@@ -33,14 +33,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, value and limit as text, the share of the limit that is used, and whether it held."""
+    """One check: its name, value and limit as text, the share of the limit that is used, and what became of it.
+
+    `word` is "yes", "NO", or what it says instead of NO where a failed check spoils nothing.
+    """
 
     name: str
     value: str
     sign: str
     limit: str
     share: str
-    held: bool
+    word: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def make_panel(
         difference_scale=difference_scale,
         scatter=drawn[0] if drawn else None,
         histogram=drawn[1] if drawn else None,
-        checks=_checks(result),
+        checks=_checks(case),
         facts=_facts(result),
         missing=_missing(reference, subject, names),
         lead=_lead(result),
@@ -187,11 +190,20 @@ def _lead(result: Mapping[str, Any]) -> str | None:
     return result.get("problem")
 
 
-def _checks(result: Mapping[str, Any]) -> tuple[Check, ...]:
+def _checks(case: Case) -> tuple[Check, ...]:
+    result = case.result
     limits = result.get("limits")
     if not limits or result["status"] in ("unsupported", "error"):
         return ()
     checks = []
+
+    def word(held: bool) -> str:
+        if case.not_judged:
+            return "not judged"
+        if held:
+            return "yes"
+        return COVERED if case.standing == COVERED else "NO"
+
     slope = result.get("slope")
     numeric = {
         "relative L2": (result.get("rel_l2"), limits["rel_l2"]),
@@ -201,7 +213,7 @@ def _checks(result: Mapping[str, Any]) -> tuple[Check, ...]:
     for name, (value, limit) in numeric.items():
         share = None if value is None else value / limit
         held = value is not None and value <= limit
-        checks.append(Check(name, format_number(value), "≤", format_number(limit), format_share(share), held))
+        checks.append(Check(name, format_number(value), "≤", format_number(limit), format_share(share), word(held)))
     for name, key in (("Pearson", "pearson"), ("SSIM", "ssim")):
         value = result.get(key)
         excused = value is None and (
@@ -209,7 +221,7 @@ def _checks(result: Mapping[str, Any]) -> tuple[Check, ...]:
         )
         held = excused or (value is not None and value >= limits[key])
         shown = "has no meaning here" if excused else format_similarity(value)
-        checks.append(Check(name, shown, "≥", f"{limits[key]:g}", "", held))
+        checks.append(Check(name, shown, "≥", f"{limits[key]:g}", "", word(held)))
     return tuple(checks)
 
 
@@ -218,6 +230,8 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     floor = result.get("noise_floor")
     at = result.get("max_err_at")
     known = result.get
+    together = known("seconds_subject_shared_by") or 1
+    shared = f" (share of {together} methods computed together)" if together > 1 else ""
     facts = {
         "offset": None if known("offset") is None else format_number(known("offset")),
         "largest error at": None if at is None else f"({', '.join(map(str, at))})",
@@ -232,6 +246,6 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         else ", ".join(f"{key.replace('_', ' ')} {format_number(value)}" for key, value in floor.items()),
         "seconds": None
         if known("seconds_reference") is None or known("seconds_subject") is None
-        else f"reference {known('seconds_reference'):.3g}, subject {known('seconds_subject'):.3g}",
+        else f"reference {known('seconds_reference'):.3g}, subject {known('seconds_subject'):.3g}{shared}",
     }
     return tuple((name, str(text)) for name, text in facts.items() if text is not None and text != "")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parity.report.json_results import missed
 from parity.verdict import is_ok
 
 LANES = ("float64", "float32")
 
-# What a reader must see first, first.
-SEVERITY = ("error", "mismatch", "structural", "reference-defect", "parity", "unsupported")
+COVERED = "covered"
+STANDINGS = ("error", "mismatch", "structural", "reference-defect", COVERED, "parity", "unsupported")
+"""How a case stands, worst first: its status, but "covered" where a named divergence covers a structural one."""
+
+# Of rows that leave the run green, those first that were held to their limits.
+_GREEN_ORDER = ("parity", COVERED, "reference-defect", "unsupported")
 
 Result = Mapping[str, Any]
 
@@ -35,8 +41,20 @@ class Case:
         return self.status == "unsupported" or is_ok(self.status, self.result.get("divergence"))
 
     @property
+    def standing(self) -> str:
+        """One of `STANDINGS`."""
+        return COVERED if self.status == "structural" and self.ok else self.status
+
+    @property
+    def not_judged(self) -> bool:
+        """Whether its numbers speak of a reference map that is wrong; a defect held to the other reference has none."""
+        return self.status == "reference-defect" and bool(self.result.get("failed_check"))
+
+    @property
     def margin(self) -> float | None:
         """Worst value/limit; infinite where a judged case has no number, None where nothing was judged."""
+        if self.not_judged:
+            return None
         margin = self.result.get("margin")
         if margin is not None:
             return float(margin)
@@ -76,6 +94,11 @@ class Row:
         return self.worst.status
 
     @property
+    def standing(self) -> str:
+        """How the worst case stands: one of `STANDINGS`."""
+        return self.worst.standing
+
+    @property
     def family(self) -> str:
         """The method's family."""
         return str(self.worst.result["family"])
@@ -89,13 +112,13 @@ class Row:
 
 def _case_order(case: Case) -> tuple[bool, int, float]:
     """Sort the cases of a row: what spoils the run first, then by status, then by margin."""
-    return (case.ok, SEVERITY.index(case.status), _descending(case.margin))
+    return (case.ok, STANDINGS.index(case.standing), _descending(case.margin))
 
 
-def row_order(row: Row) -> tuple[int, float]:
-    """Sort rows: what spoils the run first, by severity; then the worst margin first."""
-    rank = len(SEVERITY) if row.ok else SEVERITY.index(row.status)
-    return (rank, _descending(row.margin))
+def row_order(row: Row) -> tuple[bool, int, float]:
+    """Sort rows: what spoils the run first, by severity; then what was judged, then the rest; worst margin first."""
+    rank = _GREEN_ORDER.index(row.standing) if row.ok else STANDINGS.index(row.standing)
+    return (row.ok, rank, _descending(row.margin))
 
 
 def _descending(margin: float | None) -> float:
@@ -118,42 +141,76 @@ def group(results: Sequence[Result]) -> list[Row]:
     return rows
 
 
+_NOUNS = {
+    "error": "error",
+    "mismatch": "mismatch",
+    "structural": "structural only",
+    COVERED: "covered by a named divergence",
+    "reference-defect": "reference defect",
+    "unsupported": "unsupported",
+}
+_COUNTABLE = ("error", "mismatch", "reference-defect")
+
+
+def method_standings(rows: Sequence[Row]) -> dict[str, int]:
+    """Return how many methods stand how, each counted once, by its worst case on any model; worst first."""
+    worst: dict[str, str] = {}
+    for row in rows:
+        for case in row.cases:
+            known = worst.setdefault(row.method, case.standing)
+            worst[row.method] = min(known, case.standing, key=STANDINGS.index)
+    counts = Counter(worst.values())
+    return {standing: counts[standing] for standing in STANDINGS if counts[standing]}
+
+
+def row_standings(rows: Sequence[Row]) -> dict[str, int]:
+    """Return how many rows stand how, what is at parity first."""
+    return _counted(row.standing for row in rows)
+
+
+def case_standings(rows: Sequence[Row]) -> dict[str, int]:
+    """Return how many cases stand how, what is at parity first."""
+    return _counted(case.standing for row in rows for case in row.cases)
+
+
+def _counted(standings: Iterable[str]) -> dict[str, int]:
+    counts = Counter(standings)
+    return {standing: counts[standing] for standing in ("parity", *STANDINGS) if counts[standing]}
+
+
 def verdict_sentence(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Say in one sentence how the run stands.
 
-    A method counts as at parity if each of its cases on every model is.
+    Each method is counted once, by its worst case on any model; its numbers add up to that of the methods.
     """
     if not rows:
         return "Nothing was compared."
-    methods: dict[str, list[Row]] = {}
-    for row in rows:
-        methods.setdefault(row.method, []).append(row)
-
-    def having(*statuses: str) -> int:
-        return sum(any(case.status in statuses for row in own for case in row.cases) for own in methods.values())
-
-    at_parity = sum(all(c.status == "parity" for row in own for c in row.cases) for own in methods.values())
+    counts = method_standings(rows)
+    at_parity, total = counts.pop("parity", 0), len({row.method for row in rows})
     models = {row.model for row in rows}
-    total = len(methods)
     start = f"All {total}" if at_parity == total and total > 1 else f"{at_parity} of {total}"
     names = ", ".join(sorted(models)) if len(models) <= 2 else f"{len(models)} models"
-    parts = [f"{start} {_plural('method', total)} at parity on {names}"]
-    for statuses, noun in (
-        (("mismatch",), "mismatch"),
-        (("error",), "error"),
-        (("structural",), "structural only"),
-        (("unsupported",), "unsupported"),
-        (("reference-defect",), "reference defect"),
-    ):
-        if count := having(*statuses):
-            countable = noun in ("mismatch", "error", "reference defect")
-            parts.append(f"{count} {_plural(noun, count) if countable else noun}")
+    parts = [f"{start} {_plural('method', total)} at parity on {names}{_somewhere_unsupported(rows)}"]
+    for standing, count in counts.items():
+        noun = _NOUNS[standing]
+        parts.append(f"{count} {_plural(noun, count) if standing in _COUNTABLE else noun}")
+    if wrong := missed(controls := document["summary"].get("controls")):
+        parts.append(f"the judge accepted {wrong} of {controls['mutants']} maps that are wrong on purpose")
     worst = document["summary"].get("worst_margin")
     if worst is not None:
         share = format_share(worst["value"])
         of = "of" if worst["value"] <= 1 else "times"
         parts.append(f"worst margin {worst['method']} on {worst['model']}: {share} {of} its limit")
     return "; ".join(parts) + "."
+
+
+def _somewhere_unsupported(rows: Sequence[Row]) -> str:
+    """Return what must be said of methods that are at parity wherever they were judged, but were not everywhere."""
+    states: dict[str, set[str]] = {}
+    for row in rows:
+        states.setdefault(row.method, set()).update(case.standing for case in row.cases)
+    count = sum(own == {"parity", "unsupported"} for own in states.values())
+    return f" ({count} of them unsupported on some)" if count else ""
 
 
 def _plural(noun: str, count: int) -> str:

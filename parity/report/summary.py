@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from parity.report.rows import Row, format_number, format_share, group, verdict_sentence
+from parity.report.rows import Row, case_standings, format_number, format_share, group, verdict_sentence
 from parity.report.suspects import sentence, suspects
 from parity.verdict import is_ok
 
@@ -18,15 +18,17 @@ MOST_FAILING = 50  # rows in the table of what is not green; the rest is counted
 def summary_markdown(document: Mapping[str, Any]) -> str:
     """Return the run's outcome in Markdown: verdict, counts, what is not green, the worst margins."""
     rows = group(document["results"])
-    counts = document["summary"]["counts"]
     green = document["summary"]["green"]
     lines = [
         f"## Parity: {'passed' if green else 'FAILED'}",
         "",
         _escape(verdict_sentence(document, rows)),
         "",
-        "Cases: " + (", ".join(f"{count} {status}" for status, count in counts.items()) or "none") + ".",
+        "Cases: " + (", ".join(f"{count} {name}" for name, count in case_standings(rows).items()) or "none") + ".",
     ]
+    if controls := document["summary"].get("controls"):
+        lines += ["", f"Harness controls: {controls['mutants_killed']} of {controls['mutants']} mutants killed."]
+        lines += [f"- survived: {_code(name)}" for name in controls.get("survived", [])]
     failing = [row for row in rows if not row.ok]
     if failing:
         lines += ["", f"### Not green ({len(failing)})", "", *_table(failing[:MOST_FAILING])]

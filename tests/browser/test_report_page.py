@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from parity.report import write
-from tests.parity.report.synthetic import Run, attribution, big_run
+from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run
 
 FAILING = "row-vgg_mnist--lrp_alpha_1_beta_0"
 
@@ -307,6 +307,69 @@ def test_the_page_does_not_scroll_sideways(browser: Any, width: int):
     for row in (FAILING, "row-ecg--lrp_z"):
         find(browser, f"#{row} .opener").click()
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def headers_out_of_sight(browser: Any) -> list[str]:
+    """Return the headers of the table of methods that its visible box cuts off."""
+    return browser.execute_script(
+        "const box = document.querySelector('.scroll.wide').getBoundingClientRect();"
+        "return [...document.querySelectorAll('#cases > thead th')].filter(h => {"
+        " const own = h.getBoundingClientRect(); return own.left < box.left - 1 || own.right > box.right + 1; })"
+        ".map(h => h.textContent.trim());"
+    )
+
+
+@pytest.fixture
+def odd_report(tmp_path: Path) -> str:
+    """Return the address of a report of long names, with rows that are covered and rows that were not judged."""
+    run = Run(tmp_path)
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    defect = {"status": "reference-defect", "divergence": DEFECT.name}
+    for model in ("vgg_mnist", "a_model_of_somebody_fine_tuned_on_everything", "WithoutAnyPlaceToBreakItAnywhere"):
+        run.add_model(model, (8, 8, 1), ["a"])
+        for dtype in ("float64", "float32"):
+            for method in (
+                "zblrp_sequential_composite_b_x_input_x_sign_VGG16ILSVRC", "lrp.sequential_preset_b_flat_until_idx",
+                "NoPlaceToBreakThisNameEitherWhichIsQuiteLong",
+            ):  # fmt: skip
+                run.add_case(model, "a", method, dtype, exact * 1e-20, exact, family="grad_cam_timeseries", **defect)
+            run.add_case(model, "a", "lrp_flat", dtype, exact, exact * 5.3e4)
+            run.add_case(model, "a", "lrp.z_IB", dtype, exact, exact * 1.01, divergence=DEFECT.name)
+    return write(run.close(), run.arrays_path, tmp_path / "report").html.as_uri()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_covered_and_unjudged_rows_are_neutral_and_can_be_read(browser: Any, odd_report: str, violations, theme: str):
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(odd_report)
+    colors = {
+        method: find(browser, f"#row-vgg_mnist--{method} .track i").value_of_css_property("background-image")
+        for method in ("lrp_flat", "lrp\\.z_IB")
+    }
+    assert "gradient" in colors["lrp_flat"]  # the red stripes
+    assert colors["lrp\\.z_IB"] == "none"
+    for row in ("lrp\\.z_IB", "lrp\\.sequential_preset_b_flat_until_idx"):
+        find(browser, f"#row-vgg_mnist--{row} .opener").click()
+        assert browser.find_elements("css selector", f"#row-vgg_mnist--{row} .checks .broken") == []
+    assert len(browser.find_elements("css selector", "#row-vgg_mnist--lrp_flat .checks .broken")) > 0
+    choose(browser, "status", "covered")
+    assert {name.split()[1] for name in visible_methods(browser)} == {"lrp.z_IB"}
+    assert violations() == []
+
+
+def test_at_1280_pixels_every_column_is_seen_however_long_the_names_are(
+    browser: Any, odd_report: str, save_screenshot: Callable[[str], None]
+):
+    metrics = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(odd_report)
+    find(browser, "#cases").location_once_scrolled_into_view  # noqa: B018
+    save_screenshot("long-names")
+    assert headers_out_of_sight(browser) == []
+    # The check itself sees a column that is pushed out.
+    browser.execute_script("document.querySelectorAll('#cases .line th').forEach(h => h.style.whiteSpace = 'nowrap')")
+    assert "SSIM" in headers_out_of_sight(browser)
 
 
 def test_print_leaves_out_controls_and_keeps_the_rows(browser: Any):

@@ -15,7 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from parity import keras
+from parity import keras, verdict
 from parity.cli import main
 from parity.commands import completion
 from parity.commands.progress import RunProgress
@@ -61,6 +61,25 @@ def test_a_case_that_is_not_green_exits_1(parity, monkeypatch: pytest.MonkeyPatc
     result = parity("run", *DENSE, "--method", "gradient,lrp_z", "--quiet")
     assert result.exit_code == 1
     assert result.output == "NOT green\n"
+
+
+def test_a_judge_that_accepts_wrong_maps_exits_1(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "_judge_numbers", lambda *_: verdict.Verdict("parity", None, "", 0.0))
+    result = parity("run", *DENSE, "--method", "gradient,lrp_z")
+    assert result.exit_code == 1
+    assert "maps that are wrong on purpose" in " ".join(result.stdout.split())
+    summary = load(Path("reports/parity.json"))["summary"]
+    assert summary["counts"] == {"parity": 4}
+    assert summary["controls"]["mutants_killed"] == 0
+
+
+def test_seconds_of_methods_computed_together_say_of_how_many_they_are(parity) -> None:
+    parity("run", *DENSE, "--method", "lrp_z,lrp_flat,smoothgrad", "--dtype", "float64")
+    shared = {
+        row["method"]: row.get("seconds_subject_shared_by") for row in load(Path("reports/parity.json"))["results"]
+    }
+    assert shared["lrp_z"] == shared["lrp_flat"] == 2
+    assert shared["smoothgrad"] == 1
 
 
 def test_fail_fast_stops_at_the_first_case_that_is_not_green(parity, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import parity.document
 import parity.pytest_report
 import parity.recorded
 import parity.subjects  # noqa: F401
+from parity import verdict
 from parity.report import load
 
 pytest_plugins = ("pytester",)
@@ -50,7 +51,8 @@ def runner(model, method):
 def outcome(model, method, family, status="parity"):
     row = {
         "model": model, "input": "x", "target": 1, "method": method, "family": family, "reference": "signxai",
-        "dtype": "float64", "status": status, "failed_check": None, "message": "", "margin": 0.5, "limits": None,
+        "dtype": "float64", "status": status, "failed_check": None, "message": "", "margin": 0.5,
+        "limits": {"rel_l2": 1e-10, "slope": 1e-10, "max_err": 1e-9, "pearson": 0.95, "ssim": 0.95},
         "divergence": None, "reproduce": "parity run",
     }
     maps = np.full((2, 2, 1), float(len(method)))
@@ -125,6 +127,16 @@ def test_workers_of_xdist_ship_rows_and_maps(run, pytester: pytest.Pytester) -> 
     result = run("--parity-report=out", "-n", "2")
     result.assert_outcomes(passed=6)
     _check_report(pytester.path / "out")
+
+
+def test_a_judge_that_accepts_wrong_maps_fails_the_run(run, pytester: pytest.Pytester, monkeypatch) -> None:
+    blind = verdict.Verdict("parity", None, "", 0.0)
+    monkeypatch.setattr(verdict, "_judge_numbers", lambda *_: blind)
+    result = run("--parity-report=out")
+    result.assert_outcomes(passed=6)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the judge accepted * maps that are wrong on purpose*"])
+    assert load(pytester.path / "out" / "parity.json")["summary"]["green"] is False
 
 
 def test_nothing_is_written_unless_asked_for(run, pytester: pytest.Pytester) -> None:

@@ -144,7 +144,7 @@ def test_two_equal_constant_maps_pass_and_unequal_ones_are_a_mismatch():
 def test_message_names_the_check_the_value_and_the_limit():
     verdict = judge(compare(REFERENCE, MUTANTS["one_pixel"](REFERENCE)), Limits(0.01, 0.5, 0.2))
     assert "max_err 0.5 > 0.2" in verdict.message
-    assert "at index (3, 4, 1) (up to 0.2 allowed)" in verdict.message
+    assert "at index (16, 0, 0) (up to 0.2 allowed)" in verdict.message
 
 
 # Named divergences

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from parity import controls
+
 Map = npt.NDArray[np.float64]
 
 
@@ -27,45 +29,5 @@ def sparse_map() -> Map:
     return values
 
 
-def _noise(reference: Map, share: float) -> Map:
-    noise = np.random.default_rng(1).normal(size=reference.shape)
-    return reference + share * noise * np.linalg.norm(reference) / np.linalg.norm(noise)
-
-
-def _one_pixel(reference: Map) -> Map:
-    out = reference.copy()
-    out[3, 4, 1] += 0.5 * np.abs(reference).max()
-    return out
-
-
-def _one_nan(reference: Map) -> Map:
-    out = reference.copy()
-    out[2, 5, 0] = np.nan
-    return out
-
-
-#: name -> wrong variant of the reference
-MUTANTS: dict[str, Callable[[Map], Map]] = {
-    "scale_20_86": lambda r: r * 20.86,
-    "scale_logit": lambda r: r * 0.5515,
-    "scale_1_02": lambda r: r * 1.02,
-    "scale_1_0014": lambda r: r * 1.0014,
-    "offset_half_sd": lambda r: r + 0.5 * r.std(),
-    "abs": np.abs,
-    "negative": lambda r: -r,
-    "flip_rgb": lambda r: r[..., ::-1],
-    "flip_lr": lambda r: r[:, ::-1],
-    "transposed": lambda r: r.transpose(1, 0, 2),
-    "shift_one_pixel": lambda r: np.roll(r, 1, axis=1),
-    "nan": _one_nan,
-    "inf": lambda r: np.where(r == r.max(), np.inf, r),
-    "all_nan": lambda r: np.full_like(r, np.nan),
-    "shape_batch_axis": lambda r: r[None],
-    "shape_cropped": lambda r: r[:-1],
-    "channels_first": lambda r: r.transpose(2, 0, 1),
-    "zero": np.zeros_like,
-    "constant": lambda r: np.full_like(r, r.max()),
-    "noise_2_percent": lambda r: _noise(r, 0.02),
-    "one_pixel": _one_pixel,
-    "sign_zero_lost": lambda r: np.where(r == 0, 0.05 * r.max(), r),
-}
+#: name -> wrong variant of the reference, as a run makes them of its own maps
+MUTANTS: dict[str, Callable[[Map], Map]] = {name: mutant.change for name, mutant in controls.MUTANTS.items()}

@@ -160,6 +160,7 @@ class Run:
             "noise_floor": floor.to_json() if floor else None,
             "seconds_reference": 0.42,
             "seconds_subject": 0.011,
+            "seconds_subject_shared_by": 60 if family(method) == "lrp" else 1,
             "first_diverging_layer": None,
             "reproduce": f"python -m parity run --model {model} --method {method} --dtype {dtype}",
             "pytest": f"tests/parity/test_maps.py::test_map[{model}-{method}]",

@@ -16,7 +16,7 @@ import pytest
 from parity.report import ReportError, render, summarize, validate, write
 from parity.report.json_results import schema
 from parity.report.summary import junit_xml, summary_markdown
-from tests.parity.report.synthetic import Run, attribution, big_run, green_run
+from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run, green_run
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 
@@ -76,6 +76,15 @@ def test_the_page_has_everything_at_the_top(page, parsed):
         "zennit 0.5.1",
     ):
         assert expected in text, expected
+
+
+def test_the_counts_on_top_add_up(page, run, tmp_path: Path):
+    counted = [int(count) for count in re.findall(r"<b>(\d+)</b> <span class=\"status", page)]
+    assert sum(counted) == len({(row["method"], row["model"]) for row in run[0]["results"]}) == 18
+    assert "18 rows, one per method and model:" in page
+    alone = render(*green_run(tmp_path))
+    assert re.findall(r"<b>(\d+)</b> <span class=\"status", alone) == ["3"]
+    assert "one per method and model:" not in alone
 
 
 def test_hashes_of_weights_and_inputs_are_there(page, run):
@@ -165,6 +174,29 @@ def test_the_rules_of_both_sides_stand_in_one_table(run):
     assert "DIFFERS" not in text
 
 
+@pytest.mark.parametrize("status", ["structural", "mismatch"])
+def test_a_failing_row_with_the_same_rules_says_that_the_arithmetic_is_wrong(run, status):
+    document = copy.deepcopy(run[0])
+    for row in document["results"]:
+        if row["method"].startswith(("lrp_epsilon", "flatlrp_epsilon")) and row["model"] == "vgg_mnist":
+            row |= {"status": status, "failed_check": "rel_l2"}
+    for model in document["models"]:  # the rule is at parity with another epsilon
+        for kind in ("rules", "reference_rules"):
+            told = model[kind].get("lrp_z", [])
+            for entry in told["layers"] if isinstance(told, dict) else told:
+                entry[2] = entry[2].replace("epsilon=0.1", "epsilon=0.5")
+        for kept in ("lrp_flat", "gradient", "gradient_x_sign"):
+            model["rules"].pop(kept, None)
+    document["results"] = [row for row in document["results"] if row["model"] == "vgg_mnist"]
+    body = row_of(render(validated(document)), "vgg_mnist", "lrp_epsilon_0_1")
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    assert (
+        "The rules are the same on all 11 layers, on both sides, and the maps are not: the arithmetic is at fault, "
+        "not the choice of rules ; first of all Epsilon(epsilon=0.1, bias=True) , which has no row at parity"
+    ) in text
+    assert "The same rule on all" not in text
+
+
 def test_a_subject_that_reports_another_rule_is_marked_in_words_and_first(run):
     mutant = [["block1_conv1", "Conv2d", "WSquare()"], *run[0]["models"][0]["rules"]["lrp_z"][1:]]
     text = rules_of(run, "lrp_z", rules=mutant)
@@ -218,6 +250,7 @@ def test_a_failing_run_names_the_rule_that_only_failing_rows_have(run):
     assert "Where to look first" in text
     assert "rule Flat: in 2 of 2 rows that fail, in none of the 4 at parity" in text
     assert "Only rows that fail have rule Flat , here on fc1" in text
+    assert text.count("and the maps are not: the arithmetic is at fault") == 0  # the reference's rules are others here
     assert text.index("Where to look first") < text.index("One row per method and model")
 
 
@@ -239,6 +272,44 @@ def test_rules_and_evidence_are_shown(page):
     assert "Named defect: signxai-bounded-is-zero" in defect
     assert "Held to instead" in defect
     assert "TensorFlow (innvestigate)" in defect
+
+
+def test_what_is_covered_or_was_not_judged_is_not_shown_as_failing(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    named = {"divergence": DEFECT.name}
+    run.add_case("vgg", "a", "zblrp_z_std_x", "float64", exact * 1e-20, exact, status="reference-defect", **named)
+    run.add_case("vgg", "a", "lrp.z_IB", "float64", exact, exact * (1 + 5.5e-9), **named)
+    run.add_case("vgg", "a", "lrp_flat", "float64", exact, exact)
+    page = render(run.close(), run.arrays_path)
+    assert "Parity holds" in page
+    assert re.findall('<tbody id="row-vgg--([^"]+)"', page) == ["lrp_flat", "lrp.z_IB", "zblrp_z_std_x"]
+    covered, defect = (row_of(page, "vgg", name) for name in ("lrp.z_IB", "zblrp_z_std_x"))
+    assert '<span class="status covered">covered</span>' in covered
+    assert '<span class="num">covered</span>' in covered
+    assert covered.count("<td>covered</td></tr>") == 3
+    assert covered.count("<td>yes</td></tr>") == 2
+    assert '<td class="margin none" data-v="">not judged</td>' in defect
+    assert defect.count("<td>not judged</td></tr>") == 5
+    for body in (covered, defect):
+        assert "margin over" not in body
+        assert ">NO<" not in body
+        assert "broken" not in body
+
+
+def test_what_fails_is_shown_as_failing(page):
+    body = row_of(page, "vgg_mnist", "lrp_w_square")
+    assert 'class="margin over"' in body
+    assert body.count(">NO</td></tr>") == 3
+
+
+def test_seconds_that_are_a_share_say_so(page):
+    shared = "seconds: reference 0.42, subject 0.011 (share of 60 methods computed together)"
+    assert shared in row_of(page, "vgg_mnist", "lrp_w_square")
+    alone = row_of(page, "vgg_mnist", "gradient")
+    assert "subject 0.011" in alone
+    assert "computed together" not in alone
 
 
 def test_markup_in_names_and_messages_is_shown_as_text(tmp_path: Path):

@@ -8,10 +8,14 @@ import pytest
 
 from parity.report.json_results import summarize
 from parity.report.rows import (
+    STANDINGS,
+    case_standings,
     format_number,
     format_share,
     format_similarity,
     group,
+    method_standings,
+    row_standings,
     verdict_sentence,
 )
 
@@ -49,6 +53,8 @@ def test_a_row_shows_its_worst_input_in_each_lane():
 def test_failures_stand_first_then_the_worst_margin():
     results = [
         case("fine", margin=0.1),
+        case("useless", "reference-defect", 1e28, divergence="named", failed_check="pearson"),
+        case("held", "reference-defect", 0.2, divergence="named", failed_check=None),
         case("close", margin=0.9),
         case("covered", "structural", 5.0, divergence="named"),
         case("left", "unsupported", None),
@@ -57,7 +63,7 @@ def test_failures_stand_first_then_the_worst_margin():
         case("broken", "error", None),
     ]
     order = [row.method for row in group(results)]
-    assert order == ["broken", "wrong", "half", "covered", "close", "fine", "left"]
+    assert order == ["broken", "wrong", "half", "close", "fine", "covered", "held", "useless", "left"]
 
 
 def test_one_bad_case_spoils_the_row_however_small_its_margin():
@@ -84,8 +90,44 @@ def test_the_sentence_counts_methods_not_rows():
         case("d", "error", None),
     ]
     text = sentence(results)
-    assert text.startswith("1 of 4 methods at parity on 4 models; 1 mismatch; 1 error; 1 reference defect;")
+    assert text.startswith("1 of 4 methods at parity on 4 models; 1 error; 1 mismatch; 1 reference defect;")
     assert text.endswith("worst margin b on y: 7 times its limit.")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_method_is_counted_once_by_its_worst_case(order):
+    results = [
+        case("a", "mismatch", None), case("a", "structural", 7.0, input="b"), case("a", "unsupported", None, model="x"),
+        case("b", "structural", 7.0), case("b", "structural", 3.0, input="b", divergence="named"),
+        case("c", "structural", 3.0, divergence="named"), case("c", dtype="float32"),
+        case("d", "reference-defect", 3.0, divergence="named"), case("d", model="x"),
+        case("e", "unsupported", None), case("e", model="x"),
+        case("f", "unsupported", None), case("g"), case("h", "error", None), case("h", "mismatch", None, model="x"),
+    ][::order]  # fmt: skip
+    rows = group(results)
+    counts = method_standings(rows)
+    assert counts == dict.fromkeys(STANDINGS, 1) | {"parity": 2}
+    assert sum(counts.values()) == len({row["method"] for row in results})
+    assert sentence(results).startswith(
+        "2 of 8 methods at parity on vgg, x (1 of them unsupported on some); 1 error; 1 mismatch; 1 structural only; "
+        "1 reference defect; 1 covered by a named divergence; 1 unsupported; worst margin"
+    )
+
+
+def test_on_one_model_the_rows_are_counted_as_the_methods_are():
+    statuses = ["parity", "mismatch", "structural", "unsupported", "error", "reference-defect"]
+    results = [case(f"m{i}", status, 0.1, input=text) for i, status in enumerate(statuses) for text in "ab"]
+    results += [case("m0", "structural", 2.0, divergence="named"), case("m1", "unsupported", None, dtype="float32")]
+    rows = group(results)
+    assert row_standings(rows) == method_standings(rows)
+    assert sum(case_standings(rows).values()) == len(results)
+
+
+def test_a_covered_method_is_not_called_structural_only():
+    results = [case("lrp.z_IB", "structural", 55.0, divergence="named"), case("lrp.z_IB", model="x")]
+    assert sentence(results) == "0 of 1 method at parity on vgg, x; 1 covered by a named divergence; worst margin " + (
+        "lrp.z_IB on x: 0.1 of its limit."
+    )
 
 
 def test_the_sentence_of_nothing():

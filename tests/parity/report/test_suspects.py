@@ -58,3 +58,56 @@ def test_a_row_that_was_not_compared_clears_nobody():
         rules={"a": ["Z()"], "b": ["Z()"]},
     )  # fmt: skip
     assert names(told)[0] == ("rule", "Z", 1)
+
+
+def test_a_rule_whose_name_is_cleared_is_named_with_its_parameters():
+    """As if the beta part of AlphaBeta were wrong: without it the rule is at parity."""
+    one_zero, two_one = ("AlphaBeta(alpha={}, beta={}, bias=True)".format(*pair) for pair in ((1.0, 0.0), (2.0, 1.0)))
+    told = document(
+        ("lrp_alpha_1_beta_0", "lrp", "parity"), ("lrp_sequential_composite_a", "lrp", "parity"),
+        ("lrp_sequential_composite_b", "lrp", "mismatch"), ("lrp_alpha_2_beta_1_x_sign", "lrp", "mismatch"),
+        ("lrp_alpha_2_beta_1", "lrp", "mismatch"), ("lrp.alpha_2_beta_1_IB", "lrp", "mismatch"),
+        ("zblrp_sequential_composite_b", "lrp", "mismatch"), ("zblrp_z", "lrp", "parity"),
+        rules={
+            "lrp_alpha_1_beta_0": [one_zero],
+            "lrp_sequential_composite_a": [one_zero, "Epsilon(epsilon=0.1)"],
+            "lrp_sequential_composite_b": [two_one, "Epsilon(epsilon=0.1)"],
+            "lrp_alpha_2_beta_1_x_sign": [two_one],
+            "lrp_alpha_2_beta_1": [two_one],
+            "lrp.alpha_2_beta_1_IB": [two_one.replace("True", "False")],
+            "zblrp_sequential_composite_b": ["Bounded(low=-3.0)", two_one, "Epsilon(epsilon=0.1)"],
+            "zblrp_z": ["Bounded(low=-1.0)"],
+        },
+    )  # fmt: skip
+    told["methods"] = {"lrp_alpha_2_beta_1_x_sign": {"modifiers": [["x_sign", None]]}}
+    # The bounded rule is only where AlphaBeta is: it is not accused besides.
+    assert names(told) == [("rule", two_one, 4), ("rule", two_one.replace("True", "False"), 1)]
+    first = suspects(told, group(told["results"]))[0]
+    assert [row.method for row in first.rows] == [
+        "lrp_alpha_2_beta_1", "lrp_alpha_2_beta_1_x_sign",
+        "lrp_sequential_composite_b", "zblrp_sequential_composite_b",
+    ]  # fmt: skip
+
+
+def test_the_rule_of_the_only_failing_method_is_named_by_what_sets_it_apart():
+    """As if a stabilizer always added epsilon, which one rule alone can show."""
+    told = document(
+        ("lrp.epsilon_IB", "lrp", "structural"), ("lrp.epsilon", "lrp", "parity"), ("lrp_z", "lrp", "parity"),
+        rules={
+            "lrp.epsilon_IB": ["Pass()", "Epsilon(epsilon=1e-07, bias=False)"],
+            "lrp.epsilon": ["Pass()", "Epsilon(epsilon=1e-07, bias=True)"],
+            "lrp_z": ["Pass()", "Z(bias=True)"],
+        },
+    )  # fmt: skip
+    rows = group(told["results"])
+    assert [sentence(one, rows) for one in suspects(told, rows)] == [
+        "rule Epsilon(epsilon=1e-07, bias=False): in the one row that fails, in none of the 2 at parity"
+    ]
+
+
+def test_a_rule_with_rows_of_its_own_is_accused_besides_a_more_frequent_one():
+    told = document(
+        ("a", "lrp", "mismatch"), ("b", "lrp", "mismatch"), ("c", "lrp", "mismatch"), ("d", "lrp", "parity"),
+        rules={"a": ["Flat()"], "b": ["Flat()", "Gamma()"], "c": ["Gamma()", "Z()"], "d": ["Z()"]},
+    )  # fmt: skip
+    assert names(told) == [("rule", "Flat", 2), ("rule", "Gamma", 2)]
