@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from parity import keras
 from parity.budget import share
 from parity.cases import CHUNK, DTYPES, LARGE, Plan, Series, one_per_combination, select_inputs, select_methods
-from parity.document import Document
+from parity.document import ARRAYS_NAME, Document
 from parity.errors import ParityError
-from parity.inputs import Input, default_inputs, stream_inputs
+from parity.inputs import Input, default_inputs, expand, stream_inputs
 from parity.models import ModelSource, list_models, resolve
 from parity.outcome import Outcome
 from parity.records import ModelRecord, input_records, model_record
 from parity.reference.client import ReferenceClient
-from parity.report import Written, write
+from parity.report import Written, report_files, write
 from parity.rounding import round_equal_windows_equally, torch_threads
 from parity.run import Runner, in_order
 from parity.subjects import subject
@@ -141,10 +141,19 @@ class Session:
         """Number of cases."""
         return sum(plan.count for plan in self.plans)
 
+    def files_read(self) -> list[Path]:
+        """Return the files of models and inputs, which nothing may be written over."""
+        inputs = expand(self.files) if self.files else []
+        return [*(plan.outline.source.path for plan in self.plans), *inputs]
+
+    def files_written(self) -> list[Path]:
+        """Return the files of the report."""
+        return [*report_files(self.directory), self.arrays_path]
+
     @property
     def arrays_path(self) -> Path:
         """The arrays file of the run."""
-        return self.directory / "parity-arrays.h5"
+        return self.directory / ARRAYS_NAME
 
     def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> Written:
         """Run all cases and write the report; Ctrl-C keeps what is finished.

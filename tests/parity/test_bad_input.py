@@ -253,6 +253,43 @@ def test_output_folder_of_convert_that_is_missing(model: Path, tmp_path: Path) -
     assert_clear(invoke("convert", model, tmp_path / "no" / "where.pt"), "no folder")
 
 
+# Outputs that are inputs
+
+
+@pytest.mark.parametrize("option", ["--json", "--save-arrays"])
+@pytest.mark.parametrize("victim", ["mine.h5", "x.npy", "old.json"])
+def test_an_output_of_run_that_is_read_is_refused(option: str, victim: str, model, inputs, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("{}")
+    (tmp_path / "other-name").symlink_to(tmp_path / victim)
+    before = (tmp_path / victim).read_bytes()
+    fixed = ["run", "--model", model, "--inputs", inputs, "--previous", old, "--method", "gradient", "--report", "r"]
+    for out in (victim, "other-name"):
+        assert_clear(invoke(*fixed, option, out), f"{out} would overwrite .*{victim}")
+    assert (tmp_path / victim).read_bytes() == before
+    assert not (tmp_path / "r").exists(), "something was done before the refusal"
+
+
+def test_a_report_over_its_own_inputs_is_refused(model, inputs, tmp_path: Path) -> None:
+    model.rename(tmp_path / "parity-arrays.h5")
+    result = invoke("run", "--model", "parity-arrays.h5", "--inputs", inputs, "--method", "gradient", "--report", ".")
+    assert_clear(result, "parity-arrays.h5 would overwrite")
+    keras.load(tmp_path / "parity-arrays.h5")
+
+
+def test_two_outputs_of_one_name_are_refused(model, inputs) -> None:
+    result = invoke("run", "--model", model, "--inputs", inputs, "--json", "same", "--save-arrays", "same")
+    assert_clear(result, "--json and --save-arrays both name same")
+
+
+@pytest.mark.parametrize("out", ["mine.h5", "linked"])
+def test_convert_over_its_own_model_is_refused(out: str, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").hardlink_to(model)
+    before = model.read_bytes()
+    assert_clear(invoke("convert", model, out, "--no-check"), f"{out} would overwrite .*mine.h5")
+    assert model.read_bytes() == before
+
+
 # The reference, played by a script
 
 
