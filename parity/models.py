@@ -47,6 +47,8 @@ class ModelSource:
         Which shipped inputs fit (see `parity.inputs.default_inputs`); empty for none.
     description
         One line for people: data, training, origin; for an absent model also how to get it.
+    own
+        Whether it is a file of the user's, which its path names and not `name`.
     """
 
     name: str
@@ -56,6 +58,14 @@ class ModelSource:
     preprocessing: str
     input_set: str
     description: str
+    own: bool = False
+
+    @property
+    def argument(self) -> str:
+        """What `resolve` finds this model by, from any folder."""
+        if not self.own:
+            return self.name
+        return str(self.path) if self.architecture is None else f"{self.path}:{self.architecture}"
 
     @property
     def present(self) -> bool:
@@ -267,6 +277,7 @@ def _user_file(text: str) -> ModelSource:
         preprocessing="caffe" if of_keras else "none",
         input_set="photos" if of_keras else "",
         description=f"file of the user: {path}{taken_for}",
+        own=True,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from parity import keras
 from parity.budget import share
-from parity.cases import CHUNK, DTYPES, LARGE, Plan, Series, one_per_combination, select_inputs, select_methods
+from parity.cases import CHUNK, DTYPES, LARGE, Options, Plan, Series, one_per_combination, select_inputs, select_methods
 from parity.document import ARRAYS_NAME, Document
 from parity.errors import ParityError
 from parity.inputs import Input, default_inputs, expand, stream_inputs
@@ -112,7 +112,8 @@ class Session:
             lanes = {"float64": float64, "float32": list(methods)}
         else:
             lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
-        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large)
+        options = Options(self.target, self.reference, self.subject, self.store)
+        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large, options)
         return Series(outline, description, names, read)
 
     def _inputs(
