@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity import keras
-from parity.budget import share
+from parity.budget import require_room, share
 from parity.cases import CHUNK, DTYPES, LARGE, Options, Plan, Series, one_per_combination, select_inputs, select_methods
 from parity.document import ARRAYS_NAME, Document
 from parity.errors import ParityError
@@ -83,6 +83,8 @@ class Session:
             for source in sources:
                 self._add(source, chosen)
 
+        if self.cluster is None:
+            require_room(self._parameters, self.memory_limit)
         if not any(plan.outline.large for plan in self.plans):
             round_equal_windows_equally()
 

@@ -236,6 +236,8 @@ def test_no_inputs_for_a_model_of_ones_own(model: Path) -> None:
         (["--samples", "0"], "samples"),
         (["--dtype", "float16"], "float16"),
         (["--reference", "captum"], "captum"),
+        (["--memory-limit", "0.5"], r"--memory-limit 0\.5 is too small.*at least --memory-limit 2\.1"),
+        (["--memory-limit", "1.3"], "--memory-limit 1.3 is too small"),
     ],
 )
 def test_option(arguments: list[str], words: str, model: Path, inputs: Path) -> None:
