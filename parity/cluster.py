@@ -6,11 +6,14 @@ reference processes until the run ends. Dask gives the tasks of a lost worker to
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import re
 import threading
 import uuid
 from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,7 +34,9 @@ from parity.subjects import parse, subject
 if TYPE_CHECKING:
     from distributed import Future
 
-CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 8.0
+ADDRESS = re.compile(r"([a-z]+://)?(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]@]+):[0-9]{1,5}")
+"""A scheduler's address: dask itself takes what has no port for a host to ask, and asks for half a minute."""
 HINT = "start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
 
 
@@ -191,6 +196,23 @@ def failed_cases(task: Task, message: str) -> list[Outcome]:
     ]
 
 
+async def _greet(address: str) -> None:
+    """Have a scheduler say that it is one, in `CONNECT_SECONDS`."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    async with asyncio.timeout(CONNECT_SECONDS):
+        arguments = Security().get_connection_args("client")
+        async with rpc(address, connection_args=arguments, timeout=CONNECT_SECONDS) as scheduler:
+            said = await scheduler.identity()
+    if said.get("type") != "Scheduler":
+        raise OSError(f"a dask {said.get('type')} answers there")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 class Cluster:
     """A dask.distributed cluster; a context manager, which ends what the run has left on the workers.
 
@@ -214,11 +236,18 @@ class Cluster:
             ) from error
         # What it logs of lost connections comes with tracebacks; what matters is raised, and told in a sentence.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        if ADDRESS.fullmatch(address) is None and not address.startswith("inproc://"):
+            raise ParityError(
+                f"--cluster {address}: no address of a dask scheduler; it is HOST:PORT or tcp://HOST:PORT, and {HINT}"
+            )
         self._address, self._run = address, uuid.uuid4().hex
         try:
+            # Asked first: a client that fails while it is made goes on trying when it is thrown away.
+            with ThreadPoolExecutor(1) as thread:  # a notebook's thread has an event loop already
+                thread.submit(asyncio.run, _greet(address)).result()
             self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # a malformed address raises whatever its parser does
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = f"no answer for {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _first_line(error)
             raise ParityError(f"no dask scheduler answers at {address} ({reason}); {HINT}") from error
         try:
             self._require_workers()

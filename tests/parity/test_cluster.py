@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -85,7 +87,8 @@ def session(place: Path, name: str, **options: Any) -> Session:
 
 
 def without_times(document: Any) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in document["results"]]
+    rows = [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in document["results"]]
+    return [row | {"reproduce": re.sub("store-[a-z]+", "store", row["reproduce"])} for row in rows]
 
 
 def pids(scheduler: Any) -> list[int]:
@@ -149,8 +152,11 @@ def invoke(place: Path, *arguments: str) -> Any:
     ("address", "words"),
     [
         ("tcp://127.0.0.1:9", "no dask scheduler answers at tcp://127.0.0.1:9"),
-        ("nonsense://x", "no dask scheduler answers at nonsense://x"),
-        ("127.0.0.1", "no dask scheduler answers at 127.0.0.1"),
+        ("nonsense://x:1", "no dask scheduler answers at nonsense://x:1"),
+        ("nowhere", "--cluster nowhere: no address of a dask scheduler"),
+        ("127.0.0.1", "--cluster 127.0.0.1: no address"),
+        ("tcp://", "--cluster tcp://: no address"),
+        ("http://host/x:1", "--cluster http://host/x:1: no address"),
     ],
 )
 def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.MonkeyPatch, address, words) -> None:
@@ -160,6 +166,25 @@ def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.Monkey
     assert words in result.output
     assert "dask worker ADDRESS" in result.output
     assert "Traceback" not in result.output
+
+
+def test_addresses() -> None:
+    for good in ("tcp://10.0.0.1:8786", "host:1", "tls://some.host-1:80", "[::1]:8786", "tcp://[fe80::1%eth0]:1"):
+        assert parity.cluster.ADDRESS.fullmatch(good), good
+    for bad in ("", ":1", "host", "host:", "host:x", "tcp://host", "[::1]", "::1:8786", "a b:1", "tcp://u@host:1"):
+        assert not parity.cluster.ADDRESS.fullmatch(bad), bad
+
+
+def test_a_server_that_is_no_scheduler_is_given_up_soon_and_quietly(place: Path) -> None:
+    """In a process of its own, because what dask leaves undone it says when the process ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        command = [sys.executable, "-m", "parity", "run", "--model", place / "mine.h5", "--inputs", place / "x.npy",
+                   "--method", "gradient", "--report", place / "silent", "--cluster", address]  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: no dask scheduler answers at {address} (no answer for 8 s)")
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_a_cluster_without_workers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
