@@ -261,6 +261,8 @@ def _user_file(text: str) -> ModelSource:
         if tail not in _OFFICIAL:
             raise ModelNotFoundError(f"{text}: {tail!r} is no known architecture; known: {', '.join(_OFFICIAL)}")
         path, architecture = Path(head).expanduser(), tail
+        if _model_config(path):
+            raise ModelNotFoundError(f"{text}: the file holds its own layers, so no architecture is taken; give {head}")
     if path.is_dir():
         raise ModelNotFoundError(f"{text} is a folder; give the path of a Keras .h5 file")
     if not path.is_file():

@@ -474,11 +474,20 @@ def test_convert_without_a_reference_says_that_it_did_not_check(model, monkeypat
     assert torch.load(tmp_path / "mine.pt", weights_only=True)
 
 
-def test_convert_writes_nothing_where_the_networks_differ(model, inputs, scripted, tmp_path):
+def test_convert_without_logits_says_why_in_a_line_and_debug_shows_the_worker(model, inputs, scripted, tmp_path):
     scripted(model, inputs, logits="raise")
     result = invoke("convert", model, tmp_path / "mine.pt")
-    assert "Traceback" not in result.output
-    assert "says no" in result.output
+    assert_clear(result, "cannot compute the logits.*says no\n--no-check converts without")
+    assert "in the worker" not in result.output
+    assert not (tmp_path / "mine.pt").exists()
+    result = invoke("--debug", "convert", model, tmp_path / "mine.pt")
+    assert "Traceback in the worker" in result.output
+
+
+def test_an_architecture_for_a_file_that_holds_its_own_is_refused(model, inputs, tmp_path) -> None:
+    words = "mine.h5:vgg16: the file holds its own layers.*give .*mine.h5$"
+    assert_clear(invoke("convert", f"{model}:vgg16", tmp_path / "mine.pt"), words)
+    assert_clear(invoke("run", "--model", f"{model}:vgg16", "--inputs", inputs), words)
 
 
 def test_a_traceback_with_debug_only(tmp_path: Path) -> None:
