@@ -80,6 +80,8 @@ class Reply:
         What the worker's store could not do.
     failure
         Why no further case can be made, or None.
+    fault
+        What is wrong with the worker's reference environment, if cases failed of it, or None.
     """
 
     outcomes: list[Outcome]
@@ -87,6 +89,7 @@ class Reply:
     environment: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     failure: str | None = None
+    fault: str | None = None
 
 
 # --- on a worker ------------------------------------------------------------------------------------------
@@ -121,6 +124,10 @@ class _Bench:
     def environment(self) -> dict[str, str]:
         """Return the versions of the reference."""
         return self._client.environment()
+
+    def fault(self) -> str | None:
+        """Return what is wrong with the reference environment, see `ReferenceClient`."""
+        return self._client.fault
 
     def problems(self) -> list[str]:
         """Return what the store could not do."""
@@ -162,7 +169,10 @@ def run_task(run: str, task: Task) -> Reply:
             rules = {name: list(value) for name, value in runner.facts.rules.items() if name == method}
             theirs = {name: value for name, value in runner.facts.reference_rules.items() if name == method}
             model |= {"rules": rules, "reference_rules": theirs}
-            return Reply(outcomes, model, bench.environment(), bench.problems())
+            fault = bench.fault()
+            if fault is not None:
+                fault = f"worker {get_worker().address}: {fault}"
+            return Reply(outcomes, model, bench.environment(), bench.problems(), fault=fault)
     except ReferenceEnvironmentError as error:
         return Reply([], failure=f"worker {get_worker().address}: {error}")
     except Exception as error:  # costs this task's cases only

@@ -20,6 +20,7 @@ from parity.models import ModelSource, list_models, resolve
 from parity.outcome import Outcome
 from parity.records import ModelRecord, input_records, model_record
 from parity.reference.client import ReferenceClient
+from parity.reference.environment import ReferenceEnvironmentError
 from parity.report import Written, report_files, write
 from parity.rounding import round_equal_windows_equally, torch_threads
 from parity.run import Runner, in_order
@@ -37,8 +38,8 @@ class Session:
     """A run; the fields are the options of `parity run`, and `client_options`, further ones of `ReferenceClient`.
 
     After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
-    later model could not be begun (the earlier ones are in the report), and `store_problems` what the store of
-    reference results could not do.
+    later model could not be begun or what is wrong with the reference environment (the report has what was compared
+    nevertheless), and `store_problems` what the store of reference results could not do.
 
     Raises
     ------
@@ -173,7 +174,7 @@ class Session:
         KeyboardInterrupt
             If Ctrl-C came before the first case was finished.
         """
-        begun = time.perf_counter()
+        begun, ended = time.perf_counter(), False
         with Document(self.directory, self.command, self._subject) as document:
             try:
                 if self.cluster is None:
@@ -187,11 +188,11 @@ class Session:
             except ParityError as error:
                 if not document.rows:
                     raise
-                self.failure = error
+                self.failure, ended = error, True
             if not document.rows:
                 raise ParityError("nothing was compared")
             self.store_problems = list(dict.fromkeys(self.store_problems))
-            early = self.interrupted or self.failure is not None
+            early = self.interrupted or ended
             results = document.finish(self._environment, time.perf_counter() - begun, early)
         return write(results, document.arrays_path, self.directory, previous=self.previous)
 
@@ -219,6 +220,12 @@ class Session:
                 self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
                 if document.rows:
                     self._environment = client.environment()
+                if client.fault is not None:
+                    self._broken(client.fault)
+
+    def _broken(self, fault: str) -> None:
+        """Take note that the environment is at fault for rows of this run: they say nothing of the subject."""
+        self.failure = ReferenceEnvironmentError(fault)
 
     def _run_there(self, address: str, document: Document, tell: Callable[[str, int], None]) -> None:
         from parity.cluster import Cluster
@@ -278,6 +285,8 @@ class Session:
                     document.add_model(ModelRecord(reply.model, *more))
                 self._environment |= reply.environment
                 self.store_problems += reply.problems
+                if reply.fault is not None:
+                    self._broken(reply.fault)
                 for outcome in reply.outcomes:
                     document.add(outcome, places[plan.source.name](outcome))
                     if self._stops(outcome):

@@ -187,7 +187,7 @@ def _close(errors: Console, session: Session, written: Written) -> int:
         errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
         return INTERRUPTED
     if session.failure is not None:
-        raise ParityError(f"{session.failure}\nThe cases finished before are in the report.")
+        raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
     return 0 if written.document["summary"]["green"] else 1
 
 

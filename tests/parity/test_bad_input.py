@@ -456,7 +456,7 @@ def test_a_store_that_cannot_be_written_costs_no_answer(run, model, inputs, scri
 def test_a_reference_that_does_not_start(fault, run, model, inputs, scripted):
     scripted(model, inputs, start=fault)
     result, document = run("--timeout", "1")
-    assert_clear(result, "errors?", code=1)
+    assert_clear(result, "errors?", code=1)  # twice for the logits; the third time would be the environment's fault
     assert set.union(*statuses(document).values()) == {"error"}
     assert all(re.search("SIGKILL|no message", row["message"]) for row in document["results"])
 
@@ -465,6 +465,29 @@ def test_a_reference_environment_that_is_missing(run, monkeypatch, tmp_path):
     monkeypatch.setenv("REFERENCE_PYTHON", str(tmp_path / "no" / "python"))
     result, _ = run()
     assert_clear(result, "REFERENCE_PYTHON.*make setup")
+
+
+def test_a_reference_that_is_none_where_some_answers_are_stored(run, model, inputs, scripted, monkeypatch, tmp_path):
+    """The rows that are stored stand; those that are not are no failure of the subject's."""
+    scripted(model, inputs, lrp_z="kill")
+    _, before = run()
+    monkeypatch.setattr(parity.session, "ReferenceClient", ReferenceClient)
+    monkeypatch.setenv("REFERENCE_PYTHON", "/bin/ls")
+    result, after = run()
+    assert_clear(result, r"error: /bin/ls cannot say what it has.*make setup", code=2)
+    assert statuses(after)["gradient"] == statuses(before)["gradient"] == {"mismatch"}
+    assert statuses(after)["lrp_z"] == {"error"}
+    assert not after["interrupted"]
+
+
+def test_a_missing_reference_is_no_fault_where_every_answer_is_stored(run, model, inputs, scripted, monkeypatch):
+    scripted(model, inputs)
+    _, before = run()
+    monkeypatch.setattr(parity.session, "ReferenceClient", ReferenceClient)
+    monkeypatch.setenv("REFERENCE_PYTHON", "/bin/ls")
+    result, after = run()
+    assert result.exit_code == 1
+    assert statuses(after) == statuses(before)
 
 
 def test_convert_without_a_reference_says_that_it_did_not_check(model, monkeypatch, tmp_path):
