@@ -12,7 +12,7 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 8.0
 ADDRESS = re.compile(r"([a-z]+://)?(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]@]+):[0-9]{1,5}")
 """A scheduler's address: dask itself takes what has no port for a host to ask, and asks for half a minute."""
+IDLE_SECONDS = 300.0
+"""How long a worker keeps networks and reference processes for a run that gives it nothing to do."""
 HINT = "start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
 
 
@@ -49,7 +51,7 @@ class Task:
     plan
         It has one method.
     parameters
-        Of the model.
+        Of the run's largest model, so that what a worker keeps has room for all of them.
     subject, reference, target
         See `Runner`.
     client
@@ -102,6 +104,8 @@ class _Bench:
         self.lock = threading.Lock()  # torch hooks and modules are shared: one task at a time
         self._client = ReferenceClient(**task.client, jobs=1, **_own_share(task.parameters))
         self._runner: Runner | None = None
+        self.users = 0  # tasks at it, or waiting for it
+        self.timer: threading.Timer | None = None
 
     def runner(self, task: Task) -> Runner:
         """Return a runner for the task's inputs."""
@@ -119,6 +123,8 @@ class _Bench:
 
     def close(self) -> None:
         """End the reference's processes, also those at work."""
+        if self.timer is not None:
+            self.timer.cancel()
         self._client.close(grace=0.0)
 
     def environment(self) -> dict[str, str]:
@@ -139,6 +145,41 @@ _benches: dict[str, _Bench] = {}
 _making = threading.Lock()
 
 
+@contextlib.contextmanager
+def _at_bench(run: str, task: Task) -> Iterator[_Bench]:
+    """Give a task its run's bench, alone.
+
+    When a run begins, the benches of others go at which no task is: two VGG16 do not fit. Mostly their clients were
+    killed; a run that goes on gets a new bench.
+    """
+    with _making:
+        if run not in _benches:
+            for other in [name for name, one in _benches.items() if not one.users]:
+                release(other)
+            _benches[run] = _Bench(task)
+        bench = _benches[run]
+        bench.users += 1
+        if bench.timer is not None:
+            bench.timer.cancel()
+    try:
+        with bench.lock:
+            yield bench
+    finally:
+        with _making:
+            bench.users -= 1
+            if not bench.users:
+                bench.timer = threading.Timer(IDLE_SECONDS, _release_idle, (run, bench))
+                bench.timer.daemon = True
+                bench.timer.start()
+
+
+def _release_idle(run: str, bench: _Bench) -> None:
+    """Forget a run that has given this worker nothing to do for a while: its client may be dead."""
+    with _making:
+        if not bench.users and _benches.get(run) is bench:
+            release(run)
+
+
 def _own_share(parameters: int) -> dict[str, Any]:
     """Return the reference's share of what dask gives this worker; the worker's own threads are torch's."""
     from distributed import get_worker
@@ -157,11 +198,7 @@ def run_task(run: str, task: Task) -> Reply:
         round_equal_windows_equally()
     (method,) = task.plan.methods
     try:
-        with _making:
-            if run not in _benches:
-                _benches[run] = _Bench(task)
-        bench = _benches[run]
-        with bench.lock:
+        with _at_bench(run, task) as bench:
             torch.set_num_threads(share(task.parameters, jobs=1, cores=get_worker().state.nthreads).torch_threads)
             runner = bench.runner(task)
             outcomes = list(runner.run_method(method))

@@ -269,9 +269,7 @@ class Session:
                 for plan in series.plans():
                     for method, _ in in_order(plan.methods, series.description, self.reference):
                         one = replace(plan, methods=(method.name,))
-                        yield Task(
-                            one, series.description.parameters, self.subject, self.reference, self.target, options
-                        )
+                        yield Task(one, self._parameters, self.subject, self.reference, self.target, options)
 
         known: set[tuple[str, str]] = set()
         with closing(cluster.replies(tasks())) as replies:

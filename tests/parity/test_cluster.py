@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,69 @@ def test_a_run_with_a_worker_killed_in_the_middle_has_the_rows_of_a_local_run(
     while any(children(pid) for pid in pids(scheduler)):
         assert time.monotonic() < deadline, "a reference process was left on a worker"
         time.sleep(0.1)
+
+
+class Bench:
+    """Takes the place of what a worker keeps for a run."""
+
+    def __init__(self, _task: object = None) -> None:
+        self.lock, self.users, self.timer, self.closed = threading.Lock(), 0, None, False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def benches(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(parity.cluster, "_benches", kept)
+    monkeypatch.setattr(parity.cluster, "_Bench", Bench)
+    return kept
+
+
+def test_a_new_run_ends_what_dead_clients_left_and_nothing_that_is_at_work(benches: dict[str, Any]) -> None:
+    at_bench: Any = parity.cluster._at_bench
+    with at_bench("dead", None) as dead:
+        pass
+    with at_bench("busy", None) as busy:
+        assert dead.closed
+        with at_bench("new", None) as new:
+            assert not busy.closed
+    assert set(benches) == {"busy", "new"}
+    with at_bench("busy", None) as again:
+        assert again is busy
+    assert not new.closed, "only a run that begins ends others"
+    for one in benches.values():
+        one.timer.cancel()
+
+
+def test_a_run_that_gives_a_worker_nothing_to_do_is_ended(benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity.cluster, "IDLE_SECONDS", 0.2)
+    with parity.cluster._at_bench("run", None) as bench:  # type: ignore[arg-type]
+        time.sleep(0.4)
+        assert not bench.closed, "it is at work"
+    deadline = time.monotonic() + 5
+    while not bench.closed:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not benches
+
+
+def test_tasks_speak_of_the_largest_model(place: Path) -> None:
+    class Asked(Exception):
+        pass
+
+    class Listening:
+        def replies(self, tasks: Any) -> Iterator[Any]:
+            raise Asked([task.parameters for task in tasks])
+            yield
+
+    one = session(place, "sizes", models=["dense_mnist"], files=[], samples=1, methods=["gradient"])
+    one.plans += session(place, "sizes", methods=["gradient"]).plans
+    with pytest.raises(Asked) as asked:
+        one._collect_from(Listening(), None, lambda *_: None)  # type: ignore[arg-type]
+    assert len(set(asked.value.args[0])) == 1
+    assert asked.value.args[0][0] == one.plans[0].description.parameters > one.plans[1].description.parameters
 
 
 def test_fail_fast_stops_a_cluster_too(place: Path, scheduler: Any) -> None:
