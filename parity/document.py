@@ -49,6 +49,7 @@ class Document:
         self._models: list[dict[str, Any]] = []
         self._inputs: list[dict[str, Any]] = []
         self._places: list[tuple[int, ...]] = []
+        self._limits: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
 
     def __enter__(self) -> Document:
         return self
@@ -90,6 +91,9 @@ class Document:
             Where it stands in the document, for outcomes that come in another order; either all have one or none.
         """
         index = len(self._rows)
+        limits = outcome.row["limits"]
+        if limits is not None:  # mostly the same numbers: one copy in memory
+            outcome.row["limits"] = self._limits.setdefault(tuple(limits.items()), limits)
         self._rows.append(outcome.row)
         self._places.append((index,) if place is None else place)
         for side in ("reference", "subject"):

@@ -13,13 +13,13 @@ from parity.report.html import render
 from parity.report.json_results import (
     JSON_NAME,
     ReportError,
-    dumps,
+    encode,
     load,
     summarize,
     validate,
     write_atomically,
 )
-from parity.report.summary import junit_xml, summary_markdown
+from parity.report.summary import junit_parts, summary_markdown
 
 __all__ = [
     "ReportError",
@@ -78,10 +78,10 @@ def write(
     validate(document)
     written = Written(*report_files(directory), document=document)
     page = render(document, arrays_path)
-    write_atomically(written.json, dumps(document))
+    write_atomically(written.json, encode(document))
     write_atomically(written.html, page)
     write_atomically(written.summary, summary_markdown(document))
-    write_atomically(written.junit, junit_xml(document))
+    write_atomically(written.junit, junit_parts(document))
     return written
 
 
