@@ -171,9 +171,9 @@ def _show(out: Console, written: Written, quiet: bool) -> None:
     if quiet:
         out.print("green" if written.document["summary"]["green"] else "NOT green")
         return
-    from parity.report import result_tables
+    from parity.report import show_results
 
-    out.print(result_tables(written.document))
+    show_results(out, written.document)
     out.print(f"report: {written.html}", markup=False, soft_wrap=True)
 
 

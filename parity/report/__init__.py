@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.report.compared import compare_runs
-from parity.report.console import result_tables
+from parity.report.console import show_results
 from parity.report.html import render
 from parity.report.json_results import (
     JSON_NAME,
@@ -27,7 +27,7 @@ __all__ = [
     "load",
     "render",
     "report_files",
-    "result_tables",
+    "show_results",
     "summarize",
     "validate",
     "write",
