@@ -11,16 +11,17 @@ Threads are set on purpose, because both sides are busy at once:
 
 A worker's memory is taken as 1 GiB (TensorFlow itself and a small model: 0.55 measured) and 100 bytes per parameter
 (a VGG16 in iNNvestigate's graph mode: 14 GB). There are never more workers than fit into the memory that is free
-when the run begins, or that the user allows.
+when the run begins, or that the user allows, and at least one: a run that cannot have it is refused.
 """
 
 from __future__ import annotations
 
-import os
+import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from parity.cases import LARGE
+from parity.errors import ParityError
+from parity.machine import available_cores, available_memory, total_memory
 
 GIB = 1 << 30
 MOST_JOBS = 4
@@ -57,6 +58,50 @@ class Budget:
     note: str | None = None
 
 
+def smallest(parameters: int) -> int:
+    """Return how many bytes harness and one worker take for a model of so many parameters."""
+    return _OWN + _OWN_PER_PARAMETER * parameters + _worker(parameters)
+
+
+def _worker(parameters: int) -> int:
+    return _WORKER + _WORKER_PER_PARAMETER * parameters
+
+
+def require_room(parameters: int, memory_limit: float | None = None, *, total: int | None = None) -> None:
+    """Refuse a run that memory cannot hold.
+
+    Parameters
+    ----------
+    parameters
+        Of the largest model.
+    memory_limit
+        GiB that the user allows. Who names a number that would do has the say, whatever the machine has: stored
+        answers need no worker, and not every method takes as much as the largest.
+    total
+        Bytes that the machine has; None asks the system. Only a large model is held to it.
+
+    Raises
+    ------
+    ParityError
+        With the smallest number that would do.
+    """
+    # Rounded up, so that the number that is told is enough.
+    least = math.ceil(smallest(parameters) / GIB * 10) / 10
+    if memory_limit is not None:
+        if memory_limit < smallest(parameters) / GIB:
+            raise ParityError(
+                f"--memory-limit {memory_limit:g} is too small: harness and reference take up to {least:g} GB for a "
+                f"model of {parameters:,} parameters; give at least --memory-limit {least:g}"
+            )
+        return
+    total = total_memory() if total is None else total
+    if parameters >= LARGE and total < smallest(parameters):
+        raise ParityError(
+            f"a model of {parameters:,} parameters takes up to {least:g} GB with its reference, and this machine has "
+            f"{total / GIB:.1f} GB; take a smaller model or a larger machine, or --memory-limit {least:g} to try it"
+        )
+
+
 def share(
     parameters: int,
     jobs: int | None = None,
@@ -80,14 +125,21 @@ def share(
     """
     cores = cores or available_cores()
     large = parameters >= LARGE
-    total = int(memory_limit * GIB) if memory_limit else available if available is not None else available_memory()
-    room = max(total - _OWN - _OWN_PER_PARAMETER * parameters, 0)
-    need = _WORKER + _WORKER_PER_PARAMETER * parameters
+    if memory_limit is not None:
+        available = int(memory_limit * GIB)
+    total = available_memory() if available is None else available
+    need = _worker(parameters)
+    room = max(total - smallest(parameters) + need, 0)
     places = max(room // need, 1)
     wanted = jobs or (1 if large else min(cores, MOST_JOBS))
     granted = min(wanted, places)
     both = 2 * granted <= places
     note = None
+    if large and room < need:
+        note = (
+            f"a model of {parameters:,} parameters takes up to {smallest(parameters) / GIB:.1f} GB with its reference, "
+            f"and {total / GIB:.1f} GB were free: what failed for want of memory is an error row"
+        )
     if jobs is not None and granted < jobs:
         note = (
             f"--jobs {jobs}: {total / GIB:.1f} GB of memory hold {granted} reference worker{'s' * (granted > 1)} "
@@ -98,22 +150,6 @@ def share(
         keep_both=both,
         reference_threads=max(cores // granted, 1),
         torch_threads=max(cores // 2, 1) if large else 1,
-        memory_limit=room // (granted * (1 + both)) if memory_limit else None,
+        memory_limit=None if memory_limit is None else room // (granted * (1 + both)),
         note=note,
     )
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def available_memory() -> int:
-    """Return how many bytes of memory are free, as the system estimates it; half of all where it does not."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

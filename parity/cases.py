@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from parity.errors import ParityError
@@ -31,6 +32,24 @@ FIRST = (
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the user chose beside models, inputs, methods and lanes; a case is made again with the same.
+
+    Attributes
+    ----------
+    target, reference, subject
+        See `parity.run.Runner`; the subject by its name.
+    store
+        Where reference results lie; None for the usual place.
+    """
+
+    target: int | None = None
+    reference: str = "auto"
+    subject: str = "signxai_torch"
+    store: Path | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run compares for one model: each method on each input, in each method's lanes."""
 
@@ -40,6 +59,7 @@ class Plan:
     float64: frozenset[str]
     float32: frozenset[str]
     large: bool = False
+    options: Options = Options()
 
     def dtypes(self, method: str) -> tuple[str, ...]:
         """Return the lanes of a method."""

@@ -31,6 +31,8 @@ class _Group(click.Group):
             console(stderr=True).print("interrupted")
             ctx.exit(INTERRUPTED)
         except ParityError as error:
+            if error.detail and ctx.params.get("debug"):
+                click.echo(error.detail, err=True)
             self._tell(ctx, "error", str(error))
             ctx.exit(error.exit_code)
         except Exception as error:

@@ -6,11 +6,14 @@ reference processes until the run ends. Dask gives the tasks of a lost worker to
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import re
 import threading
 import uuid
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,7 +34,11 @@ from parity.subjects import parse, subject
 if TYPE_CHECKING:
     from distributed import Future
 
-CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 8.0
+ADDRESS = re.compile(r"([a-z]+://)?(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]@]+):[0-9]{1,5}")
+"""A scheduler's address: dask itself takes what has no port for a host to ask, and asks for half a minute."""
+IDLE_SECONDS = 300.0
+"""How long a worker keeps networks and reference processes for a run that gives it nothing to do."""
 HINT = "start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
 
 
@@ -44,7 +51,7 @@ class Task:
     plan
         It has one method.
     parameters
-        Of the model.
+        Of the run's largest model, so that what a worker keeps has room for all of them.
     subject, reference, target
         See `Runner`.
     client
@@ -75,6 +82,8 @@ class Reply:
         What the worker's store could not do.
     failure
         Why no further case can be made, or None.
+    fault
+        What is wrong with the worker's reference environment, if cases failed of it, or None.
     """
 
     outcomes: list[Outcome]
@@ -82,6 +91,7 @@ class Reply:
     environment: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     failure: str | None = None
+    fault: str | None = None
 
 
 # --- on a worker ------------------------------------------------------------------------------------------
@@ -94,6 +104,8 @@ class _Bench:
         self.lock = threading.Lock()  # torch hooks and modules are shared: one task at a time
         self._client = ReferenceClient(**task.client, jobs=1, **_own_share(task.parameters))
         self._runner: Runner | None = None
+        self.users = 0  # tasks at it, or waiting for it
+        self.timer: threading.Timer | None = None
 
     def runner(self, task: Task) -> Runner:
         """Return a runner for the task's inputs."""
@@ -111,11 +123,17 @@ class _Bench:
 
     def close(self) -> None:
         """End the reference's processes, also those at work."""
+        if self.timer is not None:
+            self.timer.cancel()
         self._client.close(grace=0.0)
 
     def environment(self) -> dict[str, str]:
         """Return the versions of the reference."""
         return self._client.environment()
+
+    def fault(self) -> str | None:
+        """Return what is wrong with the reference environment, see `ReferenceClient`."""
+        return self._client.fault
 
     def problems(self) -> list[str]:
         """Return what the store could not do."""
@@ -125,6 +143,41 @@ class _Bench:
 
 _benches: dict[str, _Bench] = {}
 _making = threading.Lock()
+
+
+@contextlib.contextmanager
+def _at_bench(run: str, task: Task) -> Iterator[_Bench]:
+    """Give a task its run's bench, alone.
+
+    When a run begins, the benches of others go at which no task is: two VGG16 do not fit. Mostly their clients were
+    killed; a run that goes on gets a new bench.
+    """
+    with _making:
+        if run not in _benches:
+            for other in [name for name, one in _benches.items() if not one.users]:
+                release(other)
+            _benches[run] = _Bench(task)
+        bench = _benches[run]
+        bench.users += 1
+        if bench.timer is not None:
+            bench.timer.cancel()
+    try:
+        with bench.lock:
+            yield bench
+    finally:
+        with _making:
+            bench.users -= 1
+            if not bench.users:
+                bench.timer = threading.Timer(IDLE_SECONDS, _release_idle, (run, bench))
+                bench.timer.daemon = True
+                bench.timer.start()
+
+
+def _release_idle(run: str, bench: _Bench) -> None:
+    """Forget a run that has given this worker nothing to do for a while: its client may be dead."""
+    with _making:
+        if not bench.users and _benches.get(run) is bench:
+            release(run)
 
 
 def _own_share(parameters: int) -> dict[str, Any]:
@@ -145,11 +198,7 @@ def run_task(run: str, task: Task) -> Reply:
         round_equal_windows_equally()
     (method,) = task.plan.methods
     try:
-        with _making:
-            if run not in _benches:
-                _benches[run] = _Bench(task)
-        bench = _benches[run]
-        with bench.lock:
+        with _at_bench(run, task) as bench:
             torch.set_num_threads(share(task.parameters, jobs=1, cores=get_worker().state.nthreads).torch_threads)
             runner = bench.runner(task)
             outcomes = list(runner.run_method(method))
@@ -157,7 +206,10 @@ def run_task(run: str, task: Task) -> Reply:
             rules = {name: list(value) for name, value in runner.facts.rules.items() if name == method}
             theirs = {name: value for name, value in runner.facts.reference_rules.items() if name == method}
             model |= {"rules": rules, "reference_rules": theirs}
-            return Reply(outcomes, model, bench.environment(), bench.problems())
+            fault = bench.fault()
+            if fault is not None:
+                fault = f"worker {get_worker().address}: {fault}"
+            return Reply(outcomes, model, bench.environment(), bench.problems(), fault=fault)
     except ReferenceEnvironmentError as error:
         return Reply([], failure=f"worker {get_worker().address}: {error}")
     except Exception as error:  # costs this task's cases only
@@ -191,6 +243,23 @@ def failed_cases(task: Task, message: str) -> list[Outcome]:
     ]
 
 
+async def _greet(address: str) -> None:
+    """Have a scheduler say that it is one, in `CONNECT_SECONDS`."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    async with asyncio.timeout(CONNECT_SECONDS):
+        arguments = Security().get_connection_args("client")
+        async with rpc(address, connection_args=arguments, timeout=CONNECT_SECONDS) as scheduler:
+            said = await scheduler.identity()
+    if said.get("type") != "Scheduler":
+        raise OSError(f"a dask {said.get('type')} answers there")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 class Cluster:
     """A dask.distributed cluster; a context manager, which ends what the run has left on the workers.
 
@@ -214,11 +283,18 @@ class Cluster:
             ) from error
         # What it logs of lost connections comes with tracebacks; what matters is raised, and told in a sentence.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        if ADDRESS.fullmatch(address) is None and not address.startswith("inproc://"):
+            raise ParityError(
+                f"--cluster {address}: no address of a dask scheduler; it is HOST:PORT or tcp://HOST:PORT, and {HINT}"
+            )
         self._address, self._run = address, uuid.uuid4().hex
         try:
+            # Asked first: a client that fails while it is made goes on trying when it is thrown away.
+            with ThreadPoolExecutor(1) as thread:  # a notebook's thread has an event loop already
+                thread.submit(asyncio.run, _greet(address)).result()
             self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # a malformed address raises whatever its parser does
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = f"no answer for {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _first_line(error)
             raise ParityError(f"no dask scheduler answers at {address} ({reason}); {HINT}") from error
         try:
             self._require_workers()

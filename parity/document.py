@@ -51,6 +51,7 @@ class Document:
         self._inputs: list[dict[str, Any]] = []
         self._places: list[tuple[int, ...]] = []
         self._controls = Controls()
+        self._limits: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
 
     def __enter__(self) -> Document:
         return self
@@ -92,6 +93,9 @@ class Document:
             Where it stands in the document, for outcomes that come in another order; either all have one or none.
         """
         index = len(self._rows)
+        limits = outcome.row["limits"]
+        if limits is not None:  # mostly the same numbers: one copy in memory
+            outcome.row["limits"] = self._limits.setdefault(tuple(limits.items()), limits)
         self._rows.append(outcome.row)
         self._places.append((index,) if place is None else place)
         self._controls.see(outcome)

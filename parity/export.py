@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity.errors import ParityError
+from parity.errors import ParityError, first_line
 from parity.inputs import default_inputs
 from parity.keras import KerasModule, ModelDescription, torchvision_vgg_state_dict
 from parity.models import ModelSource
@@ -74,8 +74,9 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
         return LogitsCheck(name, None, why_not=answer.error or "")
     if answer.array is None:
         raise ParityError(
-            f"the reference cannot compute the logits of {source.path}: {answer.error}\n{answer.stderr_tail}".strip()
-            + "\n--no-check converts without the check"
+            f"the reference cannot compute the logits of {source.path}: {first_line(answer.error)}\n"
+            "--no-check converts without the check",
+            detail=f"{answer.error}\n{answer.stderr_tail}".strip(),
         )
     with torch.no_grad():
         mine = module(module.to_torch(array[None])).double().numpy().reshape(-1)

@@ -45,6 +45,10 @@ class Input:
         The true class, where it is known.
     display
         The picture for people, uint8 RGB (H, W, 3); None for anything that is no picture.
+    file
+        Where it was read from; None for shipped inputs.
+    name_in_file
+        What it is called when that file is read alone.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Input:
     sha256: str
     label: int | None
     display: Picture | None
+    file: Path | None = None
+    name_in_file: str = ""
 
 
 def _sample(name: str, array: FloatArray, label: int | None = None, display: Picture | None = None) -> Input:
@@ -190,10 +196,15 @@ def stream_inputs(
         raise InputError("no inputs given: name at least one .npy, .npz or image file")
     seen: dict[str, int] = {}
     for path in expand(paths):
+        here: dict[str, int] = {}
         for one in _read(path, tuple(input_shape), preprocessing):
-            # Shared names (a/x.npy and b/x.npy) are numbered, so that results stay apart.
-            seen[one.name] = seen.get(one.name, 0) + 1
-            yield one if seen[one.name] == 1 else replace(one, name=f"{one.name}~{seen[one.name]}")
+            yield replace(one, name=_unique(one.name, seen), file=path, name_in_file=_unique(one.name, here))
+
+
+def _unique(name: str, seen: dict[str, int]) -> str:
+    """Return a name, numbered if it was there before (a/x.npy and b/x.npy), so that results stay apart."""
+    seen[name] = seen.get(name, 0) + 1
+    return name if seen[name] == 1 else f"{name}~{seen[name]}"
 
 
 def _read(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Iterator[Input]:

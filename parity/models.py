@@ -47,6 +47,8 @@ class ModelSource:
         Which shipped inputs fit (see `parity.inputs.default_inputs`); empty for none.
     description
         One line for people: data, training, origin; for an absent model also how to get it.
+    own
+        Whether it is a file of the user's, which its path names and not `name`.
     """
 
     name: str
@@ -56,6 +58,14 @@ class ModelSource:
     preprocessing: str
     input_set: str
     description: str
+    own: bool = False
+
+    @property
+    def argument(self) -> str:
+        """What `resolve` finds this model by, from any folder."""
+        if not self.own:
+            return self.name
+        return str(self.path) if self.architecture is None else f"{self.path}:{self.architecture}"
 
     @property
     def present(self) -> bool:
@@ -251,6 +261,8 @@ def _user_file(text: str) -> ModelSource:
         if tail not in _OFFICIAL:
             raise ModelNotFoundError(f"{text}: {tail!r} is no known architecture; known: {', '.join(_OFFICIAL)}")
         path, architecture = Path(head).expanduser(), tail
+        if _model_config(path):
+            raise ModelNotFoundError(f"{text}: the file holds its own layers, so no architecture is taken; give {head}")
     if path.is_dir():
         raise ModelNotFoundError(f"{text} is a folder; give the path of a Keras .h5 file")
     if not path.is_file():
@@ -267,6 +279,7 @@ def _user_file(text: str) -> ModelSource:
         preprocessing="caffe" if of_keras else "none",
         input_set="photos" if of_keras else "",
         description=f"file of the user: {path}{taken_for}",
+        own=True,
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from parity import reproduce
 from parity.calls import Question
 from parity.cases import Plan
 from parity.divergences import BY_NAME, flip, rounding
@@ -38,10 +38,8 @@ def new_row(
     plan: Plan, method: Method, dtype: str, one: Input, target: int | None, call: ReferenceCall | None = None
 ) -> Row:
     """Return the row of a case that has no numbers yet: an error, until it is told otherwise."""
-    source = plan.source
-    name = source.name if source.input_set else str(Path(source.path))
     return {
-        "model": source.name,
+        "model": plan.source.name,
         "input": one.name,
         "target": target,
         "method": method.name,
@@ -58,8 +56,8 @@ def new_row(
         "seconds_subject": None,
         "first_diverging_layer": None,
         "divergence": None,
-        "reproduce": f"python -m parity run --model {name} --input {one.name} --method {method.name} --dtype {dtype}",
-        "pytest": f"tests/parity/test_map.py::test_map[{source.name}-{method.name}]",
+        "reproduce": reproduce.command(plan, method.name, dtype, one),
+        "pytest": reproduce.pytest_id(plan, method.name, one),
     }
 
 

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parity import keras
-from parity.budget import share
-from parity.cases import CHUNK, DTYPES, LARGE, Plan, Series, one_per_combination, select_inputs, select_methods
-from parity.document import Document
+from parity.budget import require_room, share
+from parity.cases import CHUNK, DTYPES, LARGE, Options, Plan, Series, one_per_combination, select_inputs, select_methods
+from parity.document import ARRAYS_NAME, Document
 from parity.errors import ParityError
-from parity.inputs import Input, default_inputs, stream_inputs
+from parity.inputs import Input, default_inputs, expand, stream_inputs
 from parity.models import ModelSource, list_models, resolve
 from parity.outcome import Outcome
 from parity.records import ModelRecord, input_records, model_record
 from parity.reference.client import ReferenceClient
-from parity.report import Written, write
+from parity.reference.environment import ReferenceEnvironmentError
+from parity.report import Written, report_files, write
 from parity.rounding import round_equal_windows_equally, torch_threads
 from parity.run import Runner, in_order
 from parity.subjects import subject
@@ -37,8 +38,8 @@ class Session:
     """A run; the fields are the options of `parity run`, and `client_options`, further ones of `ReferenceClient`.
 
     After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
-    later model could not be begun (the earlier ones are in the report), and `store_problems` what the store of
-    reference results could not do.
+    later model could not be begun or what is wrong with the reference environment (the report has what was compared
+    nevertheless), and `store_problems` what the store of reference results could not do.
 
     Raises
     ------
@@ -83,6 +84,8 @@ class Session:
             for source in sources:
                 self._add(source, chosen)
 
+        if self.cluster is None:
+            require_room(self._parameters, self.memory_limit)
         if not any(plan.outline.large for plan in self.plans):
             round_equal_windows_equally()
 
@@ -112,7 +115,8 @@ class Session:
             lanes = {"float64": float64, "float32": list(methods)}
         else:
             lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
-        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large)
+        options = Options(self.target, self.reference, self.subject, self.store)
+        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large, options)
         return Series(outline, description, names, read)
 
     def _inputs(
@@ -141,10 +145,19 @@ class Session:
         """Number of cases."""
         return sum(plan.count for plan in self.plans)
 
+    def files_read(self) -> list[Path]:
+        """Return the files of models and inputs, which nothing may be written over."""
+        inputs = expand(self.files) if self.files else []
+        return [*(plan.outline.source.path for plan in self.plans), *inputs]
+
+    def files_written(self) -> list[Path]:
+        """Return the files of the report."""
+        return [*report_files(self.directory), self.arrays_path]
+
     @property
     def arrays_path(self) -> Path:
         """The arrays file of the run."""
-        return self.directory / "parity-arrays.h5"
+        return self.directory / ARRAYS_NAME
 
     def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> Written:
         """Run all cases and write the report; Ctrl-C keeps what is finished.
@@ -161,7 +174,7 @@ class Session:
         KeyboardInterrupt
             If Ctrl-C came before the first case was finished.
         """
-        begun = time.perf_counter()
+        begun, ended = time.perf_counter(), False
         with Document(self.directory, self.command, self._subject) as document:
             try:
                 if self.cluster is None:
@@ -175,11 +188,11 @@ class Session:
             except ParityError as error:
                 if not document.rows:
                     raise
-                self.failure = error
+                self.failure, ended = error, True
             if not document.rows:
                 raise ParityError("nothing was compared")
             self.store_problems = list(dict.fromkeys(self.store_problems))
-            early = self.interrupted or self.failure is not None
+            early = self.interrupted or ended
             results = document.finish(self._environment, time.perf_counter() - begun, early)
         return write(results, document.arrays_path, self.directory, previous=self.previous)
 
@@ -207,6 +220,12 @@ class Session:
                 self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
                 if document.rows:
                     self._environment = client.environment()
+                if client.fault is not None:
+                    self._broken(client.fault)
+
+    def _broken(self, fault: str) -> None:
+        """Take note that the environment is at fault for rows of this run: they say nothing of the subject."""
+        self.failure = ReferenceEnvironmentError(fault)
 
     def _run_there(self, address: str, document: Document, tell: Callable[[str, int], None]) -> None:
         from parity.cluster import Cluster
@@ -250,9 +269,7 @@ class Session:
                 for plan in series.plans():
                     for method, _ in in_order(plan.methods, series.description, self.reference):
                         one = replace(plan, methods=(method.name,))
-                        yield Task(
-                            one, series.description.parameters, self.subject, self.reference, self.target, options
-                        )
+                        yield Task(one, self._parameters, self.subject, self.reference, self.target, options)
 
         known: set[tuple[str, str]] = set()
         with closing(cluster.replies(tasks())) as replies:
@@ -266,6 +283,8 @@ class Session:
                     document.add_model(ModelRecord(reply.model, *more))
                 self._environment |= reply.environment
                 self.store_problems += reply.problems
+                if reply.fault is not None:
+                    self._broken(reply.fault)
                 for outcome in reply.outcomes:
                     document.add(outcome, places[plan.source.name](outcome))
                     if self._stops(outcome):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from parity.commands.completion import complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
-from parity.errors import ParityError
+from parity.commands.outputs import refuse_overwriting, require_folder
 
 if TYPE_CHECKING:
     from parity.keras import KerasModule
@@ -42,8 +42,7 @@ def convert(model: str, out: Path, torchvision: bool, no_check: bool, store: Pat
     environment exists, the logits of both sides are compared first; if they differ, nothing is written and the
     exit code is 1.
     """
-    if not out.absolute().parent.is_dir():
-        raise ParityError(f"cannot write {out}: there is no folder {out.parent}")
+    require_folder(out)
     from parity import keras
     from parity.export import check_logits, save
     from parity.models import resolve
@@ -51,6 +50,7 @@ def convert(model: str, out: Path, torchvision: bool, no_check: bool, store: Pat
 
     console_ = console()
     source = resolve(model)
+    refuse_overwriting([out], [source.path])
     module = keras.load(source.path, architecture=source.architecture)
     if torchvision:
         keras.torchvision_vgg_state_dict(module)  # refused before the reference is asked

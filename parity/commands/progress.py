@@ -8,6 +8,10 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+WIDE = 140
+"""Columns from which on there is room for the bar itself."""
+COUNTS = 54
+"""Columns of the counts and times."""
 INTERVAL = 1.0
 """Least seconds between two plain lines."""
 
@@ -33,9 +37,11 @@ class RunProgress:
         self._begun = time.perf_counter()
         self._last = float("-inf")
         self._started = 0
+        wide = console.width >= WIDE
+        self._room = 44 if wide else max(console.width - COUNTS, 8)
         self._bar = Progress(
-            TextColumn("{task.description:<44}", markup=False),
-            BarColumn(),
+            TextColumn(f"{{task.description:<{self._room}}}", markup=False),
+            *([BarColumn()] if wide else []),
             MofNCompleteColumn(),
             TextColumn("methods,"),
             TimeElapsedColumn(),
@@ -46,7 +52,7 @@ class RunProgress:
             transient=True,
             disable=quiet or self._plain,
         )
-        self._task = self._bar.add_task("preparing", total=methods)
+        self._task = self._bar.add_task("preparing"[: self._room], total=methods)
 
     def __enter__(self) -> RunProgress:
         self._bar.start()
@@ -60,7 +66,8 @@ class RunProgress:
     def __call__(self, method: str, done: int) -> None:
         """Tell that a method starts and how many cases are done."""
         finished, self._started = self._started, self._started + 1
-        self._bar.update(self._task, description=method, completed=finished)
+        name = method if len(method) <= self._room else f"{method[: self._room - 1]}…"
+        self._bar.update(self._task, description=name, completed=finished)
         now = time.perf_counter()
         if self._quiet or not self._plain or now - self._last < INTERVAL:
             return

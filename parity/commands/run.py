@@ -15,6 +15,7 @@ from rich.console import Console
 
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
+from parity.commands.outputs import refuse_overwriting, require_folder
 from parity.commands.progress import RunProgress
 from parity.errors import ParityError
 
@@ -118,8 +119,11 @@ def run(
     Exit 0 if all are at parity, 1 if some are not, 2 if the command or the environment is at fault, 130 after
     Ctrl-C, which keeps the finished cases.
     """
-    for path in (Path(json_to) if json_to and json_to != "-" else None, save_arrays):
-        _require_folder(path)
+    copies = [path for path in (Path(json_to) if json_to and json_to != "-" else None, save_arrays) if path is not None]
+    for path in copies:
+        require_folder(path)
+    if json_to and save_arrays is not None and Path(json_to).absolute() == save_arrays.absolute():
+        raise ParityError(f"--json and --save-arrays both name {save_arrays}; give one of them another name")
     from parity.session import Session  # the heavy imports wait until there is something to run
 
     errors = console(stderr=True)
@@ -147,6 +151,9 @@ def run(
             fail_fast=fail_fast,
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
+        refuse_overwriting([*session.files_written(), *copies], session.files_read())
+        if previous is not None:  # the report's own parity.json may be replaced by what is compared with it
+            refuse_overwriting(copies, [previous])
         count = sum(plan.steps for plan in session.plans)
         with RunProgress(errors, count, session.total, quiet) as progress:
             written = session.run(progress)
@@ -164,9 +171,9 @@ def _show(out: Console, written: Written, quiet: bool) -> None:
     if quiet:
         out.print("green" if written.document["summary"]["green"] else "NOT green")
         return
-    from parity.report import result_tables
+    from parity.report import show_results
 
-    out.print(result_tables(written.document))
+    show_results(out, written.document)
     out.print(f"report: {written.html}", markup=False, soft_wrap=True)
 
 
@@ -180,14 +187,8 @@ def _close(errors: Console, session: Session, written: Written) -> int:
         errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
         return INTERRUPTED
     if session.failure is not None:
-        raise ParityError(f"{session.failure}\nThe cases finished before are in the report.")
+        raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
     return 0 if written.document["summary"]["green"] else 1
-
-
-def _require_folder(path: Path | None) -> None:
-    """Refuse a file that cannot be written before anything is computed, not after."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise ParityError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -60,6 +60,9 @@ class ReferenceClient:
         The `ResultStore`.
     store_errors
         What went wrong while answers were stored; the answers themselves were returned.
+    fault
+        What is wrong with the reference environment, with the command that mends it, if an answer failed of it;
+        else None. Answers that are in the store do not need the environment.
 
     Examples
     --------
@@ -83,6 +86,7 @@ class ReferenceClient:
     ) -> None:
         self.store = store if isinstance(store, ResultStore) else ResultStore(store)
         self.store_errors: list[StoreError] = []
+        self.fault: str | None = None
         self._python = python
         self._program = worker
         self._timeout = timeout
@@ -148,6 +152,7 @@ class ReferenceClient:
         try:
             keys = self._keys(request)
         except ReferenceEnvironmentError as error:
+            self.fault = str(error)
             return [failed("environment", str(error)) for _ in request.inputs]
         found = [None if self._refresh else self.store.get(key) for key in keys]
         missing = [index for index, answer in enumerate(found) if answer is None]
@@ -214,6 +219,8 @@ class ReferenceClient:
                 start = worker.process.log_size()
                 self._converse(worker, request, missing, took)
         except WorkerError as failure:
+            if failure.kind == "environment" and not self._pool.closed:
+                self.fault = str(failure)
             tail = worker.process.log_tail(start) if worker is not None else ""
             for index in list(left):
                 took(index, failed(failure.kind, str(failure), getattr(failure, "tail", "") or tail))

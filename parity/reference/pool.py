@@ -150,15 +150,21 @@ class WorkerPool:
         Raises
         ------
         WorkerError
-            If it cannot be made.
+            If it cannot be made, or the pool was closed: nobody would remove it.
         """
         with self._changed:
+            self._refuse()
             if self._folder is None:
                 try:
                     self._folder = Path(tempfile.mkdtemp(prefix="parity-reference-"))
                 except OSError as error:
                     raise WorkerError("environment", f"cannot make a temporary folder: {error}") from error
             return self._folder
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def close(self, grace: float) -> None:
         """End all workers, those at work too, after `grace` seconds in which idle ones may end by themselves."""

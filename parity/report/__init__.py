@@ -8,20 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from parity.report.compared import compare_runs
-from parity.report.console import result_tables
+from parity.report.console import show_results
 from parity.report.html import render
 from parity.report.json_results import (
     JSON_NAME,
     ReportError,
-    dumps,
+    encode,
     load,
     summarize,
     validate,
     write_atomically,
 )
-from parity.report.summary import junit_xml, summary_markdown
+from parity.report.summary import junit_parts, summary_markdown
 
-__all__ = ["ReportError", "Written", "load", "render", "result_tables", "summarize", "validate", "write"]
+__all__ = [
+    "ReportError",
+    "Written",
+    "load",
+    "render",
+    "report_files",
+    "show_results",
+    "summarize",
+    "validate",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -66,19 +76,18 @@ def write(
     if earlier is not None and earlier["created"] != document.get("created"):
         document["compared"] = compare_runs(earlier, document)
     validate(document)
-    written = Written(
-        json=directory / JSON_NAME,
-        html=directory / "parity.html",
-        summary=directory / "summary.md",
-        junit=directory / "junit.xml",
-        document=document,
-    )
+    written = Written(*report_files(directory), document=document)
     page = render(document, arrays_path)
-    write_atomically(written.json, dumps(document))
+    write_atomically(written.json, encode(document))
     write_atomically(written.html, page)
     write_atomically(written.summary, summary_markdown(document))
-    write_atomically(written.junit, junit_xml(document))
+    write_atomically(written.junit, junit_parts(document))
     return written
+
+
+def report_files(directory: Path) -> tuple[Path, Path, Path, Path]:
+    """Return where JSON, page, summary and JUnit file lie in a report's folder."""
+    return directory / JSON_NAME, directory / "parity.html", directory / "summary.md", directory / "junit.xml"
 
 
 def _earlier(previous: Path | Mapping[str, Any] | None, found: Path) -> Mapping[str, Any] | None:

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -86,7 +86,7 @@ def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, Any] 
     counts = Counter(row["status"] for row in results)
     # A margin of null on a row that was judged means "beyond any limit"; its status says so already.
     # What a named divergence covers was not held to its limit, so its margin says nothing of parity.
-    with_margin = [row for row in results if row.get("margin") is not None and not row.get("divergence")]
+    with_margin = (row for row in results if row.get("margin") is not None and not row.get("divergence"))
     worst = max(with_margin, key=lambda row: float(row["margin"]), default=None)
     return {
         "counts": {status: counts[status] for status in STATUSES if counts[status]},
@@ -104,7 +104,12 @@ def missed(controls: Mapping[str, Any] | None) -> int:
 
 
 def dumps(document: Mapping[str, Any]) -> str:
-    """Return the document as JSON text.
+    """Return the document as JSON text; raises as `encode` does."""
+    return "".join(encode(document))
+
+
+def encode(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the document as JSON text, piece by piece: as one text it takes several times its own memory.
 
     Raises
     ------
@@ -112,18 +117,19 @@ def dumps(document: Mapping[str, Any]) -> str:
         If it holds NaN or infinity: numbers that could not be taken must be null.
     """
     try:
-        return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        yield from json.JSONEncoder(indent=1, allow_nan=False, ensure_ascii=False).iterencode(document)
+        yield "\n"
     except ValueError as error:
         raise ReportError(f"The results hold a number that JSON cannot carry ({error}); use null for it.") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, never meets half of it."""
+def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text, or its pieces, to a file so that a reader, or a crash, never meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+            stream.writelines([text] if isinstance(text, str) else text)
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -81,7 +81,12 @@ def _code(text: str) -> str:
 
 
 def junit_xml(document: Mapping[str, Any]) -> str:
-    """Return the run as JUnit XML: one test case per case; a covered divergence passes, with its name."""
+    """Return the run as JUnit XML, see `junit_parts`."""
+    return "".join(junit_parts(document))
+
+
+def junit_parts(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the run as JUnit XML: one test case per case; a covered divergence passes, with its name."""
     results = document["results"]
     suite = ET.Element(
         "testsuite",
@@ -93,10 +98,11 @@ def junit_xml(document: Mapping[str, Any]) -> str:
         time=f"{document['seconds']:.3f}",
         timestamp=_clean(document["created"]),
     )
+    head, end = ET.tostring(suite, encoding="unicode", short_empty_elements=False).split("><")
+    yield f"<?xml version='1.0' encoding='utf-8'?>\n{head}>\n"
     for row in results:
         seconds = (row.get("seconds_reference") or 0.0) + (row.get("seconds_subject") or 0.0)
-        case = ET.SubElement(
-            suite,
+        case = ET.Element(
             "testcase",
             classname=_clean(f"parity.{row['model']}.{row['family']}"),
             name=_clean(f"{row['method']}[{row['model']}-{row['input']}-{row['dtype']}]"),
@@ -111,8 +117,9 @@ def junit_xml(document: Mapping[str, Any]) -> str:
             first_line = (row.get("message") or row["status"]).strip().splitlines()[0]
             part = ET.SubElement(case, outcome, message=_clean(f"{row['status']}: {first_line}"))
             part.text = _clean(f"{row.get('message') or ''}\n{row.get('reproduce') or ''}")
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+        ET.indent(case, level=1)
+        yield f"  {ET.tostring(case, encoding='unicode')}\n"
+    yield f"<{end}\n"
 
 
 def _outcome(row: Mapping[str, Any]) -> str | None:

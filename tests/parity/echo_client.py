@@ -31,6 +31,7 @@ class EchoClient:
     def __init__(self, *_arguments, **_options) -> None:
         self.store = SimpleNamespace(damaged=[])
         self.store_errors: list[Exception] = []
+        self.fault: str | None = None
         self._requests = 0
 
     def __enter__(self):

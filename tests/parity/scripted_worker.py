@@ -52,6 +52,8 @@ def answer(request):
         misbehave(how)
         common = {"event": "answer", "id": request["id"], "index": index}
         if how == "raise":
+            sys.stderr.write("Traceback in the worker\n")
+            sys.stderr.flush()
             say({**common, "error_kind": "method", "error": "ValueError: the reference says no"})
             continue
         x = read_array(Path(request["inputs"]), index)

@@ -236,6 +236,8 @@ def test_no_inputs_for_a_model_of_ones_own(model: Path) -> None:
         (["--samples", "0"], "samples"),
         (["--dtype", "float16"], "float16"),
         (["--reference", "captum"], "captum"),
+        (["--memory-limit", "0.5"], r"--memory-limit 0\.5 is too small.*at least --memory-limit 2\.1"),
+        (["--memory-limit", "1.3"], "--memory-limit 1.3 is too small"),
     ],
 )
 def test_option(arguments: list[str], words: str, model: Path, inputs: Path) -> None:
@@ -251,6 +253,43 @@ def test_report_directory_that_is_a_file(model: Path, inputs: Path, tmp_path: Pa
 
 def test_output_folder_of_convert_that_is_missing(model: Path, tmp_path: Path) -> None:
     assert_clear(invoke("convert", model, tmp_path / "no" / "where.pt"), "no folder")
+
+
+# Outputs that are inputs
+
+
+@pytest.mark.parametrize("option", ["--json", "--save-arrays"])
+@pytest.mark.parametrize("victim", ["mine.h5", "x.npy", "old.json"])
+def test_an_output_of_run_that_is_read_is_refused(option: str, victim: str, model, inputs, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("{}")
+    (tmp_path / "other-name").symlink_to(tmp_path / victim)
+    before = (tmp_path / victim).read_bytes()
+    fixed = ["run", "--model", model, "--inputs", inputs, "--previous", old, "--method", "gradient", "--report", "r"]
+    for out in (victim, "other-name"):
+        assert_clear(invoke(*fixed, option, out), f"{out} would overwrite .*{victim}")
+    assert (tmp_path / victim).read_bytes() == before
+    assert not (tmp_path / "r").exists(), "something was done before the refusal"
+
+
+def test_a_report_over_its_own_inputs_is_refused(model, inputs, tmp_path: Path) -> None:
+    model.rename(tmp_path / "parity-arrays.h5")
+    result = invoke("run", "--model", "parity-arrays.h5", "--inputs", inputs, "--method", "gradient", "--report", ".")
+    assert_clear(result, "parity-arrays.h5 would overwrite")
+    keras.load(tmp_path / "parity-arrays.h5")
+
+
+def test_two_outputs_of_one_name_are_refused(model, inputs) -> None:
+    result = invoke("run", "--model", model, "--inputs", inputs, "--json", "same", "--save-arrays", "same")
+    assert_clear(result, "--json and --save-arrays both name same")
+
+
+@pytest.mark.parametrize("out", ["mine.h5", "linked"])
+def test_convert_over_its_own_model_is_refused(out: str, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").hardlink_to(model)
+    before = model.read_bytes()
+    assert_clear(invoke("convert", model, out, "--no-check"), f"{out} would overwrite .*mine.h5")
+    assert model.read_bytes() == before
 
 
 # The reference, played by a script
@@ -417,7 +456,7 @@ def test_a_store_that_cannot_be_written_costs_no_answer(run, model, inputs, scri
 def test_a_reference_that_does_not_start(fault, run, model, inputs, scripted):
     scripted(model, inputs, start=fault)
     result, document = run("--timeout", "1")
-    assert_clear(result, "errors?", code=1)
+    assert_clear(result, "errors?", code=1)  # twice for the logits; the third time would be the environment's fault
     assert set.union(*statuses(document).values()) == {"error"}
     assert all(re.search("SIGKILL|no message", row["message"]) for row in document["results"])
 
@@ -428,6 +467,29 @@ def test_a_reference_environment_that_is_missing(run, monkeypatch, tmp_path):
     assert_clear(result, "REFERENCE_PYTHON.*make setup")
 
 
+def test_a_reference_that_is_none_where_some_answers_are_stored(run, model, inputs, scripted, monkeypatch, tmp_path):
+    """The rows that are stored stand; those that are not are no failure of the subject's."""
+    scripted(model, inputs, lrp_z="kill")
+    _, before = run()
+    monkeypatch.setattr(parity.session, "ReferenceClient", ReferenceClient)
+    monkeypatch.setenv("REFERENCE_PYTHON", "/bin/ls")
+    result, after = run()
+    assert_clear(result, r"error: /bin/ls cannot say what it has.*make setup", code=2)
+    assert statuses(after)["gradient"] == statuses(before)["gradient"] == {"mismatch"}
+    assert statuses(after)["lrp_z"] == {"error"}
+    assert not after["interrupted"]
+
+
+def test_a_missing_reference_is_no_fault_where_every_answer_is_stored(run, model, inputs, scripted, monkeypatch):
+    scripted(model, inputs)
+    _, before = run()
+    monkeypatch.setattr(parity.session, "ReferenceClient", ReferenceClient)
+    monkeypatch.setenv("REFERENCE_PYTHON", "/bin/ls")
+    result, after = run()
+    assert result.exit_code == 1
+    assert statuses(after) == statuses(before)
+
+
 def test_convert_without_a_reference_says_that_it_did_not_check(model, monkeypatch, tmp_path):
     monkeypatch.setenv("REFERENCE_PYTHON", str(tmp_path / "no" / "python"))
     result = invoke("convert", model, tmp_path / "mine.pt")
@@ -435,11 +497,20 @@ def test_convert_without_a_reference_says_that_it_did_not_check(model, monkeypat
     assert torch.load(tmp_path / "mine.pt", weights_only=True)
 
 
-def test_convert_writes_nothing_where_the_networks_differ(model, inputs, scripted, tmp_path):
+def test_convert_without_logits_says_why_in_a_line_and_debug_shows_the_worker(model, inputs, scripted, tmp_path):
     scripted(model, inputs, logits="raise")
     result = invoke("convert", model, tmp_path / "mine.pt")
-    assert "Traceback" not in result.output
-    assert "says no" in result.output
+    assert_clear(result, "cannot compute the logits.*says no\n--no-check converts without")
+    assert "in the worker" not in result.output
+    assert not (tmp_path / "mine.pt").exists()
+    result = invoke("--debug", "convert", model, tmp_path / "mine.pt")
+    assert "Traceback in the worker" in result.output
+
+
+def test_an_architecture_for_a_file_that_holds_its_own_is_refused(model, inputs, tmp_path) -> None:
+    words = "mine.h5:vgg16: the file holds its own layers.*give .*mine.h5$"
+    assert_clear(invoke("convert", f"{model}:vgg16", tmp_path / "mine.pt"), words)
+    assert_clear(invoke("run", "--model", f"{model}:vgg16", "--inputs", inputs), words)
 
 
 def test_a_traceback_with_debug_only(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity.budget import GIB, share
+from parity.budget import GIB, require_room, share, smallest
+from parity.errors import ParityError
 
 SMALL, VGG16 = 70_000, 138_357_544
 
@@ -41,6 +42,33 @@ def test_a_limit_of_memory_holds_for_all_workers_together() -> None:
     one = share(SMALL, 3, 8.0, cores=8, available=100 * GIB)
     assert one.memory_limit is not None
     assert one.memory_limit * one.jobs * (1 + one.keep_both) <= 8 * GIB
+
+
+@pytest.mark.parametrize("parameters", [SMALL, VGG16])
+def test_a_limit_that_holds_no_worker_is_refused_and_the_number_that_is_told_will_do(parameters: int) -> None:
+    for limit in (0.0001, 0.5, 1.3, smallest(parameters) / GIB - 0.001):
+        with pytest.raises(ParityError, match=r"--memory-limit .* is too small.*give at least") as refused:
+            require_room(parameters, limit)
+    enough = float(str(refused.value).split()[-1])
+    require_room(parameters, enough, total=0)
+    one = share(parameters, None, enough, cores=2)
+    assert one.jobs == 1
+    assert one.memory_limit is not None
+    assert one.memory_limit >= GIB + 100 * parameters, "a worker gets what it was said to need"
+
+
+def test_a_large_model_that_the_machine_cannot_hold_is_refused() -> None:
+    with pytest.raises(ParityError, match=r"18\.8 GB .* this machine has 16\.0 GB.*--memory-limit 18\.8"):
+        require_room(VGG16, total=16 * GIB)
+    require_room(VGG16, total=19 * GIB)
+    require_room(SMALL, total=GIB)
+
+
+def test_a_large_model_for_which_too_little_is_free_is_told() -> None:
+    note = share(VGG16, cores=2, available=12 * GIB).note
+    assert note is not None
+    assert "12.0 GB were free" in note
+    assert share(VGG16, cores=2, available=20 * GIB).note is None
 
 
 def test_the_systems_own_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -239,6 +240,22 @@ def test_plain_progress_is_at_most_one_line_a_second(capsys: pytest.CaptureFixtu
         for number in range(1000):
             progress(f"method_{number}", number)
     assert capsys.readouterr().err.splitlines() == ["[0/1000 methods, 0/1000 cases] 0 s method_0"]
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 160])
+def test_the_progress_on_a_terminal_fits_and_keeps_its_counts(width: int) -> None:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    with RunProgress(console, methods=1234, cases=9876) as progress:
+        for number in range(4):
+            progress("lrpsign_sequential_composite_b_something_long", number)
+    shown = [line for line in re.split(r"[\r\n]|\x1b\[[0-9;?]*[a-zA-Z]", stream.getvalue()) if "lrpsign" in line]
+    assert shown
+    assert re.search(r" 3/1234 methods, 0:00:0\d passed, [-:0-9]+ left", shown[-1])
+    assert len(shown[-1].rstrip()) <= width
+    assert ("━" in shown[-1]) is (width >= 140)
 
 
 # --- convert ---------------------------------------------------------------------------------------------

@@ -6,7 +6,10 @@ import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +88,8 @@ def session(place: Path, name: str, **options: Any) -> Session:
 
 
 def without_times(document: Any) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in document["results"]]
+    rows = [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in document["results"]]
+    return [row | {"reproduce": re.sub("store-[a-z]+", "store", row["reproduce"])} for row in rows]
 
 
 def pids(scheduler: Any) -> list[int]:
@@ -126,6 +130,69 @@ def test_a_run_with_a_worker_killed_in_the_middle_has_the_rows_of_a_local_run(
         time.sleep(0.1)
 
 
+class Bench:
+    """Takes the place of what a worker keeps for a run."""
+
+    def __init__(self, _task: object = None) -> None:
+        self.lock, self.users, self.timer, self.closed = threading.Lock(), 0, None, False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def benches(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(parity.cluster, "_benches", kept)
+    monkeypatch.setattr(parity.cluster, "_Bench", Bench)
+    return kept
+
+
+def test_a_new_run_ends_what_dead_clients_left_and_nothing_that_is_at_work(benches: dict[str, Any]) -> None:
+    at_bench: Any = parity.cluster._at_bench
+    with at_bench("dead", None) as dead:
+        pass
+    with at_bench("busy", None) as busy:
+        assert dead.closed
+        with at_bench("new", None) as new:
+            assert not busy.closed
+    assert set(benches) == {"busy", "new"}
+    with at_bench("busy", None) as again:
+        assert again is busy
+    assert not new.closed, "only a run that begins ends others"
+    for one in benches.values():
+        one.timer.cancel()
+
+
+def test_a_run_that_gives_a_worker_nothing_to_do_is_ended(benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity.cluster, "IDLE_SECONDS", 0.2)
+    with parity.cluster._at_bench("run", None) as bench:  # type: ignore[arg-type]
+        time.sleep(0.4)
+        assert not bench.closed, "it is at work"
+    deadline = time.monotonic() + 5
+    while not bench.closed:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not benches
+
+
+def test_tasks_speak_of_the_largest_model(place: Path) -> None:
+    class Asked(Exception):
+        pass
+
+    class Listening:
+        def replies(self, tasks: Any) -> Iterator[Any]:
+            raise Asked([task.parameters for task in tasks])
+            yield
+
+    one = session(place, "sizes", models=["dense_mnist"], files=[], samples=1, methods=["gradient"])
+    one.plans += session(place, "sizes", methods=["gradient"]).plans
+    with pytest.raises(Asked) as asked:
+        one._collect_from(Listening(), None, lambda *_: None)  # type: ignore[arg-type]
+    assert len(set(asked.value.args[0])) == 1
+    assert asked.value.args[0][0] == one.plans[0].description.parameters > one.plans[1].description.parameters
+
+
 def test_fail_fast_stops_a_cluster_too(place: Path, scheduler: Any) -> None:
     one = session(place, "fast", cluster=scheduler.scheduler_address, fail_fast=True)
     document = one.run().document
@@ -149,8 +216,11 @@ def invoke(place: Path, *arguments: str) -> Any:
     ("address", "words"),
     [
         ("tcp://127.0.0.1:9", "no dask scheduler answers at tcp://127.0.0.1:9"),
-        ("nonsense://x", "no dask scheduler answers at nonsense://x"),
-        ("127.0.0.1", "no dask scheduler answers at 127.0.0.1"),
+        ("nonsense://x:1", "no dask scheduler answers at nonsense://x:1"),
+        ("nowhere", "--cluster nowhere: no address of a dask scheduler"),
+        ("127.0.0.1", "--cluster 127.0.0.1: no address"),
+        ("tcp://", "--cluster tcp://: no address"),
+        ("http://host/x:1", "--cluster http://host/x:1: no address"),
     ],
 )
 def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.MonkeyPatch, address, words) -> None:
@@ -160,6 +230,25 @@ def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.Monkey
     assert words in result.output
     assert "dask worker ADDRESS" in result.output
     assert "Traceback" not in result.output
+
+
+def test_addresses() -> None:
+    for good in ("tcp://10.0.0.1:8786", "host:1", "tls://some.host-1:80", "[::1]:8786", "tcp://[fe80::1%eth0]:1"):
+        assert parity.cluster.ADDRESS.fullmatch(good), good
+    for bad in ("", ":1", "host", "host:", "host:x", "tcp://host", "[::1]", "::1:8786", "a b:1", "tcp://u@host:1"):
+        assert not parity.cluster.ADDRESS.fullmatch(bad), bad
+
+
+def test_a_server_that_is_no_scheduler_is_given_up_soon_and_quietly(place: Path) -> None:
+    """In a process of its own, because what dask leaves undone it says when the process ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        command = [sys.executable, "-m", "parity", "run", "--model", place / "mine.h5", "--inputs", place / "x.npy",
+                   "--method", "gradient", "--report", place / "silent", "--cluster", address]  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: no dask scheduler answers at {address} (no answer for 8 s)")
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_a_cluster_without_workers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

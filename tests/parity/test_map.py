@@ -12,19 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from parity.cases import FIRST, Plan
+from parity.cases import Plan
 from parity.inputs import default_inputs
 from parity.models import resolve
 from parity.outcome import Outcome
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError, find_python
+from parity.reproduce import TESTED, methods_with_a_test
 from parity.run import Runner
 from parity.subjects import list_methods, parse, subject
 from parity.verdict import is_ok
 
-CASES = [("vgg_mnist", name) for name in list_methods()] + [
-    (model, name) for model in ("dense_mnist", "resnet_mnist", "cnn_timeseries") for name in FIRST
-]
+CASES = [(model, name) for model in TESTED for name in methods_with_a_test(model)]
 
 
 def _runner(model: str, client: ReferenceClient, methods: tuple[str, ...]) -> Runner:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ from parity.cli import main
 from parity.reference.environment import ReferenceEnvironmentError, find_python, worker_environment
 from signxai_torch import linear, targets
 
+ROOT = Path(__file__).resolve().parents[2]
 MAKE = """
 import sys, numpy as np, tensorflow as tf
 tf.keras.utils.set_random_seed(5)
@@ -59,6 +62,29 @@ def test_a_model_of_ones_own_is_held_to_parity(own: Path, tmp_path: Path) -> Non
     assert {row["model"] for row in document["results"]} == {"mine"}
     assert len(document["inputs"]) == 2
     assert (tmp_path / "parity.html").stat().st_size > 0
+
+
+@pytest.mark.reference
+def test_the_printed_command_makes_the_case_again_in_a_shell(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / "it's odd"
+    odd.mkdir()
+    (odd / "my model [1].h5").write_bytes((own / "mine.h5").read_bytes())
+    np.save(odd / "x [a].npy", np.load(own / "x.npy")[1])
+    arguments = ["run", "--model", "my model [1].h5", "--inputs", "x *.npy", "--method", "lrp_flat", "--target", "1",
+                 "--store", str(own / "store"), "--report", str(odd / "first")]  # fmt: skip
+    monkeypatch.chdir(odd)
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    rows = json.loads((odd / "first" / "parity.json").read_text())["results"]
+    again = f"{rows[1]['reproduce']} --report {shlex.quote(str(odd / 'again'))}"
+    assert again.startswith(".venv/bin/parity run")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(again, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = json.loads((odd / "again" / "parity.json").read_text())["results"]
+    keys = ("model", "input", "target", "method", "dtype", "status", "rel_l2", "reproduce")
+    assert [[row[key] for key in keys] for row in made] == [[row[key] for key in keys] for row in rows]
 
 
 BREAKS = {

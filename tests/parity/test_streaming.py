@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from PIL import Image
 
 from parity import cases
 from parity.inputs import InputError, expand, stream_inputs
+from parity.report.json_results import encode
+from parity.report.summary import junit_parts
 from parity.session import Session
 from tests.parity.echo_client import EchoClient
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential
 
 SIDE = 48
+ROW = 3_000
+"""More bytes than a row at parity takes."""
 MAPS = SIDE * SIDE * 3 * (8 + 8 + 4 + 4)
 """Bytes of all maps of an input: two sides in two lanes."""
 
@@ -118,11 +123,42 @@ def peak(model: Path, count: int) -> int:
     return most
 
 
+def size(found: Any, seen: set[int]) -> int:
+    """Return the bytes of plain data, what is shared counted once."""
+    if id(found) in seen:
+        return 0
+    seen.add(id(found))
+    inner = [*found, *found.values()] if isinstance(found, dict) else found if isinstance(found, list | tuple) else []
+    return sys.getsizeof(found) + sum(size(one, seen) for one in inner)
+
+
+def test_a_row_takes_what_the_readme_says(model: Path) -> None:
+    pattern = pictures(16)
+    rows = run(model, pattern, "report")["results"]
+    assert {row["status"] for row in rows} == {"parity"}
+    assert 1_000 < size(rows, set()) / len(rows) < ROW
+    assert len({id(row["limits"]) for row in rows}) < len(rows) / 4, "equal limits are kept more than once"
+
+
+@pytest.mark.parametrize("parts", [encode, junit_parts])
+def test_a_report_is_written_piece_by_piece(parts: Any, model: Path) -> None:
+    document = run(model, pictures(2), "report", methods=["gradient"])
+    taken = []
+    for count in (1, 400):
+        many = document | {"results": document["results"] * count}
+        tracemalloc.start()
+        written = sum(map(len, parts(many)))
+        taken.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert written > 1_000_000
+    assert taken[1] - taken[0] < 100_000, "memory grows with the rows"
+
+
 def test_memory_does_not_grow_with_the_number_of_inputs(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     peak(model, 1)  # what is loaded once
     few, many = peak(model, 32), peak(model, 128)
-    # A row is a few kilobytes of numbers and text, and it is kept; how far the reference is ahead is a matter of luck.
-    allowed = 96 * 2 * 6_000 + 2 * cases.CHUNK * MAPS
+    # Rows are kept, inputs' entries too; how far the reference is ahead is a matter of luck.
+    allowed = 96 * 2 * ROW + 96 * 1_000 + 2 * cases.CHUNK * MAPS
     assert many - few < allowed, f"{few / 1e6:.1f} MB for 32 inputs, {many / 1e6:.1f} MB for 128"
     monkeypatch.setattr(cases.Series.plans, "__defaults__", (1000,))
     assert peak(model, 129) - few > allowed, "the check above cannot fail"

@@ -1,11 +1,13 @@
 """Several workers at once: each request has one to itself, and none outlives the client."""
 
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from parity.reference.process import WorkerError
 from tests.parity.reference.test_client import alive
 from tests.parity.reference.test_faults import wait_until
 
@@ -67,6 +69,19 @@ def test_closing_ends_workers_at_work_and_the_requests_that_wait(client, ask, tm
     assert len(found) == 2
     assert one.workers_started == 1
     assert not any(alive(int(line.split()[0])) for line in log.read_text().splitlines())
+
+
+def test_a_closed_client_makes_no_folder(client, ask, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = client()
+    one.answer(ask("pid"))
+    assert list(tmp_path.glob("parity-reference-*"))
+    one.close()
+    with pytest.raises(WorkerError, match="closed"):
+        one._pool.exchange()
+    assert one.answer(ask("pid", number=2))[0].error_kind == "environment"
+    assert one.fault is None
+    assert not list(tmp_path.glob("parity-reference-*"))
 
 
 def test_what_is_stored_is_known_without_reading_it(client, ask, monkeypatch):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
 
-from parity.report import result_tables, write
+from parity.report import show_results, write
 from parity.report.summary import junit_xml, summary_markdown
 from tests.parity.report.synthetic import green_run
 
@@ -18,7 +19,7 @@ NASTY = "a|b `c` <script>alert(1)</script> *d* [e](f)\n\x1b[31m\x00 ]]> & \ud7ff
 
 def terminal(document, width=100, **options) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=width, **options).print(result_tables(document))
+    show_results(Console(file=stream, width=width, **options), document)
     return stream.getvalue()
 
 
@@ -75,6 +76,37 @@ def test_terminal_tables_name_the_failing_methods_whole(run, width: int):
     assert "Worst margins" in text
     assert "✗" in text
     assert "Reproduce the first: python -m parity run" in " ".join(text.split())
+
+
+def test_what_is_to_be_copied_is_one_line_in_a_pipe(run):
+    lines = terminal(run[0], 40).splitlines()
+    (line,) = [line for line in lines if line.startswith("Reproduce the first: ")]
+    assert len(line) > 60
+    assert line.removeprefix("Reproduce the first: ") in {row["reproduce"] for row in run[0]["results"]}
+
+
+def test_the_reason_of_errors_is_said_once_and_without_its_traceback(run):
+    document = copy.deepcopy(run[0])
+    for number, row in enumerate(document["results"][:6]):
+        row |= {"status": "error", "method": f"m{number}", "message": "signxai: it [died]\nTraceback of the worker"}
+    text = terminal(document, 60)
+    assert re.search(r"^! m\d, m\d, m\d and 3 more: signxai: it \[died\]$", text, re.MULTILINE)
+    assert "Traceback of the worker" not in text
+
+
+def test_models_are_named_whole_on_80_columns_and_once_if_they_are_alike(run, tmp_path):
+    assert "vgg_mnist" in terminal(green_run(tmp_path)[0], 80)
+    document = copy.deepcopy(run[0])
+    for row in document["results"]:
+        row["model"] = "vgg_mnist" if row["family"] == "lrp" else "cnn_timeseries"
+    text = terminal(document, 80)
+    tables = text[: text.index("of its limit")] if "of its limit" in text else text
+    assert "cnn_timeseries" in tables
+    for row in document["results"]:
+        row["model"] = "vgg_mnist"
+    text = terminal(document, 80)
+    assert "Not green: 4 of" in text
+    assert "all on vgg_mnist" in text
 
 
 def test_terminal_of_a_green_run(tmp_path):
