@@ -220,7 +220,9 @@ def _models() -> Iterator[Check]:
     present = [source.name for source in sources if source.present]
     yield Check("models", "ok" if present else "absent", ", ".join(present) or "none; name a Keras .h5 with --model")
     for source in sources:
-        if not source.present:
+        if source.on_demand:
+            yield Check(source.name, "ok", f"made on demand: {source.description}")
+        elif not source.present:
             mend = "make weights" if source.name in ("vgg16", "vgg19") else ""
             yield Check(source.name, "absent", source.description.removeprefix("absent: "), mend)
 

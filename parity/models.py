@@ -21,6 +21,7 @@ from parity.hashing import file_sha256
 
 # The shipped weights lie beside the package, in the repository; a wheel does not carry them.
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+_SEEDED_SUFFIX = "-seeded"
 
 
 class ModelNotFoundError(ParityError):
@@ -66,6 +67,11 @@ class ModelSource:
         if not self.own:
             return self.name
         return str(self.path) if self.architecture is None else f"{self.path}:{self.architecture}"
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether `resolve` makes the weights, which are not on this machine yet."""
+        return not self.present and not self.own and self.name.endswith(_SEEDED_SUFFIX)
 
     @property
     def present(self) -> bool:
@@ -115,7 +121,6 @@ _OFFICIAL: Mapping[str, _Official] = MappingProxyType(
         "vgg19": _Official("vgg19_weights_tf_dim_ordering_tf_kernels.h5", "cbe5617147190e668d6c5d5026f83318"),
     }
 )
-_SEEDED_SUFFIX = "-seeded"
 
 
 def model_names() -> list[str]:
@@ -174,7 +179,7 @@ def list_models() -> list[ModelSource]:
         elif path.is_file():
             sources.append(_seeded(name, path))
         else:
-            about = f"{_about_seeded(name)}; made on first use"
+            about = f"{_about_seeded(name)}; takes some ten seconds"
             sources.append(ModelSource(name, path, _architecture(name), "", "caffe", "photos", about))
     return sources
 

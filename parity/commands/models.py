@@ -22,9 +22,11 @@ def models(as_json: bool) -> None:
             facts = {
                 "name": source.name,
                 "present": source.present,
+                "on_demand": source.on_demand,
                 "sha256": source.sha256 or None,
                 "description": source.description,
             }
             click.echo(json.dumps(facts))
         else:
-            click.echo(f"{source.name:<16} {'' if source.present else '(absent) '}{source.description}")
+            mark = "" if source.present else "(made on demand) " if source.on_demand else "(absent) "
+            click.echo(f"{source.name:<16} {mark}{source.description.removeprefix('absent: ')}")

@@ -183,6 +183,11 @@ def _open_archive(path: Path) -> Iterator[KerasFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            if any(name.endswith("/data.pkl") for name in names):
+                raise ConversionError(
+                    f"{path} is a file of torch.save, which is not read here (nothing in it was unpickled). "
+                    "Give the Keras file that the weights come from: .h5, .weights.h5 or .keras."
+                )
             for needed in ("config.json", "model.weights.h5"):
                 if needed not in names:
                     raise ConversionError(

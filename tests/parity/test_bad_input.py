@@ -103,6 +103,18 @@ def other_hdf5(path: Path) -> Path:
     return path
 
 
+class Bomb:
+    """Leaves a folder where it is unpickled."""
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("out",)
+
+
+def torch_file(path: Path) -> Path:
+    torch.save({"state_dict": {"w": torch.ones(2)}, "more": Bomb()}, path)
+    return path
+
+
 def folder(path: Path) -> Path:
     path.mkdir()
     return path
@@ -149,6 +161,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "not from Keras": (other_hdf5, "bad.h5.*Keras"),
     "a folder": (folder, "bad.h5"),
     "missing": (lambda path: path, "bad.h5"),
+    "a torch file": (torch_file, r"bad\.h5 is a file of torch\.save.*Give the Keras file"),
     "a Lambda layer": (spoilt(replaced(class_name="Lambda")), "layer 'flatten'.*never run"),
     "a layer of one's own": (spoilt(replaced(class_name="MyAttention")), "layer 'flatten'.*MyAttention"),
     "weights of the wrong shape": (spoilt(wrong_shape), "dense.*35"),

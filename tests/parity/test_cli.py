@@ -245,6 +245,7 @@ def test_plain_progress_is_at_most_one_line_a_second(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("width", [70, 80, 100, 160])
 def test_the_progress_on_a_terminal_fits_and_keeps_its_counts(width: int) -> None:
     from rich.console import Console
+    from rich.progress import BarColumn
 
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system=None)
@@ -255,7 +256,7 @@ def test_the_progress_on_a_terminal_fits_and_keeps_its_counts(width: int) -> Non
     assert shown
     assert re.search(r" 3/1234 methods, 0:00:0\d passed, [-:0-9]+ left", shown[-1])
     assert len(shown[-1].rstrip()) <= width
-    assert ("━" in shown[-1]) is (width >= 140)
+    assert any(isinstance(column, BarColumn) for column in progress._bar.columns) is (width >= 140)
 
 
 # --- convert ---------------------------------------------------------------------------------------------
@@ -497,6 +498,22 @@ def test_lists(parity) -> None:
     assert json.loads(parity("methods", "--json", "lrp_flat").stdout)["family"] == "lrp"
     assert "vgg_mnist" in parity("models").stdout
     assert parity("methods", "nope").exit_code == 2
+
+
+def test_what_is_made_on_demand_is_not_called_absent(parity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parity.seeded.cached_path", lambda name: tmp_path / f"{name}.h5")
+    monkeypatch.setattr("parity.models._in_keras_cache", lambda name: tmp_path / name)
+    monkeypatch.delenv("PARITY_VGG16", raising=False)
+    lines = {line.split()[0]: line for line in parity("models").stdout.splitlines()}
+    assert "(made on demand) VGG16 architecture" in lines["vgg16-seeded"]
+    assert "absent" not in lines["vgg16-seeded"]
+    assert lines["vgg16"].count("absent") == 1
+    facts = {one["name"]: one for one in map(json.loads, parity("models", "--json").stdout.splitlines())}
+    assert [facts[name]["on_demand"] for name in ("vgg_mnist", "vgg16", "vgg16-seeded")] == [False, False, True]
+    _, checks = _doctor(parity, "--quick")
+    assert checks["vgg16-seeded"]["status"] == "ok"
+    assert checks["vgg16-seeded"]["detail"].startswith("made on demand: ")
+    assert checks["vgg16"]["status"] == "absent"
 
 
 def test_report_renders_again(parity) -> None:

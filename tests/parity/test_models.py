@@ -230,7 +230,8 @@ def test_listing_on_a_bare_machine(bare_machine):
         assert "`make weights`" in listed[name].description
         seeded = listed[f"{name}-seeded"]
         assert not seeded.present
-        assert seeded.description.endswith("made on first use")
+        assert seeded.on_demand
+        assert not listed[name].on_demand
         assert "imagenet" not in seeded.description.lower()
     assert not (bare_machine / "cache").exists(), "listing must make nothing"
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,27 +200,111 @@ def test_a_flipped_byte_in_the_store_is_noticed_and_computed_again(client, ask, 
     assert client().answer(ask("double"))[0].from_store
 
 
-def test_two_runs_at_once_on_one_store(client, ask, tmp_path):
-    results: dict[int, list] = {0: [], 1: []}
+START = """
+    import sys, time
+    from pathlib import Path
+    import numpy as np
+    from parity.models import ModelSource
+    from parity.reference import *
 
-    def run(number):
-        one = client()
-        for index in range(8):
-            results[number].append(one.answer(ask("double", inputs=2, number=index)))
+    place, fake, number = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    model = ModelSource("m", place / "model.h5", None, "0" * 64, "none", "", "")
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for answers in results[0] + results[1]:
-        assert [answer.error for answer in answers] == [None, None]
-        assert np.array_equal(answers[1].array, np.full((2, 3, 1), 4.0))
+    def ask(scale, inputs=2):
+        x = np.full((2, 3, 1), float(scale), np.float32)
+        call = ReferenceCall("signxai", "analyzer", "double")
+        return ReferenceRequest(model, tuple(x + n for n in range(inputs)), (0,) * inputs, call)
+
+    def client():
+        return ReferenceClient(python=sys.executable, store=place / "store", worker=fake, timeout=60.0)
+"""
+AT_ONCE = (
+    START
+    + """
+    (place / f"ready-{number}").touch()
+    while len(list(place.glob("ready-*"))) < 2:
+        time.sleep(0.01)
+    with client() as one:
+        for scale in range(12):
+            for n, answer in enumerate(one.answer(ask(scale))):
+                assert answer.error is None, answer.error
+                assert np.array_equal(answer.array, np.full((2, 3, 1), 2.0 * (scale + n)))
+        assert one.store_errors == [] and one.store.damaged == []
+"""
+)
+FULL = (
+    START
+    + """
+    with client() as one:
+        answers = [answer for scale in range(0, 80, 2) for answer in one.answer(ask(scale))]
+        assert [answer.error for answer in answers] == [None] * 80
+        assert all(answer.array is not None for answer in answers)
+        kept = sum(answer.store_error is None for answer in answers)
+        assert 0 < kept < 80, kept
+        text = str(one.store_errors[0])
+        assert "No space left on device; free some space" in text, text
+    store = place / "store"
+    assert list(store.rglob("*.tmp")) == []
+    assert len(list(store.rglob("*.npz"))) == kept
+    with client() as one:
+        again = [answer for scale in range(0, 80, 2) for answer in one.answer(ask(scale))]
+        assert sum(answer.from_store for answer in again) == kept and one.store.damaged == []
+"""
+)
+LIMITED = """
+    import resource, sys
+    import numpy as np
+    from parity.reference import ReferenceAnswer, ResultStore, StoreError
+
+    store = ResultStore(sys.argv[1])
+    store.put("a" * 64, ReferenceAnswer(np.ones(10)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    try:
+        store.put("b" * 64, ReferenceAnswer(np.ones(100_000)))
+    except StoreError as error:
+        assert "free some space" in str(error), error
+    else:
+        raise AssertionError("nothing was raised")
+    assert list(store.root.rglob("*.tmp")) == []
+    assert store.get("b" * 64) is None and store.get("a" * 64) is not None and store.damaged == []
+"""
+
+
+def in_a_process(script: str, *arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [*prefix, sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_runs_at_once_on_one_store(tmp_path):
+    runs = [in_a_process(AT_ONCE, tmp_path, FAKE, number) for number in (1, 2)]
+    errors = [run.communicate(timeout=120)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], errors
     store = ResultStore(tmp_path / "store")
     assert list(store.root.rglob("*.tmp")) == []
-    late = client()
-    assert all(a.from_store for index in range(8) for a in late.answer(ask("double", inputs=2, number=index)))
-    assert store.damaged == []
+    assert len(list(store.root.rglob("*.npz"))) == 13, "inputs 0 to 12, each once"
+
+
+def test_a_disk_that_is_really_full_costs_the_storing_and_not_the_answer(tmp_path):
+    (tmp_path / "store").mkdir()
+    mount = f"mount -t tmpfs -o size=64k none '{tmp_path / 'store'}'"
+    for prefix in (("unshare", "-m"), ("unshare", "-rm")):  # as root, or in a user's own namespace
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*prefix, "sh", "-c", mount], capture_output=True).returncode == 0
+        ):
+            break
+    else:
+        pytest.skip("no small file system can be mounted here")
+    run = in_a_process(FULL, tmp_path, FAKE, 1, prefix=(*prefix, "sh", "-c", f'{mount} && exec "$@"', "sh"))
+    errors = run.communicate(timeout=120)[1]
+    assert run.returncode == 0, errors
+
+
+def test_a_file_that_may_not_grow_leaves_the_store_whole(tmp_path):
+    run = in_a_process(LIMITED, tmp_path / "store")
+    errors = run.communicate(timeout=60)[1]
+    assert run.returncode == 0, errors
 
 
 def test_a_client_goes_on_after_ctrl_c_with_a_new_worker(client, ask):
