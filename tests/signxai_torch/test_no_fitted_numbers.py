@@ -33,7 +33,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("memory", 27): (1, "2 ** 27 bytes of one batch: memory, not arithmetic"),
     ("memory", 2): (6, "how many tensors are held at once: memory, not arithmetic"),
     ("cam", 4): (1, "axes of a batch of pictures"),
-    ("cam", 3): (2, "axes of a batch of series, and of the smallest batch with a place to look at"),
+    ("cam", 3): (2, "axes of a batch of series, and the same for Grad-CAM of series"),
     ("cam", 255): (1, "largest value of 8 bits (keras.utils.array_to_img)"),
     ("analyzers", 3): (1, "axes of a batch of series"),
     ("analyzers", 0.1): (1, "standard deviation of the published gaussian baseline"),
