@@ -13,10 +13,11 @@ from bench import readme, report, session
 from bench.document import BenchFileError, load
 from bench.harness import HarnessError
 from bench.limits import judge, unmet
-from bench.networks import STACK, TOY, cores
+from bench.networks import STACK, TOY
 from bench.plan import VGG16, Wish
 from parity.cases import select_methods
 from parity.errors import ParityError
+from parity.machine import available_cores
 from parity.report.json_results import dumps, write_atomically
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -32,7 +33,9 @@ def _split(values: tuple[str, ...]) -> tuple[str, ...] | None:
 @click.option("--model", "models", multiple=True, help=f"Instead of the usual networks; also {TOY} and {STACK}.")
 @click.option("--method", "methods", multiple=True, help="Names or globs instead of the usual methods.")
 @click.option("--rounds", type=click.IntRange(min=1), help="Rounds of every call, instead of 5 or more.")
-@click.option("--threads", type=click.IntRange(min=1), default=cores, help="Threads of torch and of TensorFlow.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=available_cores, help="Threads of torch and of TensorFlow."
+)
 @click.option("--store", type=click.Path(path_type=Path), help="Stored answers of the reference, for --stored-total.")
 @click.option("--stored-total", is_flag=True, help="Look those totals up; VGG16: about 10 minutes less.")
 @click.option("--no-reference", is_flag=True, help="Start no TensorFlow.")

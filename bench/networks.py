@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +91,6 @@ def load(name: str) -> Network:
         network = Network(name, module, module.to_torch(np.stack(arrays)), source, arrays)
     network.module.requires_grad_(False).eval()
     return network
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _toy() -> Network:

@@ -26,7 +26,7 @@ class Timed:
     """A call for the harness to time, which has run once already.
 
     The first call is not among the rounds: it holds what is done once per network (TensorFlow's tracing, the
-    port's parts of the weights, the libraries' own set-up). It is told apart.
+    libraries' own set-up). It is told apart.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ import torch
 
 from parity.budget import share
 from parity.cases import DTYPES, LARGE, Plan
-from parity.errors import ParityError
+from parity.errors import ParityError, first_line
 from parity.outcome import Outcome, new_row
 from parity.records import model_record
 from parity.reference.client import ReferenceClient
@@ -256,8 +256,8 @@ async def _greet(address: str) -> None:
         raise OSError(f"a dask {said.get('type')} answers there")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _reason(error: BaseException) -> str:
+    return first_line(str(error)) or type(error).__name__
 
 
 class Cluster:
@@ -294,7 +294,7 @@ class Cluster:
                 thread.submit(asyncio.run, _greet(address)).result()
             self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # a malformed address raises whatever its parser does
-            reason = f"no answer for {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _first_line(error)
+            reason = f"no answer for {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _reason(error)
             raise ParityError(f"no dask scheduler answers at {address} ({reason}); {HINT}") from error
         try:
             self._require_workers()

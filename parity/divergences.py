@@ -75,7 +75,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "the ReLU module, which both spellings become; it is at parity where the model spells attributes."
         ),
         status="reference-defect",
-        raises=("activation",),
+        raises=("Keyword argument not understood",),
     ),
     Divergence(
         name="signxai-concatenate-order",

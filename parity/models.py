@@ -123,6 +123,11 @@ _OFFICIAL: Mapping[str, _Official] = MappingProxyType(
 )
 
 
+def shipped_names() -> tuple[str, ...]:
+    """Return the networks whose weights lie in the repository."""
+    return tuple(_SHIPPED)
+
+
 def model_names() -> list[str]:
     """Return every name that `resolve` knows, besides paths."""
     return [*_SHIPPED, *_OFFICIAL, *(name + _SEEDED_SUFFIX for name in _OFFICIAL)]

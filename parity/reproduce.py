@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from parity.cases import FIRST, Options, Plan
 from parity.inputs import Input, default_inputs
-from parity.models import ModelSource
+from parity.models import ModelSource, shipped_names
 from parity.subjects import list_methods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ROOT = Path(__file__).resolve().parents[1]
-TESTED = ("vgg_mnist", "dense_mnist", "resnet_mnist", "cnn_timeseries")
+TESTED = shipped_names()
 """Models of `tests/parity/test_map.py`, which explains the first shipped input of each."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from parity.errors import first_line
 from parity.reference.request import ReferenceAnswer, ReferenceRequest, rules_call
 
 Layer = tuple[str, str, str]
@@ -45,16 +46,16 @@ def ask_rules(
     reference = request.call.backend
     failed = next((one.error for one in maps if one.array is None), None)
     if failed is not None:
-        return ReferenceRules(reference, problem=f"the reference gave no map: {_first_line(failed)}")
+        return ReferenceRules(reference, problem=f"the reference gave no map: {_reason(failed)}")
     try:
         call = rules_call(request.call)
         one = replace(request, inputs=request.inputs[:1], targets=request.targets[:1], call=call)
         found = answer(one)[0]
         if found.array is None:
-            return ReferenceRules(reference, problem=_first_line(found.error or "no answer"))
+            return ReferenceRules(reference, problem=_reason(found.error or "no answer"))
         return ReferenceRules(reference, read_rules(found))
     except Exception as error:  # the maps stand without it
-        return ReferenceRules(reference, problem=_first_line(f"{type(error).__name__}: {error}"))
+        return ReferenceRules(reference, problem=_reason(f"{type(error).__name__}: {error}"))
 
 
 def read_rules(answer: ReferenceAnswer) -> tuple[Layer, ...]:
@@ -71,5 +72,5 @@ def read_rules(answer: ReferenceAnswer) -> tuple[Layer, ...]:
     return tuple((name.decode(), kind.decode(), rule.decode()) for name, kind, rule in array.tolist())
 
 
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:300] if text.strip() else "no reason was given"
+def _reason(text: str) -> str:
+    return first_line(text)[:300] or "no reason was given"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from parity.errors import first_line
 from parity.report.rows import Row, case_standings, format_number, format_share, group, verdict_sentence
 from parity.report.suspects import sentence, suspects
 from parity.verdict import is_ok
@@ -114,8 +115,8 @@ def junit_parts(document: Mapping[str, Any]) -> Iterator[str]:
                 ET.SubElement(properties, "property", name=key, value=_clean(str(row[key])))
         outcome = _outcome(row)
         if outcome is not None:
-            first_line = (row.get("message") or row["status"]).strip().splitlines()[0]
-            part = ET.SubElement(case, outcome, message=_clean(f"{row['status']}: {first_line}"))
+            reason = first_line(row.get("message")) or row["status"]
+            part = ET.SubElement(case, outcome, message=_clean(f"{row['status']}: {reason}"))
             part.text = _clean(f"{row.get('message') or ''}\n{row.get('reproduce') or ''}")
         ET.indent(case, level=1)
         yield f"  {ET.tostring(case, encoding='unicode')}\n"

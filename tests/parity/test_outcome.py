@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from parity.calls import Question
 from parity.cases import Plan
 from parity.divergences import ROUNDING, ROUNDING_MOST, rounding
 from parity.inputs import default_inputs
 from parity.models import resolve
-from parity.outcome import Outcome, covered_by_flip, covered_by_rounding, in_another_memory_order
-from parity.reference.request import ReferenceAnswer, ReferenceRequest
+from parity.outcome import Outcome, covered_by_flip, covered_by_rounding, in_another_memory_order, without_reference
+from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
 from parity.run import Runner
 from parity.subjects import SignxaiTorch
 from parity.verdict import NoiseFloor, is_ok, limits_for
@@ -127,3 +128,21 @@ def test_a_run_covers_only_ignore_bias_rules_whose_rounding_it_has_measured(meth
     (outcome,) = Runner(plan, NudgedClient(), subject()).run()
     assert outcome.row["status"] == "structural"
     assert is_ok(outcome.row["status"], outcome.row["divergence"]) is ok
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("TypeError: ('Keyword argument not understood:', 'activation')", "reference-defect"),
+        (
+            "NotAnalyzeableModelException: Deconvnet is only specified for networks with ReLU activations.",
+            "unsupported",
+        ),
+        ("ValueError: something about an activation", "error"),
+    ],
+)
+def test_a_named_crash_is_told_from_a_refusal_and_from_any_other_crash(said, status):
+    call = ReferenceCall("innvestigate", "analyzer", "deconvnet")
+    how = Question((call,), defect="deconvnet-relu-layer")
+    row = without_reference(how, "float32", call, ReferenceAnswer(None, error=said, error_kind="method"))
+    assert row["status"] == status
