@@ -244,7 +244,6 @@ class ReferenceClient:
             number = self._requests
         folder = self._pool.exchange()
         inputs = folder / f"inputs-{number}.h5"
-        start = worker.process.log_size()
         try:
             write_arrays(inputs, [request.inputs[index] for index in missing])
         except OSError as error:
@@ -275,15 +274,13 @@ class ReferenceClient:
             if any(message.get(name) != value for name, value in expected.items()):
                 raise WorkerError("protocol", f"the worker sent {str(message)[:200]}, expected {expected}")
             if position < len(missing):
-                answer = self._read_answer(message, folder, worker.versions)
-                if answer.error is not None:
-                    answer.stderr_tail = worker.process.log_tail(start)
+                answer = self._read_answer(message, folder, worker)
                 # Out of memory, but alive: what it holds is given back by ending it.
                 worker.spent |= answer.error_kind == "crash"
                 took(missing[position], answer)
         inputs.unlink(missing_ok=True)
 
-    def _read_answer(self, message: dict[str, Any], folder: Path, versions: dict[str, str]) -> ReferenceAnswer:
+    def _read_answer(self, message: dict[str, Any], folder: Path, worker: Worker) -> ReferenceAnswer:
         """Return the answer that a message describes, with its array checked against its hash.
 
         Raises
@@ -296,7 +293,8 @@ class ReferenceClient:
                 kind, text = message["error_kind"], message["error"]
                 if kind not in get_args(ErrorKind) or not isinstance(text, str):
                     raise ValueError(f"error {kind!r}: {text!r}")
-                return failed(kind, text, versions=versions)
+                start, end = map(int, message["log"])
+                return failed(kind, text, worker.process.log_tail(start, end), worker.versions)
             path = folder / Path(message["file"]).name
             array = read_array(path, 0)
             path.unlink()
@@ -305,7 +303,7 @@ class ReferenceClient:
             return ReferenceAnswer(
                 array=array,
                 seconds=float(message["seconds"]),
-                versions=dict(versions),
+                versions=dict(worker.versions),
                 setup_seconds=float(message["setup_seconds"]),
                 peak_rss=int(message["peak_rss"]),
                 notes=tuple(str(note) for note in message["notes"]),

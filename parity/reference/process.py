@@ -113,12 +113,14 @@ class WorkerProcess:
         """Return how much the worker has written to stderr, in bytes."""
         return self._log.stat().st_size if self._log.exists() else 0
 
-    def log_tail(self, start: int = 0) -> str:
-        """Return the end of what the worker wrote to stderr after position `start`."""
+    def log_tail(self, start: int = 0, end: int | None = None) -> str:
+        """Return the last of what the worker wrote to stderr from byte `start` to `end`, or until now."""
         try:
             with self._log.open("rb") as stream:
-                stream.seek(max(start, self.log_size() - 4 * _TAIL_CHARACTERS))
-                return stream.read().decode(errors="replace")[-_TAIL_CHARACTERS:]
+                end = self.log_size() if end is None else end
+                start = max(start, end - 4 * _TAIL_CHARACTERS)
+                stream.seek(start)
+                return stream.read(max(end - start, 0)).decode(errors="replace")[-_TAIL_CHARACTERS:]
         except OSError:
             return ""
 

@@ -8,7 +8,8 @@ Client to worker, on the worker's stdin: `{"op": "compute", "id", "model": {"pat
 Worker to client, on a copy of the worker's stdout (whatever else prints there goes to stderr):
 `{"event": "ready", "versions"}` or `{"event": "failed", "error"}` once; then per input of a request
 `{"event": "answer", "id", "index", "error_kind", "error", "file", "sha256", "seconds", ...}` and at its end
-`{"event": "done", "id"}`. The worker ends when its stdin does.
+`{"event": "done", "id"}`. With an error comes `"log": [START, END]`: the bytes of its stderr that belong to this
+input, for the client may read the answer long after the next input has failed. The worker ends when its stdin does.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ class Worker:
 
     def compute(self, request: dict[str, Any]) -> None:
         """Answer one request: a message per input, then `done`."""
-        answered = 0
+        answered, started = 0, log_size()
         common = {"event": "answer", "id": request["id"]}
         try:
             for answered, answer in enumerate(self._answers(request), start=1):
@@ -148,7 +148,7 @@ class Worker:
             raise
         except Exception as error:
             traceback.print_exc()
-            failure = {"error_kind": self._kind(error), "error": describe(error)}
+            failure = {"error_kind": self._kind(error), "error": describe(error), "log": [started, log_size()]}
             for index in range(answered, len(request["targets"])):
                 send(self._channel, {**common, "index": index, **failure})
         gc.collect()
@@ -167,13 +167,13 @@ class Worker:
         setup = time.perf_counter() - start
         for index, target in enumerate(request["targets"]):
             x = read_array(Path(request["inputs"]), index).astype(request["dtype"])
-            start = time.perf_counter()
+            start, logged = time.perf_counter(), log_size()
             try:
                 check_fits(model, x, target)
                 array = analyze(x, target)
             except Exception as error:
                 traceback.print_exc()
-                yield {"error_kind": self._kind(error), "error": describe(error)}
+                yield {"error_kind": self._kind(error), "error": describe(error), "log": [logged, log_size()]}
                 continue
             seconds = time.perf_counter() - start
             file = Path(request["outputs"]) / f"{request['id']}-{index}.h5"
@@ -209,6 +209,12 @@ def check_fits(model: Any, x: Any, target: int) -> None:
         raise ValueError(f"input of shape {x.shape}: the model takes {tuple(expected)}")
     if not 0 <= target < classes:
         raise ValueError(f"target {target}: the model has the outputs 0 to {classes - 1}")
+
+
+def log_size() -> int:
+    """Return how much was written to stderr, in bytes, if it is a file: the client reads it by these places."""
+    sys.stderr.flush()
+    return os.fstat(2).st_size
 
 
 def describe(error: BaseException) -> str:

@@ -52,9 +52,11 @@ def answer(request):
         misbehave(how)
         common = {"event": "answer", "id": request["id"], "index": index}
         if how == "raise":
+            start = os.fstat(2).st_size
             sys.stderr.write("Traceback in the worker\n")
             sys.stderr.flush()
-            say({**common, "error_kind": "method", "error": "ValueError: the reference says no"})
+            log = [start, os.fstat(2).st_size]
+            say({**common, "error_kind": "method", "error": "ValueError: the reference says no", "log": log})
             continue
         x = read_array(Path(request["inputs"]), index)
         array = 2 * x.astype(request["dtype"])

@@ -80,12 +80,14 @@ def answer(request):
         if (second == "second") == (index == 1):
             misbehave(how)
         if how == "raise":
+            start = os.fstat(2).st_size
             sys.stderr.write("ValueError: the reference says no\n")
             sys.stderr.flush()
-            say({**common, "error_kind": "method", "error": "ValueError: the reference says no"})
+            log = [start, os.fstat(2).st_size]
+            say({**common, "error_kind": "method", "error": "ValueError: the reference says no", "log": log})
             continue
         if how == "memory":
-            say({**common, "error_kind": "crash", "error": "MemoryError: too large"})
+            say({**common, "error_kind": "crash", "error": "MemoryError: too large", "log": [0, 0]})
             continue
         x = read_array(Path(request["inputs"]), index)
         array = np.full_like(x, os.getpid()) if how == "pid" else 2 * x

@@ -60,6 +60,12 @@ def test_an_error_of_the_reference_is_stored_with_its_traceback(client, ask):
         assert one.workers_started == (0 if again else 1)
 
 
+def test_each_input_has_its_own_traceback_however_late_the_answer_is_read(client, ask):
+    # The worker has failed on the second input before the client reads what it said of the first.
+    tails = [answer.stderr_tail for answer in client().answer(ask("raise", inputs=3))]
+    assert tails == ["ValueError: the reference says no\n"] * 3
+
+
 def test_one_worker_serves_many_requests(client, ask):
     one = client()
     pids = [one.answer(ask("pid", number=n))[0].array.flat[0] for n in range(3)]
