@@ -16,8 +16,9 @@ from parity import keras
 from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.defects import arrival_order, unmoved
+from parity.defects import arrival_order
 from parity.divergences import BY_NAME, ROUNDING
+from parity.imitations import imitate
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
 from parity.outcome import (
@@ -116,7 +117,7 @@ class Runner:
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
-        self._imitations: dict[str, keras.KerasModule] = {}
+        self._imitations: dict[tuple[str, str | None], keras.KerasModule] = {}
         self._take(plan)
 
     def next(self, plan: Plan) -> Runner:
@@ -153,7 +154,9 @@ class Runner:
                 facts.broken = True
                 return
             theirs = np.stack([cast(Array, answer.array).reshape(-1) for answer in answers]).astype(np.float64)
-            distance = float(np.linalg.norm(own[name] - theirs) / np.linalg.norm(theirs))
+            distance = float(np.linalg.norm(own[name] - theirs))
+            if distance > 0:  # logits behind a ReLU may all be zero, on both sides
+                distance /= float(np.linalg.norm(theirs))
             facts.logits_rel_l2[name] = distance
             facts.top1_agreement = float(np.mean(theirs.argmax(axis=1) == best))
             if not distance <= LOGITS_LIMIT[name]:
@@ -286,18 +289,18 @@ class Runner:
 
     def _imitation(self, method: Method, how: Question, dtype: str) -> _Maps:
         """Return the subject's maps of the network that the reference makes of this one by its defect."""
-        if dtype not in self._imitations:
+        key = dtype, how.defect
+        if key not in self._imitations:
             source = self.plan.source
-            self._imitations[dtype] = keras.load(
+            module = keras.load(
                 source.path,
                 architecture=source.architecture,
                 dtype=getattr(torch, dtype),
                 inbound=arrival_order(self.facts.description),
             )
-            for name in unmoved(self.facts.description):
-                # The subject passes relevance unchanged through layers of stride 1 that keep the shape.
-                self._imitations[dtype].get_submodule(name.replace(".", "_")).stride = 1  # type: ignore[assignment]
-        return self._subject_maps(method, how, dtype, self._imitations[dtype])
+            imitate(module, how.defect or "")
+            self._imitations[key] = module
+        return self._subject_maps(method, how, dtype, self._imitations[key])
 
     def _subject_maps(
         self, method: Method, how: Question, dtype: str, module: keras.KerasModule | None = None

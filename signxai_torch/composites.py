@@ -92,8 +92,6 @@ class RuleComposite(Composite):
         through a rule.
     trace : list of (str, str, str)
         Layer name, module type and rule of each call of the last forward pass, input to output.
-    last_kernel : (torch.nn.Module, torch.Tensor) or None
-        The last kernel layer of the last forward pass and its input.
     """
 
     def __init__(
@@ -113,7 +111,6 @@ class RuleComposite(Composite):
         self.once = False
         self.arrivals: list[Arrival] | None = None
         self.trace: list[tuple[str, str, str]] = []
-        self.last_kernel: tuple[nn.Module, Tensor] | None = None
         self.input_rule_ran = False
 
     def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
@@ -155,15 +152,9 @@ class RuleComposite(Composite):
             self.remove()  # a layer without a rule is found while hooks are attached already
             raise
 
-    def remove(self) -> None:
-        """Detach; no tensor is kept."""
-        super().remove()
-        self.last_kernel = None
-
     def start(self) -> None:
         """Forget the last forward pass."""
         self.trace.clear()
-        self.last_kernel = None
         self.input_rule_ran = False
 
 
@@ -180,15 +171,13 @@ class _Listening(RelevanceHook):
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         if isinstance(self.rule, LinearRule) and not isinstance(self.rule, layers.Average):
             if self.composite.arrivals is not None and sees_input(x):
-                return _Noting(self.rule, self.composite.arrivals)
+                return Noting(self.rule, self.composite.arrivals)
             self.rule.input_rule = self.composite.input_rule
         return self.rule.choose(module, x, output)
 
     def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
         self.composite.trace.append((self.name, type(module).__name__, str(rule or "gradient")))
-        if isinstance(rule, (LinearRule, _Noting)) and not isinstance(rule, layers.Average):
-            self.composite.last_kernel = (module, x.detach())
-            self.composite.input_rule_ran |= rule is self.composite.input_rule
+        self.composite.input_rule_ran |= rule is not None and rule is self.composite.input_rule
 
 
 @dataclass(frozen=True)
@@ -212,8 +201,16 @@ class Arrival:
     relevance: Tensor
 
 
-class _Noting(RelevanceHook):
-    """Notes what arrives at an input layer and lets nothing through."""
+class Noting(RelevanceHook):
+    """Notes what arrives at an input layer and lets nothing through.
+
+    Parameters
+    ----------
+    rule : LinearRule
+        The layer's rule where the method has none for the input layer.
+    arrivals : list of Arrival
+        Where it is noted.
+    """
 
     def __init__(self, rule: LinearRule, arrivals: list[Arrival]) -> None:
         super().__init__()
@@ -223,6 +220,7 @@ class _Noting(RelevanceHook):
         return "the rules of the input layer"
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return zeros."""
         self.arrivals.append(Arrival(self.rule, module, x, output, relevance))
         return torch.zeros_like(x)
 

@@ -94,18 +94,28 @@ class _Relevance(torch.autograd.Function):
         if not ctx.hook.needs_input:
             x = arriving.new_empty(()).expand(ctx.shape)  # its shape is all that counts
         with torch.no_grad():
-            output = ctx.output if ctx.hook.needs_output else arriving
-            if ctx.hook.needs_output and output._version != ctx.version:  # changed in place after the layer
-                output = ctx.module.forward(x)
+            output = result_of(ctx, x) if ctx.hook.needs_output else arriving
             relevance = ctx.hook.relevance(ctx.module, x, output, arriving)
         if ctx.once:
             ctx.output = None
         return relevance, None, None, None, None
 
 
+def is_call(node: Any) -> bool:
+    """Return whether an autograd node stands for the call of a layer that has a rule: its `hook` and `module`."""
+    return node is not None and node.name() == f"{_Relevance.__name__}Backward"
+
+
+def result_of(call: Any, x: Tensor) -> Tensor:
+    """Return what the layer of a call returned, from its input; made again if nobody kept it as it was."""
+    if call.output is None or call.output._version != call.version:  # changed in place after the layer
+        return call.module.forward(x)  # type: ignore[no-any-return]
+    return call.output  # type: ignore[no-any-return]
+
+
 def behind_a_rule(x: Tensor) -> bool:
     """Return whether a tensor is the output of a layer that has a rule."""
-    return x.grad_fn is not None and x.grad_fn.name() == f"{_Relevance.__name__}Backward"
+    return is_call(x.grad_fn)
 
 
 class RelevanceHook(Hook):
@@ -146,6 +156,10 @@ class RelevanceHook(Hook):
 
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         """Return the rule for this call: this one, another (input layer), or None to leave autograd alone."""
+        return self
+
+    def of(self, composite: int) -> RelevanceHook:
+        """Return the rule of one of the composites that share a forward pass; a rule alone is that of all."""
         return self
 
     def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:

@@ -348,8 +348,8 @@ class PositionPReLU(nn.PReLU):
         return torch.relu(x) - self.weight * torch.relu(-x)
 
 
-class Exponential(nn.Module):
-    """`exp(x)`."""
+class Exponential(nn.Softsign):
+    """`exp(x)`; an activation by type, like all that torch has."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""

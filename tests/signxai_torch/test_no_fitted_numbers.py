@@ -12,7 +12,7 @@ import signxai_torch
 FOLDER = Path(signxai_torch.__file__).parent
 MODULES = (
     "rules", "layers", "relevance", "gradients", "cam", "deep_lift", "modifiers", "linear", "resample", "composites",
-    "hook", "baselines", "targets", "walk", "plan", "memory", "layout",
+    "hook", "baselines", "targets", "walk", "plan", "memory", "layout", "output",
 )  # fmt: skip
 
 # Small whole numbers are axes, counts, neutral elements and signs: anywhere.
