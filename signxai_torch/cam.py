@@ -16,6 +16,7 @@ from signxai_torch.grammar import Method
 from signxai_torch.layers import GuidedReLU
 from signxai_torch.resample import bicubic_8bit, linear
 from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.unhooked import RECTIFIERS, calls_of
 
 
 class NoConvolutionError(ValueError):
@@ -136,10 +137,12 @@ def guided_grad_cam(
     layer = find_layer(model, parameters["target_layer"])
     with (
         ActivationComposite(GuidedReLU).context(model),
+        calls_of(model) as calls,
         _activations(model, layer) as found,
         torch.enable_grad(),
     ):
         point = x.detach().requires_grad_()
         model(point)
+        calls.check(found[-1], RECTIFIERS)
         (guided,) = torch.autograd.grad(found[-1].sum(), point)
     return grad_cam(model, x, target, method, parameters) * guided

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from signxai_torch.composites import Noting
-from signxai_torch.hook import RelevanceHook, is_call, result_of
+from signxai_torch.hook import RelevanceHook, is_call, is_users_hook, result_of
 from signxai_torch.layers import Average, Pass
 from signxai_torch.linear import linear_map
 from signxai_torch.rules import Epsilon, LinearRule, StdxEpsilon, Z
@@ -73,9 +73,11 @@ def last_layer(output: Tensor, composite: int) -> LastLayer | None:
         Which of the walk's composites is asked for its rules.
     """
     node: Any = output.grad_fn
-    while is_call(node) and isinstance(node.hook.of(composite), Pass):
+    bare = True
+    while (passes := is_call(node) and isinstance(node.hook.of(composite), Pass)) or is_users_hook(node):
+        bare &= not passes
         node = node.next_functions[0][0]
     rule = node.hook.of(composite) if is_call(node) else None
     if not isinstance(rule, (LinearRule, Noting)):
         return None
-    return LastLayer(node, rule, node is output.grad_fn)
+    return LastLayer(node, rule, bare)

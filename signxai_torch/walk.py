@@ -23,6 +23,7 @@ from signxai_torch.layers import Gradient
 from signxai_torch.layout import Layout, like
 from signxai_torch.output import last_layer
 from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.unhooked import calls_of
 
 
 class UnusedInputRuleWarning(UserWarning):
@@ -101,7 +102,7 @@ def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> l
     results: dict[int, Tensor] = {}
     shared = _Shared(composites)
     with shared.context(model), torch.enable_grad(), remaking():
-        output = model(x)
+        output = _forward(model, x, composites)
         indices = target_indices(output, target)
         starts = [_starts(group, output, index) for index, group in enumerate(passes.values())]
         left = sum(len(one) for one in starts)
@@ -119,6 +120,18 @@ def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> l
                 if isinstance(composite, RuleComposite) and composite.arrivals is not None:
                     composite.arrivals.clear()
     return [results[id(way)] for way in ways]
+
+
+def _forward(model: nn.Module, x: Tensor, composites: Sequence[RuleComposite | ActivationComposite]) -> Tensor:
+    """Return the model's output; refuse a model that computes outside its layers what a composite has a rule for."""
+    operations = [one.operations for one in composites if one.operations]
+    if not operations:
+        return model(x)  # type: ignore[no-any-return]
+    with calls_of(model) as calls:
+        output: Tensor = model(x)
+        for one in operations:
+            calls.check(output, one)
+    return output
 
 
 def _starts(group: Sequence[Way], output: Tensor, composite: int) -> list[tuple[Tensor, list[Way]]]:
@@ -222,6 +235,7 @@ class _Switch(RelevanceHook):
     def __init__(self, hooks: Sequence[RelevanceHook | None], shared: _Shared) -> None:
         super().__init__()
         self.hooks, self.shared = hooks, shared
+        self.lenient = all(hook is None or hook.lenient for hook in hooks)
 
     def copy(self) -> RelevanceHook:
         return _Switch([None if hook is None else hook.copy() for hook in self.hooks], self.shared)

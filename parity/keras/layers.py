@@ -208,8 +208,10 @@ class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
         return super().forward(x).flatten(1)
 
 
-class GlobalMaxPool(nn.Module):
+class GlobalMaxPool(nn.AdaptiveMaxPool2d):
     """Maximum over all spatial axes; tied maxima share the gradient equally, as in TensorFlow.
+
+    Max-pooling by type, in one or two spatial dimensions.
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ class GlobalMaxPool(nn.Module):
     """
 
     def __init__(self, keep_axes: bool = False) -> None:
-        super().__init__()
+        super().__init__(1)
         self.keep_axes = keep_axes
 
     def forward(self, x: Tensor) -> Tensor:

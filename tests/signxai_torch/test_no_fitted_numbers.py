@@ -12,7 +12,7 @@ import signxai_torch
 FOLDER = Path(signxai_torch.__file__).parent
 MODULES = (
     "rules", "layers", "relevance", "gradients", "cam", "deep_lift", "modifiers", "linear", "resample", "composites",
-    "hook", "baselines", "targets", "walk", "plan", "memory", "layout", "output",
+    "hook", "baselines", "targets", "walk", "plan", "memory", "layout", "output", "unhooked",
 )  # fmt: skip
 
 # Small whole numbers are axes, counts, neutral elements and signs: anywhere.
@@ -21,6 +21,7 @@ ANYWHERE = {0, 1, 2, -1}
 REASONS: dict[tuple[str, float], str] = {
     ("rules", 1e-7): "keras.backend.epsilon(), which both references put in place of a zero denominator",
     ("deep_lift", 1e-7): "the paper's limit below which a multiplier is the gradient",
+    ("deep_lift", 0.5): "half of a dtype's digits: how well a map must sum to the change of the logit, not its values",
     ("rules", 0.25): "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule",
     ("rules", 0.5): "gamma unless given: default of SIGN-XAI's GammaRule",
     ("linear", 20): "2 ** 20 weights made into a part at once: memory, not arithmetic",
