@@ -40,11 +40,12 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "TensorFlow 2; iNNvestigate 2.1.2 has no DeepLIFT."
         ),
         evidence=(
-            "create_analyzer('deep_lift', model) raises ImportError. The port's Rescale rule is held to what "
-            "defines it instead: the map sums to f(x) - f(reference) (tests/signxai_torch/test_deep_lift.py)."
+            "create_analyzer('deep_lift', model) raises ImportError. Every row covered by this entry holds the port's "
+            "map to what defines the Rescale rule instead: it sums to f(x) - f(0)."
         ),
         status="reference-defect",
         raises=("deeplift",),
+        holds="sums_to_the_change",
     ),
     Divergence(
         name="signxai-relu-per-consumer",

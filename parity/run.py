@@ -30,6 +30,7 @@ from parity.outcome import (
     new_row,
     without_reference,
 )
+from parity.properties import PROPERTIES
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
@@ -364,10 +365,23 @@ class Runner:
             row |= {"status": "error", "message": f"{self.subject.name}: {mine.error}"}
         elif answer.array is None:
             row |= without_reference(how, dtype, call, answer)
+            row |= self._held(row, dtype, index, subject)
         else:
             assert subject is not None
             row |= self._judged(method, how, dtype, call, answer.array, subject, exact, index)
         return Outcome(row, answer.array, subject)
+
+    def _held(self, row: Row, dtype: str, index: int, subject: Array | None) -> Row:
+        """Return what a row without a reference becomes by what its method promises, or nothing."""
+        name = BY_NAME[row["divergence"]].holds if row["divergence"] else None
+        if name is None or subject is None:
+            return {}
+        x = self.inputs[index].astype(dtype)
+        wrong = PROPERTIES[name](self.modules[dtype], x, self.facts.targets[index], subject)
+        if wrong is None:
+            return {}
+        message = f"{wrong}\n{row['message']}"
+        return {"status": "mismatch", "failed_check": name, "divergence": None, "message": message}
 
     def _judged(
         self,

@@ -158,6 +158,8 @@ class Divergence:
     imitated : bool
         Whether the subject can be given what the reference makes of the model instead of the model; if the numbers
         hold then, the defect is what keeps the two apart and nothing else.
+    holds : str or None
+        What the subject's map is held to where the defect leaves no map: a name in `parity.properties`.
     limits : Limits or None
         The check that replaces the numeric gate for a difference that is no defect.
     """
@@ -174,6 +176,7 @@ class Divergence:
     raises: tuple[str, ...] = ()
     wrong_shape: bool = False
     imitated: bool = False
+    holds: str | None = None
     limits: Limits | None = None
 
     def __post_init__(self) -> None:

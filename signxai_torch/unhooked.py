@@ -86,10 +86,19 @@ BENDS: Operations = _ACTIVATIONS | _POOLING
 
 
 class Calls:
-    """The calls of layers in one forward pass: from the autograd node of each result to those of its inputs."""
+    """The calls of layers in one forward pass.
+
+    Attributes
+    ----------
+    inputs : dict
+        From the autograd node of each result to those of the layer's inputs.
+    makers : dict
+        From the autograd node of each result to the layer.
+    """
 
     def __init__(self) -> None:
         self.inputs: dict[Any, list[Any]] = {}
+        self.makers: dict[Any, nn.Module] = {}
         self._entered: list[list[Any]] = []
 
     def enter(self, module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
@@ -102,7 +111,7 @@ class Calls:
         for one in _tensors((output,)):
             # What a layer hands on as it is, it has not made.
             if one.grad_fn is not None and one.grad_fn not in before:
-                self.inputs[one.grad_fn] = before
+                self.inputs[one.grad_fn], self.makers[one.grad_fn] = before, module
 
     def check(self, output: Tensor, operations: Operations) -> None:
         """Refuse a graph with operations outside its layers.
@@ -175,3 +184,4 @@ def calls_of(model: nn.Module) -> Iterator[Calls]:
         for handle in handles:
             handle.remove()
         calls.inputs.clear()
+        calls.makers.clear()

@@ -30,6 +30,10 @@ class UnusedInputRuleWarning(UserWarning):
     """No layer saw the model's input, so the rule of the input layer was not used (as in the references)."""
 
 
+class SoftmaxWarning(UserWarning):
+    """The model returns probabilities; both references refuse such a model, or take the softmax off."""
+
+
 @dataclass(frozen=True)
 class Way:
     """One backward pass.
@@ -102,9 +106,11 @@ def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> l
     results: dict[int, Tensor] = {}
     shared = _Shared(composites)
     with shared.context(model), torch.enable_grad(), remaking():
-        output = _forward(model, x, composites)
+        output, softmax = _forward(model, x, composites)
         indices = target_indices(output, target)
         starts = [_starts(group, output, index) for index, group in enumerate(passes.values())]
+        if softmax is not None and any(_from_output(one, output) for one in starts):
+            _warn_softmax(softmax)
         left = sum(len(one) for one in starts)
         for index, composite in enumerate(composites):
             shared.current = index
@@ -122,16 +128,27 @@ def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> l
     return [results[id(way)] for way in ways]
 
 
-def _forward(model: nn.Module, x: Tensor, composites: Sequence[RuleComposite | ActivationComposite]) -> Tensor:
-    """Return the model's output; refuse a model that computes outside its layers what a composite has a rule for."""
+def _forward(
+    model: nn.Module, x: Tensor, composites: Sequence[RuleComposite | ActivationComposite]
+) -> tuple[Tensor, nn.Module | None]:
+    """Return the model's output, and the softmax that makes it, where a composite's rules would start from that.
+
+    Refuses a model that computes outside its layers what a composite has a rule for.
+    """
     operations = [one.operations for one in composites if one.operations]
     if not operations:
-        return model(x)  # type: ignore[no-any-return]
+        return model(x), None
     with calls_of(model) as calls:
         output: Tensor = model(x)
         for one in operations:
             calls.check(output, one)
-    return output
+        last = calls.makers.get(output.grad_fn)
+    return output, last if isinstance(last, (nn.Softmax, nn.LogSoftmax)) else None
+
+
+def _from_output(starts: Sequence[tuple[Tensor, list[Way]]], output: Tensor) -> bool:
+    """Return whether a way with rules starts from the model's output itself."""
+    return any(values is output and way.composite.operations for values, ways in starts for way in ways)
 
 
 def _starts(group: Sequence[Way], output: Tensor, composite: int) -> list[tuple[Tensor, list[Way]]]:
@@ -189,6 +206,15 @@ def _warn_unused() -> None:
     warnings.warn(
         "no dense or convolution layer sees the model's input directly, so the input layer's rule is unused",
         UnusedInputRuleWarning,
+        stacklevel=2,
+    )
+
+
+def _warn_softmax(softmax: nn.Module) -> None:
+    warnings.warn(
+        f"the model ends in {type(softmax).__name__}, so relevance starts from a probability and not from a logit, "
+        "which no reference does; explain the model without it",
+        SoftmaxWarning,
         stacklevel=2,
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from torch import Tensor, nn
 
 from signxai_torch import explain, explain_many
+from signxai_torch.walk import SoftmaxWarning
 from tests.signxai_torch.nets import pictures, randomized
 
 
@@ -76,3 +79,19 @@ def test_a_model_that_ends_in_pooling_or_reshaping_starts_from_its_output(end):
     found = explain(model, x, "lrp_z_IB", 1).reshape(3, -1).sum(1)
     # Without biases nothing is lost on the way, so the sum tells the start.
     assert found == pytest.approx(model(x)[:, 1].detach().numpy(), rel=1e-9)
+
+
+@pytest.mark.parametrize("end", [nn.Softmax(1), nn.LogSoftmax(1)])
+@pytest.mark.parametrize("method", ["lrp_flat", "lrp.z", "deep_taylor", "guided_backprop"])
+def test_a_softmax_at_the_end_is_told(method, end):
+    with pytest.warns(SoftmaxWarning, match=f"ends in {type(end).__name__}"):
+        explain(net(end), pictures(), method)
+
+
+@pytest.mark.parametrize("method", ["lrp_z", "lrpsign_epsilon_0_1", "gradient"])
+def test_a_softmax_is_not_told_where_relevance_starts_before_it_or_the_gradient_is_meant(method):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = explain(net(nn.Softmax(1)), pictures(), method)
+        explain(net(), pictures(), "lrp_flat")
+    assert np.array_equal(found, explain(net(), pictures(), method)) == (method != "gradient")
