@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity.defects import defect_of, input_layers
+from parity.defects import defect_of, has_output_activation, input_layers
 from parity.divergences import BY_NAME
 from parity.keras import ModelDescription
 from parity.keras.description import Shape
@@ -34,6 +34,7 @@ _PRESETS: dict[str, tuple[str, str | None]] = {
     "sequential_preset_b_flat": ("lrp.sequential_composite_b", "Flat"),
     "sequential_preset_b_flat_until_idx": ("lrp.sequential_composite_b", "Flat"),  # the index is left at None
 }
+_FROM_PREACTIVATION = ("Z", "Epsilon", "StdxEpsilon")
 _NAMED_ALPHA_BETA = ((1.0, 0.0), (2.0, 1.0))
 _NAMED_PARAMETERS = ("epsilon", "stdfactor", "gamma", "mu")
 
@@ -238,6 +239,8 @@ def _innvestigate(
             options = {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
     elif method.ignore_bias:
         return None  # its bias-free rules start from the logit with bias, so they are other methods
+    if method.head == "preactivation" and _starts_from_preactivation(method) and has_output_activation(model):
+        return None  # its rules start from the model's output, so they are other methods
     if name.startswith("lrp") and not _tested_by_innvestigate(model):
         options["disable_model_checks"] = True
     if "epsilon" in method.parameters:
@@ -255,6 +258,12 @@ def _innvestigate(
         key = "steps" if name == "integrated_gradients" else "augment_by_n"
         options[key] = method.parameters["steps" if key == "steps" else "samples"]
     return ReferenceCall(backend, "analyzer", name, options, _modifiers(method, parameters), noise)
+
+
+def _starts_from_preactivation(method: Method) -> bool:
+    """Return whether SIGN-XAI's rule of some last layer starts from what the layer computes before its activation."""
+    rules = [name or method.parameters["rule"] for name, _ in method.row.layers.values()]
+    return any(rule in _FROM_PREACTIVATION for rule in (*rules, method.input_rule))
 
 
 def _tested_by_innvestigate(model: ModelDescription) -> bool:

@@ -16,6 +16,8 @@ _BLIND_TO_X = ("Flat", "WSquare")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D")
 # SIGN-XAI runs these on the Keras model itself and not layer by layer.
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
+# Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
+_PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
 
 
@@ -34,6 +36,9 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
         yield "signxai-deep-lift-missing"
     if method.family == "deconvnet" and classes & {"ReLU", "LeakyReLU"}:
         yield "deconvnet-relu-layer"
+    last = output_layer(model)
+    if method.family == "deconvnet" and last.class_name == "Dense" and activation_of(last) == "relu":
+        yield "signxai-deconvnet-relu-on-the-output"
     if method.row.layers:
         if any(one.class_name == "BatchNormalization" and one.config.get("center") is False for one in model.layers):
             yield "signxai-batch-normalization-without-offset"
@@ -45,6 +50,8 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
         yield "signxai-bounded-is-zero"
     if method.family in ("grad_cam", "guided_grad_cam") and len(set(model.input_shape[:2])) == 2:
         yield "signxai-grad-cam-is-transposed"
+    if method.row.layers and last.class_name in _PASSING:
+        yield "signxai-relevance-of-all-classes"
     if method.family not in _RUN_BY_KERAS and arrival_order(model):
         yield "signxai-concatenate-order"
     if method.row.layers and unmoved(model):
@@ -85,6 +92,29 @@ def _keeps_shape(layer: LayerDescription) -> bool:
 
 def _last_kernel(model: ModelDescription) -> str | None:
     return next((layer.name for layer in reversed(model.layers) if layer.parameters), None)
+
+
+def output_layer(model: ModelDescription) -> LayerDescription:
+    """Return the layer whose output is explained: the last one but for a softmax and what does nothing."""
+    by_name = {layer.name: layer for layer in model.layers}
+    layer = model.layers[-1]
+    while layer.class_name == "Activation" and layer.config.get("activation") == "linear":
+        layer = by_name[layer.inbound[0]]
+    if layer.class_name == "Softmax" or (layer.class_name == "Activation" and activation_of(layer) is None):
+        layer = by_name[layer.inbound[0]]
+    return layer
+
+
+def activation_of(layer: LayerDescription) -> str | None:
+    """Return the activation of the layer that makes the output, None where it is linear or a softmax (left out)."""
+    name = layer.config.get("activation")
+    return None if name in (None, "linear", "softmax") else str(name)
+
+
+def has_output_activation(model: ModelDescription) -> bool:
+    """Return whether an activation other than a softmax makes the output, as an attribute or as a layer."""
+    last = output_layer(model)
+    return last.class_name in _PASSING or (last.parameters > 0 and activation_of(last) is not None)
 
 
 def unmoved(model: ModelDescription) -> tuple[str, ...]:

@@ -40,11 +40,12 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "TensorFlow 2; iNNvestigate 2.1.2 has no DeepLIFT."
         ),
         evidence=(
-            "create_analyzer('deep_lift', model) raises ImportError. The port's Rescale rule is held to what "
-            "defines it instead: the map sums to f(x) - f(reference) (tests/signxai_torch/test_deep_lift.py)."
+            "create_analyzer('deep_lift', model) raises ImportError. Every row covered by this entry holds the port's "
+            "map to what defines the Rescale rule instead: it sums to f(x) - f(0)."
         ),
         status="reference-defect",
         raises=("deeplift",),
+        holds="sums_to_the_change",
     ),
     Divergence(
         name="signxai-relu-per-consumer",
@@ -163,6 +164,45 @@ DIVERGENCES: tuple[Divergence, ...] = (
         status="reference-defect",
         alternative="innvestigate",
         imitated=True,
+    ),
+    Divergence(
+        name="signxai-relevance-of-all-classes",
+        methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*"),
+        references=("signxai",),
+        condition=(
+            "LRP on a model whose last layer is an activation of its own, such as Activation('sigmoid') behind a "
+            "Dense, in signxai 1.1.9.2."
+        ),
+        cause=(
+            "The class is chosen in the last layer. Where that has no kernel, the chosen value is handed on as one "
+            "number, which TensorFlow spreads over all units of the Dense below: every class gets the relevance of the "
+            "chosen one."
+        ),
+        evidence=(
+            "Conv2D, Flatten, Dense(3), Activation('sigmoid'): lrp_z Pearson below 0.95 between signxai and the port, "
+            "and 1 to the last bits where the relevance is spread over the classes in the port too, which every row "
+            "covered by this entry repeats where iNNvestigate lacks the method. With Dense(3, 'sigmoid') the two agree."
+        ),
+        status="reference-defect",
+        alternative="innvestigate",
+        imitated=True,
+    ),
+    Divergence(
+        name="signxai-deconvnet-relu-on-the-output",
+        methods=("deconvnet*",),
+        references=("signxai",),
+        condition="deconvnet on a model whose last layer is a Dense with a ReLU, in signxai 1.1.9.2.",
+        cause=(
+            "Its rule for layers with a ReLU takes the derivative of the whole layer with the one chosen value as the "
+            "relevance of all units, and TensorFlow stops."
+        ),
+        evidence=(
+            "Conv2D relu, Flatten, Dense(3, 'relu'): deconvnet raises InvalidArgumentError (Matrix size-incompatible); "
+            "iNNvestigate and the port agree there."
+        ),
+        status="reference-defect",
+        alternative="innvestigate",
+        raises=("Matrix size-incompatible",),
     ),
     Divergence(
         name="signxai-batch-normalization-without-offset",

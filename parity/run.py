@@ -16,8 +16,9 @@ from parity import keras
 from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.defects import arrival_order, swapped_size, unmoved
+from parity.defects import arrival_order, swapped_size
 from parity.divergences import BY_NAME, ROUNDING
+from parity.imitations import imitate
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
 from parity.outcome import (
@@ -29,6 +30,7 @@ from parity.outcome import (
     new_row,
     without_reference,
 )
+from parity.properties import PROPERTIES
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
@@ -118,7 +120,7 @@ class Runner:
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
-        self._imitations: dict[str, keras.KerasModule] = {}
+        self._imitations: dict[tuple[str, str | None], keras.KerasModule] = {}
         self._take(plan)
 
     def next(self, plan: Plan) -> Runner:
@@ -157,7 +159,9 @@ class Runner:
                 facts.broken = True
                 return
             theirs = np.stack([cast(Array, answer.array).reshape(-1) for answer in answers]).astype(np.float64)
-            distance = float(np.linalg.norm(own[name] - theirs) / np.linalg.norm(theirs))
+            distance = float(np.linalg.norm(own[name] - theirs))
+            if distance > 0:  # logits behind a ReLU may all be zero, on both sides
+                distance /= float(np.linalg.norm(theirs))
             facts.logits_rel_l2[name] = distance
             facts.top1_agreement = float(np.mean(theirs.argmax(axis=1) == best))
             if not distance <= LOGITS_LIMIT[name]:
@@ -293,18 +297,18 @@ class Runner:
         swapped = swapped_size(how.defect, self.inputs.shape[1:])
         if swapped is not None:
             return self._sized(method, how, dtype, swapped)
-        if dtype not in self._imitations:
+        key = dtype, how.defect
+        if key not in self._imitations:
             source = self.plan.source
-            self._imitations[dtype] = keras.load(
+            module = keras.load(
                 source.path,
                 architecture=source.architecture,
                 dtype=getattr(torch, dtype),
                 inbound=arrival_order(self.facts.description),
             )
-            for name in unmoved(self.facts.description):
-                # The subject passes relevance unchanged through layers of stride 1 that keep the shape.
-                self._imitations[dtype].get_submodule(name.replace(".", "_")).stride = 1  # type: ignore[assignment]
-        return self._subject_maps(method, how, dtype, self._imitations[dtype])
+            imitate(module, how.defect or "")
+            self._imitations[key] = module
+        return self._subject_maps(method, how, dtype, self._imitations[key])
 
     def _sized(self, method: Method, how: Question, dtype: str, size: Sequence[int]) -> _Maps:
         """Return the subject's maps in a size of their own."""
@@ -374,10 +378,23 @@ class Runner:
             row |= {"status": "error", "message": f"{self.subject.name}: {mine.error}"}
         elif answer.array is None:
             row |= without_reference(how, dtype, call, answer)
+            row |= self._held(row, dtype, index, subject)
         else:
             assert subject is not None
             row |= self._judged(method, how, dtype, call, answer.array, subject, exact, index)
         return Outcome(row, answer.array, subject)
+
+    def _held(self, row: Row, dtype: str, index: int, subject: Array | None) -> Row:
+        """Return what a row without a reference becomes by what its method promises, or nothing."""
+        name = BY_NAME[row["divergence"]].holds if row["divergence"] else None
+        if name is None or subject is None:
+            return {}
+        x = self.inputs[index].astype(dtype)
+        wrong = PROPERTIES[name](self.modules[dtype], x, self.facts.targets[index], subject)
+        if wrong is None:
+            return {}
+        message = f"{wrong}\n{row['message']}"
+        return {"status": "mismatch", "failed_check": name, "divergence": None, "message": message}
 
     def _judged(
         self,

@@ -156,6 +156,8 @@ class Divergence:
     imitated : bool
         Whether the subject can be given what the reference makes of the case instead of the case: another network, or
         another size of the map. If the numbers hold then, the defect is what keeps the two apart and nothing else.
+    holds : str or None
+        What the subject's map is held to where the defect leaves no map: a name in `parity.properties`.
     limits : Limits or None
         The check that replaces the numeric gate for a difference that is no defect.
     """
@@ -171,6 +173,7 @@ class Divergence:
     reference_max_below: float | None = None
     raises: tuple[str, ...] = ()
     imitated: bool = False
+    holds: str | None = None
     limits: Limits | None = None
 
     def __post_init__(self) -> None:

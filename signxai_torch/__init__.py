@@ -8,12 +8,14 @@ from signxai_torch.factories import *  # noqa: F403
 from signxai_torch.grammar import Method, UnknownMethodError, parse
 from signxai_torch.hooks import *  # noqa: F403
 from signxai_torch.rules import SIGNmuRule, SIGNRule, StdxEpsilon
+from signxai_torch.unhooked import UnhookedOperationError
 
 __all__ = [
     "Method",
     "SIGNRule",
     "SIGNmuRule",
     "StdxEpsilon",
+    "UnhookedOperationError",
     "UnknownMethodError",
     "explain",
     "explain_many",

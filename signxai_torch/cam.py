@@ -16,6 +16,7 @@ from signxai_torch.grammar import Method
 from signxai_torch.layers import GuidedReLU
 from signxai_torch.resample import bicubic_8bit, linear
 from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.unhooked import RECTIFIERS, calls_of
 
 
 class NoConvolutionError(ValueError):
@@ -184,10 +185,13 @@ def guided_grad_cam(
     layer, with_activation = find_layer(model, parameters["target_layer"])
     with (
         ActivationComposite(GuidedReLU).context(model),
+        calls_of(model) as calls,
         _outputs(model, layer, with_activation) as found,
         torch.enable_grad(),
     ):
         point = x.detach().requires_grad_()
         model(point)
-        (guided,) = torch.autograd.grad(_maps_of(model, layer, found, x).sum(), point)
+        maps = _maps_of(model, layer, found, x)
+        calls.check(maps, RECTIFIERS)
+        (guided,) = torch.autograd.grad(maps.sum(), point)
     return grad_cam(model, x, target, method, parameters) * guided

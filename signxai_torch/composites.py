@@ -16,8 +16,11 @@ from signxai_torch import layers
 from signxai_torch.grammar import Method
 from signxai_torch.hook import RelevanceHook, sees_input
 from signxai_torch.rules import RULES, LinearRule
+from signxai_torch.unhooked import KERNELS, LAYERS, RECTIFIERS, Operations
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+RESHAPING = (nn.Flatten, nn.Unflatten, nn.ZeroPad1d, nn.ZeroPad2d)
 
 
 class UnsupportedLayerError(TypeError):
@@ -31,8 +34,9 @@ def kind(module: nn.Module) -> str | None:
     -------
     str or None
         "dense" or "conv" (a kernel layer), "average" (average pooling, sums), "norm" (batch normalisation), "pass"
-        (relevance goes through unchanged), "shape" (unchanged where the shape is kept), or None (the gradient:
-        max-pooling, reshaping, padding; containers).
+        (relevance goes through unchanged), "shape" (unchanged where the shape is kept), "unknown" (so too, but where
+        values are only moved: a module without parameters of which no more is known), or None (the gradient:
+        max-pooling with a stride, reshaping, padding).
 
     Raises
     ------
@@ -57,7 +61,9 @@ def kind(module: nn.Module) -> str | None:
     if own:  # a kernel layer of somebody's own, such as a separable convolution
         return "conv" if max(parameter.dim() for parameter in own) > 2 else "dense"
     stride = getattr(module, "stride", None)
-    return "shape" if stride is not None and set(_sizes(stride)) == {1} else None
+    if stride is not None:
+        return "shape" if set(_sizes(stride)) == {1} else None
+    return None if isinstance(module, RESHAPING) else "unknown"
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
@@ -92,8 +98,6 @@ class RuleComposite(Composite):
         through a rule.
     trace : list of (str, str, str)
         Layer name, module type and rule of each call of the last forward pass, input to output.
-    last_kernel : (torch.nn.Module, torch.Tensor) or None
-        The last kernel layer of the last forward pass and its input.
     """
 
     def __init__(
@@ -113,8 +117,12 @@ class RuleComposite(Composite):
         self.once = False
         self.arrivals: list[Arrival] | None = None
         self.trace: list[tuple[str, str, str]] = []
-        self.last_kernel: tuple[nn.Module, Tensor] | None = None
         self.input_rule_ran = False
+
+    @property
+    def operations(self) -> Operations:
+        """What must be a module, because it has a rule."""
+        return KERNELS if self.kernels_only else LAYERS
 
     def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
         if next(module.children(), None) is not None:
@@ -135,11 +143,11 @@ class RuleComposite(Composite):
         if self.kernels_only:
             return _Listening(layers.PassAfterKernel(), self, name) if isinstance(module, Activation) else None
         simple = {"average": layers.Average, "norm": layers.BatchNorm, "pass": layers.Pass,
-                  "shape": layers.PassWhereShapeKept}  # fmt: skip
+                  "shape": layers.PassWhereShapeKept, "unknown": layers.PassUnlessMoved}  # fmt: skip
         return _Listening(simple[what](), self, name) if what else None
 
     def _step(self, ctx: dict[str, Any], what: str | None, module: nn.Module) -> int:
-        reshaping = isinstance(module, (nn.Flatten, nn.Unflatten, nn.ZeroPad1d, nn.ZeroPad2d))
+        reshaping = isinstance(module, RESHAPING)
         if what == "pass" or (reshaping and not self.count_reshaping):
             return int(ctx.get("step", -1))
         if what in ("dense", "conv") or "step" in ctx:
@@ -155,15 +163,9 @@ class RuleComposite(Composite):
             self.remove()  # a layer without a rule is found while hooks are attached already
             raise
 
-    def remove(self) -> None:
-        """Detach; no tensor is kept."""
-        super().remove()
-        self.last_kernel = None
-
     def start(self) -> None:
         """Forget the last forward pass."""
         self.trace.clear()
-        self.last_kernel = None
         self.input_rule_ran = False
 
 
@@ -173,6 +175,7 @@ class _Listening(RelevanceHook):
     def __init__(self, rule: RelevanceHook, composite: RuleComposite, name: str) -> None:
         super().__init__()
         self.rule, self.composite, self.name, self.once = rule, composite, name, composite.once
+        self.lenient = rule.lenient
 
     def copy(self) -> RelevanceHook:
         return _Listening(self.rule.copy(), self.composite, self.name)
@@ -180,15 +183,13 @@ class _Listening(RelevanceHook):
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         if isinstance(self.rule, LinearRule) and not isinstance(self.rule, layers.Average):
             if self.composite.arrivals is not None and sees_input(x):
-                return _Noting(self.rule, self.composite.arrivals)
+                return Noting(self.rule, self.composite.arrivals)
             self.rule.input_rule = self.composite.input_rule
         return self.rule.choose(module, x, output)
 
     def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
         self.composite.trace.append((self.name, type(module).__name__, str(rule or "gradient")))
-        if isinstance(rule, (LinearRule, _Noting)) and not isinstance(rule, layers.Average):
-            self.composite.last_kernel = (module, x.detach())
-            self.composite.input_rule_ran |= rule is self.composite.input_rule
+        self.composite.input_rule_ran |= rule is not None and rule is self.composite.input_rule
 
 
 @dataclass(frozen=True)
@@ -212,8 +213,16 @@ class Arrival:
     relevance: Tensor
 
 
-class _Noting(RelevanceHook):
-    """Notes what arrives at an input layer and lets nothing through."""
+class Noting(RelevanceHook):
+    """Notes what arrives at an input layer and lets nothing through.
+
+    Parameters
+    ----------
+    rule : LinearRule
+        The layer's rule where the method has none for the input layer.
+    arrivals : list of Arrival
+        Where it is noted.
+    """
 
     def __init__(self, rule: LinearRule, arrivals: list[Arrival]) -> None:
         super().__init__()
@@ -223,6 +232,7 @@ class _Noting(RelevanceHook):
         return "the rules of the input layer"
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
+        """Return zeros."""
         self.arrivals.append(Arrival(self.rule, module, x, output, relevance))
         return torch.zeros_like(x)
 
@@ -236,6 +246,11 @@ class ActivationComposite(Composite):
     def __init__(self, rule: type[RelevanceHook] | None) -> None:
         self.rule = rule
         super().__init__(module_map=self._map)
+
+    @property
+    def operations(self) -> Operations:
+        """What must be a module, because it has a rule."""
+        return RECTIFIERS if self.rule is not None else {}
 
     def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
         relu = isinstance(module, (nn.ReLU, nn.ReLU6, nn.LeakyReLU))

@@ -8,13 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from zennit.core import Composite
-from zennit.types import Activation, MaxPool
+from zennit.layer import Sum
+from zennit.types import Activation, AvgPool, BatchNorm, Convolution, MaxPool
 
-from signxai_torch.gradients import backward, baseline_like
+from signxai_torch.composites import DROPOUT
+from signxai_torch.gradients import baseline_like
 from signxai_torch.grammar import Method
 from signxai_torch.hook import RelevanceHook
-from signxai_torch.targets import Target, target_indices
+from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.unhooked import BENDS, calls_of
 
+HALF_OF_THE_DIGITS = 0.5  # the power of a dtype's rounding that a sum over a whole network may be off by
 SMALL = 1e-7  # below this difference to the reference a unit's multiplier is its gradient (the paper's limit)
 
 
@@ -58,18 +62,59 @@ class RescalePool(Rescale):
         return torch.cat([multiplier, torch.zeros_like(multiplier)])
 
 
+class SummationToDeltaError(ValueError):
+    """A DeepLIFT map does not sum to the change of the logit, which is what defines it."""
+
+
+# Layers whose gradient is their multiplier: linear up to a constant.
+_LINEAR = (nn.Linear, Convolution, AvgPool, BatchNorm, Sum, nn.Identity, nn.Flatten, nn.Unflatten, *DROPOUT)
+_ELEMENTWISE = (Activation, nn.Mish)
+
+
 def _map(ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
-    if isinstance(module, Activation):
+    if isinstance(module, _ELEMENTWISE):
         return Rescale()
     return RescalePool() if isinstance(module, MaxPool) else None
 
 
 def deep_lift(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
-    """Return (x - r) times the multipliers; the map sums to f_c(x) - f_c(r) (summation to delta)."""
+    """Return (x - r) times the multipliers; the map sums to f_c(x) - f_c(r) (summation to delta).
+
+    Raises
+    ------
+    SummationToDeltaError
+        If it does not, because the model has a layer without a DeepLIFT rule.
+    UnhookedOperationError
+        If the model calls as functions what has a rule.
+    """
     reference = baseline_like(x, parameters["baseline"])
     with torch.no_grad():
-        indices = target_indices(model(x), target)
-    both = torch.cat([x, reference])
-    with Composite(module_map=_map).context(model):
-        multipliers = backward(model, both, torch.cat([indices, indices]), "one")
-    return (x - reference) * multipliers[: len(x)]
+        indices = target_indices(model(x), target).repeat(2)
+    both = torch.cat([x, reference]).requires_grad_()
+    with Composite(module_map=_map).context(model), calls_of(model) as calls, torch.enable_grad():
+        output = model(both)
+        calls.check(output, BENDS)
+        (multipliers,) = torch.autograd.grad(output, both, start(output, indices, "one"))
+    result = (x - reference) * multipliers[: len(x)]
+    _check(model, result, output.detach().gather(1, indices[:, None])[:, 0])
+    return result
+
+
+def _check(model: nn.Module, result: Tensor, logits: Tensor) -> None:
+    """Refuse maps that do not sum to the change of their logit to half the digits of their dtype."""
+    now, before = logits.chunk(2)
+    parts = result.flatten(1)
+    missing = (parts.sum(dim=1) - (now - before)).abs()
+    allowed = torch.finfo(result.dtype).eps ** HALF_OF_THE_DIGITS * (parts.abs().sum(dim=1) + now.abs() + before.abs())
+    if bool((missing <= allowed).all()):
+        return
+    worst = int((missing - allowed).nan_to_num(torch.inf).argmax())
+    known = (*_LINEAR, *_ELEMENTWISE, MaxPool)
+    leaves = {type(one).__name__ for one in model.modules() if not list(one.children()) and not isinstance(one, known)}
+    names = ", ".join(sorted(leaves)) or "none, so the model computes outside its layers, or rounding is at fault"
+    raise SummationToDeltaError(
+        f"the map of sample {worst} sums to {float(parts[worst].sum()):.6g}, but the logit changes by "
+        f"{float(now[worst] - before[worst]):.6g} from the baseline: the Rescale rule does not hold for this model. "
+        f"Layers that it does not know: {names}. Replace them by others (activations and max-pooling of torch.nn have "
+        "rules), or use integrated_gradients"
+    )

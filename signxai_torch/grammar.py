@@ -88,11 +88,17 @@ class Method:
 
     @property
     def head(self) -> str:
-        """The relevance that the output starts from: "logit", "one", "positive_logit", "logit_without_bias"."""
-        # The fork selects the neuron on the pre-activation that its rule computed, so the bias-free z and
-        # epsilon rules also start from the bias-free logit (reference-semantics, section 2).
-        own_preactivation = self.row.layers.get("kernel", ("",))[0] in ("Z", "Epsilon")
-        return "logit_without_bias" if self.ignore_bias and own_preactivation else self.row.head
+        """Where relevance starts: "logit", "one", "positive_logit", or "preactivation" (where the last rule starts)."""
+        # SIGN-XAI's z and epsilon rules start from what the last layer computes before its activation, iNNvestigate's
+        # from the model's output (reference-semantics, section 2). Names that are held to iNNvestigate follow it.
+        if self.family != "lrp" or (self._innvestigates and self.row.innvestigate and not self.ignore_bias):
+            return self.row.head
+        return "preactivation"
+
+    @property
+    def _innvestigates(self) -> bool:
+        """Whether iNNvestigate's definition counts, where it has one: its spelling, and the rule of its own."""
+        return self.dotted or self.input_rule == "Bounded"
 
     @property
     def input_rule(self) -> str | None:

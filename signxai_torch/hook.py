@@ -35,6 +35,30 @@ def sees_input(x: Tensor) -> bool:
     return node is None or node.name() == "torch::autograd::AccumulateGrad"
 
 
+# Besides these, nodes that take, join or reorder values.
+_MOVING = _TRANSPARENT | {
+    f"{name}Backward{version}"
+    for name in ("Cat", "Flip", "Gather", "Index", "IndexSelect", "Repeat", "Roll", "Select", "Slice", "Split",
+                 "SplitWithSizes", "Stack", "AsStrided", "Unbind", "Narrow", "PixelShuffle", "PixelUnshuffle",
+                 "NativeChannelShuffle", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D", "ReplicationPad2D")
+    for version in (0, 1)
+}  # fmt: skip
+
+
+def only_moves(output: Tensor, x: Tensor) -> bool:
+    """Return whether a tensor holds values of another one, moved or not, and nothing computed from them."""
+    waiting, met = [output.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in met or node.name() == "torch::autograd::AccumulateGrad":
+            continue
+        if node.name() not in _MOVING:
+            return False
+        met.add(node)
+        waiting += [before for before, _ in node.next_functions]
+    return output is not x
+
+
 @dataclass(frozen=True)
 class _Remade:
     """A ReLU's output that is made again when it is needed, from an input that a rule keeps anyway."""
@@ -94,18 +118,33 @@ class _Relevance(torch.autograd.Function):
         if not ctx.hook.needs_input:
             x = arriving.new_empty(()).expand(ctx.shape)  # its shape is all that counts
         with torch.no_grad():
-            output = ctx.output if ctx.hook.needs_output else arriving
-            if ctx.hook.needs_output and output._version != ctx.version:  # changed in place after the layer
-                output = ctx.module.forward(x)
+            output = result_of(ctx, x) if ctx.hook.needs_output else arriving
             relevance = ctx.hook.relevance(ctx.module, x, output, arriving)
         if ctx.once:
             ctx.output = None
         return relevance, None, None, None, None
 
 
+def is_call(node: Any) -> bool:
+    """Return whether an autograd node stands for the call of a layer that has a rule: its `hook` and `module`."""
+    return node is not None and node.name() == f"{_Relevance.__name__}Backward"
+
+
+def is_users_hook(node: Any) -> bool:
+    """Return whether an autograd node does nothing but call a full backward hook, which torch puts behind a layer."""
+    return node is not None and node.name() == "BackwardHookFunctionBackward"
+
+
+def result_of(call: Any, x: Tensor) -> Tensor:
+    """Return what the layer of a call returned, from its input; made again if nobody kept it as it was."""
+    if call.output is None or call.output._version != call.version:  # changed in place after the layer
+        return call.module.forward(x)  # type: ignore[no-any-return]
+    return call.output  # type: ignore[no-any-return]
+
+
 def behind_a_rule(x: Tensor) -> bool:
     """Return whether a tensor is the output of a layer that has a rule."""
-    return x.grad_fn is not None and x.grad_fn.name() == f"{_Relevance.__name__}Backward"
+    return is_call(x.grad_fn)
 
 
 class RelevanceHook(Hook):
@@ -118,11 +157,14 @@ class RelevanceHook(Hook):
         memory; such an argument then has the right shape and undefined values.
     once : bool
         Whether the graph is walked once, so that a layer's output may be let go as soon as its relevance is known.
+    lenient : bool
+        Whether a call that is not ``layer(x)`` with one tensor as its result is left to autograd, instead of refused.
     """
 
     needs_input = True
     needs_output = True
     once = False
+    lenient = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +190,10 @@ class RelevanceHook(Hook):
         """Return the rule for this call: this one, another (input layer), or None to leave autograd alone."""
         return self
 
+    def of(self, composite: int) -> RelevanceHook:
+        """Return the rule of one of the composites that share a forward pass; a rule alone is that of all."""
+        return self
+
     def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
         """Take note of a call; composites listen here."""
 
@@ -156,7 +202,7 @@ class RelevanceHook(Hook):
         return RemovableHandleList(
             [
                 RemovableHandle(self),
-                module.register_forward_pre_hook(self._cut),
+                module.register_forward_pre_hook(self._cut, with_kwargs=True),
                 module.register_forward_hook(self._join),
             ]
         )
@@ -166,20 +212,31 @@ class RelevanceHook(Hook):
         super().remove()
         self.waiting.clear()
 
-    def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def _cut(
+        self, module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if self.lenient and (keywords or not inputs):
+            return None
         if not inputs:
             raise TypeError(f"{type(module).__name__} is called with keywords; rules need it called as layer(x)")
         x = inputs[0]
         if not (self.active and isinstance(x, Tensor) and x.requires_grad):
             return None
+        if any(isinstance(one, Tensor) and one.requires_grad for one in inputs[1:]):
+            if next(module.parameters(recurse=False), None) is not None:
+                raise TypeError(f"{type(module).__name__} is called with several tensors; a rule needs one")
+            return None  # joins branches: the gradient goes to each
         # Forward runs on a detached tensor; the one that autograd knows waits for `_join`.
         self.waiting.append(x)
-        return (x.detach(), *inputs[1:])
+        return (x.detach(), *inputs[1:]), keywords
 
     def _join(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         if not self.waiting:
             return None
         x = self.waiting.pop()
+        if self.lenient and not isinstance(output, Tensor):
+            with torch.enable_grad():
+                return module.forward(x, *inputs[1:])
         if not isinstance(output, Tensor):
             raise TypeError(f"{type(module).__name__} returns {type(output).__name__}; a rule needs one tensor")
         rule = self.choose(module, x, output)

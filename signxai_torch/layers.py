@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hook import RelevanceHook, behind_a_rule
+from signxai_torch.hook import RelevanceHook, behind_a_rule, only_moves
 from signxai_torch.linear import GeneralMap, linear_map
 from signxai_torch.rules import KERAS_EPSILON, Z, divide, stabilize
 
@@ -49,6 +49,24 @@ class PassWhereShapeKept(Pass):
     def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
         """Return this rule where the shapes agree."""
         return self if x.shape == output.shape else None
+
+
+class PassUnlessMoved(PassWhereShapeKept):
+    """`Pass` where a layer of which nothing is known keeps its input's shape, but moves no values; else the gradient.
+
+    SIGN-XAI passes relevance through every layer that keeps the shape, which leaves the relevance of moved values where
+    they were before.
+    """
+
+    lenient = True
+
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+        """Return this rule where the layer is known to have changed values one by one, as far as shapes tell."""
+        if x.shape != output.shape:
+            return None
+        with torch.enable_grad():
+            point = x.detach().requires_grad_().clone()  # the layer may work in place
+            return None if only_moves(module.forward(point), point) else self
 
 
 class PassAfterKernel(Pass):

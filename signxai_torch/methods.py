@@ -77,7 +77,7 @@ class Row:
     `template` spells the name; ``{epsilon}`` stands for a number in it. `layers` says which rule of
     `signxai_torch.rules.RULES` goes on which kind of kernel layer ("kernel", or "dense" and "conv"), with fixed
     parameters. `defaults` are the parameters that the name does not spell. `head` is the relevance the output
-    starts from: "logit", "one", "positive_logit" or "logit_without_bias". `signxai` and `innvestigate` name the
+    starts from: "logit", "one" or "positive_logit". `signxai` and `innvestigate` name the
     analyzer of the reference, "" where it has none; `wrapped` lists the modified names that SIGN-XAI has a
     wrapper for, `listed` those that are listed besides.
     """

@@ -21,12 +21,17 @@ from signxai_torch.composites import ActivationComposite, Arrival, RuleComposite
 from signxai_torch.hook import RelevanceHook, remaking
 from signxai_torch.layers import Gradient
 from signxai_torch.layout import Layout, like
-from signxai_torch.linear import linear_map
+from signxai_torch.output import last_layer
 from signxai_torch.targets import Target, start, target_indices
+from signxai_torch.unhooked import calls_of
 
 
 class UnusedInputRuleWarning(UserWarning):
     """No layer saw the model's input, so the rule of the input layer was not used (as in the references)."""
+
+
+class SoftmaxWarning(UserWarning):
+    """The model returns probabilities; both references refuse such a model, or take the softmax off."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Way:
     composite : RuleComposite or ActivationComposite
         What each layer does.
     head : str
-        Where relevance starts, see `signxai_torch.targets.start`; besides "logit_without_bias", the logit that the
-        last kernel layer gives without its bias.
+        Where relevance starts, see `signxai_torch.targets.start`; besides "preactivation": where the rule of the last
+        layer starts, which is the value before the activation for some (`signxai_torch.output`).
     """
 
     composite: RuleComposite | ActivationComposite
@@ -48,9 +53,14 @@ class Way:
     @property
     def title(self) -> str:
         """What the way does above the input layer, in words; ways of one title share a pass."""
-        start_of = {"one": "from 1", "logit": "from the logit", "positive_logit": "from the positive part of the logit",
-                    "logit_without_bias": "from the logit without the last layer's bias"}  # fmt: skip
+        start_of = {"one": "from 1", "logit": "from the logit", "preactivation": "from the logit",
+                    "positive_logit": "from the positive part of the logit"}  # fmt: skip
         return f"{_title(self.composite)}, {start_of[self.head]}"
+
+    @property
+    def start(self) -> str:
+        """The head as `signxai_torch.targets.start` knows it."""
+        return "logit" if self.head == "preactivation" else self.head
 
     @property
     def input_title(self) -> str:
@@ -93,22 +103,65 @@ def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> l
         passes.setdefault(way.title, []).append(way)
     composites = [_for_all(group) for group in passes.values()]
     x = x.detach().requires_grad_()
-    results: dict[tuple[str, str], Tensor] = {}
+    results: dict[int, Tensor] = {}
     shared = _Shared(composites)
     with shared.context(model), torch.enable_grad(), remaking():
-        output = model(x)
+        output, softmax = _forward(model, x, composites)
         indices = target_indices(output, target)
-        for index, (title, group) in enumerate(passes.items()):
-            composite, shared.current = composites[index], index
-            relevance = _start(output, indices, group[0].head, composite)
-            last = index == len(passes) - 1 and getattr(composite, "arrivals", None) is None
-            (straight,) = torch.autograd.grad(output, x, relevance, retain_graph=not last)
-            for way in group:
-                if (title, way.input_title) not in results:
-                    results[title, way.input_title] = _finish(way, composite, x, straight)
-            if isinstance(composite, RuleComposite) and composite.arrivals is not None:
-                composite.arrivals.clear()
-    return [results[way.title, way.input_title] for way in ways]
+        starts = [_starts(group, output, index) for index, group in enumerate(passes.values())]
+        if softmax is not None and any(_from_output(one, output) for one in starts):
+            _warn_softmax(softmax)
+        left = sum(len(one) for one in starts)
+        for index, composite in enumerate(composites):
+            shared.current = index
+            for values, together in starts[index]:
+                relevance, left = start(values, indices, together[0].start), left - 1
+                last = left == 0 and getattr(composite, "arrivals", None) is None
+                (straight,) = torch.autograd.grad(output, x, relevance, retain_graph=not last)
+                finished: dict[str, Tensor] = {}
+                for way in together:
+                    if way.input_title not in finished:
+                        finished[way.input_title] = _finish(way, composite, x, straight)
+                    results[id(way)] = finished[way.input_title]
+                if isinstance(composite, RuleComposite) and composite.arrivals is not None:
+                    composite.arrivals.clear()
+    return [results[id(way)] for way in ways]
+
+
+def _forward(
+    model: nn.Module, x: Tensor, composites: Sequence[RuleComposite | ActivationComposite]
+) -> tuple[Tensor, nn.Module | None]:
+    """Return the model's output, and the softmax that makes it, where a composite's rules would start from that.
+
+    Refuses a model that computes outside its layers what a composite has a rule for.
+    """
+    operations = [one.operations for one in composites if one.operations]
+    if not operations:
+        return model(x), None
+    with calls_of(model) as calls:
+        output: Tensor = model(x)
+        for one in operations:
+            calls.check(output, one)
+        last = calls.makers.get(output.grad_fn)
+    return output, last if isinstance(last, (nn.Softmax, nn.LogSoftmax)) else None
+
+
+def _from_output(starts: Sequence[tuple[Tensor, list[Way]]], output: Tensor) -> bool:
+    """Return whether a way with rules starts from the model's output itself."""
+    return any(values is output and way.composite.operations for values, ways in starts for way in ways)
+
+
+def _starts(group: Sequence[Way], output: Tensor, composite: int) -> list[tuple[Tensor, list[Way]]]:
+    """Return the ways of one title by where they start: one pass, but where a model ends in an activation."""
+    last = last_layer(output, composite)
+    found: dict[bool | None, list[Way]] = {}
+    for way in group:
+        bias = None
+        if last is not None and way.head == "preactivation" and isinstance(way.composite, RuleComposite):
+            bias = last.bias(way.composite.input_rule)
+        found.setdefault(bias, []).append(way)
+    values = {bias: output if bias is None or last is None else last.preactivation(bias) for bias in found}
+    return [(values[bias], together) for bias, together in found.items()]
 
 
 def _for_all(group: Sequence[Way]) -> RuleComposite | ActivationComposite:
@@ -121,15 +174,6 @@ def _for_all(group: Sequence[Way]) -> RuleComposite | ActivationComposite:
     )
     common.arrivals = []
     return common
-
-
-def _start(output: Tensor, indices: Tensor, head: str, composite: Composite) -> Tensor:
-    if head != "logit_without_bias":
-        return start(output, indices, head)
-    if not isinstance(composite, RuleComposite) or composite.last_kernel is None:
-        raise ValueError("the model has no dense or convolution layer")
-    last, inputs = composite.last_kernel
-    return start(linear_map(last).apply(inputs, "all"), indices, "logit")
 
 
 def _finish(way: Way, composite: RuleComposite | ActivationComposite, x: Tensor, straight: Tensor) -> Tensor:
@@ -162,6 +206,15 @@ def _warn_unused() -> None:
     warnings.warn(
         "no dense or convolution layer sees the model's input directly, so the input layer's rule is unused",
         UnusedInputRuleWarning,
+        stacklevel=2,
+    )
+
+
+def _warn_softmax(softmax: nn.Module) -> None:
+    warnings.warn(
+        f"the model ends in {type(softmax).__name__}, so relevance starts from a probability and not from a logit, "
+        "which no reference does; explain the model without it",
+        SoftmaxWarning,
         stacklevel=2,
     )
 
@@ -208,6 +261,7 @@ class _Switch(RelevanceHook):
     def __init__(self, hooks: Sequence[RelevanceHook | None], shared: _Shared) -> None:
         super().__init__()
         self.hooks, self.shared = hooks, shared
+        self.lenient = all(hook is None or hook.lenient for hook in hooks)
 
     def copy(self) -> RelevanceHook:
         return _Switch([None if hook is None else hook.copy() for hook in self.hooks], self.shared)
@@ -228,6 +282,9 @@ class _Chosen(RelevanceHook):
         self.rules, self.shared = [rule or Gradient() for rule in rules], shared
         self.needs_input = any(rule.needs_input for rule in self.rules)
         self.needs_output = any(rule.needs_output for rule in self.rules)
+
+    def of(self, composite: int) -> RelevanceHook:
+        return self.rules[composite]
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
         return self.rules[self.shared.current].relevance(module, x, output, relevance)

@@ -118,8 +118,10 @@ def _split(specification: Any) -> tuple[str | None, Mapping[str, Any] | None]:
 
 
 def activation(layer: Layer) -> Built:
-    """`Activation`."""
+    """`Activation`; a linear one is a layer too: behind it, no layer sees the model's input."""
     module = activation_module(layer, layer.input)
+    if module is None and not layer.drop_softmax:
+        module = nn.Identity()
     return Built(layer.input, () if module is None else (("", module),))
 
 

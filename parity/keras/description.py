@@ -30,7 +30,7 @@ class LayerDescription:
         How many numbers its Keras variables hold (moving statistics included).
     module
         Name of the torch sub-module that does the layer's own work, or None if the layer does nothing
-        (the input, a linear activation, a removed softmax). Activations of kernel layers are sub-modules
+        (the input, a removed softmax). Activations of kernel layers are sub-modules
         of their own, named `<module>_activation`.
     """
 

@@ -208,8 +208,10 @@ class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
         return super().forward(x).flatten(1)
 
 
-class GlobalMaxPool(nn.Module):
+class GlobalMaxPool(nn.AdaptiveMaxPool2d):
     """Maximum over all spatial axes; tied maxima share the gradient equally, as in TensorFlow.
+
+    Max-pooling by type, in one or two spatial dimensions.
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ class GlobalMaxPool(nn.Module):
     """
 
     def __init__(self, keep_axes: bool = False) -> None:
-        super().__init__()
+        super().__init__(1)
         self.keep_axes = keep_axes
 
     def forward(self, x: Tensor) -> Tensor:
@@ -348,8 +350,8 @@ class PositionPReLU(nn.PReLU):
         return torch.relu(x) - self.weight * torch.relu(-x)
 
 
-class Exponential(nn.Module):
-    """`exp(x)`."""
+class Exponential(nn.Softsign):
+    """`exp(x)`; an activation by type, like all that torch has."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""

@@ -103,6 +103,13 @@ class KerasModule(nn.Module):
         assert result is not None
         return result
 
+    def append(self, name: str, module: nn.Module) -> None:
+        """Put a module behind the model; it takes the output and returns another of the same shape."""
+        self.add_module(name.replace(".", "_"), module)
+        self._steps = (*self._steps, Step(name.replace(".", "_"), (self._output,)))
+        self._done.append(())
+        self._output = len(self._steps)
+
     def to_torch(self, array: npt.NDArray[Any]) -> Tensor:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.
 

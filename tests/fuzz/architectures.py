@@ -22,7 +22,7 @@ from tests.fuzz.shapes import Shape, output_shape
 Case = dict[str, Any]
 LARGEST_FLAT = 160
 EXACT_ACTIVATIONS = ("relu", "relu", "linear")
-ACTIVATIONS = (*EXACT_ACTIVATIONS, "relu", "tanh", "elu", "sigmoid")
+ACTIVATIONS = (*EXACT_ACTIVATIONS, "relu", "tanh", "elu", "sigmoid", "exponential")
 
 
 class Builder:
@@ -55,7 +55,10 @@ class Builder:
         return [self.integer(low, high) for _ in range(axes)]
 
     def activation(self) -> str:
-        return str(self.of(*(EXACT_ACTIVATIONS if self.exact else ACTIVATIONS)))
+        choices = EXACT_ACTIVATIONS if self.exact else ACTIVATIONS
+        if any(one["config"].get("activation") == "exponential" for one in self.layers):
+            choices = ACTIVATIONS[:-1]  # one is enough: exp(exp(exp(x))) is infinite
+        return str(self.of(*choices))
 
 
 def dimensions(builder: Builder, name: str) -> int:
@@ -174,12 +177,14 @@ def head(b: Builder, y: str) -> None:
         y = b.add(kind if kind == "Flatten" else f"{kind}{axes}D", y)
     if b.flag():
         y = dense(b, y)
-    end = b.of("attribute", "layer", "none", "none")
-    y = b.add(
-        "Dense", y, units=b.integer(2, 4), activation="softmax" if end == "attribute" else "linear", use_bias=True
-    )
+    end = b.of("attribute", "layer", "neither", "neither")
+    last = b.of("softmax", b.activation())
+    attribute = last if end == "attribute" else "linear"
+    y = b.add("Dense", y, units=b.integer(1, 4), activation=attribute, use_bias=True)
     if end == "layer":
-        b.add("Activation", y, activation="softmax")
+        kind = b.of("Activation", "ReLU", "LeakyReLU") if last == "relu" else "Activation"
+        settings = {"Activation": {"activation": last}, "LeakyReLU": {"alpha": 0.25}}
+        b.add(kind, y, **settings.get(kind, {}))
 
 
 def _product(shape: Shape) -> int:

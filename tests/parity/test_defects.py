@@ -15,6 +15,7 @@ from parity.calls import NotInReferenceError, question
 from parity.cases import Plan
 from parity.defects import arrival_order, defect_of, unmoved
 from parity.divergences import BY_NAME
+from parity.imitations import imitate
 from parity.keras import ModelDescription
 from parity.metrics import compare
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
@@ -74,6 +75,43 @@ def test_defects_by_layers(tmp_path: Path) -> None:
     assert defect_of(parse("lrp_z"), model, "innvestigate") == "innvestigate-batch-normalization"
     assert defect_of(parse("gradient"), model, "signxai") is None
     assert defect_of(parse("grad_cam"), model, "signxai") == "signxai-grad-cam-is-transposed"
+
+
+@pytest.mark.parametrize(
+    ("last", "asked", "defect"),
+    [("linear", ["signxai", "innvestigate"], None), ("softmax", ["signxai", "innvestigate"], None),
+     ("sigmoid", ["signxai"], None), ("layer", ["signxai"], "signxai-relevance-of-all-classes"),
+     ("softmax layer", ["signxai", "innvestigate"], None), ("linear layer", ["signxai", "innvestigate"], None)],
+)  # fmt: skip
+def test_only_signxai_starts_from_before_the_activation_of_the_output(
+    tmp_path: Path, last: str, asked: list[str], defect: str | None
+) -> None:
+    name = {"layer": "tanh"}.get(last, last.removesuffix(" layer"))
+    layers = [dense("o", "x"), one("Activation", "a", "o", activation=name)]
+    model = described(tmp_path, [5], *(layers if "layer" in last else [dense("o", "x", activation=last)]))
+    how = question(parse("lrp_z"), model)
+    assert ([call.backend for call in how.calls], how.defect) == (asked, defect)
+    other = question(parse("lrp_flat"), model)
+    assert "innvestigate" in [call.backend for call in other.calls]
+
+
+def test_the_imitation_gives_every_class_the_relevance_of_the_chosen_one(tmp_path: Path) -> None:
+    layers = [dense("o", "x"), one("Activation", "a", "o", activation="tanh")]
+    case = {"input": [5], "layers": layers, "sequential": False, "exact": False, "seed": 1, "methods": []}
+    module = keras.load(write(case, tmp_path / "net.h5")[0].path, dtype=torch.float64)
+    x = torch.linspace(-1, 1, 5, dtype=torch.float64)[None]
+    value = module(x)[0, 1].item()
+    imitate(module, "signxai-concatenate-order")
+    assert explain(module, x, "lrp.flat", 1).sum() == pytest.approx(value)
+    imitate(module, "signxai-relevance-of-all-classes")
+    assert module(x)[0, 1].item() == value
+    assert explain(module, x, "lrp.flat", 1).sum() == pytest.approx(3 * value)
+
+
+def test_deconvnet_on_a_relu_at_the_output_is_named(tmp_path: Path) -> None:
+    model = described(tmp_path, [5], dense("o", "x", activation="relu"))
+    assert defect_of(parse("deconvnet"), model, "signxai") == "signxai-deconvnet-relu-on-the-output"
+    assert defect_of(parse("guided_backprop"), model, "signxai") is None
 
 
 def test_a_sound_reference_is_taken_and_the_defective_one_is_no_way_back(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from signxai_torch import explain
+from signxai_torch.deep_lift import SummationToDeltaError
 from tests.signxai_torch.nets import TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
 SMOOTH = nn.Sequential(
@@ -100,3 +101,43 @@ def test_the_target_is_that_of_the_sample_not_of_the_baseline():
     assert np.array_equal(
         explain(model, x, "deep_lift", baseline=0.3), explain(model, x, "deep_lift", best, baseline=0.3)
     )
+
+
+class Own(nn.Module):
+    """A module of somebody's own that bends and that nobody knows."""
+
+    def forward(self, x):
+        return x * torch.sigmoid(x)
+
+
+UNKNOWN = [nn.Softmax(1), nn.GLU(1), nn.LPPool2d(2, 2), nn.InstanceNorm2d(4), Own()]
+
+
+@pytest.mark.parametrize("layer", UNKNOWN, ids=lambda layer: type(layer).__name__)
+def test_a_layer_without_a_rule_is_named_where_the_sum_does_not_hold(layer):
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), layer, nn.Flatten(), nn.LazyLinear(4))
+    model(torch.zeros(1, 2, 8, 6))
+    with pytest.raises(SummationToDeltaError, match=f"does not know: {type(layer).__name__}"):
+        explain(randomized(model), pictures(), "deep_lift", baseline=0.3)
+
+
+def test_float32_rounds_by_far_less_than_what_is_refused():
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(20, 20), nn.Mish()) for _ in range(30)], nn.Linear(20, 4))
+    x = torch.randn(16, 20, generator=torch.Generator().manual_seed(0))
+    explain(randomized(model).float(), x, "deep_lift")
+
+
+def test_a_mish_has_the_rule():
+    model = randomized(nn.Sequential(nn.Flatten(), nn.Linear(96, 6), nn.Mish(), nn.Linear(6, 4)))
+    x = pictures()
+    with torch.no_grad():
+        change = (model(x) - model(torch.zeros_like(x)))[:, 1].numpy()
+    assert explain(model, x, "deep_lift", 1).reshape(3, -1).sum(1) == pytest.approx(change, rel=1e-9)
+
+
+def test_maps_that_are_not_finite_are_refused():
+    model = randomized(nn.Sequential(nn.Flatten(), nn.Linear(96, 4)))
+    with torch.no_grad():
+        model[1].weight[1, 3] = torch.nan
+    with pytest.raises(SummationToDeltaError):
+        explain(model, pictures(), "deep_lift", 1)

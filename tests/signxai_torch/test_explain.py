@@ -562,9 +562,10 @@ def test_a_branch_that_skips_the_first_layer_sees_the_input_too():
         def __init__(self) -> None:
             super().__init__()
             self.left, self.right, self.last = nn.Linear(6, 5), nn.Linear(6, 5), nn.Linear(10, 4)
+            self.relu, self.tanh = nn.ReLU(), nn.Tanh()
 
         def forward(self, x):
-            return self.last(torch.cat([self.left(x).relu(), self.right(x).tanh()], 1))
+            return self.last(torch.cat([self.relu(self.left(x)), self.tanh(self.right(x))], 1))
 
     model = randomized(Skip())
     x = torch.as_tensor(np.random.RandomState(0).normal(size=(2, 6)))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from zennit.layer import Sum
 
 from signxai_torch import explain, explain_many, list_methods, parse, plan
 from signxai_torch.composites import UnsupportedLayerError
@@ -38,10 +39,10 @@ class Branches(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.left, self.right = nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 1)
-        self.relu, self.pool, self.last = nn.ReLU(), nn.MaxPool2d(2), nn.Linear(24, 4)
+        self.relu, self.sum, self.pool, self.last = nn.ReLU(), Sum(), nn.MaxPool2d(2), nn.Linear(24, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.relu(self.left(x)) + self.right(x) + x
+        y = self.sum(torch.stack([self.relu(self.left(x)), self.right(x), x], dim=-1))
         return self.last(self.pool(y).flatten(1))
 
 

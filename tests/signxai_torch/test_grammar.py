@@ -321,9 +321,9 @@ def test_a_mu_at_the_input_turns_sign_into_sign_mu():
 
 @pytest.mark.parametrize(
     ("name", "head"),
-    [("gradient", "one"), ("guided_backprop", "logit"), ("deconvnet", "logit"), ("lrp_z", "logit"),
-     ("lrp_z_IB", "logit_without_bias"), ("lrp_epsilon_0_1_IB", "logit_without_bias"),
-     ("lrp.alpha_2_beta_1_IB", "logit"),
+    [("gradient", "one"), ("guided_backprop", "logit"), ("deconvnet", "logit"), ("lrp_z", "preactivation"),
+     ("lrp.z", "logit"), ("lrp.z_IB", "preactivation"), ("lrp_epsilon_0_1_IB", "preactivation"),
+     ("lrp.stdxepsilon", "preactivation"), ("zblrp_z", "logit"), ("flatlrp_z", "preactivation"),
      ("deep_taylor", "positive_logit"), ("vargrad", "one")],
 )  # fmt: skip
 def test_where_relevance_starts_is_a_fact_of_the_method(name, head):

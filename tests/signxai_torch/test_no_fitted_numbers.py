@@ -27,6 +27,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("rules", 0.5): (1, "gamma unless given: default of SIGN-XAI's GammaRule"),
     ("rules", 2): (1, "the middle between low and high (SIGN-XAI, calculate_sign_mu)"),
     ("deep_lift", 1e-7): (1, "the paper's limit below which a multiplier is the gradient"),
+    ("deep_lift", 0.5): (1, "half of a dtype's digits: how well a map must sum to the change of the logit"),
     ("deep_lift", 2): (2, "a batch of inputs and as many baselines"),
     ("linear", 20): (1, "2 ** 20 weights made into a part at once: memory, not arithmetic"),
     ("linear", 2): (1, "output size of a convolution: padding on both sides"),

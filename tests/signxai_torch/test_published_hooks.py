@@ -36,8 +36,13 @@ def x() -> Tensor:
     return images()
 
 
-def relevance_by_hand(model: nn.Module, x: Tensor, attach: Callable[[nn.Module, bool], list[Any]]) -> np.ndarray:
-    """Return the relevance of the target's logit under hooks that `attach` puts on (layer, is input layer)."""
+def relevance_by_hand(
+    model: nn.Module, x: Tensor, attach: Callable[[nn.Module, bool], list[Any]], own_start: bool = False
+) -> np.ndarray:
+    """Return the relevance of the target's logit under hooks that `attach` puts on (layer, is input layer).
+
+    With `own_start` it is the logit without the last layer's bias, where epsilon rules without bias start.
+    """
     kernels = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     handles = [handle for module in kernels for handle in attach(module, module is kernels[0])]
     # Average pooling has its rule and activations pass relevance on: neither is a matter of the hook under test.
@@ -48,7 +53,7 @@ def relevance_by_hand(model: nn.Module, x: Tensor, attach: Callable[[nn.Module, 
         logits = model(point)
         start = torch.zeros_like(logits)
         for row, target in enumerate(TARGETS):
-            start[row, target] = logits[row, target].item()
+            start[row, target] = logits[row, target].item() - own_start * kernels[-1].bias[target].item()
         return torch.autograd.grad(logits, point, start)[0].numpy()
     finally:
         for handle in handles:
@@ -112,7 +117,8 @@ def test_hook_by_hand(
     name: str, made: Made, method: str, parameters: dict[str, Any], model: nn.Module, x: Tensor
 ) -> None:
     assert any(isinstance(made(first), getattr(sx, name)) for first in (True, False))
-    result = relevance_by_hand(model, x, lambda module, first: [made(first).copy().register(module)])
+    own_start = parameters.get("rule") == "StdxEpsilon"
+    result = relevance_by_hand(model, x, lambda module, first: [made(first).copy().register(module)], own_start)
     same(result, sx.explain(model, x, method, TARGETS, **parameters))
 
 
@@ -131,7 +137,8 @@ def test_hook_as_the_published_composites_attached_it(
             return [hook.register(module)]
         return [module.register_forward_hook(hook.forward), module.register_full_backward_hook(hook.backward)]
 
-    same(relevance_by_hand(out_of_place, x, attach), sx.explain(model, x, method, TARGETS, **parameters))
+    own_start = parameters.get("rule") == "StdxEpsilon"
+    same(relevance_by_hand(out_of_place, x, attach, own_start), sx.explain(model, x, method, TARGETS, **parameters))
 
 
 def test_every_hook_has_a_case() -> None:

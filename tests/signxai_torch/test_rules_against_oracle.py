@@ -12,6 +12,7 @@ from torch import nn
 from zennit.layer import Sum
 
 from parity.keras.layers import (
+    Exponential,
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalMaxPool,
@@ -218,7 +219,70 @@ def test_pooling_that_keeps_the_shape(build):
         assert not np.array_equal(found, R)
 
 
-PASSING = [nn.ReLU(), nn.LeakyReLU(), nn.ELU(), nn.Tanh(), nn.Sigmoid(), nn.Dropout(0.5), nn.Identity(), nn.Softmax(1)]
+class Own(nn.Module):
+    """An activation that nobody knows."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, x):
+        return x.mul_(0.5) if self.inplace else x * torch.sigmoid(x)
+
+
+class Swapped(nn.Module):
+    """Moves values and keeps the shape of a square."""
+
+    def forward(self, x):
+        return x.transpose(-1, -2).flip(-1).clone()
+
+
+PASSING = [nn.ReLU(), nn.LeakyReLU(), nn.ELU(), nn.Tanh(), nn.Sigmoid(), nn.Dropout(0.5), nn.Identity(), nn.Softmax(1),
+           nn.Mish(), Own(), Own(inplace=True), Exponential(), nn.LogSoftmax(1)]  # fmt: skip
+
+
+def test_a_layer_of_which_nothing_is_known_moves_the_relevance_of_what_it_moves():
+    x = samples((2, 5, 5), "fine")
+    R = relevance_like(x)
+    assert np.array_equal(through(Swapped(), x, R), R[..., ::-1].swapaxes(-1, -2))
+
+
+class Odd(nn.Module):
+    """Calls layers of its own in ways that no rule has: with keywords, with two tensors, for a tuple, for nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.both, self.pair, self.none = Scale(), Both(), Pair(), Nothing()
+
+    def forward(self, x):
+        first, second = self.pair(self.scale(x, by=2.0))
+        return self.both(first, second) + 0 * self.none()
+
+
+class Scale(nn.Module):
+    def forward(self, x, by):
+        return x * by
+
+
+class Both(nn.Module):
+    def forward(self, one, other):
+        return one + 3 * other
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, 5 * x
+
+
+class Nothing(nn.Module):
+    def forward(self):
+        return torch.ones(())
+
+
+def test_what_no_rule_can_follow_keeps_its_gradient():
+    x = samples((2, 5, 5), "fine")
+    R = relevance_like(x)
+    assert through(Odd(), x, R) == pytest.approx(2 * (1 + 15) * R)
 
 
 @pytest.mark.parametrize("module", PASSING, ids=lambda module: type(module).__name__)

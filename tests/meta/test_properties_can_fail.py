@@ -1,0 +1,76 @@
+"""Where no reference gives a map, a method is held to its own definition: a wrong map is no reference's defect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity.cases import Plan
+from parity.divergences import DIVERGENCES
+from parity.inputs import default_inputs
+from parity.models import resolve
+from parity.properties import PROPERTIES
+from parity.reference.request import ReferenceAnswer, ReferenceRequest
+from parity.run import Runner
+from parity.subjects import SignxaiTorch, SubjectAnswer
+from tests.parity.echo_client import EchoClient
+
+MUTANTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "one percent more": lambda one: one * 1.01,
+    "of the other sign": lambda one: -one,
+    "zero": np.zeros_like,
+    "an offset": lambda one: one + 1e-2 * np.abs(one).max(),
+    "nan": lambda one: np.where(np.arange(one.size).reshape(one.shape) == 3, np.nan, one).astype(one.dtype),
+    "a copy of the input": lambda one: one[::-1].copy() * 2,
+}
+
+
+class Raising(EchoClient):
+    """Says what SIGN-XAI says of DeepLIFT."""
+
+    def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
+        if request.call.kind == "logits":
+            return super().answer(request)
+        return [ReferenceAnswer(None, error="ImportError: No module named 'deeplift'", error_kind="method")] * len(
+            request.inputs
+        )
+
+
+class Mutated(SignxaiTorch):
+    """The port with every map changed."""
+
+    def __init__(self, mutant: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.mutant = mutant
+
+    def attribute_many(self, *args: Any) -> dict[str, SubjectAnswer]:
+        answers = super().attribute_many(*args)
+        return {name: SubjectAnswer(self.mutant(one.array), one.seconds) for name, one in answers.items()}
+
+
+def rows(mutant: Callable[[np.ndarray], np.ndarray]) -> list[dict[str, Any]]:
+    source, lanes = resolve("dense_mnist"), frozenset(["deep_lift"])
+    plan = Plan(source, tuple(default_inputs(source)[:1]), ("deep_lift",), lanes, lanes)
+    return [outcome.row for outcome in Runner(plan, Raising(), Mutated(mutant)).run()]
+
+
+def test_the_ports_own_map_is_as_promised():
+    found = rows(lambda one: one)
+    assert [(row["status"], row["divergence"]) for row in found] == [
+        ("reference-defect", "signxai-deep-lift-missing")
+    ] * 2
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_map_that_does_not_sum_to_the_change_is_a_mismatch(name: str):
+    for row in rows(MUTANTS[name]):
+        assert (row["status"], row["failed_check"]) == ("mismatch", "sums_to_the_change")
+        assert row["divergence"] is None
+        assert row["message"].startswith("the map sums to")
+
+
+def test_every_property_of_the_table_exists():
+    named = {entry.holds for entry in DIVERGENCES if entry.holds}
+    assert named == set(PROPERTIES)
