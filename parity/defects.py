@@ -50,6 +50,8 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
         yield "signxai-bounded-is-zero"
     if method.family in ("grad_cam", "guided_grad_cam") and len(set(model.input_shape[:2])) == 2:
         yield "signxai-grad-cam-is-transposed"
+    if method.family == "grad_cam_timeseries":
+        yield "signxai-grad-cam-of-nothing"
     if method.row.layers and last.class_name in _PASSING:
         yield "signxai-relevance-of-all-classes"
     if method.family not in _RUN_BY_KERAS and arrival_order(model):

@@ -138,6 +138,23 @@ DIVERGENCES: tuple[Divergence, ...] = (
         imitated=True,
     ),
     Divergence(
+        name="signxai-grad-cam-of-nothing",
+        methods=("grad_cam_timeseries*",),
+        references=("signxai",),
+        condition=(
+            "grad_cam_timeseries where nothing in the target layer's maps speaks for the class (the largest weighted "
+            "sum is 0, as behind a convolution that is off everywhere), in signxai 1.1.9.2."
+        ),
+        cause="It divides by the largest value of the weighted sum, which is zero; the port's map is zero there.",
+        evidence=(
+            "A Conv1D whose ReLU is off for the whole series: the map is NaN everywhere, beside a RuntimeWarning of "
+            "NumPy (invalid value encountered in divide). grad_cam, of the same package, guards the division. A row "
+            "is covered by this entry only if the reference is NaN everywhere and the port zero everywhere."
+        ),
+        status="reference-defect",
+        undefined=True,
+    ),
+    Divergence(
         name="signxai-sign-rule-on-the-last-layer",
         methods=("lrpsign_*",),
         references=("signxai",),

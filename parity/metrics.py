@@ -61,6 +61,8 @@ class Metrics:
     constant : bool
         Both maps are constant (to rounding) and not zero: Pearson has no meaning then, and only the other
         numbers can show equality.
+    undefined : bool
+        The reference is NaN everywhere and the subject zero everywhere, as of 0 / 0 that one of them guards.
     problem : str or None
         Why the maps cannot be compared at all. No verdict can be good while this is set.
     problem_check : {"shape", "finite", "zero", "constant"} or None
@@ -85,6 +87,7 @@ class Metrics:
     reference_max: float = _NAN
     subject_max: float = _NAN
     constant: bool = False
+    undefined: bool = False
     problem: str | None = None
     problem_check: ProblemCheck | None = None
 
@@ -168,6 +171,7 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
         return stop("shape", f"The maps are empty: shape {ref.shape}.")
     broken = [_not_finite(name, array) for name, array in (("reference", ref), ("subject", cand))]
     if any(broken):
+        base["undefined"] = bool(np.isnan(ref).all() and not cand.any())
         return stop("finite", " ".join(text for text in broken if text))
 
     ref_max, cand_max = float(np.abs(ref).max()), float(np.abs(cand).max())

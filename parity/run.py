@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,9 +16,8 @@ from parity import keras
 from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.defects import arrival_order, swapped_size
+from parity.defects import swapped_size
 from parity.divergences import BY_NAME, ROUNDING
-from parity.imitations import imitate
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
 from parity.outcome import (
@@ -26,7 +25,6 @@ from parity.outcome import (
     Row,
     covered_by_flip,
     covered_by_rounding,
-    in_another_memory_order,
     new_row,
     without_reference,
 )
@@ -35,12 +33,11 @@ from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
 from parity.reference.rules import ReferenceRules, ask_rules
-from parity.subjects import Method, Subject, SubjectAnswer, parse
+from parity.subject_maps import Maps, SubjectMaps
+from parity.subjects import Method, Subject, parse
 from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, limits_for
 
 Array = npt.NDArray[Any]
-SHARED_BYTES = 2**29
-"""Maps of methods that the subject computes together are kept until their turn comes, at most so many bytes."""
 LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative L2 distance of the logits, both sides, before any map is believed."""
 
@@ -60,28 +57,8 @@ class ModelFacts:
     reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
 
 
-@dataclass
-class _Maps:
-    """The subject's maps of one method in one dtype, or why there are none."""
-
-    arrays: list[Array] | None
-    seconds: float
-    error: str | None = None
-    together: int = 1  # how many methods' time `seconds` is an equal share of
-
-
 _Answered = tuple[ReferenceCall, list[ReferenceAnswer], str]
 """The reference that answered, its answers, and what one asked before it said."""
-
-
-def _maps(answers: Sequence[SubjectAnswer]) -> _Maps:
-    """Return one method's maps, an answer per input; a method that fails on one input costs its own rows."""
-    failed = next((one.error for one in answers if one.array is None), None)
-    arrays = [one.array[0] for one in answers if one.array is not None]
-    if failed is not None or len(arrays) < len(answers):
-        return _Maps(None, 0.0, failed or "no map and no error")
-    seconds = sum(one.seconds for one in answers) / len(answers)
-    return _Maps(arrays, seconds, together=max(one.together for one in answers))
 
 
 class Runner:
@@ -120,7 +97,7 @@ class Runner:
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
-        self._imitations: dict[tuple[str, str | None], keras.KerasModule] = {}
+        self.maps = SubjectMaps(subject, source, self.modules)
         self._take(plan)
 
     def next(self, plan: Plan) -> Runner:
@@ -131,8 +108,6 @@ class Runner:
 
     def _take(self, plan: Plan, known: ModelFacts | None = None) -> None:
         self.plan = plan
-        self._together: dict[str, dict[str, Mapping[str, Any]]] = {}
-        self._ready: dict[tuple[str, str], _Maps] = {}  # computed together with a method that came before
         self.inputs = np.stack([one.array for one in plan.inputs])
         self.facts = ModelFacts(plan, self.modules["float64"].description, ())
         if known is not None:  # what does not depend on the inputs
@@ -140,6 +115,7 @@ class Runner:
         # Which defects bite may depend on sizes that the model leaves open.
         self._described = replace(self.facts.description, input_shape=self.inputs.shape[1:])
         self._check_logits(self._target)
+        self.maps = self.maps.of_inputs(self.inputs, self.facts.targets)
 
     def _check_logits(self, target: int | None) -> None:
         facts = self.facts
@@ -190,7 +166,7 @@ class Runner:
         Methods are taken in the order in which they need the least switching between the two references.
         """
         asked = in_order(self.plan.methods, self._described, self.reference)
-        self._together = self._share(asked)
+        self.maps.share({method.name: how.parameters for method, how in asked if isinstance(how, Question)})
         with Ahead(self._requests(asked), self._ahead) as answers:
             for method, how in asked:
                 started(method.name)
@@ -236,12 +212,12 @@ class Runner:
             yield from self._same(method, lanes, status, self.facts.problem, failed_check="logits")
             return
         if method.row.layers and method.name not in self.facts.rules:
-            self.facts.rules[method.name] = self._rules(method)
+            self.facts.rules[method.name] = self.maps.rules(method.name)
         twins: dict[int, Outcome] = {}
         # The float32 limit comes from the float64 maps of the very same cases.
-        exact = self._subject_maps(method, how, "float64")
+        exact = self.maps.take(method.name, how.parameters, "float64")
         for dtype in lanes:  # float64 first: its cases speak for their float32 twins
-            mine = exact if dtype == "float64" else self._subject_maps(method, how, dtype)
+            mine = exact if dtype == "float64" else self.maps.take(method.name, how.parameters, dtype)
             call, answers, note = answered.take(f"{method.name} {dtype}") or self._reference_maps(how, dtype)
             known = self.facts.reference_rules.get(method.name)
             if method.row.layers and (known is None or known["problem"]):
@@ -267,22 +243,10 @@ class Runner:
         ):
             return {}
         try:
-            again = self.subject.attribute(
-                self.modules["float64"],
-                in_another_memory_order(self.inputs[index][None].astype("float64")),
-                [self.facts.targets[index]],
-                method.name,
-                how.parameters,
-            )[0]
+            again = self.maps.in_another_memory_order(method.name, how.parameters, index)
         except Exception:  # nothing is known of its rounding, so nothing is covered
             return {}
         return covered_by_rounding(outcome, again)
-
-    def _rules(self, method: Method) -> list[tuple[str, str, str]]:
-        try:
-            return self.subject.rules(self.modules["float32"], self.inputs[:1], method.name)
-        except Exception:  # the maps of the same method will say what is wrong
-            return []
 
     def _same(
         self, method: Method, lanes: tuple[str, ...], status: str, message: str, failed_check: str | None = None
@@ -291,58 +255,6 @@ class Runner:
             for index, one in enumerate(self.plan.inputs):
                 verdict = {"status": status, "message": message, "failed_check": failed_check}
                 yield Outcome(self._row(method, dtype, index, one, None) | verdict)
-
-    def _imitation(self, method: Method, how: Question, dtype: str) -> _Maps:
-        """Return the subject's maps of the case that the reference makes of this one by its defect."""
-        swapped = swapped_size(how.defect, self.inputs.shape[1:])
-        if swapped is not None:
-            return self._sized(method, how, dtype, swapped)
-        key = dtype, how.defect
-        if key not in self._imitations:
-            source = self.plan.source
-            module = keras.load(
-                source.path,
-                architecture=source.architecture,
-                dtype=getattr(torch, dtype),
-                inbound=arrival_order(self.facts.description),
-            )
-            imitate(module, how.defect or "")
-            self._imitations[key] = module
-        return self._subject_maps(method, how, dtype, self._imitations[key])
-
-    def _sized(self, method: Method, how: Question, dtype: str, size: Sequence[int]) -> _Maps:
-        """Return the subject's maps in a size of their own."""
-        parameters = {**how.parameters, "size": tuple(size)}
-        return self._attribute({method.name: parameters}, dtype, self.modules[dtype])[method.name]
-
-    def _subject_maps(
-        self, method: Method, how: Question, dtype: str, module: keras.KerasModule | None = None
-    ) -> _Maps:
-        if module is not None:
-            return self._attribute({method.name: how.parameters}, dtype, module)[method.name]
-        if (method.name, dtype) not in self._ready:
-            together = self._together.get(method.name, {method.name: how.parameters})
-            maps = self._attribute(together, dtype, self.modules[dtype])
-            self._ready |= {(name, dtype): one for name, one in maps.items()}
-        return self._ready.pop((method.name, dtype))
-
-    def _attribute(
-        self, methods: Mapping[str, Mapping[str, Any]], dtype: str, module: keras.KerasModule
-    ) -> dict[str, _Maps]:
-        """Return the subject's maps of methods that share work, input by input as if each were alone."""
-        answers = [
-            self.subject.attribute_many(module, x[None].astype(dtype), [target], methods)
-            for x, target in zip(self.inputs, self.facts.targets, strict=True)
-        ]
-        return {name: _maps([one[name] for one in answers]) for name in methods}
-
-    def _share(self, asked: Sequence[tuple[Method, Question | str]]) -> dict[str, dict[str, Mapping[str, Any]]]:
-        """Return, by name, the methods that are computed with it: as many as `SHARED_BYTES` of maps allow."""
-        given = {method.name: how.parameters for method, how in asked if isinstance(how, Question)}
-        most = max(1, SHARED_BYTES // (self.inputs.astype("float64").nbytes + 1))
-        groups = [group[first : first + most] for group in self.subject.together(given)
-                  for first in range(0, len(group), most)]  # fmt: skip
-        return {name: {one: given[one] for one in group} for group in groups for name in group}
 
     def _reference_maps(self, how: Question, dtype: str) -> _Answered:
         note = ""
@@ -364,8 +276,8 @@ class Runner:
         one: Input,
         call: ReferenceCall,
         answer: ReferenceAnswer,
-        mine: _Maps,
-        exact: _Maps,
+        mine: Maps,
+        exact: Maps,
     ) -> Outcome:
         subject = None if mine.arrays is None else mine.arrays[index]
         row = self._row(method, dtype, index, one, call)
@@ -404,7 +316,7 @@ class Runner:
         call: ReferenceCall,
         reference: Array,
         subject: Array,
-        exact: _Maps,
+        exact: Maps,
         index: int,
     ) -> Row:
         floor = None
@@ -442,12 +354,15 @@ class Runner:
         index: int,
     ) -> Verdict:
         """Return the verdict on a reference that explains another case: held to the subject on that case."""
-        maps = self._imitation(method, how, dtype)
+        swapped = swapped_size(how.defect, self.inputs.shape[1:])
+        if swapped is None:
+            maps = self.maps.imitation(method.name, how.parameters, dtype, how.defect or "")
+        else:
+            maps = self.maps.sized(method.name, how.parameters, dtype, swapped)
         if maps.arrays is None:
             return replace(plain, message=f"{plain.message}\n{self.subject.name} on the other case: {maps.error}")
-        swapped = swapped_size(how.defect, self.inputs.shape[1:])
         if swapped is not None:  # the map that is judged must be the one that the imitation is a resized form of
-            again = self._sized(method, how, dtype, swapped[::-1])
+            again = self.maps.sized(method.name, how.parameters, dtype, swapped[::-1])
             if again.arrays is None or not np.array_equal(again.arrays[index], subject):
                 text = f"{self.subject.name} gives another map when it is asked for the input's size {swapped[::-1]}"
                 return replace(plain, message=f"{plain.message}\n{text}: {again.error or 'the values differ'}")

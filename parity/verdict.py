@@ -151,6 +151,8 @@ class Divergence:
     reference_max_below : float or None
         What shows the defect where no alternative was used: the reference's largest absolute value is under
         this. A reference that no longer shows it is not covered.
+    undefined : bool
+        What shows the defect: the reference is NaN everywhere where the subject is zero everywhere.
     raises : tuple of str
         What shows a defect that leaves no map at all: a part of the reference's error message.
     imitated : bool
@@ -171,6 +173,7 @@ class Divergence:
     status: Literal["reference-defect"] | None = None
     alternative: str | None = None
     reference_max_below: float | None = None
+    undefined: bool = False
     raises: tuple[str, ...] = ()
     imitated: bool = False
     holds: str | None = None
@@ -186,14 +189,16 @@ class Divergence:
     @property
     def checkable(self) -> bool:
         """Whether the defect can be shown on the defective reference itself, without the alternative."""
-        return self.imitated or bool(self.raises) or self.reference_max_below is not None
+        return self.imitated or self.undefined or bool(self.raises) or self.reference_max_below is not None
 
     def covers(self, method: str, reference: str) -> bool:
         """Say whether this entry speaks of `method` as computed by `reference`."""
         return reference in self.references and any(fnmatchcase(method, glob) for glob in self.methods)
 
     def shows_in(self, metrics: Metrics) -> bool:
-        """Say whether the defect shows: a vanishing reference beside a subject that does not vanish."""
+        """Say whether the defect shows: a vanishing or undefined reference beside a subject that is neither."""
+        if self.undefined:
+            return metrics.undefined
         bound = self.reference_max_below
         vanishing = metrics.reference_max < VANISHING * metrics.subject_max
         return bound is not None and metrics.reference_max < bound and vanishing
@@ -320,9 +325,13 @@ def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternat
         text = f"{plain.message}\nCompared with {defect.alternative}; reference defect {defect.name!r}."
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
     if defect.shows_in(metrics):
-        what = f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below:.3g}."
+        what = f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below}."
+        if defect.undefined:
+            what = "The reference is NaN everywhere, the subject zero."
         text = f"Reference defect {defect.name!r}: {defect.cause} {what}"
         return Verdict("reference-defect", plain.failed_check, text, plain.margin, defect.name)
+    if defect.undefined and plain.status == "parity":
+        return plain  # it bites by the values of the case, and mostly does not
     text = f"{plain.message}\nThe named defect {defect.name!r} does not show in the reference here.".strip()
     return Verdict(plain.status, plain.failed_check, text, plain.margin)
 

@@ -146,6 +146,30 @@ def test_an_imitated_defect_covers_only_what_it_explains(imitation: np.ndarray, 
     assert (verdict.status, verdict.divergence) == (status, DEFECT.name if status == "reference-defect" else None)
 
 
+NOTHING, ZERO = np.full((6, 2), np.nan), np.zeros((6, 2))
+A_VALUE = np.eye(6, 2)
+
+
+@pytest.mark.parametrize(
+    ("reference", "subject", "status", "named"),
+    [
+        (NOTHING, ZERO, "reference-defect", True),
+        (A_VALUE, A_VALUE, "parity", False),
+        (NOTHING, A_VALUE, "mismatch", False),
+        (NOTHING, NOTHING, "mismatch", False),
+        (np.where(A_VALUE, 0, np.nan), ZERO, "mismatch", False),
+        (ZERO, ZERO, "mismatch", False),
+        (ZERO + np.inf, ZERO, "mismatch", False),
+    ],
+)
+def test_an_undefined_map_is_covered_where_the_port_is_zero(
+    reference: np.ndarray, subject: np.ndarray, status: str, named: bool
+) -> None:
+    defect = BY_NAME["signxai-grad-cam-of-nothing"]
+    verdict = judge(compare(reference, subject), limits_for("float64"), defect)
+    assert (verdict.status, verdict.divergence) == (status, defect.name if named else None)
+
+
 # Grad-CAM of images that are not square: the reference's transposed map is held to one of the swapped size.
 
 IMAGE = {"input": [7, 5, 3], "sequential": False, "exact": False, "seed": 3, "methods": [], "layers": [
