@@ -219,7 +219,10 @@ DIVERGENCES: tuple[Divergence, ...] = (
         ),
         status="reference-defect",
         alternative="innvestigate",
-        raises=("Matrix size-incompatible",),
+        raises=(
+            "Matrix size-incompatible",
+            "Input tensor must be at least 2D: [1]",  # a single output with a bias
+        ),
     ),
     Divergence(
         name="signxai-batch-normalization-without-offset",

@@ -96,12 +96,27 @@ def deep_lift(model: nn.Module, x: Tensor, target: Target, method: Method, param
         calls.check(output, BENDS)
         (multipliers,) = torch.autograd.grad(output, both, start(output, indices, "one"))
     result = (x - reference) * multipliers[: len(x)]
-    _check(model, result, output.detach().gather(1, indices[:, None])[:, 0])
+    check_sums(model, result, output.detach().gather(1, indices[:, None])[:, 0])
     return result
 
 
-def _check(model: nn.Module, result: Tensor, logits: Tensor) -> None:
-    """Refuse maps that do not sum to the change of their logit to half the digits of their dtype."""
+def check_sums(model: nn.Module, result: Tensor, logits: Tensor) -> None:
+    """Refuse maps that do not sum to the change of their logit to half the digits of their dtype.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Whose layers the message names.
+    result : torch.Tensor
+        The maps `(N, ...)`.
+    logits : torch.Tensor
+        The explained logit `(2 N,)` of the inputs, then of the baselines.
+
+    Raises
+    ------
+    SummationToDeltaError
+        If one map does not, or is not finite.
+    """
     now, before = logits.chunk(2)
     parts = result.flatten(1)
     missing = (parts.sum(dim=1) - (now - before)).abs()

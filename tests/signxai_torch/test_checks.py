@@ -122,9 +122,18 @@ def test_statistics_of_the_batch_are_refused():
     explain(randomized(TorchvisionLike()), pictures(), "gradient")  # with running statistics
 
 
-def shifted(x: torch.Tensor) -> torch.Tensor:
-    x -= 1
-    return x.mul_(0.5)
+class Shifted(nn.Module):
+    """(x - 1) / 2, in place or not."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.inplace:
+            return (x - 1) * 0.5
+        x -= 1
+        return x.mul_(0.5)
 
 
 @pytest.mark.parametrize("method", [*SOME, "lrp_z_x_input", "flatlrp_z", "lrpsign_z", "smoothgrad_x_input", "input"])
@@ -132,7 +141,7 @@ def shifted(x: torch.Tensor) -> torch.Tensor:
 def test_a_model_that_changes_its_input_in_place(method, dtype):
     """It gets a copy: the caller's input stays, and the map is that of the same model written without."""
     given = {"seed": 1} if method.startswith("smoothgrad") else {}
-    inplace, plain = (Wrapped(before=one).to(dtype) for one in (shifted, lambda x: (x - 1) * 0.5))
+    inplace, plain = (Wrapped(before=Shifted(one)).to(dtype) for one in (True, False))
     x = pictures().to(dtype)
     before = x.clone()
     found = explain(inplace, x, method, **given)
