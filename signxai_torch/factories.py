@@ -25,12 +25,12 @@ from signxai_torch.analyzers import (
     VarGradXInputXSignAnalyzer,
     VarGradXSignAnalyzer,
 )
+from signxai_torch.arithmetic import KERAS_EPSILON
 from signxai_torch.composites import ActivationComposite, RuleComposite
 from signxai_torch.hooks import sign_rule, stabilized
 from signxai_torch.layers import DeconvNetReLU
 from signxai_torch.options import choose
 from signxai_torch.rules import (
-    KERAS_EPSILON,
     RULES,
     SIGN,
     AlphaBeta,

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from signxai_torch.arithmetic import KERAS_EPSILON
 from signxai_torch.options import choose
 from signxai_torch.rules import (
-    KERAS_EPSILON,
     SIGN,
     Epsilon,
     Flat,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from signxai_torch.arithmetic import KERAS_EPSILON, divide, stabilize
 from signxai_torch.hook import RelevanceHook, behind_a_rule, only_moves
 from signxai_torch.linear import GeneralMap, linear_map
-from signxai_torch.rules import KERAS_EPSILON, Z, divide, stabilize
+from signxai_torch.rules import Z
 
 
 class Gradient(RelevanceHook):

@@ -21,89 +21,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from signxai_torch.arithmetic import (
+    KERAS_EPSILON,
+    deviation,
+    divide,
+    negative,
+    ones,
+    over,
+    plus,
+    positive,
+    sign,
+    sign_mu,
+    stabilize,
+    times,
+)
 from signxai_torch.hook import RelevanceHook, sees_input
 from signxai_torch.linear import LinearMap, linear_map
 
-KERAS_EPSILON = 1e-7  # keras.backend.epsilon(): what both references put in place of a zero denominator
-
 Modifier = Callable[[Tensor], Tensor]
-
-
-def divide(relevance: Tensor, denominator: Tensor) -> Tensor:
-    """Return relevance / denominator, with 1e-7 in place of denominators that are exactly zero."""
-    return _over(relevance, torch.where(denominator == 0, KERAS_EPSILON, denominator))
-
-
-def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:
-    """Return value moved away from zero by epsilon; zero counts as positive."""
-    result = value + 0.0  # makes +0 of -0, so that copysign takes both for positive
-    torch.copysign(torch.as_tensor(epsilon, dtype=value.dtype, device=value.device), result, out=result)
-    return result.add_(value)
-
-
-# Layers are large: a tensor made anew costs more than the arithmetic on it, so results that nobody else has seen
-# are worked on in place.
-
-
-def _over(relevance: Tensor, denominator: Tensor) -> Tensor:
-    """Return relevance / denominator; the denominator may be overwritten."""
-    if denominator.shape != relevance.shape:
-        return relevance / denominator
-    return torch.div(relevance, denominator, out=denominator)
-
-
-def _writable(value: Tensor) -> bool:
-    """Return whether every place of a tensor has memory of its own."""
-    return all(stride != 0 or size == 1 for stride, size in zip(value.stride(), value.shape, strict=True))
-
-
-def _times(value: Tensor, factor: float | Tensor) -> Tensor:
-    """Return value * factor; the value may be overwritten."""
-    return value.mul_(factor) if _writable(value) else value * factor
-
-
-def _plus(value: Tensor, other: Tensor) -> Tensor:
-    """Return value + other; the value may be overwritten."""
-    fits = torch.broadcast_shapes(value.shape, other.shape) == value.shape
-    return value.add_(other) if fits and _writable(value) else value + other
-
-
-def _deviation(x: Tensor, per_sample: bool) -> Tensor:
-    """Return the population standard deviation, of each sample or of the batch, as numpy.std takes it."""
-    dimensions = list(range(1 if per_sample else 0, x.dim()))
-    centred = x - x.mean(dim=dimensions, keepdim=True)
-    return centred.square_().mean(dim=dimensions).sqrt_().reshape(-1)
-
-
-def positive(x: Tensor) -> Tensor:
-    """Return the positive part."""
-    return x.clamp(min=0)
-
-
-def negative(x: Tensor) -> Tensor:
-    """Return the negative part."""
-    return x.clamp(max=0)
-
-
-def ones(x: Tensor) -> Tensor:
-    """Return ones in the shape of x."""
-    return torch.ones_like(x)
-
-
-def sign(x: Tensor) -> Tensor:
-    """Return the sign of x with sign(0) = +1 (also for -0.0 and NaN)."""
-    return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
-
-
-def sign_mu(x: Tensor, mu: float | Tensor | None, low: float = -1.0, high: float = 1.0) -> Tensor:
-    """Return `high` where x >= mu, else `low`; where mu <= low everything is `high`; NaN stays NaN.
-
-    The reference assigns `low` first and compares again, hence the rule for mu <= low; mu None is the middle of
-    low and high (SIGN-XAI 1.1.9.2, `calculate_sign_mu`).
-    """
-    threshold = torch.as_tensor(low + abs(high - low) / 2 if mu is None else mu, dtype=x.dtype, device=x.device)
-    signs = torch.where((x >= threshold) | (threshold <= low), high, low).to(x.dtype)
-    return torch.where(torch.isnan(x), x, signs)
 
 
 @dataclass(frozen=True)
@@ -168,8 +103,8 @@ class LinearRule(RelevanceHook):
         total: Tensor | None = None
         for one in self.passes:
             part = self._pass(layer, one, parts, output, relevance)
-            part = part if one.coefficient == 1 else _times(part, one.coefficient)
-            total = part if total is None else _plus(total, part)
+            part = part if one.coefficient == 1 else times(part, one.coefficient)
+            total = part if total is None else plus(total, part)
         if total is None:
             raise ValueError(f"{self} has no passes")
         return total
@@ -185,10 +120,10 @@ class LinearRule(RelevanceHook):
                 continue
             part = layer.transpose(quotient, term.weight, parts.x)
             if term.multiplier is not None:
-                part = _times(part, term.multiplier(parts.x))
+                part = times(part, term.multiplier(parts.x))
             elif term.inputs is not ones:
-                part = _times(part, factor)
-            result = part if result is None else _plus(result, part)
+                part = times(part, factor)
+            result = part if result is None else plus(result, part)
         return torch.zeros_like(parts.x) if result is None else result
 
     def _quotient(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
@@ -203,10 +138,10 @@ class LinearRule(RelevanceHook):
                 image = (
                     layer.apply_ones(inputs, term.weight) if term.inputs is ones else layer.apply(inputs, term.weight)
                 )
-                total = image if total is None else _plus(image, total)
+                total = image if total is None else plus(image, total)
             denominator = torch.zeros_like(relevance) if total is None else total
         if self.stabilizer is not None:
-            return _over(relevance, self.stabilizer(parts.x, denominator))
+            return over(relevance, self.stabilizer(parts.x, denominator))
         return divide(relevance, denominator)
 
 
@@ -274,9 +209,9 @@ class StdxEpsilon(LinearRule):
 
     def __init__(self, stdfactor: float = 0.25, bias: bool = True, use_global_std: bool = False) -> None:
         def stabilizer(x: Tensor, z: Tensor) -> Tensor:
-            deviation = _deviation(x, per_sample=not use_global_std)
-            stable = stabilize(z, stdfactor * deviation.reshape(-1, *[1] * (z.dim() - 1)))
-            if bool((deviation > 0).all()):
+            spread = deviation(x, per_sample=not use_global_std)
+            stable = stabilize(z, stdfactor * spread.reshape(-1, *[1] * (z.dim() - 1)))
+            if bool((spread > 0).all()):
                 return stable
             # A layer input that is constant (a dead layer) has no deviation, and then z may be exactly 0.
             return torch.where(stable == 0, KERAS_EPSILON, stable)

@@ -22,10 +22,10 @@ MODULES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if path.stem !=
 ANYWHERE = {0, 1, 2, -1}
 # Any other number: where it may stand, how often, and why.
 REASONS: dict[tuple[str, float], tuple[int, str]] = {
-    ("rules", 1e-7): (1, "keras.backend.epsilon(), which both references put in place of a zero denominator"),
+    ("arithmetic", 1e-7): (1, "keras.backend.epsilon(), which both references put in place of a zero denominator"),
     ("rules", 0.25): (1, "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule"),
     ("rules", 0.5): (1, "gamma unless given: default of SIGN-XAI's GammaRule"),
-    ("rules", 2): (1, "the middle between low and high (SIGN-XAI, calculate_sign_mu)"),
+    ("arithmetic", 2): (1, "the middle between low and high (SIGN-XAI, calculate_sign_mu)"),
     ("deep_lift", 1e-7): (1, "the paper's limit below which a multiplier is the gradient"),
     ("deep_lift", 0.5): (1, "half of a dtype's digits: how well a map must sum to the change of the logit"),
     ("deep_lift", 2): (2, "a batch of inputs and as many baselines"),
