@@ -224,7 +224,7 @@ def invoke(place: Path, *arguments: str) -> Any:
     ],
 )
 def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.MonkeyPatch, address, words) -> None:
-    monkeypatch.setattr(parity.cluster, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(parity.cluster, "CONNECT_SECONDS", 3.0)
     result = invoke(place, "--cluster", address)
     assert result.exit_code == 2
     assert words in result.output
@@ -252,7 +252,7 @@ def test_a_server_that_is_no_scheduler_is_given_up_soon_and_quietly(place: Path)
 
 
 def test_a_cluster_without_workers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity.cluster, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(parity.cluster, "CONNECT_SECONDS", 3.0)
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
         result = invoke(place, "--cluster", cluster.scheduler_address)
     assert result.exit_code == 2
