@@ -18,6 +18,7 @@ _PADDING = ("ZeroPadding1D", "ZeroPadding2D")
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
 _PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
+_DROPOUT = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise")
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
 
 
@@ -37,7 +38,7 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
     if method.family == "deconvnet" and classes & {"ReLU", "LeakyReLU"}:
         yield "deconvnet-relu-layer"
     last = output_layer(model)
-    if method.family == "deconvnet" and last.class_name == "Dense" and activation_of(last) == "relu":
+    if method.family == "deconvnet" and last.class_name in ("Dense", "Activation") and activation_of(last) == "relu":
         yield "signxai-deconvnet-relu-on-the-output"
     if method.row.layers:
         if any(one.class_name == "BatchNormalization" and one.config.get("center") is False for one in model.layers):
@@ -52,7 +53,7 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
         yield "signxai-grad-cam-is-transposed"
     if method.family == "grad_cam_timeseries":
         yield "signxai-grad-cam-of-nothing"
-    if method.row.layers and last.class_name in _PASSING:
+    if method.row.layers and last.class_name in (*_PASSING, *_DROPOUT) and last.output_shape[-1] != 1:
         yield "signxai-relevance-of-all-classes"
     if method.family not in _RUN_BY_KERAS and arrival_order(model):
         yield "signxai-concatenate-order"
@@ -99,12 +100,17 @@ def _last_kernel(model: ModelDescription) -> str | None:
 def output_layer(model: ModelDescription) -> LayerDescription:
     """Return the layer whose output is explained: the last one but for a softmax and what does nothing."""
     by_name = {layer.name: layer for layer in model.layers}
-    layer = model.layers[-1]
-    while layer.class_name == "Activation" and layer.config.get("activation") == "linear":
-        layer = by_name[layer.inbound[0]]
-    if layer.class_name == "Softmax" or (layer.class_name == "Activation" and activation_of(layer) is None):
-        layer = by_name[layer.inbound[0]]
-    return layer
+
+    def behind(layer: LayerDescription) -> LayerDescription:
+        """Return the last layer up to one that does more than nothing."""
+        while layer.class_name == "Activation" and layer.config.get("activation") == "linear":
+            layer = by_name[layer.inbound[0]]
+        return layer
+
+    last = behind(model.layers[-1])
+    if last.class_name == "Softmax" or (last.class_name == "Activation" and activation_of(last) is None):
+        last = behind(by_name[last.inbound[0]])
+    return last
 
 
 def activation_of(layer: LayerDescription) -> str | None:
@@ -114,9 +120,9 @@ def activation_of(layer: LayerDescription) -> str | None:
 
 
 def has_output_activation(model: ModelDescription) -> bool:
-    """Return whether an activation other than a softmax makes the output, as an attribute or as a layer."""
+    """Return whether a layer with a kernel makes the output by an activation of its own, other than a softmax."""
     last = output_layer(model)
-    return last.class_name in _PASSING or (last.parameters > 0 and activation_of(last) is not None)
+    return last.parameters > 0 and activation_of(last) is not None
 
 
 def unmoved(model: ModelDescription) -> tuple[str, ...]:

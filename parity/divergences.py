@@ -187,8 +187,8 @@ DIVERGENCES: tuple[Divergence, ...] = (
         methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*"),
         references=("signxai",),
         condition=(
-            "LRP on a model whose last layer is an activation of its own, such as Activation('sigmoid') behind a "
-            "Dense, in signxai 1.1.9.2."
+            "LRP on a model of several classes whose last layer is an activation or dropout of its own, such as "
+            "Activation('sigmoid') behind a Dense, in signxai 1.1.9.2."
         ),
         cause=(
             "The class is chosen in the last layer. Where that has no kernel, the chosen value is handed on as one "
@@ -196,9 +196,10 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "chosen one."
         ),
         evidence=(
-            "Conv2D, Flatten, Dense(3), Activation('sigmoid'): lrp_z Pearson below 0.95 between signxai and the port, "
-            "and 1 to the last bits where the relevance is spread over the classes in the port too, which every row "
-            "covered by this entry repeats where iNNvestigate lacks the method. With Dense(3, 'sigmoid') the two agree."
+            "Conv2D, Flatten, Dense(3), Activation('sigmoid'): lrp_z Pearson below 0.95 between signxai and both "
+            "iNNvestigate and the port, and 1 to the last bits where the relevance is spread over the classes in the "
+            "port too, which every row covered by this entry repeats where iNNvestigate lacks the method. All agree "
+            "with a single class, where nothing can be spread, and with Dense(3, 'sigmoid')."
         ),
         status="reference-defect",
         alternative="innvestigate",
@@ -208,9 +209,12 @@ DIVERGENCES: tuple[Divergence, ...] = (
         name="signxai-deconvnet-relu-on-the-output",
         methods=("deconvnet*",),
         references=("signxai",),
-        condition="deconvnet on a model whose last layer is a Dense with a ReLU, in signxai 1.1.9.2.",
+        condition=(
+            "deconvnet on a model whose output is made by a ReLU, as an attribute of the last Dense or as an "
+            "Activation behind it, in signxai 1.1.9.2."
+        ),
         cause=(
-            "Its rule for layers with a ReLU takes the derivative of the whole layer with the one chosen value as the "
+            "Its rule for layers with a ReLU takes the derivative of the Dense with the one chosen value as the "
             "relevance of all units, and TensorFlow stops."
         ),
         evidence=(
@@ -221,7 +225,8 @@ DIVERGENCES: tuple[Divergence, ...] = (
         alternative="innvestigate",
         raises=(
             "Matrix size-incompatible",
-            "Input tensor must be at least 2D: [1]",  # a single output with a bias
+            "Input tensor must be at least 2D: [1]",  # a bias
+            "different ndims: [1] vs. [",  # none
         ),
     ),
     Divergence(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 from parity.defects import output_layer, unmoved
@@ -28,16 +25,6 @@ def imitate(module: KerasModule, defect: str) -> None:
         module.append(f"{output_layer(module.description).name}_of_all_classes", OfAllClasses())
 
 
-class _Spread(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *relevance: Tensor) -> Tensor:
-        return relevance[0].sum(dim=1, keepdim=True).expand_as(relevance[0])
-
-
 class OfAllClasses(nn.Module):
     """Its input; the relevance of one class becomes that of every class."""
 
@@ -47,4 +34,7 @@ class OfAllClasses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits `(N, classes)`."""
-        return _Spread.apply(self.inner(x))  # type: ignore[no-any-return]
+        result: Tensor = self.inner(x).clone()
+        if result.requires_grad:
+            result.register_hook(lambda relevance: relevance.sum(dim=1, keepdim=True).expand_as(relevance))
+        return result

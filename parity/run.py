@@ -136,8 +136,9 @@ class Runner:
                 return
             theirs = np.stack([cast(Array, answer.array).reshape(-1) for answer in answers]).astype(np.float64)
             distance = float(np.linalg.norm(own[name] - theirs))
-            if distance > 0:  # logits behind a ReLU may all be zero, on both sides
-                distance /= float(np.linalg.norm(theirs))
+            norm = float(np.linalg.norm(theirs))
+            if distance > 0:  # logits behind a ReLU may all be zero, on both sides; on one side they differ
+                distance = distance / norm if norm else float("inf")
             facts.logits_rel_l2[name] = distance
             facts.top1_agreement = float(np.mean(theirs.argmax(axis=1) == best))
             if not distance <= LOGITS_LIMIT[name]:

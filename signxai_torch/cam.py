@@ -13,10 +13,11 @@ from zennit.types import Activation, Convolution
 
 from signxai_torch.composites import ActivationComposite
 from signxai_torch.grammar import Method
+from signxai_torch.hook import made_by
 from signxai_torch.layers import GuidedReLU
 from signxai_torch.resample import bicubic_8bit, linear
 from signxai_torch.targets import Target, start, target_indices
-from signxai_torch.unhooked import RECTIFIERS, calls_of
+from signxai_torch.unhooked import RECTIFIERS, calls_of, refuse_hidden_layers
 
 
 class NoConvolutionError(ValueError):
@@ -56,6 +57,13 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> tuple[
     return modules[name], target_layer not in ends
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two values are one tensor, up to a full backward hook of the user between the two."""
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return False
+    return one is other or (one.grad_fn is not None and made_by(one) is made_by(other))
+
+
 @contextmanager
 def _outputs(model: nn.Module, layer: nn.Module, with_activation: bool) -> Iterator[list[Any]]:
     """Collect what a layer gives, call by call; the first activation that reads it gives its output instead."""
@@ -64,7 +72,7 @@ def _outputs(model: nn.Module, layer: nn.Module, with_activation: bool) -> Itera
     fed: set[nn.Module] = set()
 
     def arrive(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if bare and inputs and inputs[0] is bare[0]:
+        if bare and inputs and _same(inputs[0], bare[0]):
             fed.add(module)
 
     def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -109,6 +117,7 @@ def class_activation(
     model: nn.Module, x: Tensor, target: Target, target_layer: str | nn.Module | None
 ) -> tuple[Tensor, Tensor]:
     """Return relu(sum_c mean(df/dA_c) A_c) and the same before the relu, each (N, ...) without channels."""
+    refuse_hidden_layers(model)
     layer, with_activation = find_layer(model, target_layer)
     with _outputs(model, layer, with_activation) as found, torch.enable_grad():
         output = model(x.detach().requires_grad_())

@@ -14,7 +14,7 @@ from zennit.types import Activation, AvgPool, BatchNorm, Convolution
 
 from signxai_torch import layers
 from signxai_torch.grammar import Method
-from signxai_torch.hook import RelevanceHook, sees_input
+from signxai_torch.hook import Call, RelevanceHook, sees_input
 from signxai_torch.rules import RULES, LinearRule
 from signxai_torch.unhooked import KERNELS, LAYERS, RECTIFIERS, Operations
 
@@ -180,12 +180,12 @@ class _Listening(RelevanceHook):
     def copy(self) -> RelevanceHook:
         return _Listening(self.rule.copy(), self.composite, self.name)
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
         if isinstance(self.rule, LinearRule) and not isinstance(self.rule, layers.Average):
             if self.composite.arrivals is not None and sees_input(x):
                 return Noting(self.rule, self.composite.arrivals)
             self.rule.input_rule = self.composite.input_rule
-        return self.rule.choose(module, x, output)
+        return self.rule.choose(module, x, output, call)
 
     def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
         self.composite.trace.append((self.name, type(module).__name__, str(rule or "gradient")))
@@ -248,9 +248,9 @@ class ActivationComposite(Composite):
         super().__init__(module_map=self._map)
 
     @property
-    def operations(self) -> Operations:
+    def operations(self) -> Operations | None:
         """What must be a module, because it has a rule."""
-        return RECTIFIERS if self.rule is not None else {}
+        return RECTIFIERS if self.rule is not None else None
 
     def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
         relu = isinstance(module, (nn.ReLU, nn.ReLU6, nn.LeakyReLU))

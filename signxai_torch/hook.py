@@ -8,7 +8,7 @@ that is called several times, or in several threads on separate models, is safe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,46 +17,59 @@ import torch
 from torch import Tensor, nn
 from zennit.core import Hook, RemovableHandle, RemovableHandleList
 
-# Autograd nodes that only move or pad values: a layer behind them is still the input layer. SIGN-XAI looks
-# through Flatten, Permute, Reshape and ZeroPadding (iNNvestigate not through padding).
-_TRANSPARENT = frozenset(
-    f"{name}Backward{version}"
-    for name in ("Alias", "Clone", "ConstantPadNd", "Expand", "Permute", "ReshapeAlias", "Squeeze", "ToCopy",
-                 "Transpose", "UnsafeView", "Unsqueeze", "View", "_Reshape_copy")
-    for version in (0, 1)
+# Operations that only move or pad values: a layer behind them is still the input layer. SIGN-XAI looks through
+# Flatten, Permute, Reshape and ZeroPadding (iNNvestigate not through padding).
+TRANSPARENT = frozenset(
+    ("Alias", "Clone", "ConstantPadNd", "Expand", "Permute", "ReshapeAlias", "Squeeze", "T", "ToCopy", "Transpose",
+     "UnsafeView", "Unsqueeze", "View", "_Reshape_copy")
 )  # fmt: skip
+
+
+def operation(node: Any) -> str:
+    """Return what an autograd node is the backward pass of, in autograd's words."""
+    name: str = node.name()
+    return name.rpartition("Backward")[0] or name
+
+
+def made_by(x: Tensor) -> Any:
+    """Return the autograd node that made a tensor, full backward hooks of the user left out; None for a leaf."""
+    node, number = x.grad_fn, x.output_nr
+    while is_users_hook(node):
+        node, number = node.next_functions[number]  # type: ignore[union-attr]
+    return node
 
 
 def sees_input(x: Tensor) -> bool:
     """Return whether a layer's input is the model's input, up to reshaping, permuting and zero padding."""
-    node = x.grad_fn
-    while node is not None and node.name() in _TRANSPARENT:
-        node = node.next_functions[0][0]
-    return node is None or node.name() == "torch::autograd::AccumulateGrad"
+    node, number = x.grad_fn, x.output_nr
+    while node is not None and (is_users_hook(node) or operation(node) in TRANSPARENT):
+        node, number = node.next_functions[number if is_users_hook(node) else 0]
+    return node is None or operation(node) == "torch::autograd::AccumulateGrad"
 
 
-# Besides these, nodes that take, join or reorder values.
-_MOVING = _TRANSPARENT | {
-    f"{name}Backward{version}"
-    for name in ("Cat", "Flip", "Gather", "Index", "IndexSelect", "Repeat", "Roll", "Select", "Slice", "Split",
-                 "SplitWithSizes", "Stack", "AsStrided", "Unbind", "Narrow", "PixelShuffle", "PixelUnshuffle",
-                 "NativeChannelShuffle", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D", "ReplicationPad2D")
-    for version in (0, 1)
-}  # fmt: skip
+class Call:
+    """One call of a layer, to be made once more with another tensor and otherwise the same arguments.
 
+    Attributes
+    ----------
+    before : torch.Tensor or None
+        The values of the tensor before the layer ran, which may have worked in place; kept for lenient rules only.
+    """
 
-def only_moves(output: Tensor, x: Tensor) -> bool:
-    """Return whether a tensor holds values of another one, moved or not, and nothing computed from them."""
-    waiting, met = [output.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in met or node.name() == "torch::autograd::AccumulateGrad":
-            continue
-        if node.name() not in _MOVING:
-            return False
-        met.add(node)
-        waiting += [before for before, _ in node.next_functions]
-    return output is not x
+    def __init__(self, module: nn.Module, given: Mapping[int | str, Any], key: int | str, lenient: bool) -> None:
+        self._module, self._given, self._key = module, given, key
+        self.before: Tensor | None = given[key].detach().clone() if lenient else None
+
+    def __call__(self, value: Tensor) -> Any:
+        """Return the layer's result for another tensor."""
+        by_place, by_name = self.arguments(value)
+        return self._module.forward(*by_place, **by_name)
+
+    def arguments(self, value: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments, by place and by name, with another tensor."""
+        given = {**self._given, self._key: value}
+        by_place = tuple(one for place, one in given.items() if isinstance(place, int))
+        return by_place, {name: one for name, one in given.items() if isinstance(name, str)}
 
 
 @dataclass(frozen=True)
@@ -144,7 +157,7 @@ def result_of(call: Any, x: Tensor) -> Tensor:
 
 def behind_a_rule(x: Tensor) -> bool:
     """Return whether a tensor is the output of a layer that has a rule."""
-    return is_call(x.grad_fn)
+    return is_call(made_by(x))
 
 
 class RelevanceHook(Hook):
@@ -158,7 +171,8 @@ class RelevanceHook(Hook):
     once : bool
         Whether the graph is walked once, so that a layer's output may be let go as soon as its relevance is known.
     lenient : bool
-        Whether a call that is not ``layer(x)`` with one tensor as its result is left to autograd, instead of refused.
+        Whether the tensor may come with further arguments or as a keyword, and a result that is not one tensor is left
+        to autograd, instead of refused.
     """
 
     needs_input = True
@@ -168,7 +182,7 @@ class RelevanceHook(Hook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: list[Tensor] = []
+        self.waiting: list[tuple[Tensor, Call]] = []
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
         """Return the relevance of the layer's input.
@@ -186,7 +200,7 @@ class RelevanceHook(Hook):
         """
         raise NotImplementedError
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
         """Return the rule for this call: this one, another (input layer), or None to leave autograd alone."""
         return self
 
@@ -215,36 +229,37 @@ class RelevanceHook(Hook):
     def _cut(
         self, module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        if self.lenient and (keywords or not inputs):
-            return None
-        if not inputs:
+        if not inputs and not self.lenient:
             raise TypeError(f"{type(module).__name__} is called with keywords; rules need it called as layer(x)")
-        x = inputs[0]
-        if not (self.active and isinstance(x, Tensor) and x.requires_grad):
+        given: dict[int | str, Any] = {**dict(enumerate(inputs))}
+        given.update(keywords)
+        found = [key for key, one in given.items() if isinstance(one, Tensor) and one.requires_grad]
+        if not self.active or not found or (found[0] != 0 and not self.lenient):
             return None
-        if any(isinstance(one, Tensor) and one.requires_grad for one in inputs[1:]):
+        if len(found) > 1:
             if next(module.parameters(recurse=False), None) is not None:
                 raise TypeError(f"{type(module).__name__} is called with several tensors; a rule needs one")
             return None  # joins branches: the gradient goes to each
         # Forward runs on a detached tensor; the one that autograd knows waits for `_join`.
-        self.waiting.append(x)
-        return (x.detach(), *inputs[1:]), keywords
+        x = given[found[0]]
+        call = Call(module, given, found[0], self.lenient)
+        self.waiting.append((x, call))
+        return call.arguments(x.detach())
 
     def _join(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         if not self.waiting:
             return None
-        x = self.waiting.pop()
-        if self.lenient and not isinstance(output, Tensor):
-            with torch.enable_grad():
-                return module.forward(x, *inputs[1:])
-        if not isinstance(output, Tensor):
+        x, call = self.waiting.pop()
+        if not isinstance(output, Tensor) and not self.lenient:
             raise TypeError(f"{type(module).__name__} returns {type(output).__name__}; a rule needs one tensor")
-        rule = self.choose(module, x, output)
-        self.seen(module, x, rule)
+        rule = None
+        if isinstance(output, Tensor):
+            rule = self.choose(module, x, output, call)
+            self.seen(module, x, rule)
         if rule is None:
             # No rule for this call: run the layer again where autograd sees it.
             with torch.enable_grad():
-                return module.forward(x, *inputs[1:])
+                return call(x)
         result = _Relevance.apply(x, output.detach(), rule, module, self.once)
         if rule.needs_output:
             setattr(result, _KEPT, True)

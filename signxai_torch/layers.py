@@ -6,15 +6,26 @@ import torch
 from torch import Tensor, nn
 
 from signxai_torch.arithmetic import KERAS_EPSILON, divide, stabilize
-from signxai_torch.hook import RelevanceHook, behind_a_rule, only_moves
+from signxai_torch.hook import Call, RelevanceHook, behind_a_rule
 from signxai_torch.linear import GeneralMap, linear_map
+from signxai_torch.moves import moves_values
 from signxai_torch.rules import Z
 
 
 class Gradient(RelevanceHook):
-    """The gradient of a layer that another method, which shares its forward pass, gives a rule."""
+    """The gradient of a layer that another method, which shares its forward pass, gives a rule.
+
+    Parameters
+    ----------
+    call : Call
+        The call of the layer.
+    """
 
     needs_output = False
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
 
     def __str__(self) -> str:
         return "gradient"
@@ -28,7 +39,7 @@ class Gradient(RelevanceHook):
             return layer.transpose(relevance, "all", x)
         with torch.enable_grad():
             point = x.detach().requires_grad_()
-            return torch.autograd.grad(module.forward(point), point, relevance)[0]
+            return torch.autograd.grad(self.call(point), point, relevance)[0]
 
 
 class Pass(RelevanceHook):
@@ -47,7 +58,7 @@ class Pass(RelevanceHook):
 class PassWhereShapeKept(Pass):
     """`Pass` where the layer keeps its input's shape (stride-1 pooling), else the gradient."""
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
         """Return this rule where the shapes agree."""
         return self if x.shape == output.shape else None
 
@@ -61,13 +72,16 @@ class PassUnlessMoved(PassWhereShapeKept):
 
     lenient = True
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
         """Return this rule where the layer is known to have changed values one by one, as far as shapes tell."""
         if x.shape != output.shape:
             return None
-        with torch.enable_grad():
-            point = x.detach().requires_grad_().clone()  # the layer may work in place
-            return None if only_moves(module.forward(point), point) else self
+        with torch.no_grad():
+            before = x if call.before is None else call.before
+            point = before.clone()
+            version = point._version
+            nothing = call(point) is point and point._version == version
+            return None if nothing or moves_values(call, before, output) else self
 
 
 class PassAfterKernel(Pass):
@@ -77,7 +91,7 @@ class PassAfterKernel(Pass):
     it is a layer of its own, which takes the gradient. For composites whose only rules are those of kernel layers.
     """
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
         """Return this rule where a layer with a rule made the input."""
         return self if behind_a_rule(x) else None
 

@@ -1,12 +1,18 @@
-"""Where relevance starts: at the model's output, or at what its last layer computed before its activation."""
+"""Where relevance starts: at the model's output, or at what its last layer computed before its activation.
+
+The activation is that of the last layer where it is an attribute of it in Keras. In a converted model, which says where
+its layers end (`layer_outputs`), one that is a layer of its own is the last layer then, and relevance starts from what
+it returns, as in both references. In any other model an activation module counts as the layer's own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from signxai_torch.composites import Noting
 from signxai_torch.hook import RelevanceHook, is_call, is_users_hook, result_of
@@ -59,7 +65,7 @@ class LastLayer:
             return result_of(self.call, x) if bias else linear_map(self.call.module).apply(x, "all")
 
 
-def last_layer(output: Tensor, composite: int) -> LastLayer | None:
+def last_layer(model: nn.Module, output: Tensor, composite: int) -> LastLayer | None:
     """Return the layer whose output a model returns, up to what passes relevance on; None if there is no such layer.
 
     A model may end in pooling, reshaping or a sum as well. Reshaping counts: SIGN-XAI chooses the class in the very
@@ -67,17 +73,30 @@ def last_layer(output: Tensor, composite: int) -> LastLayer | None:
 
     Parameters
     ----------
+    model : torch.nn.Module
+        Which says whose activation is whose, see above.
     output : torch.Tensor
-        What the model returned, in the autograd graph of a walk.
+        What it returned, in the autograd graph of a walk.
     composite : int
         Which of the walk's composites is asked for its rules.
     """
     node: Any = output.grad_fn
-    bare = True
+    passed: list[nn.Module] = []
     while (passes := is_call(node) and isinstance(node.hook.of(composite), Pass)) or is_users_hook(node):
-        bare &= not passes
+        passed += [node.module] if passes else []
         node = node.next_functions[0][0]
     rule = node.hook.of(composite) if is_call(node) else None
-    if not isinstance(rule, (LinearRule, Noting)):
+    if not isinstance(rule, (LinearRule, Noting)) or not _its_own(model, node.module, passed):
         return None
-    return LastLayer(node, rule, bare)
+    return LastLayer(node, rule, bare=not passed)
+
+
+def _its_own(model: nn.Module, layer: nn.Module, passed: Sequence[nn.Module]) -> bool:
+    """Return whether the modules between a layer and the output, output first, are part of that layer."""
+    ends: Mapping[str, str] = getattr(model, "layer_outputs", {})
+    end = next((ends[name] for name, module in model.named_modules() if module is layer and name in ends), None)
+    if end is None:
+        return True
+    # What does nothing (`Activation("linear")`) is no layer; the references leave it out at the end.
+    working = [module for module in passed if not isinstance(module, nn.Identity)]
+    return working in ([], [model.get_submodule(end)])

@@ -35,7 +35,7 @@ from signxai_torch.arithmetic import (
     stabilize,
     times,
 )
-from signxai_torch.hook import RelevanceHook, sees_input
+from signxai_torch.hook import Call, RelevanceHook, sees_input
 from signxai_torch.linear import LinearMap, linear_map
 
 Modifier = Callable[[Tensor], Tensor]
@@ -86,7 +86,7 @@ class LinearRule(RelevanceHook):
         self.needs_input = any((term.inputs, term.weight) != (ones, "ones") for one in passes for term in one.terms)
         self.needs_output = any(_gives_output(one) for one in passes)
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
         """Return the input layer's rule where one is set and this call sees the model's input."""
         return self.input_rule if self.input_rule is not None and sees_input(x) else self
 

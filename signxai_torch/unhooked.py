@@ -1,20 +1,25 @@
 """Operations that no rule can reach: functions called in `forward` where a method needs modules.
 
 Rules are attached to modules. ``F.relu(x)`` or ``a + b`` in a model's own code gets the gradient instead, and the map
-is another method's without a word. The graph that autograd keeps anyway tells: what lies between two layers must only
-move values. What a layer without children of its own computes is that layer's business, whether it has a rule or not.
+is another method's without a word. The graph that autograd keeps anyway tells. In LRP, which has a rule for everything,
+what lies between two layers must only move values or take their maximum. In other methods it must not be what they have
+a rule for, as far as autograd's name for it tells: a ReLU written as ``h * (h > 0)`` is not recognized.
+
+What a layer without children of its own computes is that layer's business, whether it has a rule or not, unless it has
+no parameters and joins several tensors: what it adds or multiplies has a rule too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hook import is_call
+from signxai_torch.hook import TRANSPARENT, is_call, is_users_hook, operation
 
 
 class UnhookedOperationError(TypeError):
@@ -28,12 +33,15 @@ _RECTIFIERS = {
     "LeakyRelu": ("leaky_relu", "torch.nn.LeakyReLU"),
     "Clamp": ("clamp", "torch.nn.ReLU or torch.nn.Hardtanh"),
     "ClampMin": ("clamp", "torch.nn.ReLU"),
-    "Threshold": ("threshold", "torch.nn.Threshold"),
+    "Maximum": ("maximum", "torch.nn.ReLU"),
 }
 _ACTIVATIONS = _RECTIFIERS | {
+    "Threshold": ("threshold", "torch.nn.Threshold"),
     "Sigmoid": ("sigmoid", "torch.nn.Sigmoid"),
     "Tanh": ("tanh", "torch.nn.Tanh"),
-    "Elu": ("elu, selu or celu", "torch.nn.ELU, SELU or CELU"),
+    "Elu": ("elu or selu", "torch.nn.ELU or torch.nn.SELU"),
+    "Celu": ("celu", "torch.nn.CELU"),
+    "RreluWithNoise": ("rrelu", "torch.nn.RReLU"),
     "Gelu": ("gelu", "torch.nn.GELU"),
     "Silu": ("silu", "torch.nn.SiLU"),
     "Mish": ("mish", "torch.nn.Mish"),
@@ -74,14 +82,76 @@ _POOLING = {
     "Amax": ("amax", "torch.nn.AdaptiveMaxPool2d or the like"),
 }
 
-Operations = Mapping[str, tuple[str, str]]
-RECTIFIERS: Operations = _RECTIFIERS
+# What takes, joins, repeats or reorders values, or hands on the largest, or interpolates: the gradient is the rule of
+# such a layer too.
+_HARMLESS = TRANSPARENT | frozenset(
+    ("Amax", "AsStrided", "Cat", "Diagonal", "Flip", "Gather", "Im2Col", "Index", "IndexSelect", "MaskedSelect", "Max",
+     "Narrow", "NativeChannelShuffle", "PixelShuffle", "PixelUnshuffle", "Repeat", "Roll", "Select", "Slice", "Split",
+     "SplitWithSizes", "Stack", "Unbind", "Unfold", "UnsafeSplit", "torch::autograd::AccumulateGrad")
+)  # fmt: skip
+_HARMLESS_FAMILIES = ("MaxPool", "AdaptiveMaxPool", "ReflectionPad", "ReplicationPad", "Upsample")
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What a method cannot leave to functions.
+
+    Attributes
+    ----------
+    known : mapping of str to (str, str)
+        Operations in autograd's words, with the function and what to use in its place.
+    all_others : bool
+        Whether any other operation that does more than move values is refused too.
+    """
+
+    known: Mapping[str, tuple[str, str]]
+    all_others: bool = False
+
+    def finds(self, node: Any) -> tuple[str, str] | None:
+        """Return what an autograd node computes that the method cannot leave to it, and what to use in its place."""
+        name = operation(node)
+        if name in self.known and (self.all_others or _bends_at_zero(node, name)):
+            return self.known[name]
+        if not self.all_others or is_call(node) or is_users_hook(node) or name in _HARMLESS:
+            return None
+        return None if name.startswith(_HARMLESS_FAMILIES) else (name, "a module of its own")
+
+
+def _bends_at_zero(node: Any, name: str) -> bool:
+    """Return whether what may be a ReLU is one; bounds may serve other ends, such as keeping a norm from zero."""
+    if name == "ClampMin":
+        return bool(node._saved_min == 0)
+    if name == "Maximum":
+        constants = (node._saved_self, node._saved_other)
+        return any(
+            before is None and not bool(value.any())
+            for (before, _), value in zip(node.next_functions, constants, strict=True)
+        )
+    return True
+
+
+_RELU6 = (0.0, 6.0)
+
+
+class _Rectifiers(Operations):
+    """Of bounded functions only those that are a ReLU or a ReLU6: other bounds have no rule as modules either."""
+
+    def finds(self, node: Any) -> tuple[str, str] | None:
+        name = operation(node)
+        if name == "Hardtanh" and (node._saved_min_val, node._saved_max_val) != _RELU6:
+            return None
+        if name == "Clamp" and (node._saved_min, node._saved_max) not in (_RELU6, (0.0, None)):
+            return None
+        return super().finds(node)
+
+
+RECTIFIERS = _Rectifiers(_RECTIFIERS)
 """What has a rule in guided backpropagation and deconvnet."""
-KERNELS: Operations = _ACTIVATIONS | _KERNELS
+KERNELS = Operations(_ACTIVATIONS | _KERNELS)
 """What has a rule in deep Taylor."""
-LAYERS: Operations = _ACTIVATIONS | _KERNELS | _ARITHMETIC
-"""What has a rule in LRP."""
-BENDS: Operations = _ACTIVATIONS | _POOLING
+LAYERS = Operations(_ACTIVATIONS | _KERNELS | _ARITHMETIC, all_others=True)
+"""What has a rule in LRP: everything."""
+BENDS = Operations(_ACTIVATIONS | _POOLING)
 """What has a rule in DeepLIFT."""
 
 
@@ -103,11 +173,14 @@ class Calls:
 
     def enter(self, module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
         """Note what a layer is called with."""
-        self._entered.append([one.grad_fn for one in _tensors((*inputs, *keywords.values()))])
+        self._entered.append([one for one in _tensors((*inputs, *keywords.values())) if one.requires_grad])
 
     def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """Note what it returns."""
-        before = self._entered.pop()
+        given = self._entered.pop()
+        if len(given) > 1 and next(module.parameters(recurse=False), None) is None:
+            return
+        before = [one.grad_fn for one in given]
         for one in _tensors((output,)):
             # What a layer hands on as it is, it has not made.
             if one.grad_fn is not None and one.grad_fn not in before:
@@ -120,8 +193,8 @@ class Calls:
         ----------
         output : torch.Tensor
             What the model returned.
-        operations : mapping of str to (str, str)
-            What the method has a rule for.
+        operations : Operations
+            What the method cannot leave to functions.
 
         Raises
         ------
@@ -138,11 +211,12 @@ class Calls:
             if not is_call(node) and node in self.inputs:  # a layer without a rule
                 waiting += self.inputs[node]
                 continue
-            found = operations.get(node.name().rpartition("Backward")[0])
+            found = operations.finds(node)
             if found is not None:
                 raise UnhookedOperationError(
-                    f"the model calls {found[0]} as a function, where this method needs a module, because rules are "
-                    f"attached to modules; use {found[1]} in the model's __init__ and call that in forward"
+                    f"the model computes {found[0]} where no rule reaches it, in the forward method of a module that "
+                    "holds or joins others: this method attaches a rule to modules; make "
+                    f"{found[1]} in __init__ and call that in forward"
                 )
             waiting += [before for before, _ in node.next_functions]
 
@@ -157,6 +231,27 @@ def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
             yield from _tensors(list(one.values()))
 
 
+def refuse_hidden_layers(model: nn.Module) -> None:
+    """Refuse a model whose layers run without their hooks.
+
+    Raises
+    ------
+    UnhookedOperationError
+        If the model is or holds a TorchScript module or one compiled by torch.compile.
+    """
+    for one in model.modules():
+        if isinstance(one, torch.jit.ScriptModule):
+            raise UnhookedOperationError(
+                f"the model is or holds a TorchScript module ({type(one).__name__}), whose layers take no rules; use "
+                "the module that it was traced or scripted from"
+            )
+        if type(one).__name__ == "OptimizedModule" or getattr(one, "_compiled_call_impl", None) is not None:
+            raise UnhookedOperationError(
+                "the model is or holds a module compiled by torch.compile, whose layers take no rules; use the module "
+                "that was compiled (its `_orig_mod`), or one that compile() was not called on"
+            )
+
+
 @contextmanager
 def calls_of(model: nn.Module) -> Iterator[Calls]:
     """Note the calls of a model's layers; to be entered after the rules were attached.
@@ -164,21 +259,17 @@ def calls_of(model: nn.Module) -> Iterator[Calls]:
     Raises
     ------
     UnhookedOperationError
-        If the model is a TorchScript module, whose layers run without hooks.
+        If the layers run without hooks, see `refuse_hidden_layers`.
     """
-    scripted = next((one for one in model.modules() if isinstance(one, torch.jit.ScriptModule)), None)
-    if scripted is not None:
-        raise UnhookedOperationError(
-            f"the model is or holds a TorchScript module ({type(scripted).__name__}), whose layers take no rules; use "
-            "the module that it was traced or scripted from"
-        )
-    calls, handles = Calls(), []
-    for module in model.modules():
-        if next(module.children(), None) is None:
-            # Ahead of the rules' hooks, which hand the module another tensor, and behind those that join it again.
-            handles.append(module.register_forward_pre_hook(calls.enter, prepend=True, with_kwargs=True))
-            handles.append(module.register_forward_hook(calls.leave))
+    refuse_hidden_layers(model)
+    calls = Calls()
+    handles: list[torch.utils.hooks.RemovableHandle] = []
     try:
+        for module in model.modules():
+            if next(module.children(), None) is None:
+                # Ahead of the rules' hooks, which hand the module another tensor, and behind those that join it again.
+                handles.append(module.register_forward_pre_hook(calls.enter, prepend=True, with_kwargs=True))
+                handles.append(module.register_forward_hook(calls.leave))
         yield calls
     finally:
         for handle in handles:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from zennit.core import Composite
 
 from signxai_torch.composites import ActivationComposite, Arrival, RuleComposite
-from signxai_torch.hook import RelevanceHook, remaking
+from signxai_torch.hook import Call, RelevanceHook, made_by, remaking
 from signxai_torch.layers import Gradient
 from signxai_torch.layout import Layout, like
 from signxai_torch.output import last_layer
@@ -108,7 +108,7 @@ def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> l
     with shared.context(model), torch.enable_grad(), remaking():
         output, softmax = _forward(model, x, composites)
         indices = target_indices(output, target)
-        starts = [_starts(group, output, index) for index, group in enumerate(passes.values())]
+        starts = [_starts(model, group, output, index) for index, group in enumerate(passes.values())]
         if softmax is not None and any(_from_output(one, output) for one in starts):
             _warn_softmax(softmax)
         left = sum(len(one) for one in starts)
@@ -142,7 +142,7 @@ def _forward(
         output: Tensor = model(x)
         for one in operations:
             calls.check(output, one)
-        last = calls.makers.get(output.grad_fn)
+        last = calls.makers.get(made_by(output))
     return output, last if isinstance(last, (nn.Softmax, nn.LogSoftmax)) else None
 
 
@@ -151,9 +151,9 @@ def _from_output(starts: Sequence[tuple[Tensor, list[Way]]], output: Tensor) -> 
     return any(values is output and way.composite.operations for values, ways in starts for way in ways)
 
 
-def _starts(group: Sequence[Way], output: Tensor, composite: int) -> list[tuple[Tensor, list[Way]]]:
+def _starts(model: nn.Module, group: Sequence[Way], output: Tensor, composite: int) -> list[tuple[Tensor, list[Way]]]:
     """Return the ways of one title by where they start: one pass, but where a model ends in an activation."""
-    last = last_layer(output, composite)
+    last = last_layer(model, output, composite)
     found: dict[bool | None, list[Way]] = {}
     for way in group:
         bias = None
@@ -266,20 +266,20 @@ class _Switch(RelevanceHook):
     def copy(self) -> RelevanceHook:
         return _Switch([None if hook is None else hook.copy() for hook in self.hooks], self.shared)
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor) -> RelevanceHook | None:
-        rules = [None if hook is None else hook.choose(module, x, output) for hook in self.hooks]
+    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
+        rules = [None if hook is None else hook.choose(module, x, output, call) for hook in self.hooks]
         for hook, rule in zip(self.hooks, rules, strict=True):
             if hook is not None:
                 hook.seen(module, x, rule)
-        return None if all(rule is None for rule in rules) else _Chosen(rules, self.shared)
+        return None if all(rule is None for rule in rules) else _Chosen(rules, self.shared, call)
 
 
 class _Chosen(RelevanceHook):
     """The rules of one call of a layer, one per composite."""
 
-    def __init__(self, rules: Sequence[RelevanceHook | None], shared: _Shared) -> None:
+    def __init__(self, rules: Sequence[RelevanceHook | None], shared: _Shared, call: Call) -> None:
         super().__init__()
-        self.rules, self.shared = [rule or Gradient() for rule in rules], shared
+        self.rules, self.shared = [rule or Gradient(call) for rule in rules], shared
         self.needs_input = any(rule.needs_input for rule in self.rules)
         self.needs_output = any(rule.needs_output for rule in self.rules)
 

@@ -23,7 +23,6 @@ from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
 from parity.keras.layer import DTYPES, Layer, Value, Variable
 from parity.keras.layers import FeatureOrder
 from parity.keras.module import KerasModule, Step
-from parity.keras.shapes import identity
 from parity.keras.weights import assign
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
@@ -145,8 +144,8 @@ def _last_softmax(graph: Graph) -> str | None:
     nodes = {node.name: node for node in graph.nodes}
     node = nodes[graph.output]
     while not is_softmax(node.class_name, node.config):
-        passes = HANDLERS[node.class_name].build is identity or is_identity(node.class_name, node.config)
-        if not (passes or node.class_name == "Dropout") or not node.inbound:
+        # Nothing else is looked through: the references take a softmax before a dropout layer for part of the network.
+        if not is_identity(node.class_name, node.config) or not node.inbound:
             return None
         node = nodes[node.inbound[0]]
     return node.name

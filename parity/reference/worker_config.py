@@ -80,9 +80,9 @@ def for_inference(config: Config, dtype: str) -> Config:
 def without_softmax(config: Config) -> tuple[Config, bool]:
     """Return a copy of the configuration that outputs logits, and whether it had a softmax.
 
-    A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a softmax, or
-    an `Activation("linear")` that does nothing, is left out, because the signxai backend spreads the chosen logit
-    over all classes when the last layer has no kernel.
+    A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a softmax is left
+    out, and so is every `Activation("linear")` behind it and before it, which does nothing, because the signxai backend
+    spreads the chosen logit over all classes when the last layer has no kernel.
 
     Raises
     ------
@@ -90,26 +90,28 @@ def without_softmax(config: Config) -> tuple[Config, bool]:
         If the model has several outputs, or nothing is left without the softmax.
     """
     config = copy.deepcopy(config)
+    return config, _strip(config, softmax=True)
+
+
+def _strip(config: Config, softmax: bool) -> bool:
+    """Take what does nothing off the end, and one softmax if that is asked for; return whether there was one."""
     body = config["config"]
     last = _output_layer(config)
     if last["class_name"] in _MODELS:
-        inner, found = without_softmax(last)
-        last["config"] = inner["config"]
-        return config, found
-    if not (_is_softmax(last) or _is_nothing(last)):
-        return config, False
+        return _strip(last, softmax)
+    nothing = _is_nothing(last)
+    if not (nothing or (softmax and _is_softmax(last))):
+        return False
     if last["class_name"] not in ("Activation", "Softmax"):
         last["config"]["activation"] = "linear"
-        return config, True
+        return True
     if len(body["layers"]) < 2:
         raise RefusedModelError("the model is a softmax and nothing else")
     body["layers"] = [layer for layer in body["layers"] if layer is not last]
     if config["class_name"] != "Sequential":
         producer = last["inbound_nodes"][0][0]
         body["output_layers"] = [[producer[0], producer[1], producer[2]]]
-    if _is_nothing(last):
-        return without_softmax(config)
-    return config, True
+    return _strip(config, softmax and nothing) or not nothing
 
 
 def _output_layer(config: Config) -> Config:

@@ -80,7 +80,7 @@ def test_defects_by_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("last", "asked", "defect"),
     [("linear", ["signxai", "innvestigate"], None), ("softmax", ["signxai", "innvestigate"], None),
-     ("sigmoid", ["signxai"], None), ("layer", ["signxai"], "signxai-relevance-of-all-classes"),
+     ("sigmoid", ["signxai"], None), ("layer", ["innvestigate"], "signxai-relevance-of-all-classes"),
      ("softmax layer", ["signxai", "innvestigate"], None), ("linear layer", ["signxai", "innvestigate"], None)],
 )  # fmt: skip
 def test_only_signxai_starts_from_before_the_activation_of_the_output(
@@ -106,6 +106,37 @@ def test_the_imitation_gives_every_class_the_relevance_of_the_chosen_one(tmp_pat
     imitate(module, "signxai-relevance-of-all-classes")
     assert module(x)[0, 1].item() == value
     assert explain(module, x, "lrp.flat", 1).sum() == pytest.approx(3 * value)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_an_activation_that_is_a_layer_of_its_own_is_where_relevance_starts(tmp_path: Path, units: int) -> None:
+    x = torch.linspace(-1, 1, 5, dtype=torch.float64)[None]
+    starts = {}
+    for what, layers in {
+        "own": [dense("o", "x", units=units), one("Activation", "a", "o", activation="tanh")],
+        "attribute": [dense("o", "x", units=units, activation="tanh")],
+    }.items():
+        case = {"input": [5], "layers": layers, "sequential": False, "exact": False, "seed": 1, "methods": []}
+        module = keras.load(write(case, tmp_path / f"{what}.h5")[0].path, dtype=torch.float64)
+        starts[what] = explain(module, x, "lrp_z_IB", 0).sum()  # without a bias nothing is lost on the way
+        value = module(x)[0, 0].item()
+        expected = None if units == 1 or what == "attribute" else "signxai-relevance-of-all-classes"
+        assert defect_of(parse("lrp_z"), module.description, "signxai") == expected
+    assert starts["own"] == pytest.approx(value)
+    assert starts["attribute"] != pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize("theirs", [0.0, 1.0])
+def test_logits_that_only_one_side_has_are_a_mismatch(tmp_path: Path, theirs: float) -> None:
+    class Wrong(EchoClient):
+        def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
+            return [ReferenceAnswer(np.full(3, theirs, request.dtype)) for _ in request.inputs]
+
+    case = {"input": [5], "layers": [dense("o", "x")], "sequential": False, "exact": False, "seed": 1, "methods": []}
+    source, x = write(case, tmp_path / "net.h5")
+    runner = Runner(Plan(source, (x,), ("lrp_z",), frozenset(["lrp_z"]), frozenset()), Wrong(), SignxaiTorch())
+    rows = [outcome.row for outcome in runner.run()]
+    assert {(row["status"], row["failed_check"]) for row in rows} == {("mismatch", "logits")}
 
 
 def test_deconvnet_on_a_relu_at_the_output_is_named(tmp_path: Path) -> None:

@@ -141,3 +141,17 @@ def test_maps_that_are_not_finite_are_refused():
     found[1] = torch.nan
     with pytest.raises(SummationToDeltaError, match="sample 1 sums to nan"):
         check_sums(model, found, torch.ones(6))
+
+
+def test_a_large_logit_does_not_hide_a_wrong_sum():
+    class Gated(nn.Module):
+        def forward(self, x):
+            return x * x.mean(dim=(2, 3), keepdim=True)
+
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), Gated(), nn.Flatten(), nn.Linear(72, 4))
+    torch.manual_seed(0)
+    for one in model.parameters():
+        nn.init.normal_(one, std=0.1)
+    nn.init.constant_(model[-1].bias, 30)
+    with pytest.raises(SummationToDeltaError):
+        explain(model, pictures().float(), "deep_lift", 1)

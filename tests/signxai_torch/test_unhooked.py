@@ -41,7 +41,7 @@ FORBIDDEN = {
     "softmax": (lambda h, x: h.softmax(1), "softmax .*torch.nn.Softmax"),
     "add": (lambda h, x: h + x, "zennit.layer.Sum"),
     "add in place": (lambda h, x: h.add_(x), "zennit.layer.Sum"),
-    "multiply": (lambda h, x: h * x, r"calls \* as a function"),
+    "multiply": (lambda h, x: h * x, r"computes \* where no rule"),
     "mean": (lambda h, x: h.mean((2, 3)), "AdaptiveAvgPool2d"),
     "pooling": (lambda h, x: F.adaptive_avg_pool2d(h, 2), "AdaptiveAvgPool2d"),
     "convolution": (lambda h, x: F.conv2d(h, torch.ones(2, 2, 1, 1, dtype=h.dtype)), "torch.nn.Conv2d"),
@@ -104,10 +104,6 @@ def test_modules_may_compute_what_they_like():
         def forward(self, x):
             return x * x.sigmoid()
 
-    class Gate(nn.Module):
-        def forward(self, one, other):
-            return one * other + 1
-
     for between in (Swish(), nn.GLU(1), nn.Mish(), nn.LocalResponseNorm(2), nn.LPPool2d(2, 2)):
         for method in (*RULES, "guided_backprop", "deep_taylor"):
             model = net(lambda h, x: h)
@@ -117,7 +113,71 @@ def test_modules_may_compute_what_they_like():
                 torch.cat([m.extra(m.relu(m.first(x))).flatten(1)] * 4, 1)[:, :96]
             )
             assert explain(model, pictures(), method).any()
-    assert explain(net(Gate()), pictures(), "lrp_z").any()
+
+
+class Gate(nn.Module):
+    def forward(self, one, other):
+        return one * other
+
+
+class Joined(nn.Module):
+    def forward(self, one, other):
+        return torch.cat([one, other], 1)
+
+
+class Added(nn.Module):
+    def forward(self, one, other):
+        return one + other
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_a_layer_that_joins_tensors_is_looked_into(method):
+    for layer, words in ((Gate(), r"computes \*"), (Added(), r"computes \+ .* zennit.layer.Sum")):
+        with pytest.raises(UnhookedOperationError, match=words):
+            explain(net(layer), pictures(), method)
+        assert explain(net(layer), pictures(), "guided_backprop").any()
+    joined = explain(net(Joined()), pictures(), method)
+    assert joined == pytest.approx(explain(net(ALLOWED["cat"]), pictures(), method))
+
+
+@pytest.mark.parametrize("what", [
+    lambda h, x: 1 - h, lambda h, x: -h, lambda h, x: F.layer_norm(h, h.shape[1:]), lambda h, x: F.celu(h),
+    lambda h, x: torch.erf(h), lambda h, x: h.sin(), lambda h, x: h.cumsum(-1), lambda h, x: torch.maximum(h, x),
+    lambda h, x: torch.where(h > 0, h, x), lambda h, x: h.masked_fill(h < 0, 0), lambda h, x: F.normalize(h),
+    lambda h, x: F.rrelu(h - 1), lambda h, x: F.group_norm(h, 1), lambda h, x: torch.fmax(h, x),
+])  # fmt: skip
+@pytest.mark.parametrize("method", RULES)
+def test_lrp_leaves_nothing_to_functions_that_compute(method, what):
+    with pytest.raises(UnhookedOperationError, match="where no rule reaches it"):
+        explain(net(what), pictures(), method)
+
+
+@pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
+def test_rectifiers_by_other_names(method):
+    for relu in (lambda h, x: torch.maximum(h, h.new_zeros(1)), lambda h, x: h.clamp(min=0), lambda h, x: h.clamp(0, 6),
+                 lambda h, x: F.relu6(h), lambda h, x: F.leaky_relu(h)):  # fmt: skip
+        with pytest.raises(UnhookedOperationError, match=r"torch\.nn\.(Leaky)?ReLU"):
+            explain(net(relu), pictures(), method)
+    others = (lambda h, x: torch.maximum(h, x), lambda h, x: torch.maximum(h, h.new_ones(1)),
+              lambda h, x: h.clamp(0, 1), lambda h, x: F.hardtanh(h), lambda h, x: F.normalize(h),
+              lambda h, x: F.celu(h))  # fmt: skip
+    for other in others:
+        assert explain(net(other), pictures(), method).any()
+
+
+def test_other_bends_of_deep_taylor():
+    for bend in (lambda h, x: F.celu(h), lambda h, x: F.rrelu(h), lambda h, x: torch.maximum(h, h.new_zeros(1))):
+        with pytest.raises(UnhookedOperationError):
+            explain(net(bend), pictures(), "deep_taylor")
+
+
+@pytest.mark.parametrize("method", ["lrp_z", "guided_backprop", "deep_lift", "grad_cam", "guided_grad_cam"])
+def test_a_compiled_model_has_no_layers_to_attach_rules_to(method):
+    compiled = cnn()
+    compiled[0].compile()
+    for model in (torch.compile(cnn()), compiled):
+        with pytest.raises(UnhookedOperationError, match=r"torch\.compile"):
+            explain(model, pictures(), method)
 
 
 def test_sums_of_zennit_are_modules():

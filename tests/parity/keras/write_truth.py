@@ -44,7 +44,7 @@ def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
         last.call = lambda inputs: inputs
     else:
         before = model.layers[-2]
-        if getattr(before, "activation", None) is keras.activations.softmax:  # softmax, then dropout
+        if getattr(before, "activation", None) is keras.activations.softmax:  # softmax, then what does nothing
             before.activation = keras.activations.linear
     return np.asarray(model(x, training=False))
 
