@@ -96,6 +96,8 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
         "signxai": _signxai(method, parameters, noise, layer),
         "innvestigate": _innvestigate(method, model, parameters, noise),
     }
+    if method.head == "logit" and _starts_from_preactivation(method) and has_output_activation(model):
+        found["signxai"] = None  # its rules start before the activation, so they are other methods
     prefers = method.dotted or "." in method.row.template
     order = ("innvestigate", "signxai") if prefers else ("signxai", "innvestigate")
     wanted = order if reference == "auto" else (reference,)
@@ -108,6 +110,11 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     if sound:  # no way back to a reference that is wrong
         return Question(tuple(sound), parameters, defects[calls[0].backend])
     calls.sort(key=lambda call: not BY_NAME[defects[call.backend] or ""].checkable)
+    defect = BY_NAME[defects[calls[0].backend] or ""]
+    if reference == "auto" and not defect.checkable:
+        raise NotInReferenceError(
+            f"{calls[0].backend} alone defines {method} for such a model, and is wrong there ({defect.name})"
+        )
     return Question((calls[0],), parameters, defects[calls[0].backend])
 
 

@@ -53,7 +53,7 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
         yield "signxai-grad-cam-is-transposed"
     if method.family == "grad_cam_timeseries":
         yield "signxai-grad-cam-of-nothing"
-    if method.row.layers and last.class_name in (*_PASSING, *_DROPOUT) and last.output_shape[-1] != 1:
+    if method.row.layers and _hands_on(model, last) and last.output_shape[-1] != 1:
         yield "signxai-relevance-of-all-classes"
     if method.family not in _RUN_BY_KERAS and arrival_order(model):
         yield "signxai-concatenate-order"
@@ -91,6 +91,13 @@ def _keeps_shape(layer: LayerDescription) -> bool:
     sizes = strides if isinstance(strides, list) else [strides]
     kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1], [1], 1)
     return layer.class_name in _POOLING and set(sizes) == {1} and kept
+
+
+def _hands_on(model: ModelDescription, layer: LayerDescription) -> bool:
+    """Return whether SIGN-XAI's LRP passes relevance through a layer as if it were not there."""
+    if layer.class_name in ("Flatten", "Permute", "Reshape"):
+        return tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
+    return layer.class_name in (*_PASSING, *_DROPOUT)
 
 
 def _last_kernel(model: ModelDescription) -> str | None:

@@ -8,6 +8,7 @@ that is called several times, or in several threads on separate models, is safe.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,16 +55,26 @@ class Call:
     ----------
     before : torch.Tensor or None
         The values of the tensor before the layer ran, which may have worked in place; kept for lenient rules only.
+    moves : bool or None
+        Whether the layer moves values, once a rule has asked; several composites may.
     """
 
     def __init__(self, module: nn.Module, given: Mapping[int | str, Any], key: int | str, lenient: bool) -> None:
-        self._module, self._given, self._key = module, given, key
+        self._module, self._given, self._key = module, {**given, key: None}, key
         self.before: Tensor | None = given[key].detach().clone() if lenient else None
+        self.moves: bool | None = None
 
     def __call__(self, value: Tensor) -> Any:
         """Return the layer's result for another tensor."""
         by_place, by_name = self.arguments(value)
         return self._module.forward(*by_place, **by_name)
+
+    def on_a_copy(self) -> Call:
+        """Return the call of a copy of the layer: attributes and buffers that it changes are its own."""
+        module = copy.copy(self._module)
+        buffers = {name: None if one is None else one.clone() for name, one in module._buffers.items()}
+        module.__dict__ = {**module.__dict__, "_buffers": buffers}
+        return Call(module, {**self._given, self._key: self.before}, self._key, self.before is not None)
 
     def arguments(self, value: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments, by place and by name, with another tensor."""

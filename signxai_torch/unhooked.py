@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hook import TRANSPARENT, is_call, is_users_hook, operation
+from signxai_torch.hook import is_call, is_users_hook, operation
+from signxai_torch.moves import MOVING
 
 
 class UnhookedOperationError(TypeError):
@@ -82,14 +83,17 @@ _POOLING = {
     "Amax": ("amax", "torch.nn.AdaptiveMaxPool2d or the like"),
 }
 
-# What takes, joins, repeats or reorders values, or hands on the largest, or interpolates: the gradient is the rule of
-# such a layer too.
-_HARMLESS = TRANSPARENT | frozenset(
-    ("Amax", "AsStrided", "Cat", "Diagonal", "Flip", "Gather", "Im2Col", "Index", "IndexSelect", "MaskedSelect", "Max",
-     "Narrow", "NativeChannelShuffle", "PixelShuffle", "PixelUnshuffle", "Repeat", "Roll", "Select", "Slice", "Split",
-     "SplitWithSizes", "Stack", "Unbind", "Unfold", "UnsafeSplit", "torch::autograd::AccumulateGrad")
-)  # fmt: skip
-_HARMLESS_FAMILIES = ("MaxPool", "AdaptiveMaxPool", "ReflectionPad", "ReplicationPad", "Upsample")
+# What moves values, or hands on the largest, or interpolates: the gradient is the rule of such a layer too.
+_HARMLESS = MOVING | {"Amax", "Max"}
+_HARMLESS_FAMILIES = ("MaxPool", "AdaptiveMaxPool", "Upsample")
+
+
+_OTHERS = {
+    "torch::autograd::CopySlices": (
+        "an assignment to a part of a tensor (as circular padding makes them)",
+        "torch.cat, or a module such as torch.nn.CircularPad2d,",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -114,13 +118,15 @@ class Operations:
             return self.known[name]
         if not self.all_others or is_call(node) or is_users_hook(node) or name in _HARMLESS:
             return None
-        return None if name.startswith(_HARMLESS_FAMILIES) else (name, "a module of its own")
+        if name.startswith("MaxPool") and set(getattr(node, "_saved_stride", ())) == {1}:
+            return "max_pool with a stride of 1", "torch.nn.MaxPool2d or the like"
+        return None if name.startswith(_HARMLESS_FAMILIES) else _OTHERS.get(name, (name, "a module of its own"))
 
 
 def _bends_at_zero(node: Any, name: str) -> bool:
     """Return whether what may be a ReLU is one; bounds may serve other ends, such as keeping a norm from zero."""
     if name == "ClampMin":
-        return bool(node._saved_min == 0)
+        return _is(node._saved_min, 0)
     if name == "Maximum":
         constants = (node._saved_self, node._saved_other)
         return any(
@@ -130,7 +136,14 @@ def _bends_at_zero(node: Any, name: str) -> bool:
     return True
 
 
-_RELU6 = (0.0, 6.0)
+def _is(bound: Any, number: float | None) -> bool:
+    """Return whether the bound of a clamp, a number or a tensor or None, is a number everywhere."""
+    if bound is None or number is None:
+        return bound is number
+    return bool((torch.as_tensor(bound) == number).all())
+
+
+_RELU6 = 6.0
 
 
 class _Rectifiers(Operations):
@@ -138,9 +151,11 @@ class _Rectifiers(Operations):
 
     def finds(self, node: Any) -> tuple[str, str] | None:
         name = operation(node)
-        if name == "Hardtanh" and (node._saved_min_val, node._saved_max_val) != _RELU6:
+        if name == "Hardtanh" and not (_is(node._saved_min_val, 0) and _is(node._saved_max_val, _RELU6)):
             return None
-        if name == "Clamp" and (node._saved_min, node._saved_max) not in (_RELU6, (0.0, None)):
+        if name == "Clamp" and not (
+            _is(node._saved_min, 0) and (_is(node._saved_max, _RELU6) or _is(node._saved_max, None))
+        ):
             return None
         return super().finds(node)
 
@@ -169,18 +184,18 @@ class Calls:
     def __init__(self) -> None:
         self.inputs: dict[Any, list[Any]] = {}
         self.makers: dict[Any, nn.Module] = {}
-        self._entered: list[list[Any]] = []
+        self._entered: list[tuple[int, list[Any]]] = []
 
     def enter(self, module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
         """Note what a layer is called with."""
-        self._entered.append([one for one in _tensors((*inputs, *keywords.values())) if one.requires_grad])
+        given = list(_tensors((*inputs, *keywords.values())))
+        self._entered.append((len(given), [one.grad_fn for one in given if one.requires_grad]))
 
     def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """Note what it returns."""
-        given = self._entered.pop()
-        if len(given) > 1 and next(module.parameters(recurse=False), None) is None:
-            return
-        before = [one.grad_fn for one in given]
+        number, before = self._entered.pop()
+        if number == 0 or (len(before) > 1 and next(module.parameters(recurse=False), None) is None):
+            return  # what it was called with is unknown, or it joins tensors: it is looked into
         for one in _tensors((output,)):
             # What a layer hands on as it is, it has not made.
             if one.grad_fn is not None and one.grad_fn not in before:

@@ -105,7 +105,7 @@ def _strip(config: Config, softmax: bool) -> bool:
     if last["class_name"] not in ("Activation", "Softmax"):
         last["config"]["activation"] = "linear"
         return True
-    if len(body["layers"]) < 2:
+    if all(layer is last or layer["class_name"] == "InputLayer" for layer in body["layers"]):
         raise RefusedModelError("the model is a softmax and nothing else")
     body["layers"] = [layer for layer in body["layers"] if layer is not last]
     if config["class_name"] != "Sequential":

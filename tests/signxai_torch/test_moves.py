@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from signxai_torch import explain
+from signxai_torch import explain, explain_many
+from signxai_torch.hook import Call
 from signxai_torch.moves import moves_values
 from tests.signxai_torch.nets import pictures, randomized
 
@@ -47,6 +48,7 @@ MOVING = {
     "sort": lambda x: x.sort(-1).values,
     "take": lambda x: x[:, torch.arange(x.shape[1] - 1, -1, -1)],
     "two of all": swapped,
+    "copy": lambda x: x.clone(),
 }
 STAYING = {
     "relu": lambda x: x.relu(),
@@ -55,7 +57,6 @@ STAYING = {
     "half": lambda x: x / 2,
     "threshold": lambda x: F.threshold(x, 0.5, 0),
     "zero": torch.zeros_like,
-    "copy": lambda x: x.clone(),
     "layer norm": lambda x: F.layer_norm(x, x.shape[1:]),
 }
 
@@ -67,8 +68,8 @@ def test_what_moves_values_is_told_from_what_works_on_them(what, shape):
     if len(shape) == 2 and what in ("circular", "flip", "transpose", "take"):
         x = x.reshape(1, 1, 1, 3) if what == "circular" else x.reshape(1, 3, 1)
     layer = {**MOVING, **STAYING}[what]
-    expected = what in MOVING and not torch.equal(layer(x.clone()), x)
-    assert moves_values(layer, x, layer(x.clone())) == expected
+    expected = what in MOVING
+    assert moves_values(Call(Layer(layer), {0: x}, 0, True), x, layer(x.clone())) == expected
 
 
 def net(layer: nn.Module) -> nn.Sequential:
@@ -128,3 +129,38 @@ def test_full_backward_hooks_of_the_user_change_no_map(method, where):
     found = [explain(model, pictures(), method, target) for target in targets]
     assert seen or "cam" in method
     assert all(np.array_equal(one, other) for one, other in zip(plain, found, strict=True))
+
+
+class Counting(nn.Module):
+    """An activation that nobody knows, and which counts."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.function(x)
+
+
+@pytest.mark.parametrize("function", [torch.relu, by_slices, lambda x: x * x.sigmoid()])
+def test_a_layer_is_asked_once_whoever_asks(function):
+    layer = Counting(function)
+    model = net(layer)
+    layer.calls.zero_()
+    explain_many(model, pictures(), ["lrp_z", "lrp_epsilon_0_1", "lrp_flat", "lrp_alpha_1_beta_0"], 1)
+    assert layer.calls <= 3, "once for the model, once to see what it does, and once where no rule fits"
+
+
+class Sign(nn.Module):
+    def forward(self, x):
+        return x > 0
+
+
+def test_a_layer_without_a_gradient_gets_no_rule():
+    model = randomized(nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(144, 4)))
+    model.sign = Sign()
+    forward = model.forward
+    model.forward = lambda x: forward(x) * 1.0 if model.sign(x) is None else nn.Sequential.forward(model[:4], x)
+    assert explain(model, pictures(), "lrp_z").any()

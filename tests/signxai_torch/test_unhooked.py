@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -62,6 +64,11 @@ ALLOWED = {
     "squeeze": lambda h, x: h.unsqueeze(1).squeeze(1).clone(),
     "expand": lambda h, x: h[:, :, None].expand(-1, -1, 2, -1, -1),
     "nothing": lambda h, x: h,
+    "sort": lambda h, x: h.sort(-1).values,
+    "shuffle": lambda h, x: F.channel_shuffle(h, 2),
+    "rot90": lambda h, x: h.rot90(1, (2, 3)),
+    "squeeze two": lambda h, x: h[:, :, None, None].squeeze((2, 3)),
+    "interpolate": lambda h, x: F.interpolate(h, scale_factor=2, mode="bilinear"),
 }
 
 
@@ -144,7 +151,9 @@ def test_a_layer_that_joins_tensors_is_looked_into(method):
     lambda h, x: 1 - h, lambda h, x: -h, lambda h, x: F.layer_norm(h, h.shape[1:]), lambda h, x: F.celu(h),
     lambda h, x: torch.erf(h), lambda h, x: h.sin(), lambda h, x: h.cumsum(-1), lambda h, x: torch.maximum(h, x),
     lambda h, x: torch.where(h > 0, h, x), lambda h, x: h.masked_fill(h < 0, 0), lambda h, x: F.normalize(h),
-    lambda h, x: F.rrelu(h - 1), lambda h, x: F.group_norm(h, 1), lambda h, x: torch.fmax(h, x),
+    lambda h, x: F.max_pool2d(h, 3, 1, 1),
+    lambda h, x: F.pad(h, (1, 0, 0, 0), mode="circular"), lambda h, x: F.rrelu(h), lambda h, x: F.group_norm(h, 1),
+    lambda h, x: torch.fmax(h, x),
 ])  # fmt: skip
 @pytest.mark.parametrize("method", RULES)
 def test_lrp_leaves_nothing_to_functions_that_compute(method, what):
@@ -154,8 +163,10 @@ def test_lrp_leaves_nothing_to_functions_that_compute(method, what):
 
 @pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
 def test_rectifiers_by_other_names(method):
-    for relu in (lambda h, x: torch.maximum(h, h.new_zeros(1)), lambda h, x: h.clamp(min=0), lambda h, x: h.clamp(0, 6),
-                 lambda h, x: F.relu6(h), lambda h, x: F.leaky_relu(h)):  # fmt: skip
+    relus = (lambda h, x: torch.maximum(h, h.new_zeros(1)), lambda h, x: h.clamp(min=0), lambda h, x: h.clamp(0, 6),
+             lambda h, x: h.clamp(min=h.new_zeros(2, 1, 1)), lambda h, x: F.relu6(h),
+             lambda h, x: F.leaky_relu(h))  # fmt: skip
+    for relu in relus:
         with pytest.raises(UnhookedOperationError, match=r"torch\.nn\.(Leaky)?ReLU"):
             explain(net(relu), pictures(), method)
     others = (lambda h, x: torch.maximum(h, x), lambda h, x: torch.maximum(h, h.new_ones(1)),
@@ -202,3 +213,31 @@ def test_torchscript_has_no_layers_to_attach_rules_to():
             with pytest.raises(UnhookedOperationError, match="TorchScript"):
                 explain(model, pictures(), method)
     assert explain(traced, pictures(), "gradient") == pytest.approx(explain(cnn(), pictures(), "gradient"))
+
+
+class Rectified(nn.Module):
+    def forward(self, x):
+        return F.relu_(x)
+
+
+@pytest.mark.parametrize("method", ["guided_backprop", "deep_taylor", "lrp_z"])
+def test_a_layer_of_ones_own_may_work_in_place(method):
+    assert explain(net(lambda h, x: h), pictures(), method).any()
+    model = net(lambda h, x: h)
+    model.relu = Rectified()
+    assert explain(model, pictures(), method).any()
+
+
+class Boxed(nn.Module):
+    def forward(self, box):
+        return box.value.flatten(1)
+
+
+def test_a_layer_whose_input_is_not_seen_hides_nothing():
+    boxed = Boxed()
+    model = net(lambda h, x: h)
+    model.between = lambda h, x: boxed(SimpleNamespace(value=F.relu(h)))
+    model.boxed = boxed
+    for method in (*RULES, "guided_backprop", "deep_taylor"):
+        with pytest.raises(UnhookedOperationError, match=r"relu .*torch\.nn\.ReLU"):
+            explain(model, pictures(), method)
