@@ -110,11 +110,9 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     if sound:  # no way back to a reference that is wrong
         return Question(tuple(sound), parameters, defects[calls[0].backend])
     calls.sort(key=lambda call: not BY_NAME[defects[call.backend] or ""].checkable)
-    defect = BY_NAME[defects[calls[0].backend] or ""]
-    if reference == "auto" and not defect.checkable:
-        raise NotInReferenceError(
-            f"{calls[0].backend} alone defines {method} for such a model, and is wrong there ({defect.name})"
-        )
+    if reference == "auto" and not BY_NAME[defects[calls[0].backend] or ""].checkable:
+        wrong = ", ".join(f"{backend} by {defect}" for backend, defect in defects.items())
+        raise NotInReferenceError(f"no reference is left for {method} on such a model: {wrong}")
     return Question((calls[0],), parameters, defects[calls[0].backend])
 
 

@@ -55,6 +55,8 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
         yield "signxai-grad-cam-of-nothing"
     if method.row.layers and _hands_on(model, last) and last.output_shape[-1] != 1:
         yield "signxai-relevance-of-all-classes"
+    if method.row.layers and last.class_name == "BatchNormalization" and last.output_shape[-1] != 1:
+        yield "signxai-batch-normalization-at-the-end"
     if method.family not in _RUN_BY_KERAS and arrival_order(model):
         yield "signxai-concatenate-order"
     if method.row.layers and unmoved(model):

@@ -243,6 +243,24 @@ DIVERGENCES: tuple[Divergence, ...] = (
         raises=("Cannot merge tensors",),
     ),
     Divergence(
+        name="signxai-batch-normalization-at-the-end",
+        methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*"),
+        references=("signxai",),
+        condition="LRP on a model of several classes whose last layer is a BatchNormalization, in signxai 1.1.9.2.",
+        cause=(
+            "The class is chosen in the last layer, whose rule then takes the one chosen value for the output of every "
+            "unit, so every class gets relevance."
+        ),
+        evidence=(
+            "Conv2D, Flatten, Dense(4), BatchNormalization, lrp_flat: the map sums to 3.64708 in signxai; the rule's "
+            "formula gives 3.64708 with the chosen output in place of each unit's own, 0.42775 as it should be (the "
+            "port) and 0.89949 summed over all classes. iNNvestigate is wrong on every BatchNormalization, so no "
+            "reference is left and such a case is not judged."
+        ),
+        status="reference-defect",
+        alternative="innvestigate",
+    ),
+    Divergence(
         name="innvestigate-batch-normalization",
         methods=("lrp*", "zblrp_*", "w2lrp_*", "flatlrp_*", "lrpz_*"),
         references=("innvestigate",),
