@@ -129,7 +129,7 @@ def test_an_activation_that_is_a_layer_of_its_own_is_where_relevance_starts(tmp_
 def test_where_both_references_are_wrong_nothing_is_judged(tmp_path: Path) -> None:
     last = one("BatchNormalization", "bn", "o", epsilon=0.001, scale=True, center=True)
     model = described(tmp_path, [5], dense("o", "x"), last)
-    with pytest.raises(NotInReferenceError, match="no reference is left for lrp_flat .* signxai by signxai-batch-"):
+    with pytest.raises(NotInReferenceError, match=r"no reference is left for lrp_flat .* signxai by signxai-batch-"):
         question(parse("lrp_flat"), model)
     assert question(parse("lrp_flat"), model, "signxai").defect == "signxai-batch-normalization-at-the-end"
     assert question(parse("lrp_flat"), described(tmp_path, [5], dense("o", "x", units=1), last)).defect is None
