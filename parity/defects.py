@@ -47,7 +47,9 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
             yield "signxai-input-rule-on-a-branch"
         if method.input_rule in ("SIGN", "SIGNmu") and _last_kernel(model) in input_layers(model):
             yield "signxai-sign-rule-on-the-last-layer"
-    if method.input_rule == "Bounded" and method.prefix is not None:
+    normalizing = {layer.name for layer in model.layers if layer.class_name == "BatchNormalization"}
+    # Behind a normalization no layer takes the input rule.
+    if method.input_rule == "Bounded" and method.prefix is not None and not normalizing.issuperset(input_layers(model)):
         yield "signxai-bounded-is-zero"
     if method.family in ("grad_cam", "guided_grad_cam") and len(set(model.input_shape[:2])) == 2:
         yield "signxai-grad-cam-is-transposed"
