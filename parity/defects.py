@@ -172,6 +172,14 @@ def input_layers(model: ModelDescription, through_padding: bool = True) -> list[
     ]
 
 
+def divides_by_differences(model: ModelDescription) -> bool:
+    """Return whether LRP divides by sums of numbers of both signs somewhere, apart from what kernels compute."""
+    return any(
+        layer.class_name in ("Add", "BatchNormalization") or "AveragePooling" in layer.class_name
+        for layer in model.layers
+    )
+
+
 def arrival_order(model: ModelDescription) -> dict[str, tuple[str, ...]]:
     """Return the Concatenate layers that SIGN-XAI feeds in another order than the model's, with that order.
 

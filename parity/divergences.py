@@ -354,22 +354,23 @@ def flip(reference_floor: NoiseFloor) -> Divergence:
 
 
 ROUNDING = Divergence(
-    name="float64-rounding-without-bias",
-    methods=("lrp*_IB*",),
+    name="float64-rounding-of-denominators",
+    methods=("lrp*", "w2lrp_*", "flatlrp_*"),
     references=("signxai", "innvestigate"),
     condition=(
-        "A float64 case of a rule without bias, where the port differs from itself by more than a third of the limit "
-        "when the same input lies in another memory order, in which its convolutions add the same numbers in another "
-        "order."
+        "A float64 case of a rule without bias, or of LRP on a model with sums of branches, average pooling or batch "
+        "normalization, where the port differs from itself by more than a third of the limit when the same input lies "
+        "in another memory order, in which its convolutions add the same numbers in another order."
     ),
     cause=(
-        "Without the bias some denominators are the difference of nearly equal sums; dividing by them turns rounding "
-        "in the last digit into relevance, layer after layer."
+        "Without the bias, and in sums, averages and (x - mean) y, some denominators are the difference of nearly "
+        "equal numbers; dividing by them turns rounding in the last digit into relevance, layer after layer."
     ),
     evidence=(
         "vgg16-seeded, lrp.z_IB: the largest relevance is 6e16 where the logit is below 1; the port differs from "
         "itself by 2.3e-10 in another memory order and from the reference by 3.3e-10; lrp_z, the same rule with the "
-        "bias, by 1.9e-15 and 2.5e-15."
+        "bias, by 1.9e-15 and 2.5e-15. A random network with batch normalization and Add, lrp_w_square: 3.2460779e-10 "
+        "from itself, 3.246e-10 from the reference, 1e-15 where nothing but the last digit of the input changes."
     ),
     limits=limits_for("float64"),
 )

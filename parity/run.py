@@ -16,7 +16,7 @@ from parity import keras
 from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.defects import swapped_size
+from parity.defects import divides_by_differences, swapped_size
 from parity.divergences import BY_NAME, ROUNDING
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
@@ -241,6 +241,7 @@ class Runner:
             outcome.subject is None
             or outcome.reference is None
             or not ROUNDING.covers(method.name, outcome.row["reference"])
+            or not (method.ignore_bias or divides_by_differences(self.facts.description))
         ):
             return {}
         try:

@@ -114,16 +114,21 @@ class Raising(IllConditioned):
 
 
 @pytest.mark.parametrize(
-    ("method", "subject", "ok"),
+    ("model", "method", "subject", "ok"),
     [
-        ("lrp.z_IB", IllConditioned, True),
-        ("lrp_z", IllConditioned, False),  # a rule with bias has no such excuse
-        ("lrp.z_IB", SignxaiTorch, False),  # it does not differ from itself
-        ("lrp.z_IB", Raising, False),
+        ("vgg_mnist", "lrp.z_IB", IllConditioned, True),
+        ("vgg_mnist", "lrp_z", IllConditioned, False),  # a rule with bias has no such excuse
+        ("resnet_mnist", "lrp_z", IllConditioned, True),  # unless the model adds or normalizes
+        ("resnet_mnist", "gradient", IllConditioned, False),
+        ("resnet_mnist", "lrp_z", SignxaiTorch, False),
+        ("vgg_mnist", "lrp.z_IB", SignxaiTorch, False),  # it does not differ from itself
+        ("vgg_mnist", "lrp.z_IB", Raising, False),
     ],
 )
-def test_a_run_covers_only_ignore_bias_rules_whose_rounding_it_has_measured(method, subject, ok):
-    source = resolve("vgg_mnist")
+def test_a_run_covers_only_rules_that_divide_by_differences_and_whose_rounding_it_has_measured(
+    model, method, subject, ok
+):
+    source = resolve(model)
     plan = Plan(source, tuple(default_inputs(source)[:1]), (method,), frozenset([method]), frozenset())
     (outcome,) = Runner(plan, NudgedClient(), subject()).run()
     assert outcome.row["status"] == "structural"
