@@ -61,7 +61,9 @@ def write_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> None:
         If the file cannot be written, for example because the disk is full.
     """
     try:
-        with h5py.File(path, "w") as file:
+        # Without HDF5's lock: a worker that is just being started, in another thread, has inherited the
+        # descriptor and would keep the lock until it is up. A message tells the reader when the file is there.
+        with h5py.File(path, "w", locking=False) as file:
             for index, array in enumerate(arrays):
                 file.create_dataset(str(index), data=np.ascontiguousarray(array))
     except RuntimeError as error:  # h5py's word for a failed flush or close
@@ -77,7 +79,7 @@ def read_array(path: Path, index: int) -> npt.NDArray[Any]:
         If the file is missing or damaged.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             array = np.asarray(file[str(index)][()])
             # h5py hangs a note on the dtype of text, which NumPy's own files cannot hold.
             return np.array(array.tolist(), dtype=array.dtype.str) if array.dtype.kind == "S" else array
