@@ -104,11 +104,14 @@ DIVERGENCES: tuple[Divergence, ...] = (
         methods=("lrpsign_*", "zblrp_*"),
         references=("signxai",),
         condition="The SIGN, SIGNmu or Bounded rule on an input layer that several layers read, in signxai 1.1.9.2.",
-        cause="These rules hand back one map per consumer where one sum is expected, and TensorFlow stops.",
+        cause=(
+            "These rules hand back one map per consumer where one sum is expected, and TensorFlow stops. Bounded stops "
+            "before: it differentiates by the input what only its bounds went into, and adds None to None."
+        ),
         evidence=(
             "Input (7,), Dense read by two Dense layers, Concatenate, Dense: lrpsign_z raises InvalidArgumentError "
             "(`different ndims`). What TensorFlow says of the extra axis depends on the layer: each kind has a case in "
-            "tests/fuzz/regressions. The same rules are at parity on every model without such a branch."
+            "tests/fuzz/regressions. Without such a branch SIGN and SIGNmu are at parity on every model."
         ),
         status="reference-defect",
         raises=(
@@ -117,6 +120,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "input_sizes must be 4-dimensional, got: 5",  # Conv2D, SeparableConv2D
             "DepthwiseConv2DBackpropInput: out_backprop must be 4-dimensional",
             "is not divisible by block_shape",  # anything dilated
+            "A merge layer should be called on a list of inputs. Received: input_shape=(None, None)",  # Bounded
         ),
     ),
     Divergence(
@@ -370,7 +374,8 @@ ROUNDING = Divergence(
         "vgg16-seeded, lrp.z_IB: the largest relevance is 6e16 where the logit is below 1; the port differs from "
         "itself by 2.3e-10 in another memory order and from the reference by 3.3e-10; lrp_z, the same rule with the "
         "bias, by 1.9e-15 and 2.5e-15. A random network with batch normalization and Add, lrp_w_square: 3.2460779e-10 "
-        "from itself, 3.246e-10 from the reference, 1e-15 where nothing but the last digit of the input changes."
+        "from itself and 3.246e-10 from the reference; of four changes of the input's last digit three move its map "
+        "by 6e-15 or less, and one by 3.246e-10 too."
     ),
     limits=limits_for("float64"),
 )
