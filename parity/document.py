@@ -40,10 +40,9 @@ class Document:
     def __init__(self, directory: Path, command: str, subject: Subject) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.arrays_path = directory / ARRAYS_NAME
-        # A name of its own, so that two runs into one directory do not meet; the lock would be inherited by
-        # workers that are just being started, and keep the report from the file.
+        # A name of its own, so that two runs into one directory do not meet.
         self._part = directory / f".{ARRAYS_NAME}.{os.getpid()}.part"
-        self._file = h5py.File(self._part, "w", locking=False)
+        self._file = h5py.File(self._part, "w")
         self._command, self._subject = command, subject
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._file.attrs["created"] = self._created  # the report refuses the arrays of another run
