@@ -59,9 +59,10 @@ class Call:
         Whether the layer moves values, once a rule has asked; several composites may.
     """
 
-    def __init__(self, module: nn.Module, given: Mapping[int | str, Any], key: int | str, lenient: bool) -> None:
+    def __init__(self, module: nn.Module, given: Mapping[int | str, Any], key: int | str, keep: bool) -> None:
         self._module, self._given, self._key = module, {**given, key: None}, key
-        self.before: Tensor | None = given[key].detach().clone() if lenient else None
+        self.before: Tensor | None = given[key].detach().clone() if keep else None
+        self._version: int = given[key]._version
         self.moves: bool | None = None
 
     def __call__(self, value: Tensor) -> Any:
@@ -69,12 +70,19 @@ class Call:
         by_place, by_name = self.arguments(value)
         return self._module.forward(*by_place, **by_name)
 
+    def again(self, value: Tensor) -> Any:
+        """Return the layer's result for the very tensor of this call, as it was before the layer ran."""
+        if self.before is not None and value._version != self._version:
+            with torch.no_grad():
+                value.detach().copy_(self.before)
+        return self(value)
+
     def on_a_copy(self) -> Call:
         """Return the call of a copy of the layer: attributes and buffers that it changes are its own."""
         module = copy.copy(self._module)
         buffers = {name: None if one is None else one.clone() for name, one in module._buffers.items()}
         module.__dict__ = {**module.__dict__, "_buffers": buffers}
-        return Call(module, {**self._given, self._key: self.before}, self._key, self.before is not None)
+        return Call(module, {**self._given, self._key: self.before}, self._key, keep=False)
 
     def arguments(self, value: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments, by place and by name, with another tensor."""
@@ -108,8 +116,36 @@ class _Remade:
             return self.module.forward(self.source)  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class _Saved:
+    """A value that autograd saved. That nobody changes it is for us to see: torch does not look at what hooks keep."""
+
+    value: Tensor
+    version: int
+
+    def make(self) -> Tensor:
+        """Return the value.
+
+        Raises
+        ------
+        RuntimeError
+            If it was changed in place meanwhile.
+        """
+        if self.value._version != self.version:
+            raise RuntimeError(
+                f"a value of shape {tuple(self.value.shape)} that the gradient needs was changed in place after it had "
+                "been computed; the model must not change it (`h = h + 1` instead of `h += 1`)"
+            )
+        return self.value
+
+
 # Attributes of the very tensor that a hooked layer returned: that a rule keeps it, and how it can be made again.
 _KEPT, _REMADE = "_signxai_kept", "_signxai_remade"
+
+
+def _pack(value: Tensor) -> _Saved | _Remade:
+    remade: _Remade | None = getattr(value, _REMADE, None)
+    return _Saved(value, value._version) if remade is None else remade
 
 
 @contextmanager
@@ -118,10 +154,7 @@ def remaking() -> Iterator[None]:
 
     Concerns what autograd itself saves as well, such as the input of a max-pooling layer.
     """
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda value: getattr(value, _REMADE, value),
-        lambda saved: saved.make() if isinstance(saved, _Remade) else saved,
-    ):
+    with torch.autograd.graph.saved_tensors_hooks(_pack, lambda saved: saved.make()):
         yield
 
 
@@ -242,8 +275,7 @@ class RelevanceHook(Hook):
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         if not inputs and not self.lenient:
             raise TypeError(f"{type(module).__name__} is called with keywords; rules need it called as layer(x)")
-        given: dict[int | str, Any] = {**dict(enumerate(inputs))}
-        given.update(keywords)
+        given: dict[int | str, Any] = {**dict(enumerate(inputs)), **keywords}
         found = [key for key, one in given.items() if isinstance(one, Tensor) and one.requires_grad]
         if not self.active or not found or (found[0] != 0 and not self.lenient):
             return None
@@ -253,7 +285,7 @@ class RelevanceHook(Hook):
             return None  # joins branches: the gradient goes to each
         # Forward runs on a detached tensor; the one that autograd knows waits for `_join`.
         x = given[found[0]]
-        call = Call(module, given, found[0], self.lenient)
+        call = Call(module, given, found[0], keep=self.lenient)
         self.waiting.append((x, call))
         return call.arguments(x.detach())
 
@@ -270,7 +302,7 @@ class RelevanceHook(Hook):
         if rule is None:
             # No rule for this call: run the layer again where autograd sees it.
             with torch.enable_grad():
-                return call(x)
+                return call.again(x)
         result = _Relevance.apply(x, output.detach(), rule, module, self.once)
         if rule.needs_output:
             setattr(result, _KEPT, True)

@@ -79,7 +79,11 @@ def test_what_has_a_rule_must_be_a_module(what, method):
     model = net(between)
     with pytest.raises(UnhookedOperationError, match=message):
         explain(model, pictures(), method)
-    assert explain(model, pictures(), "gradient").any()
+    if what.endswith("in place"):  # the ReLU before needs its output for the gradient, and torch alone refuses too
+        with pytest.raises(RuntimeError, match="changed in place"):
+            explain(model, pictures(), "gradient")
+    else:
+        assert explain(model, pictures(), "gradient").any()
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
@@ -213,19 +217,6 @@ def test_torchscript_has_no_layers_to_attach_rules_to():
             with pytest.raises(UnhookedOperationError, match="TorchScript"):
                 explain(model, pictures(), method)
     assert explain(traced, pictures(), "gradient") == pytest.approx(explain(cnn(), pictures(), "gradient"))
-
-
-class Rectified(nn.Module):
-    def forward(self, x):
-        return F.relu_(x)
-
-
-@pytest.mark.parametrize("method", ["guided_backprop", "deep_taylor", "lrp_z"])
-def test_a_layer_of_ones_own_may_work_in_place(method):
-    assert explain(net(lambda h, x: h), pictures(), method).any()
-    model = net(lambda h, x: h)
-    model.relu = Rectified()
-    assert explain(model, pictures(), method).any()
 
 
 class Boxed(nn.Module):

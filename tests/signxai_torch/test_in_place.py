@@ -1,0 +1,89 @@
+"""Layers and models that change values in place: explained as if they did not, or refused in a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from signxai_torch import explain, explain_many
+from tests.signxai_torch.nets import pictures, randomized
+
+LRP = ["lrp_z", "lrp_epsilon_0_1", "lrp_flat", "lrp_alpha_1_beta_0"]
+
+
+class Layer(nn.Module):
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def swapped_in_place(x):
+    x[..., 0], x[..., 1] = x[..., 1].clone(), x[..., 0].clone()
+    return x
+
+
+def swapped(x):
+    return torch.cat([x[..., 1:2], x[..., :1], x[..., 2:]], -1)
+
+
+PAIRS = {
+    "another shape": (lambda x: x.mul_(2).transpose(1, 2), lambda x: (x * 2).transpose(1, 2)),
+    "moves values": (swapped_in_place, swapped),
+    "works on values": (lambda x: x.sigmoid_(), lambda x: x.sigmoid()),
+    "relu": (F.relu_, F.relu),
+    "input changed, another returned": (lambda x: x.mul_(2) + 1, lambda x: x * 2 + 1),
+}
+
+
+def net(*layers: nn.Module) -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), *layers, nn.Flatten(), nn.Linear(144, 4))
+    return randomized(model)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("before", [nn.Identity(), nn.MaxPool2d(1)], ids=["behind a rule", "behind a gradient"])
+def test_a_layer_of_ones_own_may_work_in_place(name, before):
+    in_place, out_of_place = (net(before, Layer(function)) for function in PAIRS[name])
+    for method in (*LRP, "gradient", "guided_backprop", "deep_taylor"):
+        expected = explain(out_of_place, pictures(), method)
+        assert expected.any()
+        assert explain(in_place, pictures(), method) == pytest.approx(expected, rel=1e-9), method
+    alone = explain_many(out_of_place, pictures(), LRP)
+    together = explain_many(in_place, pictures(), LRP)
+    assert all(together[method] == pytest.approx(alone[method], rel=1e-9) for method in LRP)
+
+
+@pytest.mark.parametrize("kind", [nn.ELU, nn.ReLU, nn.Hardtanh, nn.SiLU, nn.LeakyReLU])
+@pytest.mark.parametrize("where", ["after a kernel", "after another layer"])
+def test_activations_of_torch_may_work_in_place(kind, where):
+    ahead = [nn.AvgPool2d(1)] if where == "after another layer" else []
+    plain, in_place = (net(*ahead, kind(inplace=flag)) for flag in (False, True))
+    for method in (*LRP, "gradient", "deep_taylor"):
+        expected = explain(plain, pictures(), method)
+        assert np.array_equal(explain(in_place, pictures(), method), expected), method
+
+
+class Later(nn.Module):
+    """Changes what an activation returned, which its gradient needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net(nn.Tanh())
+
+    def forward(self, x):
+        first, tanh, flat, last = self.net
+        h = tanh(first(x))
+        h += 1
+        return last(flat(h))
+
+
+@pytest.mark.parametrize("method", ["gradient", "smoothgrad", "guided_backprop"])
+def test_what_the_gradient_needs_must_not_be_changed(method):
+    with pytest.raises(RuntimeError, match="in ?place"):
+        explain(Later(), pictures(), method)
