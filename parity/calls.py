@@ -50,7 +50,7 @@ class Question:
     Attributes
     ----------
     calls : tuple of ReferenceCall
-        The references that define the method, the one it is held to first.
+        What is asked: the reference that the method is held to, then what is asked where that raises.
     parameters : dict
         What the subject is told besides the name.
     defect : str or None
@@ -107,8 +107,12 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
         raise NotInReferenceError(f"{where} a method {method}")
     defects = {call.backend: defect_of(method, model, call.backend) for call in calls}
     sound = [call for call in calls if defects[call.backend] is None]
-    if sound:  # no way back to a reference that is wrong
-        return Question(tuple(sound), parameters, defects[calls[0].backend])
+    if sound:
+        first = calls[0]
+        defect = defects[first.backend]
+        # No way back to a reference that is wrong, unless the subject can be held to just that.
+        imitated = [first] if defect is not None and BY_NAME[defect].imitated else []
+        return Question((*sound, *imitated), parameters, defect)
     calls.sort(key=lambda call: not BY_NAME[defects[call.backend] or ""].checkable)
     if reference == "auto" and not BY_NAME[defects[calls[0].backend] or ""].checkable:
         wrong = ", ".join(f"{backend} by {defect}" for backend, defect in defects.items())

@@ -18,7 +18,8 @@ _PADDING = ("ZeroPadding1D", "ZeroPadding2D")
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
 _PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
-_DROPOUT = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise")
+_TRAINING_ONLY = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise",
+                  "ActivityRegularization", "Identity")  # fmt: skip
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
 
 
@@ -101,7 +102,7 @@ def _hands_on(model: ModelDescription, layer: LayerDescription) -> bool:
     """Return whether SIGN-XAI's LRP passes relevance through a layer as if it were not there."""
     if layer.class_name in ("Flatten", "Permute", "Reshape"):
         return tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
-    return layer.class_name in (*_PASSING, *_DROPOUT)
+    return layer.class_name in (*_PASSING, *_TRAINING_ONLY)
 
 
 def _last_kernel(model: ModelDescription) -> str | None:
@@ -172,12 +173,9 @@ def input_layers(model: ModelDescription, through_padding: bool = True) -> list[
     ]
 
 
-def divides_by_differences(model: ModelDescription) -> bool:
-    """Return whether LRP divides by sums of numbers of both signs somewhere, apart from what kernels compute."""
-    return any(
-        layer.class_name in ("Add", "BatchNormalization") or "AveragePooling" in layer.class_name
-        for layer in model.layers
-    )
+def adds_branches(model: ModelDescription) -> bool:
+    """Return whether LRP divides by sums of branches somewhere."""
+    return any(layer.class_name == "Add" for layer in model.layers)
 
 
 def arrival_order(model: ModelDescription) -> dict[str, tuple[str, ...]]:

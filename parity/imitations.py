@@ -26,7 +26,7 @@ def imitate(module: KerasModule, defect: str) -> None:
 
 
 class OfAllClasses(nn.Module):
-    """Its input; the relevance of one class becomes that of every class."""
+    """Its input itself, so that relevance starts where it starts without it; of one class it becomes that of all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,6 @@ class OfAllClasses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits `(N, classes)`."""
-        result: Tensor = self.inner(x).clone()
-        if result.requires_grad:
-            result.register_hook(lambda relevance: relevance.sum(dim=1, keepdim=True).expand_as(relevance))
-        return result
+        if x.requires_grad:
+            x.register_hook(lambda relevance: relevance.sum(dim=1, keepdim=True).expand_as(relevance))
+        return x

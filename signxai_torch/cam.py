@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zennit.types import Activation, Convolution
 
 from signxai_torch.composites import ActivationComposite
+from signxai_torch.ends import ends_of
 from signxai_torch.grammar import Method
 from signxai_torch.hook import made_by
 from signxai_torch.layers import GuidedReLU
@@ -28,9 +29,9 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> tuple[
     """Return the module whose output Grad-CAM weighs, and whether an activation that reads it counts instead.
 
     A module stands for its own output. A name, or None for the last convolution, stands for a layer, and a layer of
-    Keras includes its activation: in a model that says where its layers end (an attribute ``layer_outputs``, a mapping
-    from a layer's name to the name of the module that gives its output, as converted models have it) that module is
-    taken; in any other it is the named module or, where an activation module reads its output, that activation.
+    Keras includes its activation: in a model that says where its layers end (`signxai_torch.ends`, as converted models
+    do) that module is taken; in any other it is the named module or, where an activation module reads its output, that
+    activation.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> tuple[
         target_layer = convolutions[-1]
     if not isinstance(target_layer, str) or not target_layer:
         raise NoConvolutionError(f"target_layer must be a layer's name or a module, not {target_layer!r}; {there}")
-    ends: Mapping[str, str] = getattr(model, "layer_outputs", {})
+    ends = ends_of(model)
     name = ends.get(target_layer, target_layer)
     if name not in modules:
         raise NoConvolutionError(f"the model has no layer {target_layer!r}; {there}")

@@ -1,13 +1,12 @@
 """Where relevance starts: at the model's output, or at what its last layer computed before its activation.
 
 The activation is that of the last layer where it is an attribute of it in Keras. In a converted model, which says where
-its layers end (`layer_outputs`), one that is a layer of its own is the last layer then, and relevance starts from what
-it returns, as in both references. In any other model an activation module counts as the layer's own.
+its layers end (`signxai_torch.ends`), one that is a layer of its own is the last layer then, and relevance starts from
+what it returns, as in both references. In any other model an activation module counts as the layer's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from signxai_torch.composites import Noting
+from signxai_torch.ends import is_last
 from signxai_torch.hook import RelevanceHook, is_call, is_users_hook, result_of
 from signxai_torch.layers import Average, Pass
 from signxai_torch.linear import linear_map
@@ -81,22 +81,11 @@ def last_layer(model: nn.Module, output: Tensor, composite: int) -> LastLayer | 
         Which of the walk's composites is asked for its rules.
     """
     node: Any = output.grad_fn
-    passed: list[nn.Module] = []
+    bare = True
     while (passes := is_call(node) and isinstance(node.hook.of(composite), Pass)) or is_users_hook(node):
-        passed += [node.module] if passes else []
+        bare &= not passes
         node = node.next_functions[0][0]
     rule = node.hook.of(composite) if is_call(node) else None
-    if not isinstance(rule, (LinearRule, Noting)) or not _its_own(model, node.module, passed):
+    if not isinstance(rule, (LinearRule, Noting)) or not is_last(model, node.module):
         return None
-    return LastLayer(node, rule, bare=not passed)
-
-
-def _its_own(model: nn.Module, layer: nn.Module, passed: Sequence[nn.Module]) -> bool:
-    """Return whether the modules between a layer and the output, output first, are part of that layer."""
-    ends: Mapping[str, str] = getattr(model, "layer_outputs", {})
-    end = next((ends[name] for name, module in model.named_modules() if module is layer and name in ends), None)
-    if end is None:
-        return True
-    # What does nothing (`Activation("linear")`) is no layer; the references leave it out at the end.
-    working = [module for module in passed if not isinstance(module, nn.Identity)]
-    return working in ([], [model.get_submodule(end)])
+    return LastLayer(node, rule, bare)

@@ -214,8 +214,14 @@ class _Builder:
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.input_shape, self.last_softmax is not None, sha256
         )
-        by_module = {one.module: self.ends[one.name] for one in self.layers if one.module is not None}
-        module = KerasModule(description, self.modules, self.steps, position, by_module | self.ends)
+        ends = {
+            name: self.ends[one.name]
+            for one in self.layers
+            if one.name in self.ends
+            for name in (one.module, one.name)
+            if name is not None
+        }
+        module = KerasModule(description, self.modules, self.steps, position, ends | self.ends)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if tensor.is_meta:
                 raise ConversionError(f"{self.file.path}: the parameter {name!r} was never filled.")

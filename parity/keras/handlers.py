@@ -38,7 +38,7 @@ class Handler:
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
 
 
-_IDENTITY = Handler(shapes.identity, "any")
+_TRAINING_ONLY = Handler(shapes.training_only, "any")
 _MAX = Handler(pooling.max_pooling)
 _AVERAGE = Handler(pooling.average_pooling)
 _GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
@@ -48,7 +48,7 @@ _DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables)
 _SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables)
 
 HANDLERS: dict[str, Handler] = {
-    "InputLayer": _IDENTITY,
+    "InputLayer": Handler(shapes.nothing, "any"),
     "Dense": Handler(kernels.dense, "any", kernels.kernel_variables),
     "Conv1D": _CONVOLUTION,
     "Conv2D": _CONVOLUTION,
@@ -82,11 +82,11 @@ HANDLERS: dict[str, Handler] = {
     "ThresholdedReLU": Handler(activations.thresholded_relu, "any"),
     "Softmax": Handler(activations.softmax, "any"),
     "Dropout": Handler(shapes.dropout, "any"),
-    "SpatialDropout1D": _IDENTITY,
-    "SpatialDropout2D": _IDENTITY,
-    "GaussianNoise": _IDENTITY,
-    "GaussianDropout": _IDENTITY,
-    "AlphaDropout": _IDENTITY,
-    "ActivityRegularization": _IDENTITY,
-    "Identity": _IDENTITY,
+    "SpatialDropout1D": _TRAINING_ONLY,
+    "SpatialDropout2D": _TRAINING_ONLY,
+    "GaussianNoise": _TRAINING_ONLY,
+    "GaussianDropout": _TRAINING_ONLY,
+    "AlphaDropout": _TRAINING_ONLY,
+    "ActivityRegularization": _TRAINING_ONLY,
+    "Identity": _TRAINING_ONLY,
 }

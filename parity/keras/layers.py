@@ -372,3 +372,10 @@ class HardSigmoid(nn.Hardsigmoid):
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""
         return (0.2 * x + 0.5).clamp(0.0, 1.0)
+
+
+class TrainingOnly(nn.Dropout):
+    """A Keras layer without weights that passes values on as they are: noise outside training, regularization."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)

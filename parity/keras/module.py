@@ -44,8 +44,8 @@ class KerasModule(nn.Module):
         The model and its layers as data.
     layer_outputs
         Where each Keras layer ends: by the name of the layer, and by that of the sub-module that does its own work,
-        the name of the sub-module that gives its output, activation attribute included. `signxai_torch` reads it
-        (see `signxai_torch.cam.find_layer`).
+        the name of the sub-module that gives its output, activation attribute included; in the order of computation.
+        `signxai_torch.ends` reads it.
     """
 
     description: ModelDescription

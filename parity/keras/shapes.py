@@ -14,12 +14,17 @@ from zennit.layer import Sum
 from parity.keras.activations import torch_axis
 from parity.keras.description import Shape
 from parity.keras.layer import Built, Layer, Order, Value, Variable, fill
-from parity.keras.layers import Concatenate, Crop, Rearrange, pad_argument
+from parity.keras.layers import Concatenate, Crop, Rearrange, TrainingOnly, pad_argument
 
 
-def identity(layer: Layer) -> Built:
-    """Layers that do something in training only."""
+def nothing(layer: Layer) -> Built:
+    """`InputLayer`."""
     return Built(layer.input)
+
+
+def training_only(layer: Layer) -> Built:
+    """Noise, regularization, `Identity`: layers to both references, so kept as a module."""
+    return Built(layer.input, (("", TrainingOnly()),))
 
 
 def dropout(layer: Layer) -> Built:

@@ -116,8 +116,14 @@ def normalization(b: Builder, y: str) -> str:
 
 
 def activation_layer(b: Builder, y: str) -> str:
-    kind = b.of("Activation", "ReLU", "LeakyReLU", "Dropout", *(() if b.exact else ("ELU",)))
-    settings: dict[str, dict[str, Any]] = {"LeakyReLU": {"alpha": 0.25}, "Dropout": {"rate": 0.5}}
+    kind = b.of("Activation", "ReLU", "LeakyReLU", "training only", *(() if b.exact else ("ELU",)))
+    if kind == "training only":
+        kind = b.of("Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization", "Identity")
+    settings: dict[str, dict[str, Any]] = {
+        "LeakyReLU": {"alpha": 0.25},
+        "GaussianNoise": {"stddev": 0.5},
+        **{name: {"rate": 0.5} for name in ("Dropout", "GaussianDropout", "AlphaDropout")},
+    }
     config = {"activation": b.activation()} if kind == "Activation" else settings.get(kind, {})
     return b.add(kind, y, **config)
 

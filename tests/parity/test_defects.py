@@ -80,7 +80,7 @@ def test_defects_by_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("last", "asked", "defect"),
     [("linear", ["signxai", "innvestigate"], None), ("softmax", ["signxai", "innvestigate"], None),
-     ("sigmoid", ["signxai"], None), ("layer", ["innvestigate"], "signxai-relevance-of-all-classes"),
+     ("sigmoid", ["signxai"], None), ("layer", ["innvestigate", "signxai"], "signxai-relevance-of-all-classes"),
      ("softmax layer", ["signxai", "innvestigate"], None), ("linear layer", ["signxai", "innvestigate"], None)],
 )  # fmt: skip
 def test_only_signxai_starts_from_before_the_activation_of_the_output(
