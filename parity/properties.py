@@ -42,7 +42,20 @@ def sums_to_the_change(module: KerasModule, x: Array, target: int, found: Array)
     )
 
 
+def nothing_where_nothing_changes(module: KerasModule, x: Array, target: int, found: Array) -> str | None:
+    """Say what is wrong with a map that must be zero wherever the input is, at the baseline of zeros, or None."""
+    wrong = (x == 0) & (found != 0)
+    if not wrong.any():
+        return None
+    place = tuple(int(one) for one in np.argwhere(wrong)[0])
+    return (
+        f"the map is {float(found[place]):.6g} at {place}, where the input is zero like the baseline and nothing "
+        f"changes; so it is at {int(wrong.sum())} of {int((x == 0).sum())} such places"
+    )
+
+
 PROPERTIES: dict[str, Callable[[KerasModule, Array, int, Array], str | None]] = {
     "sums_to_the_change": sums_to_the_change,
+    "nothing_where_nothing_changes": nothing_where_nothing_changes,
 }
 """The properties by the names that the table of divergences uses."""

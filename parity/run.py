@@ -16,7 +16,7 @@ from parity import keras
 from parity.ahead import Ahead
 from parity.calls import NotInReferenceError, Question, question
 from parity.cases import DTYPES, Plan
-from parity.defects import divides_by_differences, swapped_size
+from parity.defects import adds_branches, swapped_size
 from parity.divergences import BY_NAME, ROUNDING
 from parity.inputs import Input
 from parity.metrics import Metrics, compare
@@ -97,7 +97,7 @@ class Runner:
             name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
             for name in DTYPES
         }
-        self.maps = SubjectMaps(subject, source, self.modules)
+        self._imitations: dict[tuple[str, str], keras.KerasModule] = {}
         self._take(plan)
 
     def next(self, plan: Plan) -> Runner:
@@ -112,10 +112,12 @@ class Runner:
         self.facts = ModelFacts(plan, self.modules["float64"].description, ())
         if known is not None:  # what does not depend on the inputs
             self.facts.rules, self.facts.reference_rules = known.rules, known.reference_rules
-        # Which defects bite may depend on sizes that the model leaves open.
+        # Whether Grad-CAM is transposed depends on sizes that the model may leave open.
         self._described = replace(self.facts.description, input_shape=self.inputs.shape[1:])
         self._check_logits(self._target)
-        self.maps = self.maps.of_inputs(self.inputs, self.facts.targets)
+        self.maps = SubjectMaps(
+            self.subject, plan.source, self.modules, self.inputs, self.facts.targets, self._imitations
+        )
 
     def _check_logits(self, target: int | None) -> None:
         facts = self.facts
@@ -241,7 +243,7 @@ class Runner:
             outcome.subject is None
             or outcome.reference is None
             or not ROUNDING.covers(method.name, outcome.row["reference"])
-            or not (method.ignore_bias or divides_by_differences(self.facts.description))
+            or not (method.ignore_bias or adds_branches(self.facts.description))
         ):
             return {}
         try:
@@ -300,15 +302,15 @@ class Runner:
 
     def _held(self, row: Row, dtype: str, index: int, subject: Array | None) -> Row:
         """Return what a row without a reference becomes by what its method promises, or nothing."""
-        name = BY_NAME[row["divergence"]].holds if row["divergence"] else None
-        if name is None or subject is None:
+        if not row["divergence"] or subject is None:
             return {}
         x = self.inputs[index].astype(dtype)
-        wrong = PROPERTIES[name](self.modules[dtype], x, self.facts.targets[index], subject)
-        if wrong is None:
-            return {}
-        message = f"{wrong}\n{row['message']}"
-        return {"status": "mismatch", "failed_check": name, "divergence": None, "message": message}
+        for name in BY_NAME[row["divergence"]].holds:
+            wrong = PROPERTIES[name](self.modules[dtype], x, self.facts.targets[index], subject)
+            if wrong is not None:
+                message = f"{wrong}\n{row['message']}"
+                return {"status": "mismatch", "failed_check": name, "divergence": None, "message": message}
+        return {}
 
     def _judged(
         self,
@@ -340,6 +342,7 @@ class Runner:
             "margin": verdict.margin if np.isfinite(verdict.margin) else None,
             "limits": limits.to_json(),
             "divergence": verdict.divergence,
+            "imitation": verdict.imitation.checked() if verdict.imitation else None,
             "noise_floor": floor.to_json() if floor else None,
         }
 

@@ -55,22 +55,26 @@ class SubjectMaps:
         Where the model came from; the networks that a reference makes of it by a defect are made from it too.
     modules : mapping of str to KerasModule
         The model by dtype.
+    inputs : numpy.ndarray
+        `(N, ...)`, Keras layout.
+    targets : sequence of int
+        The explained class of each.
+    imitations : dict, optional
+        The networks that a reference makes of the model by a defect, by dtype and defect; filled, to be shared.
     """
 
-    def __init__(self, subject: Subject, source: ModelSource, modules: Mapping[str, keras.KerasModule]) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        source: ModelSource,
+        modules: Mapping[str, keras.KerasModule],
+        inputs: Array,
+        targets: Sequence[int],
+        imitations: dict[tuple[str, str], keras.KerasModule] | None = None,
+    ) -> None:
         self._subject, self._source, self._modules = subject, source, modules
-        self._imitations: dict[tuple[str, str], keras.KerasModule] = {}
-        self._take(np.empty(0), ())
-
-    def of_inputs(self, inputs: Array, targets: Sequence[int]) -> SubjectMaps:
-        """Return the maps of other inputs `(N, ...)` and their targets; the networks are shared."""
-        other = SubjectMaps(self._subject, self._source, self._modules)
-        other._imitations = self._imitations
-        other._take(inputs, targets)
-        return other
-
-    def _take(self, inputs: Array, targets: Sequence[int]) -> None:
         self._inputs, self._targets = inputs, targets
+        self._imitations = {} if imitations is None else imitations
         self._together: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._ready: dict[tuple[str, str], Maps] = {}  # computed together with a method that came before
 

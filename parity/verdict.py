@@ -158,8 +158,9 @@ class Divergence:
     imitated : bool
         Whether the subject can be given what the reference makes of the case instead of the case: another network, or
         another size of the map. If the numbers hold then, the defect is what keeps the two apart and nothing else.
-    holds : str or None
-        What the subject's map is held to where the defect leaves no map: a name in `parity.properties`.
+    holds : tuple of str
+        What the subject's map is held to where the defect leaves no map: names in `parity.properties`. They are
+        necessary, not sufficient.
     limits : Limits or None
         The check that replaces the numeric gate for a difference that is no defect.
     """
@@ -176,7 +177,7 @@ class Divergence:
     undefined: bool = False
     raises: tuple[str, ...] = ()
     imitated: bool = False
-    holds: str | None = None
+    holds: tuple[str, ...] = ()
     limits: Limits | None = None
 
     def __post_init__(self) -> None:
@@ -196,7 +197,7 @@ class Divergence:
         return reference in self.references and any(fnmatchcase(method, glob) for glob in self.methods)
 
     def shows_in(self, metrics: Metrics) -> bool:
-        """Say whether the defect shows: a vanishing or undefined reference beside a subject that is neither."""
+        """Say whether the defect shows: a vanishing reference beside a subject that is not, or an undefined one."""
         if self.undefined:
             return metrics.undefined
         bound = self.reference_max_below
@@ -224,6 +225,8 @@ class Verdict:
         The worst value/limit of the three numeric checks: 1 is the limit. Infinite if one is no number.
     divergence : str or None
         Name of the divergence or defect that covers the case.
+    imitation : Metrics or None
+        What the margin speaks of where a defect is imitated: the two maps of what the reference makes of the case.
     """
 
     status: Status
@@ -231,6 +234,7 @@ class Verdict:
     message: str
     margin: float
     divergence: str | None = None
+    imitation: Metrics | None = None
 
     @property
     def ok(self) -> bool:
@@ -314,7 +318,7 @@ def judge_imitation(
         f"Reference defect {defect.name!r}: {defect.cause} The subject on the case as the reference evaluates it "
         f"is at rel. L2 {metrics.rel_l2:.3g} from it."
     )
-    return Verdict("reference-defect", plain.failed_check, text, own.margin, defect.name)
+    return Verdict("reference-defect", plain.failed_check, text, own.margin, defect.name, metrics)
 
 
 def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternative_used: bool) -> Verdict:

@@ -18,13 +18,16 @@ from parity.run import Runner
 from parity.subjects import SignxaiTorch, SubjectAnswer
 from tests.parity.echo_client import EchoClient
 
-MUTANTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "one percent more": lambda one: one * 1.01,
-    "of the other sign": lambda one: -one,
-    "zero": np.zeros_like,
-    "an offset": lambda one: one + 1e-2 * np.abs(one).max(),
-    "nan": lambda one: np.where(np.arange(one.size).reshape(one.shape) == 3, np.nan, one).astype(one.dtype),
-    "a copy of the input": lambda one: one[::-1].copy() * 2,
+SUM, ZEROS = "sums_to_the_change", "nothing_where_nothing_changes"
+MUTANTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "one percent more": (SUM, lambda one: one * 1.01),
+    "of the other sign": (SUM, lambda one: -one),
+    "zero": (SUM, np.zeros_like),
+    "an offset": (SUM, lambda one: one + 1e-2 * np.abs(one).max()),
+    "nan": (SUM, lambda one: np.where(np.arange(one.size).reshape(one.shape) == 3, np.nan, one).astype(one.dtype)),
+    "upside down": (ZEROS, lambda one: one[:, ::-1].copy()),
+    "shifted by a pixel": (ZEROS, lambda one: np.roll(one, 1, axis=2)),
+    "the same everywhere": (ZEROS, lambda one: np.full_like(one, one.mean())),
 }
 
 
@@ -64,13 +67,14 @@ def test_the_ports_own_map_is_as_promised():
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_map_that_does_not_sum_to_the_change_is_a_mismatch(name: str):
-    for row in rows(MUTANTS[name]):
-        assert (row["status"], row["failed_check"]) == ("mismatch", "sums_to_the_change")
+def test_a_map_that_breaks_a_promise_is_a_mismatch(name: str):
+    promise, mutant = MUTANTS[name]
+    for row in rows(mutant):
+        assert (row["status"], row["failed_check"]) == ("mismatch", promise)
         assert row["divergence"] is None
-        assert row["message"].startswith("the map sums to")
+        assert row["message"].startswith("the map sums to" if promise == SUM else "the map is")
 
 
 def test_every_property_of_the_table_exists():
-    named = {entry.holds for entry in DIVERGENCES if entry.holds}
+    named = {name for entry in DIVERGENCES for name in entry.holds}
     assert named == set(PROPERTIES)

@@ -54,6 +54,37 @@ def test_the_map_sums_to_the_change_of_the_logit(net, baseline):
         assert found.reshape(3, -1).sum(1) == pytest.approx(change, rel=1e-9, abs=1e-11)
 
 
+def convolutional() -> nn.Sequential:
+    layers = [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 2), nn.ELU(), nn.AvgPool2d(2)]
+    return randomized(nn.Sequential(*layers, nn.Flatten(), nn.Linear(6, 4)))
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+@pytest.mark.parametrize("baseline", [0.0, -0.4])
+@pytest.mark.parametrize(
+    "build", [mlp, convolutional, NETS["smooth"][0], NETS["overlapping_pools"][0]], ids=lambda one: one.__name__
+)
+def test_it_is_captums(build, baseline):
+    """Not where a pool follows a ReLU, see `test_a_window_whose_maximum_moves`."""
+    captum = pytest.importorskip("captum.attr")
+    model, x = build(), pictures()
+    for target in range(4):
+        expected = captum.DeepLift(model).attribute(x, torch.full_like(x, baseline), target).detach().numpy()
+        assert expected.any()
+        assert explain(model, x, "deep_lift", target, baseline=baseline) == pytest.approx(
+            expected, rel=1e-12, abs=1e-14
+        )
+
+
+def test_a_window_whose_maximum_moves():
+    """Only the first value changes, by 3, and the maximum from 1 to 3: it is owed 2 (captum 0.9.0 gives it 3)."""
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 1)).double()
+    with torch.no_grad():
+        model[3].weight.fill_(1.0)
+    x, before = (torch.tensor([[[[first, 1.0], [0.0, 0.0]]]], dtype=torch.float64) for first in (3.0, 0.0))
+    assert explain(model, x, "deep_lift", 0, baseline=lambda _: before).ravel().tolist() == [2.0, 0.0, 0.0, 0.0]
+
+
 def test_on_a_linear_net_it_is_input_times_gradient():
     model = randomized(nn.Sequential(nn.Conv2d(2, 3, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(18, 4)))
     x = pictures()
