@@ -101,6 +101,11 @@ class Metrics:
             "max_err_at": None if self.max_err_at is None else list(self.max_err_at),
         }
 
+    def checked(self) -> dict[str, Any]:
+        """Return those that a verdict is made of, as JSON values, with what excuses one that has no meaning."""
+        keys = ("pearson", "ssim", "ssim_note", "rel_l2", "slope", "max_err", "constant")
+        return {key: value for key, value in self.to_json().items() if key in keys}
+
     def message(
         self,
         title: str = "Attribution maps are not equal!",

@@ -56,6 +56,7 @@ def new_row(
         "seconds_subject": None,
         "first_diverging_layer": None,
         "divergence": None,
+        "imitation": None,
         "reproduce": reproduce.command(plan, method.name, dtype, one),
         "pytest": reproduce.pytest_id(plan, method.name, one),
     }

@@ -107,7 +107,7 @@ def _table(title: str, rows: Sequence[Row], *, failing: bool) -> Table:
         cells.append(Text(str(result["dtype"])))
         if failing:
             cells.append(Text(str(result.get("failed_check") or "–")))
-        cells.append(Text(format_number(result.get("rel_l2"))))
+        cells.append(Text(format_number(case.judged.get("rel_l2"))))
         if not failing:
             cells.append(Text(format_share(case.margin)))
         table.add_row(*cells)

@@ -173,7 +173,7 @@ def _lane(case: Case) -> dict[str, Any]:
     margin = case.margin
     return {
         "word": "not judged" if case.not_judged else case.standing,
-        "rel_l2": case.result.get("rel_l2"),
+        "rel_l2": case.judged.get("rel_l2"),
         "margin": margin,
         # The bar's limit mark stands at 80 % of its width, so that an overrun has room to show.
         "bar": 0.0 if margin is None else round(min(margin * 80, 100), 2),

@@ -191,9 +191,9 @@ def _lead(result: Mapping[str, Any]) -> str | None:
 
 
 def _checks(case: Case) -> tuple[Check, ...]:
-    result = case.result
-    limits = result.get("limits")
-    if not limits or result["status"] in ("unsupported", "error"):
+    result = case.judged
+    limits = case.result.get("limits")
+    if not limits or case.status in ("unsupported", "error"):
         return ()
     checks = []
 
@@ -233,6 +233,7 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     together = known("seconds_subject_shared_by") or 1
     shared = f" (share of {together} methods computed together)" if together > 1 else ""
     facts = {
+        "checks": known("imitation") and "of the case as the reference evaluates it, see the defect",
         "offset": None if known("offset") is None else format_number(known("offset")),
         "largest error at": None if at is None else f"({', '.join(map(str, at))})",
         "signs equal": None if known("sign_agreement") is None else f"{known('sign_agreement'):.2%}",

@@ -46,9 +46,15 @@ class Case:
         return COVERED if self.status == "structural" and self.ok else self.status
 
     @property
+    def judged(self) -> Result:
+        """The numbers that it was judged by: its own, or of what a defective reference makes of the case."""
+        return self.result.get("imitation") or self.result
+
+    @property
     def not_judged(self) -> bool:
-        """Whether its numbers speak of a reference map that is wrong; a defect held to the other reference has none."""
-        return self.status == "reference-defect" and bool(self.result.get("failed_check"))
+        """Whether its numbers speak of a reference map that is wrong, and of nothing else."""
+        wrong = self.status == "reference-defect" and bool(self.result.get("failed_check"))
+        return wrong and self.judged is self.result
 
     @property
     def margin(self) -> float | None:

@@ -60,7 +60,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
             _escape(str(result["input"])),
             str(result["dtype"]),
             _escape(result.get("failed_check") or "–"),
-            format_number(result.get("rel_l2")),
+            format_number(row.worst.judged.get("rel_l2")),
             format_share(row.worst.margin),
             _code(result.get("reproduce") or "–"),
         ]
@@ -79,11 +79,6 @@ def _code(text: str) -> str:
     fence = "`" * (max((len(run) for run in re.findall("`+", flat)), default=0) + 1)
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
     return f"{fence}{pad}{flat}{pad}{fence}"
-
-
-def junit_xml(document: Mapping[str, Any]) -> str:
-    """Return the run as JUnit XML, see `junit_parts`."""
-    return "".join(junit_parts(document))
 
 
 def junit_parts(document: Mapping[str, Any]) -> Iterator[str]:

@@ -13,9 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
+from parity.metrics import compare
 from parity.report import ReportError, render, summarize, validate, write
 from parity.report.json_results import schema
-from parity.report.summary import junit_xml, summary_markdown
+from parity.report.summary import junit_parts, summary_markdown
 from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run, green_run
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
@@ -274,6 +275,23 @@ def test_rules_and_evidence_are_shown(page):
     assert "TensorFlow (innvestigate)" in defect
 
 
+def test_an_imitated_defect_shows_the_numbers_it_was_judged_by(tmp_path: Path):
+    run = Run(tmp_path)
+    run.add_model("vgg", (8, 8, 1), ["a"])
+    exact = attribution(np.random.default_rng(0), (8, 8, 1))
+    other = exact[::-1] * 3
+    held = compare(other, other * (1 + 5e-11))
+    fields = {"divergence": DEFECT.name, "failed_check": "pearson", "imitation": held.checked(), "margin": 0.5}
+    run.add_case("vgg", "a", "lrp_flat", "float64", other, exact, status="reference-defect", **fields)
+    page = render(run.close(), run.arrays_path)
+    body = row_of(page, "vgg", "lrp_flat")
+    assert "Parity holds" in page
+    assert "not judged" not in body
+    assert body.count("<td>yes</td></tr>") == 5
+    assert "of the case as the reference evaluates it" in body
+    assert "5e-11" in body
+
+
 def test_what_is_covered_or_was_not_judged_is_not_shown_as_failing(tmp_path: Path):
     run = Run(tmp_path)
     run.add_model("vgg", (8, 8, 1), ["a"])
@@ -365,7 +383,7 @@ def test_a_document_of_required_fields_alone_is_a_page(run):
     assert "rel_l2" not in bare["results"][0]
     outline(render(bare, run[1]))
     summary_markdown(bare)
-    junit_xml(bare)
+    "".join(junit_parts(bare))
 
 
 def test_a_run_of_nothing_is_a_page(tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from parity.report import show_results, write
-from parity.report.summary import junit_xml, summary_markdown
+from parity.report.summary import junit_parts, summary_markdown
 from tests.parity.report.synthetic import green_run
 
 NASTY = "a|b `c` <script>alert(1)</script> *d* [e](f)\n\x1b[31m\x00 ]]> & \ud7ff"
@@ -47,7 +47,7 @@ def test_markdown_is_escaped(run):
 
 
 def test_junit_counts_and_carries_each_case(run):
-    root = ET.fromstring(junit_xml(run[0]))
+    root = ET.fromstring("".join(junit_parts(run[0])))
     results = run[0]["results"]
     assert root.get("tests") == str(len(results)) == str(len(root.findall("testcase")))
     assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("3", "1", "1")
@@ -64,7 +64,7 @@ def test_junit_counts_and_carries_each_case(run):
 def test_junit_survives_what_xml_cannot_hold(run):
     document = copy.deepcopy(run[0])
     document["results"][-1]["message"] = NASTY
-    root = ET.fromstring(junit_xml(document))
+    root = ET.fromstring("".join(junit_parts(document)))
     assert "<script>" in "".join(error.text or "" for error in root.iter("error"))
 
 
