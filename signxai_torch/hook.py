@@ -27,9 +27,10 @@ TRANSPARENT = frozenset(
 
 
 def operation(node: Any) -> str:
-    """Return what an autograd node is the backward pass of, in autograd's words."""
+    """Return what an autograd node is the backward pass of, in autograd's words; all of the name of a user's node."""
     name: str = node.name()
-    return name.rpartition("Backward")[0] or name
+    what, _, version = name.rpartition("Backward")
+    return what if what and version.isdigit() else name  # a user's `class Flip(Function)` is no flip of torch's
 
 
 def made_by(x: Tensor) -> Any:
@@ -275,7 +276,8 @@ class RelevanceHook(Hook):
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         if not inputs and not self.lenient:
             raise TypeError(f"{type(module).__name__} is called with keywords; rules need it called as layer(x)")
-        given: dict[int | str, Any] = {**dict(enumerate(inputs)), **keywords}
+        given: dict[int | str, Any] = dict(enumerate(inputs))
+        given.update(keywords)
         found = [key for key, one in given.items() if isinstance(one, Tensor) and one.requires_grad]
         if not self.active or not found or (found[0] != 0 and not self.lenient):
             return None

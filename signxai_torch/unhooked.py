@@ -2,8 +2,9 @@
 
 Rules are attached to modules. ``F.relu(x)`` or ``a + b`` in a model's own code gets the gradient instead, and the map
 is another method's without a word. The graph that autograd keeps anyway tells. In LRP, which has a rule for everything,
-what lies between two layers must only move values or take their maximum. In other methods it must not be what they have
-a rule for, as far as autograd's name for it tells: a ReLU written as ``h * (h > 0)`` is not recognized.
+what lies between two layers must only move values, take their maximum with a stride, or interpolate. In other methods
+it must not be what they have a rule for, as far as autograd's name for it tells: a ReLU written as ``h * (h > 0)`` is
+not recognized.
 
 What a layer without children of its own computes is that layer's business, whether it has a rule or not, unless it has
 no parameters and joins several tensors: what it adds or multiplies has a rule too.
@@ -11,9 +12,9 @@ no parameters and joins several tensors: what it adds or multiplies has a rule t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ _RECTIFIERS = {
     "Clamp": ("clamp", "torch.nn.ReLU or torch.nn.Hardtanh"),
     "ClampMin": ("clamp", "torch.nn.ReLU"),
     "Maximum": ("maximum", "torch.nn.ReLU"),
+    "Threshold": ("threshold", "torch.nn.ReLU or torch.nn.Threshold"),
 }
 _ACTIVATIONS = _RECTIFIERS | {
-    "Threshold": ("threshold", "torch.nn.Threshold"),
     "Sigmoid": ("sigmoid", "torch.nn.Sigmoid"),
     "Tanh": ("tanh", "torch.nn.Tanh"),
     "Elu": ("elu or selu", "torch.nn.ELU or torch.nn.SELU"),
@@ -96,6 +97,36 @@ _OTHERS = {
 }
 
 
+def _is(bound: Any, number: float | None) -> bool:
+    """Return whether the bound of a clamp, a number or a tensor or None, is a number everywhere."""
+    if bound is None or number is None:
+        return bound is number
+    return bool((torch.as_tensor(bound) == number).all())
+
+
+def _of_zeros(node: Any) -> bool:
+    """Return whether one of the two tensors of a maximum is a constant of zeros."""
+    constants = (node._saved_self, node._saved_other)
+    return any(
+        before is None and not bool(value.any())
+        for (before, _), value in zip(node.next_functions, constants, strict=True)
+    )
+
+
+_RELU6 = 6.0
+# Which bounds make a ReLU of a function; others may serve other ends, such as keeping a norm from zero.
+_BENT_AT_ZERO: dict[str, Callable[[Any], bool]] = {
+    "ClampMin": lambda node: _is(node._saved_min, 0),
+    "Maximum": _of_zeros,
+}
+# Which make a ReLU or a ReLU6 of it: with others it has no rule in guided backpropagation as a module either.
+_BOUNDED_LIKE_RELU = _BENT_AT_ZERO | {
+    "Threshold": lambda node: _is(node._saved_threshold, 0),
+    "Hardtanh": lambda node: _is(node._saved_min_val, 0) and _is(node._saved_max_val, _RELU6),
+    "Clamp": lambda node: _is(node._saved_min, 0) and (_is(node._saved_max, _RELU6) or _is(node._saved_max, None)),
+}
+
+
 @dataclass(frozen=True)
 class Operations:
     """What a method cannot leave to functions.
@@ -104,17 +135,20 @@ class Operations:
     ----------
     known : mapping of str to (str, str)
         Operations in autograd's words, with the function and what to use in its place.
+    where : mapping of str to callable
+        For some of them, which autograd nodes count.
     all_others : bool
         Whether any other operation that does more than move values is refused too.
     """
 
     known: Mapping[str, tuple[str, str]]
+    where: Mapping[str, Callable[[Any], bool]] = field(default_factory=dict)
     all_others: bool = False
 
     def finds(self, node: Any) -> tuple[str, str] | None:
         """Return what an autograd node computes that the method cannot leave to it, and what to use in its place."""
         name = operation(node)
-        if name in self.known and (self.all_others or _bends_at_zero(node, name)):
+        if name in self.known and (name not in self.where or self.where[name](node)):
             return self.known[name]
         if not self.all_others or is_call(node) or is_users_hook(node) or name in _HARMLESS:
             return None
@@ -123,50 +157,13 @@ class Operations:
         return None if name.startswith(_HARMLESS_FAMILIES) else _OTHERS.get(name, (name, "a module of its own"))
 
 
-def _bends_at_zero(node: Any, name: str) -> bool:
-    """Return whether what may be a ReLU is one; bounds may serve other ends, such as keeping a norm from zero."""
-    if name == "ClampMin":
-        return _is(node._saved_min, 0)
-    if name == "Maximum":
-        constants = (node._saved_self, node._saved_other)
-        return any(
-            before is None and not bool(value.any())
-            for (before, _), value in zip(node.next_functions, constants, strict=True)
-        )
-    return True
-
-
-def _is(bound: Any, number: float | None) -> bool:
-    """Return whether the bound of a clamp, a number or a tensor or None, is a number everywhere."""
-    if bound is None or number is None:
-        return bound is number
-    return bool((torch.as_tensor(bound) == number).all())
-
-
-_RELU6 = 6.0
-
-
-class _Rectifiers(Operations):
-    """Of bounded functions only those that are a ReLU or a ReLU6: other bounds have no rule as modules either."""
-
-    def finds(self, node: Any) -> tuple[str, str] | None:
-        name = operation(node)
-        if name == "Hardtanh" and not (_is(node._saved_min_val, 0) and _is(node._saved_max_val, _RELU6)):
-            return None
-        if name == "Clamp" and not (
-            _is(node._saved_min, 0) and (_is(node._saved_max, _RELU6) or _is(node._saved_max, None))
-        ):
-            return None
-        return super().finds(node)
-
-
-RECTIFIERS = _Rectifiers(_RECTIFIERS)
+RECTIFIERS = Operations(_RECTIFIERS, _BOUNDED_LIKE_RELU)
 """What has a rule in guided backpropagation and deconvnet."""
-KERNELS = Operations(_ACTIVATIONS | _KERNELS)
+KERNELS = Operations(_ACTIVATIONS | _KERNELS, _BENT_AT_ZERO)
 """What has a rule in deep Taylor."""
 LAYERS = Operations(_ACTIVATIONS | _KERNELS | _ARITHMETIC, all_others=True)
 """What has a rule in LRP: everything."""
-BENDS = Operations(_ACTIVATIONS | _POOLING)
+BENDS = Operations(_ACTIVATIONS | _POOLING, _BENT_AT_ZERO)
 """What has a rule in DeepLIFT."""
 
 

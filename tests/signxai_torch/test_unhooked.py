@@ -165,17 +165,35 @@ def test_lrp_leaves_nothing_to_functions_that_compute(method, what):
         explain(net(what), pictures(), method)
 
 
+class Flip(torch.autograd.Function):
+    """A user's own, which has a name like one of torch's."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 3 * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        return 3 * grad
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_a_name_like_that_of_an_operation_of_torch(method):
+    with pytest.raises(UnhookedOperationError, match="FlipBackward"):
+        explain(net(lambda h, x: Flip.apply(h)), pictures(), method)
+
+
 @pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
 def test_rectifiers_by_other_names(method):
     relus = (lambda h, x: torch.maximum(h, h.new_zeros(1)), lambda h, x: h.clamp(min=0), lambda h, x: h.clamp(0, 6),
              lambda h, x: h.clamp(min=h.new_zeros(2, 1, 1)), lambda h, x: F.relu6(h),
-             lambda h, x: F.leaky_relu(h))  # fmt: skip
+             lambda h, x: F.leaky_relu(h), lambda h, x: F.threshold(h, 0, 0))  # fmt: skip
     for relu in relus:
         with pytest.raises(UnhookedOperationError, match=r"torch\.nn\.(Leaky)?ReLU"):
             explain(net(relu), pictures(), method)
     others = (lambda h, x: torch.maximum(h, x), lambda h, x: torch.maximum(h, h.new_ones(1)),
               lambda h, x: h.clamp(0, 1), lambda h, x: F.hardtanh(h), lambda h, x: F.normalize(h),
-              lambda h, x: F.celu(h))  # fmt: skip
+              lambda h, x: F.celu(h), lambda h, x: F.threshold(h, 0.5, 0))  # fmt: skip
     for other in others:
         assert explain(net(other), pictures(), method).any()
 
