@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 DTYPES = (torch.float32, torch.float64)
+# What torch says of another dtype or device, in many ways; it says other things of shapes.
+_MISMATCH = re.compile(r"dtype|datatype|device|scalar type|type \(|promoting|double", re.IGNORECASE)
 
 
 def check_input(model: nn.Module, x: Any) -> Tensor:
@@ -105,13 +108,14 @@ def telling_of_mismatch(model: nn.Module, x: Tensor) -> Iterator[None]:
     Raises
     ------
     TypeError
-        Instead of a RuntimeError inside, if no parameter has the dtype and device of `x`.
+        Instead of a RuntimeError inside that speaks of dtypes or devices, if no parameter has those of `x`.
     """
     try:
         yield
     except RuntimeError as error:
         parameters = [(name, one) for name, one in model.named_parameters() if one.is_floating_point()]
-        if not parameters or any((one.dtype, one.device) == (x.dtype, x.device) for _, one in parameters):
+        known = any((one.dtype, one.device) == (x.dtype, x.device) for _, one in parameters)
+        if not parameters or known or not _MISMATCH.search(str(error)):
             raise
         name, one = parameters[0]
         able = one.dtype in DTYPES

@@ -265,7 +265,7 @@ def make_rule(name: str, parameters: Mapping[str, Any], ignore_bias: bool = Fals
     ValueError
         If there is no such rule, or a parameter is out of its range.
     """
-    if name not in RULES:
+    if not isinstance(name, str) or name not in RULES:
         raise ValueError(f"unknown rule {name!r}; the rules are {', '.join(RULES)}")
     rule = RULES[name]
     taken = rule.__init__.__code__.co_varnames[1 : rule.__init__.__code__.co_argcount]

@@ -21,6 +21,7 @@ _EXTRA = {
     "grad_cam": ("size",),
 }
 _WHOLE = ("samples", "steps", "window", "stride", "batch_size", "until_layer_idx")
+_NUMBERS = ("alpha", "beta", "epsilon", "gamma", "high", "low", "mu", "noise_scale", "stdfactor", "vhigh", "vlow")
 _ALPHA_BETA = ("alpha_beta", "lrp")
 """Templates of the rows whose alpha or beta follows from the other one, as in the references."""
 
@@ -33,12 +34,12 @@ def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
     TypeError
         If the method takes no such parameter; the message lists those it takes.
     ValueError
-        If a number is not finite, or not whole where only whole numbers have a meaning.
+        If what must be a number is none, not finite, or not whole where only whole numbers have a meaning.
     """
     taken = {*method.parameters, *_EXTRA.get(method.family, ())}
     what = str(method)
     rule = given.get("rule", method.parameters.get("rule"))
-    if method.row.template == "lrp" and rule in RULES:
+    if method.row.template == "lrp" and isinstance(rule, str) and rule in RULES:
         taken |= set(inspect.signature(RULES[rule]).parameters)
         what = f"{method} with rule={rule!r}"
     if any(name == "x_sign_mu" for name, _ in method.modifiers):
@@ -48,24 +49,24 @@ def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(
             f"{what} takes no parameter {', '.join(unknown)}; it takes {', '.join(sorted(taken)) or 'none'}"
         )
-    return dict(method.parameters) | {key: _checked(key, value) for key, value in _completed(method, given).items()}
+    checked = {key: _checked(key, value) for key, value in given.items()}
+    return dict(method.parameters) | _completed(method, checked)
 
 
 def _completed(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is given, with the alpha or beta that follows from the other one (alpha - beta = 1)."""
-    result = dict(given)
-    if method.row.template in _ALPHA_BETA and ("alpha" in given) != ("beta" in given):
-        if "alpha" in given:
-            result["beta"] = given["alpha"] - 1
-        else:
-            result["alpha"] = given["beta"] + 1
-    return result
+    one, other, sign = ("alpha", "beta", -1) if "alpha" in given else ("beta", "alpha", 1)
+    if method.row.template not in _ALPHA_BETA or one not in given or other in given:
+        return dict(given)
+    return {**given, other: given[one] + sign}
 
 
 def _checked(key: str, value: Any) -> Any:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if number and not math.isfinite(value):
         raise ValueError(f"{key} must be a finite number, not {value}")
+    if key in _NUMBERS and not number:
+        raise ValueError(f"{key} must be a number, not {value!r}")
     if key not in _WHOLE or (value is None and key in ("batch_size", "until_layer_idx")):
         return value
     if not number or value != int(value):

@@ -33,3 +33,18 @@ def refuse_overwriting(outputs: Iterable[Path], read: Iterable[Path]) -> None:
         for source in sources if out.exists() else ():
             if out.samefile(source):
                 raise ParityError(f"{out} would overwrite {source}, which is read; give the output another name")
+
+
+def refuse_one_file_twice(outputs: Iterable[Path]) -> None:
+    """Refuse two outputs that are one file, under this or any other name.
+
+    Raises
+    ------
+    ParityError
+        Naming both.
+    """
+    met: dict[Path, Path] = {}
+    for out in outputs:
+        other = met.setdefault(out.resolve(), out)
+        if other is not out:
+            raise ParityError(f"{other} and {out} are one file; give one of them another name")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
-from parity.commands.outputs import refuse_overwriting, require_folder
+from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder
 from parity.commands.progress import RunProgress
 from parity.errors import ParityError
 
@@ -119,11 +119,10 @@ def run(
     Exit 0 if all are at parity, 1 if some are not, 2 if the command or the environment is at fault, 130 after
     Ctrl-C, which keeps the finished cases.
     """
-    copies = [path for path in (Path(json_to) if json_to and json_to != "-" else None, save_arrays) if path is not None]
+    json_copy = Path(json_to) if json_to and json_to != "-" else None
+    copies = [path for path in (json_copy, save_arrays) if path is not None]
     for path in copies:
         require_folder(path)
-    if json_to and save_arrays is not None and Path(json_to).absolute() == save_arrays.absolute():
-        raise ParityError(f"--json and --save-arrays both name {save_arrays}; give one of them another name")
     from parity.session import Session  # the heavy imports wait until there is something to run
 
     errors = console(stderr=True)
@@ -152,6 +151,9 @@ def run(
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
         refuse_overwriting([*session.files_written(), *copies], session.files_read())
+        originals = {json_copy: session.files_written()[0], save_arrays: session.arrays_path}
+        others = [path for path in copies if path.resolve() != originals[path].resolve()]
+        refuse_one_file_twice([*session.files_written(), *others])
         if previous is not None:  # the report's own parity.json may be replaced by what is compared with it
             refuse_overwriting(copies, [previous])
         count = sum(plan.steps for plan in session.plans)
@@ -159,8 +161,8 @@ def run(
             written = session.run(progress)
     if json_to == "-":
         click.echo(written.json.read_text(encoding="utf-8"), nl=False)
-    elif json_to:
-        _copy(written.json, Path(json_to))
+    elif json_copy is not None:
+        _copy(written.json, json_copy)
     if save_arrays is not None:
         _copy(session.arrays_path, save_arrays)
     _show(out, written, quiet)

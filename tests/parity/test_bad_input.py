@@ -292,9 +292,30 @@ def test_a_report_over_its_own_inputs_is_refused(model, inputs, tmp_path: Path) 
     keras.load(tmp_path / "parity-arrays.h5")
 
 
-def test_two_outputs_of_one_name_are_refused(model, inputs) -> None:
-    result = invoke("run", "--model", model, "--inputs", inputs, "--json", "same", "--save-arrays", "same")
-    assert_clear(result, "--json and --save-arrays both name same")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--json", "same", "--save-arrays", "same"), "same and same are one file"),
+        (("--json", "same", "--save-arrays", "./x/../same"), "are one file"),
+        (("--save-arrays", "reports/parity.json"), "reports/parity.json and reports/parity.json are one file"),
+        (("--json", "reports/parity.html"), "are one file"),
+    ],
+)
+def test_two_outputs_that_are_one_file_are_refused(options, words, model, inputs, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "reports").mkdir()
+    result = invoke("run", "--model", model, "--inputs", inputs, *options)
+    assert_clear(result, words)
+    assert not any((tmp_path / "reports").iterdir())
+
+
+def test_an_output_may_be_the_reports_own(run, model, inputs, scripted, tmp_path: Path) -> None:
+    scripted(model, inputs)
+    report = tmp_path / "report"
+    report.mkdir()
+    result, document = run("--json", report / "parity.json", "--save-arrays", report / "parity-arrays.h5")
+    assert_clear(result, "", code=1)
+    assert document["results"]
 
 
 @pytest.mark.parametrize("out", ["mine.h5", "linked"])

@@ -85,6 +85,12 @@ def test_a_model_may_convert_its_input_itself():
     assert found == pytest.approx(explain(model, pictures(), "gradient"), rel=1e-4, abs=1e-5)
 
 
+def test_what_is_no_matter_of_dtypes_is_left_to_torch():
+    model = Wrapped(before=lambda x: x.double())
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        explain(model, pictures()[..., :3].float(), "gradient")
+
+
 @pytest.mark.parametrize("method", [*SOME, "input", "random"])
 def test_inputs_made_in_inference_mode(method):
     model = cnn()

@@ -252,6 +252,9 @@ def test_parameters_that_a_method_does_not_take(method, given, words):
         ("integrated_gradients", {"baseline": np.zeros((2, 8))}, "baseline must be a number or fit the shape of x"),
         ("random", {"samples": 3}, "random is one draw: samples must be 1, not 3"),
         ("lrp.alpha_beta", {"alpha": 0.5}, "alpha - beta must be 1 and alpha at least 1"),
+        ("lrp.alpha_beta", {"alpha": "3"}, "alpha must be a number, not '3'"),
+        ("lrp.alpha_beta", {"beta": None}, "beta must be a number, not None"),
+        ("lrp", {"rule": ["Z"]}, "unknown rule ['Z']; the rules are Z, Epsilon"),
     ],
 )  # fmt: skip
 def test_parameters_out_of_range(method, given, words):
