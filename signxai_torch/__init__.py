@@ -9,14 +9,17 @@ from signxai_torch.grammar import Method, UnknownMethodError, parse
 from signxai_torch.hooks import *  # noqa: F403
 from signxai_torch.rules import SIGNmuRule, SIGNRule, StdxEpsilon
 from signxai_torch.unhooked import UnhookedOperationError
+from signxai_torch.walk import SoftmaxWarning, UnusedInputRuleWarning
 
 __all__ = [
     "Method",
     "SIGNRule",
     "SIGNmuRule",
+    "SoftmaxWarning",
     "StdxEpsilon",
     "UnhookedOperationError",
     "UnknownMethodError",
+    "UnusedInputRuleWarning",
     "explain",
     "explain_many",
     "list_methods",

@@ -41,7 +41,8 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
     Returns
     -------
     numpy.ndarray
-        The map, signed, in the shape and dtype of `x`, in memory of its own. Every sample is explained as if alone.
+        The map, signed, in the shape and dtype of `x` (Grad-CAM's with ``size=``: in that size), in memory of its own.
+        Every sample is explained as if alone.
 
     Raises
     ------

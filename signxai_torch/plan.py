@@ -138,7 +138,7 @@ class Plan:
         return max((_memory(job, count, x) for job in self.jobs), default=0) + len(self.methods) * size(x)
 
     def run(self, model: nn.Module, x: Tensor, target: Target, memory_limit: int | None = None) -> dict[str, Tensor]:
-        """Return a map per method name, in the shape of `x`.
+        """Return a map per method name, in the shape of `x`, but for Grad-CAM with a size of its own.
 
         Parameters
         ----------

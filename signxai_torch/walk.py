@@ -7,6 +7,7 @@ that differ only in the rule of the input layer share the pass down to that laye
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -203,20 +204,26 @@ def _hand_down(arrival: Arrival, rule: RelevanceHook | None, x: Tensor) -> Tenso
 
 
 def _warn_unused() -> None:
-    warnings.warn(
+    _warn(
         "no dense or convolution layer sees the model's input directly, so the input layer's rule is unused",
         UnusedInputRuleWarning,
-        stacklevel=2,
     )
 
 
 def _warn_softmax(softmax: nn.Module) -> None:
-    warnings.warn(
+    _warn(
         f"the model ends in {type(softmax).__name__}, so relevance starts from a probability and not from a logit, "
         "which no reference does; explain the model without it",
         SoftmaxWarning,
-        stacklevel=2,
     )
+
+
+def _warn(text: str, category: type[UserWarning]) -> None:
+    """Warn in the line that called the package."""
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
 
 
 class _Shared(Composite):

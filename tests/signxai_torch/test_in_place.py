@@ -85,5 +85,5 @@ class Later(nn.Module):
 
 @pytest.mark.parametrize("method", ["gradient", "smoothgrad", "guided_backprop"])
 def test_what_the_gradient_needs_must_not_be_changed(method):
-    with pytest.raises(RuntimeError, match="in ?place"):
+    with pytest.raises(RuntimeError, match=r"in ?place"):
         explain(Later(), pictures(), method)

@@ -84,8 +84,9 @@ def test_a_model_that_ends_in_pooling_or_reshaping_starts_from_its_output(end):
 @pytest.mark.parametrize("end", [nn.Softmax(1), nn.LogSoftmax(1)])
 @pytest.mark.parametrize("method", ["lrp_flat", "lrp.z", "deep_taylor", "guided_backprop"])
 def test_a_softmax_at_the_end_is_told(method, end):
-    with pytest.warns(SoftmaxWarning, match=f"ends in {type(end).__name__}"):
+    with pytest.warns(SoftmaxWarning, match=f"ends in {type(end).__name__}") as told:
         explain(net(end), pictures(), method)
+    assert {one.filename for one in told} == {__file__}, "a warning points at the line that called the package"
 
 
 @pytest.mark.parametrize("method", ["lrp_z", "lrpsign_epsilon_0_1", "gradient"])
