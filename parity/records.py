@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from parity.cases import Plan
-    from parity.run import ModelFacts
+from parity.cases import Plan
+from parity.keras import ModelDescription
+
+
+@dataclass
+class ModelFacts:
+    """What is known of a model once both sides have loaded it."""
+
+    plan: Plan
+    description: ModelDescription
+    targets: tuple[int, ...]
+    logits_rel_l2: dict[str, float] = field(default_factory=dict)
+    top1_agreement: float | None = None
+    problem: str | None = None
+    broken: bool = False  # the problem is that the reference failed, not that the networks differ
+    rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from parity.outcome import (
     without_reference,
 )
 from parity.properties import PROPERTIES
+from parity.records import ModelFacts
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import Dtype, ReferenceAnswer, ReferenceCall, ReferenceRequest
@@ -40,21 +41,6 @@ from parity.verdict import Limits, NoiseFloor, Verdict, judge, judge_imitation, 
 Array = npt.NDArray[Any]
 LOGITS_LIMIT = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative L2 distance of the logits, both sides, before any map is believed."""
-
-
-@dataclass
-class ModelFacts:
-    """What is known of a model once both sides have loaded it."""
-
-    plan: Plan
-    description: keras.ModelDescription
-    targets: tuple[int, ...]
-    logits_rel_l2: dict[str, float] = field(default_factory=dict)
-    top1_agreement: float | None = None
-    problem: str | None = None
-    broken: bool = False  # the problem is that the reference failed, not that the networks differ
-    rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
-    reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
 
 
 _Answered = tuple[ReferenceCall, list[ReferenceAnswer], str]
