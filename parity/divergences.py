@@ -265,7 +265,6 @@ DIVERGENCES: tuple[Divergence, ...] = (
             "reference is left and such a case is not judged."
         ),
         status="reference-defect",
-        alternative="innvestigate",
     ),
     Divergence(
         name="innvestigate-batch-normalization",

@@ -329,9 +329,10 @@ def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternat
         text = f"{plain.message}\nCompared with {defect.alternative}; reference defect {defect.name!r}."
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
     if defect.shows_in(metrics):
-        what = f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below}."
         if defect.undefined:
             what = "The reference is NaN everywhere, the subject zero."
+        else:
+            what = f"The reference's largest value is {metrics.reference_max:.3g}, under {defect.reference_max_below}."
         text = f"Reference defect {defect.name!r}: {defect.cause} {what}"
         return Verdict("reference-defect", plain.failed_check, text, plain.margin, defect.name)
     if defect.undefined and plain.status == "parity":
