@@ -46,7 +46,7 @@ def _signxai(method: Method, model: ModelDescription) -> Iterator[str]:
             yield "signxai-batch-normalization-without-offset"
         if method.input_rule in _ONE_CONSUMER and any(producers.count(name) > 1 for name in input_layers(model)):
             yield "signxai-input-rule-on-a-branch"
-        if method.input_rule in ("SIGN", "SIGNmu") and _last_kernel(model) in input_layers(model):
+        if method.input_rule in ("SIGN", "SIGNmu") and last.name in input_layers(model):
             yield "signxai-sign-rule-on-the-last-layer"
     normalizing = {layer.name for layer in model.layers if layer.class_name == "BatchNormalization"}
     # Behind a normalization no layer takes the input rule.
@@ -103,10 +103,6 @@ def _hands_on(model: ModelDescription, layer: LayerDescription) -> bool:
     if layer.class_name in ("Flatten", "Permute", "Reshape"):
         return tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
     return layer.class_name in (*_PASSING, *_TRAINING_ONLY)
-
-
-def _last_kernel(model: ModelDescription) -> str | None:
-    return next((layer.name for layer in reversed(model.layers) if layer.parameters), None)
 
 
 def output_layer(model: ModelDescription) -> LayerDescription:
