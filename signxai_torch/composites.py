@@ -18,8 +18,6 @@ from signxai_torch.hook import Call, RelevanceHook, sees_input
 from signxai_torch.rules import RULES, LinearRule
 from signxai_torch.unhooked import KERNELS, LAYERS, RECTIFIERS, Operations
 
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-
 RESHAPING = (nn.Flatten, nn.Unflatten, nn.ZeroPad1d, nn.ZeroPad2d)
 
 
@@ -51,7 +49,7 @@ def kind(module: nn.Module) -> str | None:
         return "average"
     if isinstance(module, BatchNorm):
         return "norm"
-    if isinstance(module, (Activation, *DROPOUT, nn.Identity, nn.Softmax)):
+    if isinstance(module, (Activation, *layers.DROPOUT, nn.Identity, nn.Softmax)):
         return "pass"
     own = [parameter for _, parameter in module.named_parameters(recurse=False)]
     if own and any(one.__module__.startswith("torch.nn.") and one is not nn.Module for one in type(module).__mro__):

@@ -11,10 +11,10 @@ from zennit.core import Composite
 from zennit.layer import Sum
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution, MaxPool
 
-from signxai_torch.composites import DROPOUT
 from signxai_torch.gradients import baseline_like
 from signxai_torch.grammar import Method
 from signxai_torch.hook import RelevanceHook
+from signxai_torch.layers import DROPOUT
 from signxai_torch.targets import Target, start, target_indices
 from signxai_torch.unhooked import BENDS, calls_of
 

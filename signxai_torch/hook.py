@@ -54,6 +54,8 @@ class Call:
 
     Attributes
     ----------
+    module : torch.nn.Module
+        The layer.
     before : torch.Tensor or None
         The values of the tensor before the layer ran, which may have worked in place; kept for lenient rules only.
     moves : bool or None
@@ -61,7 +63,7 @@ class Call:
     """
 
     def __init__(self, module: nn.Module, given: Mapping[int | str, Any], key: int | str, keep: bool) -> None:
-        self._module, self._given, self._key = module, {**given, key: None}, key
+        self.module, self._given, self._key = module, {**given, key: None}, key
         self.before: Tensor | None = given[key].detach().clone() if keep else None
         self._version: int = given[key]._version
         self.moves: bool | None = None
@@ -69,7 +71,7 @@ class Call:
     def __call__(self, value: Tensor) -> Any:
         """Return the layer's result for another tensor."""
         by_place, by_name = self.arguments(value)
-        return self._module.forward(*by_place, **by_name)
+        return self.module.forward(*by_place, **by_name)
 
     def again(self, value: Tensor) -> Any:
         """Return the layer's result for the very tensor of this call, as it was before the layer ran."""
@@ -80,7 +82,7 @@ class Call:
 
     def on_a_copy(self) -> Call:
         """Return the call of a copy of the layer: attributes and buffers that it changes are its own."""
-        module = copy.copy(self._module)
+        module = copy.copy(self.module)
         buffers = {name: None if one is None else one.clone() for name, one in module._buffers.items()}
         module.__dict__ = {**module.__dict__, "_buffers": buffers}
         return Call(module, {**self._given, self._key: self.before}, self._key, keep=False)
@@ -99,6 +101,7 @@ class _Remade:
     module: nn.Module
     source: Tensor
     version: int
+    made: int  # the version of the output itself; changed in place, it is no longer what the layer makes
 
     def make(self) -> Tensor:
         """Return the output.
@@ -146,7 +149,10 @@ _KEPT, _REMADE = "_signxai_kept", "_signxai_remade"
 
 def _pack(value: Tensor) -> _Saved | _Remade:
     remade: _Remade | None = getattr(value, _REMADE, None)
-    return _Saved(value, value._version) if remade is None else remade
+    if remade is not None and value._version == remade.made:
+        return remade
+    # Detached, because an operation may save its own output: nothing would ever free that circle.
+    return _Saved(value.detach(), value._version)
 
 
 @contextmanager
@@ -309,5 +315,5 @@ class RelevanceHook(Hook):
         if rule.needs_output:
             setattr(result, _KEPT, True)
         elif type(module) is nn.ReLU and getattr(x, _KEPT, False):
-            setattr(result, _REMADE, _Remade(module, x.detach(), x._version))
+            setattr(result, _REMADE, _Remade(module, x.detach(), x._version, result._version))
         return result

@@ -11,6 +11,8 @@ from signxai_torch.linear import GeneralMap, linear_map
 from signxai_torch.moves import moves_values
 from signxai_torch.rules import Z
 
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
 
 class Gradient(RelevanceHook):
     """The gradient of a layer that another method, which shares its forward pass, gives a rule.
@@ -26,20 +28,25 @@ class Gradient(RelevanceHook):
     def __init__(self, call: Call) -> None:
         super().__init__()
         self.call = call
+        # What hands on its very input leaves that to the next layer, which may work in place.
+        self.needs_input = not isinstance(call.module, (nn.Identity, *DROPOUT))
 
     def __str__(self) -> str:
         return "gradient"
 
     def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
         """Return the vector-Jacobian product."""
+        if not self.needs_input:
+            return relevance
         if type(module) is nn.ReLU:
             return torch.ops.aten.threshold_backward(relevance, x, 0)  # type: ignore[no-any-return]
         layer = linear_map(module)
         if not isinstance(layer, GeneralMap):
             return layer.transpose(relevance, "all", x)
+        before = x if self.call.before is None else self.call.before
         with torch.enable_grad():
-            point = x.detach().requires_grad_()
-            return torch.autograd.grad(self.call(point), point, relevance)[0]
+            point = before.detach().requires_grad_()
+            return torch.autograd.grad(self.call(point.clone()), point, relevance)[0]  # it may work in place
 
 
 class Pass(RelevanceHook):

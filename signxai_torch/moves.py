@@ -15,7 +15,7 @@ MOVING = TRANSPARENT | frozenset(
      "MaskedSelect", "Narrow", "NativeChannelShuffle", "PixelShuffle", "PixelUnshuffle", "ReflectionPad1D",
      "ReflectionPad2D", "ReflectionPad3D", "Repeat", "ReplicationPad1D", "ReplicationPad2D", "ReplicationPad3D",
      "Roll", "Rot90", "Select", "Slice", "Sort", "Split", "SplitWithSizes", "Stack", "Topk", "Unbind", "Unfold",
-     "UnsafeSplit", "torch::autograd::AccumulateGrad")
+     "UnsafeSplit", "torch::autograd::AccumulateGrad", "torch::autograd::CopyBackwards")
 )  # fmt: skip
 # Those that may move values or not.
 _OPAQUE = frozenset(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +40,8 @@ PAIRS = {
     "moves values": (swapped_in_place, swapped),
     "works on values": (lambda x: x.sigmoid_(), lambda x: x.sigmoid()),
     "relu": (F.relu_, F.relu),
+    "copied back": (lambda x: x.copy_(x.flip(-1)), lambda x: x.flip(-1)),
+    "multiplied by itself": (lambda x: x.mul_(x.clone()), lambda x: x * x),
     "input changed, another returned": (lambda x: x.mul_(2) + 1, lambda x: x * 2 + 1),
 }
 
@@ -54,9 +59,10 @@ def test_a_layer_of_ones_own_may_work_in_place(name, before):
         expected = explain(out_of_place, pictures(), method)
         assert expected.any()
         assert explain(in_place, pictures(), method) == pytest.approx(expected, rel=1e-9), method
-    alone = explain_many(out_of_place, pictures(), LRP)
-    together = explain_many(in_place, pictures(), LRP)
-    assert all(together[method] == pytest.approx(alone[method], rel=1e-9) for method in LRP)
+    names = [*LRP, "gradient", "guided_backprop"]
+    alone = explain_many(out_of_place, pictures(), names)
+    together = explain_many(in_place, pictures(), names)
+    assert all(together[method] == pytest.approx(alone[method], rel=1e-9) for method in names)
 
 
 @pytest.mark.parametrize("kind", [nn.ELU, nn.ReLU, nn.Hardtanh, nn.SiLU, nn.LeakyReLU])
@@ -87,3 +93,60 @@ class Later(nn.Module):
 def test_what_the_gradient_needs_must_not_be_changed(method):
     with pytest.raises(RuntimeError, match=r"in ?place"):
         explain(Later(), pictures(), method)
+
+
+class Between(nn.Module):
+    """Two convolutions and a ReLU, and what a model's own code does with the output of that."""
+
+    def __init__(self, change) -> None:
+        super().__init__()
+        self.first, self.relu, self.second = nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 3, padding=1)
+        self.change, self.last = change, nn.Linear(144, 4)
+
+    def forward(self, x):
+        h = self.change(self.relu(self.first(x)))
+        return self.last(self.second(h).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("in_place", "out_of_place"),
+    [
+        (lambda h: h.transpose_(2, 3), lambda h: h.transpose(2, 3)),
+        (lambda h: h.unsqueeze_(1).squeeze_(1), lambda h: h),
+        (Layer(swapped_in_place), Layer(swapped)),
+    ],
+    ids=["transposed", "squeezed", "a layer"],
+)
+def test_the_output_of_a_relu_may_be_moved_in_place(in_place, out_of_place):
+    """It is kept as a rule's input, and not made again from the ReLU's input, which knows nothing of the move."""
+    plain, moved = (randomized(Between(change)) for change in (out_of_place, in_place))
+    for method in (*LRP, "lrpsign_z"):
+        expected = explain(plain, pictures(), method)
+        assert explain(moved, pictures(), method) == pytest.approx(expected, rel=1e-9), method
+
+
+class WithAnotherHead(nn.Module):
+    """Calls a head whose output nobody asks for, so that no backward pass frees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.head = net(nn.Tanh()), nn.Sigmoid()
+
+    def forward(self, x):
+        self.head(x)
+        return self.net(x)
+
+
+@pytest.mark.parametrize("method", ["gradient", "deep_taylor", "lrp_z"])
+@pytest.mark.parametrize("target", [1, 99])
+def test_no_tensor_outlives_a_call(method, target):
+    model, made = WithAnotherHead(), []
+    for module in (model.head, model.net[0], model.net[1]):
+        module.register_forward_hook(lambda module, inputs, output: made.append(weakref.ref(output)))
+    try:
+        explain(model, pictures(), method, target)
+    except (ValueError, IndexError):
+        assert target == 99
+    gc.collect()
+    assert made
+    assert not [one for one in made if one() is not None]
