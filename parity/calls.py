@@ -55,11 +55,15 @@ class Question:
         What the subject is told besides the name.
     defect : str or None
         The named defect of SIGN-XAI (`parity.divergences`) that bites for this method and model.
+    imitated : ReferenceCall or None
+        A reference with that defect, to which the subject can be held nevertheless (`Divergence.imitated`): asked
+        where those of `calls` cannot run in float64.
     """
 
     calls: tuple[ReferenceCall, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
     defect: str | None = None
+    imitated: ReferenceCall | None = None
 
 
 def question(method: Method, model: ModelDescription, reference: str = "auto") -> Question:
@@ -107,12 +111,10 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
         raise NotInReferenceError(f"{where} a method {method}")
     defects = {call.backend: defect_of(method, model, call.backend) for call in calls}
     sound = [call for call in calls if defects[call.backend] is None]
-    if sound:
-        first = calls[0]
-        defect = defects[first.backend]
-        # No way back to a reference that is wrong, unless the subject can be held to just that.
-        imitated = [first] if defect is not None and BY_NAME[defect].imitated else []
-        return Question((*sound, *imitated), parameters, defect)
+    if sound:  # no way back to a reference that is wrong, but where the sound one has no float64
+        first, defect = calls[0], defects[calls[0].backend]
+        imitated = first if defect is not None and BY_NAME[defect].imitated else None
+        return Question(tuple(sound), parameters, defect, imitated)
     calls.sort(key=lambda call: not BY_NAME[defects[call.backend] or ""].checkable)
     if reference == "auto" and not BY_NAME[defects[calls[0].backend] or ""].checkable:
         wrong = ", ".join(f"{backend} by {defect}" for backend, defect in defects.items())

@@ -76,9 +76,15 @@ def without_reference(how: Question, dtype: str, call: ReferenceCall, answer: Re
         return {"status": "reference-defect", "divergence": defect.name, "message": f"{defect.cause}\n{text}"}
     if answer.error_kind == "method" and "NotAnalyzeableModel" in (answer.error or ""):
         return {"status": "unsupported", "message": f"{REFUSED} {text}"}
-    if dtype == "float64" and answer.error_kind == "method" and any(one in text for one in NOT_IN_FLOAT64):
+    if not_in_float64(dtype, answer):
         return {"status": "unsupported", "message": f"the reference cannot run this in float64. {text}"}
     return {"status": "error", "message": text}
+
+
+def not_in_float64(dtype: str, answer: ReferenceAnswer) -> bool:
+    """Return whether a reference raised because it cannot run the case in float64."""
+    text = f"{answer.error}\n{answer.stderr_tail}"
+    return dtype == "float64" and answer.error_kind == "method" and any(one in text for one in NOT_IN_FLOAT64)
 
 
 def covered_by_flip(outcome: Outcome, twin: Outcome) -> Row:

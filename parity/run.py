@@ -26,6 +26,7 @@ from parity.outcome import (
     covered_by_flip,
     covered_by_rounding,
     new_row,
+    not_in_float64,
     without_reference,
 )
 from parity.properties import PROPERTIES
@@ -247,15 +248,18 @@ class Runner:
                 yield Outcome(self._row(method, dtype, index, one, None) | verdict)
 
     def _reference_maps(self, how: Question, dtype: str) -> _Answered:
-        note = ""
-        for call in how.calls:
+        note, left = "", list(how.calls)
+        while True:
+            call = left.pop(0)
             answers = self._ask(call, dtype)
             # A reference that raises leaves the case to the other one, if that has the method; the row says so.
             raised = next((one for one in answers if one.array is None and one.error_kind == "method"), None)
-            if raised is None or call is how.calls[-1]:
-                break
+            last_resort = how.imitated if call is not how.imitated and not left else None
+            if raised is not None and last_resort is not None and not_in_float64(dtype, raised):
+                left.append(last_resort)
+            if raised is None or not left:
+                return call, answers, note
             note += f"{call.backend} raised, so the other reference was asked: {raised.error}\n"
-        return call, answers, note
 
     def _case(
         self,
@@ -291,6 +295,9 @@ class Runner:
         if not row["divergence"] or subject is None:
             return {}
         x = self.inputs[index].astype(dtype)
+        if BY_NAME[row["divergence"]].holds and subject.shape != x.shape:
+            message = f"the map has the shape {subject.shape}, the input {x.shape}\n{row['message']}"
+            return {"status": "mismatch", "failed_check": "shape", "divergence": None, "message": message}
         for name in BY_NAME[row["divergence"]].holds:
             wrong = PROPERTIES[name](self.modules[dtype], x, self.facts.targets[index], subject)
             if wrong is not None:

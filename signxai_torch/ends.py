@@ -21,9 +21,7 @@ def is_last(model: nn.Module, layer: nn.Module) -> bool:
 
     What does nothing (`Activation("linear")`) is no layer at the end; the references leave it out.
     """
-    ends = ends_of(model)
-    own = next((ends[name] for name, module in model.named_modules() if module is layer and name in ends), None)
-    if own is None:
-        return True
-    working = [end for end in ends.values() if not isinstance(model.get_submodule(end), nn.Identity)]
-    return own == working[-1]
+    ends, modules = ends_of(model), dict(model.named_modules())
+    own = next((ends[name] for name, module in modules.items() if module is layer and name in ends), None)
+    working = [end for end in ends.values() if end == own or not isinstance(modules.get(end), nn.Identity)]
+    return own is None or own == working[-1]

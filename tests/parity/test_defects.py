@@ -80,7 +80,7 @@ def test_defects_by_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("last", "asked", "defect"),
     [("linear", ["signxai", "innvestigate"], None), ("softmax", ["signxai", "innvestigate"], None),
-     ("sigmoid", ["signxai"], None), ("layer", ["innvestigate", "signxai"], "signxai-relevance-of-all-classes"),
+     ("sigmoid", ["signxai"], None), ("layer", ["innvestigate"], "signxai-relevance-of-all-classes"),
      ("softmax layer", ["signxai", "innvestigate"], None), ("linear layer", ["signxai", "innvestigate"], None)],
 )  # fmt: skip
 def test_only_signxai_starts_from_before_the_activation_of_the_output(
@@ -124,6 +124,41 @@ def test_an_activation_that_is_a_layer_of_its_own_is_where_relevance_starts(tmp_
         assert defect_of(parse("lrp_z"), module.description, "signxai") == expected
     assert starts["own"] == pytest.approx(value)
     assert starts["attribute"] != pytest.approx(value, rel=1e-3)
+
+
+def test_what_does_nothing_at_the_end_is_no_layer(tmp_path: Path) -> None:
+    """A linear activation, as Keras may write it, as a layer in an attribute, or as one of its own."""
+    x = torch.linspace(-1, 1, 5, dtype=torch.float64)[None]
+    written = {"class_name": "Activation", "config": {"name": "linear", "activation": "linear", "dtype": "float32"}}
+    sums = []
+    for layers in (
+        [dense("h", "x", activation="relu"), dense("o", "h")],
+        [dense("h", "x", activation="relu"), dense("o", "h", activation=written)],
+        [dense("h", "x", activation="relu"), dense("o", "h"), one("Activation", "a", "o", activation="linear")],
+    ):
+        case = {"input": [5], "layers": layers, "sequential": False, "exact": False, "seed": 1, "methods": []}
+        module = keras.load(write(case, tmp_path / "net.h5")[0].path, dtype=torch.float64)
+        sums.append(explain(module, x, "lrp_z_IB", 1).sum())
+    assert sums == pytest.approx(sums[:1] * 3)
+
+
+@pytest.mark.parametrize("error", ["You must feed a value for placeholder tensor", "TypeError: no argument 'foo'"])
+def test_a_wrong_reference_stands_in_only_for_one_that_has_no_float64(tmp_path: Path, error: str) -> None:
+    class Failing(EchoClient):
+        def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
+            if request.call.kind != "logits" and request.call.backend == "innvestigate":
+                return [ReferenceAnswer(None, error=error, error_kind="method") for _ in request.inputs]
+            return super().answer(request)
+
+    layers = [dense("o", "x"), one("Activation", "a", "o", activation="tanh")]
+    case = {"input": [5], "layers": layers, "sequential": False, "exact": False, "seed": 1, "methods": []}
+    source, x = write(case, tmp_path / "net.h5")
+    names = frozenset(["lrp_flat"])
+    rows = [one.row for one in Runner(Plan(source, (x,), ("lrp_flat",), names, names), Failing(), SignxaiTorch()).run()]
+    found = {row["dtype"]: (row["status"], row["reference"]) for row in rows}
+    assert found["float32"] == ("error", "innvestigate")
+    fed = error.startswith("You")
+    assert found["float64"] == (("parity", "signxai") if fed else ("error", "innvestigate"))
 
 
 def test_where_both_references_are_wrong_nothing_is_judged(tmp_path: Path) -> None:
