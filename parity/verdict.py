@@ -314,11 +314,12 @@ def judge_imitation(
     if own.status != "parity" and not (vanishes and told_apart):
         text = f"{plain.message}\nThe defect {defect.name!r} does not explain this: {own.message}"
         return Verdict(plain.status, plain.failed_check, text, plain.margin)
+    there = "is zero like it" if vanishes else f"is at rel. L2 {metrics.rel_l2:.3g} from it"
     text = (
         f"Reference defect {defect.name!r}: {defect.cause} The subject on the case as the reference evaluates it "
-        f"is at rel. L2 {metrics.rel_l2:.3g} from it."
+        f"{there}."
     )
-    return Verdict("reference-defect", plain.failed_check, text, own.margin, defect.name, metrics)
+    return Verdict("reference-defect", plain.failed_check, text, own.margin, defect.name, None if vanishes else metrics)
 
 
 def _judge_defect(plain: Verdict, metrics: Metrics, defect: Divergence, alternative_used: bool) -> Verdict:

@@ -8,6 +8,9 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from signxai_torch.grammar import Method
 from signxai_torch.rules import RULES
 
@@ -62,10 +65,12 @@ def _completed(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any) -> Any:
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0:
+        value = value.item()
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if number and not math.isfinite(value):
         raise ValueError(f"{key} must be a finite number, not {value}")
-    if key in _NUMBERS and not number:
+    if key in _NUMBERS and not number and not (key == "mu" and value is None):
         raise ValueError(f"{key} must be a number, not {value!r}")
     if key not in _WHOLE or (value is None and key in ("batch_size", "until_layer_idx")):
         return value

@@ -31,14 +31,17 @@ class UnhookedOperationError(TypeError):
 # Autograd's names for what functions compute, with the function and what to use in its place.
 _RECTIFIERS = {
     "Relu": ("relu", "torch.nn.ReLU"),
-    "Hardtanh": ("relu6 or hardtanh", "torch.nn.ReLU6 or torch.nn.Hardtanh"),
+    "Hardtanh": ("relu6 or hardtanh", "torch.nn.ReLU6"),
     "LeakyRelu": ("leaky_relu", "torch.nn.LeakyReLU"),
-    "Clamp": ("clamp", "torch.nn.ReLU or torch.nn.Hardtanh"),
+    "Clamp": ("clamp", "torch.nn.ReLU or torch.nn.ReLU6"),
     "ClampMin": ("clamp", "torch.nn.ReLU"),
     "Maximum": ("maximum", "torch.nn.ReLU"),
-    "Threshold": ("threshold", "torch.nn.ReLU or torch.nn.Threshold"),
+    "Threshold": ("threshold", "torch.nn.ReLU"),
 }
 _ACTIVATIONS = _RECTIFIERS | {
+    "Hardtanh": ("relu6 or hardtanh", "torch.nn.ReLU6 or torch.nn.Hardtanh"),
+    "Clamp": ("clamp", "torch.nn.ReLU or torch.nn.Hardtanh"),
+    "Threshold": ("threshold", "torch.nn.Threshold"),
     "Sigmoid": ("sigmoid", "torch.nn.Sigmoid"),
     "Tanh": ("tanh", "torch.nn.Tanh"),
     "Elu": ("elu or selu", "torch.nn.ELU or torch.nn.SELU"),
@@ -152,6 +155,8 @@ class Operations:
             return self.known[name]
         if not self.all_others or is_call(node) or is_users_hook(node) or name in _HARMLESS:
             return None
+        if name.endswith("Backward"):  # a user's function, whatever its name begins with
+            return name, "a module of its own"
         if name.startswith("MaxPool") and set(getattr(node, "_saved_stride", ())) == {1}:
             return "max_pool with a stride of 1", "torch.nn.MaxPool2d or the like"
         return None if name.startswith(_HARMLESS_FAMILIES) else _OTHERS.get(name, (name, "a module of its own"))

@@ -151,8 +151,8 @@ def run(
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
         refuse_overwriting([*session.files_written(), *copies], session.files_read())
-        originals = {json_copy: session.files_written()[0], save_arrays: session.arrays_path}
-        others = [path for path in copies if path.resolve() != originals[path].resolve()]
+        pairs = ((json_copy, session.files_written()[0]), (save_arrays, session.arrays_path))
+        others = [path for path, own in pairs if path is not None and path.resolve() != own.resolve()]
         refuse_one_file_twice([*session.files_written(), *others])
         if previous is not None:  # the report's own parity.json may be replaced by what is compared with it
             refuse_overwriting(copies, [previous])
@@ -195,7 +195,7 @@ def _close(errors: Console, session: Session, written: Written) -> int:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        if target.absolute() != source.absolute():
+        if target.resolve() != source.resolve():
             shutil.copyfile(source, target)
     except OSError as error:
         raise ParityError(f"cannot write {target}: {error.strerror or error}") from error

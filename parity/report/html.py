@@ -183,7 +183,7 @@ def _lane(case: Case) -> dict[str, Any]:
 
 
 def _least(row: Row, key: str) -> float | None:
-    values = [case.result[key] for case in row.cases if case.result.get(key) is not None]
+    values = [case.judged[key] for case in row.cases if case.judged.get(key) is not None]
     return min(values, default=None)
 
 

@@ -105,9 +105,10 @@ def junit_parts(document: Mapping[str, Any]) -> Iterator[str]:
             time=f"{seconds:.3f}",
         )
         properties = ET.SubElement(case, "properties")
+        shown = {**row, **(row.get("imitation") or {})}  # the numbers that the margin is of
         for key in ("status", "failed_check", "divergence", "rel_l2", "margin", "pearson", "ssim", "reproduce"):
-            if row.get(key) is not None:
-                ET.SubElement(properties, "property", name=key, value=_clean(str(row[key])))
+            if shown.get(key) is not None:
+                ET.SubElement(properties, "property", name=key, value=_clean(str(shown[key])))
         outcome = _outcome(row)
         if outcome is not None:
             reason = first_line(row.get("message")) or row["status"]

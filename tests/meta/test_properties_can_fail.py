@@ -75,6 +75,11 @@ def test_a_map_that_breaks_a_promise_is_a_mismatch(name: str):
         assert row["message"].startswith("the map sums to" if promise == SUM else "the map is")
 
 
+def test_a_map_of_another_shape_is_a_mismatch():
+    for row in rows(lambda one: one[:, 1:]):
+        assert (row["status"], row["failed_check"]) == ("mismatch", "shape")
+
+
 def test_every_property_of_the_table_exists():
     named = {name for entry in DIVERGENCES for name in entry.holds}
     assert named == set(PROPERTIES)

@@ -299,6 +299,7 @@ def test_a_report_over_its_own_inputs_is_refused(model, inputs, tmp_path: Path) 
         (("--json", "same", "--save-arrays", "./x/../same"), "are one file"),
         (("--save-arrays", "reports/parity.json"), "reports/parity.json and reports/parity.json are one file"),
         (("--json", "reports/parity.html"), "are one file"),
+        (("--json", "reports/parity-arrays.h5", "--save-arrays", "reports/parity-arrays.h5"), "are one file"),
     ],
 )
 def test_two_outputs_that_are_one_file_are_refused(options, words, model, inputs, tmp_path: Path) -> None:
@@ -313,7 +314,9 @@ def test_an_output_may_be_the_reports_own(run, model, inputs, scripted, tmp_path
     scripted(model, inputs)
     report = tmp_path / "report"
     report.mkdir()
-    result, document = run("--json", report / "parity.json", "--save-arrays", report / "parity-arrays.h5")
+    (tmp_path / "linked").symlink_to(report)
+    other = report / ".." / "report" / "parity.json"
+    result, document = run("--json", other, "--save-arrays", tmp_path / "linked" / "parity-arrays.h5")
     assert_clear(result, "", code=1)
     assert document["results"]
 

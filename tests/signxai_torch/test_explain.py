@@ -262,6 +262,17 @@ def test_parameters_out_of_range(method, given, words):
         explain(cnn(), pictures(), method, **given)
 
 
+def test_a_number_may_be_a_tensor_or_an_array_without_axes():
+    model, x = cnn(), pictures()
+    expected = explain(model, x, "lrp_epsilon", epsilon=0.25)
+    for epsilon in (torch.tensor(0.25), np.array(0.25), np.float32(0.25)):
+        assert np.array_equal(explain(model, x, "lrp_epsilon", epsilon=epsilon), expected)
+    with pytest.raises(ValueError, match="epsilon must be a number"):
+        explain(model, x, "lrp_epsilon", epsilon=torch.tensor([0.25]))
+    with pytest.raises(ValueError, match="gradient_x_sign_mu needs a threshold"):
+        explain(model, x, "gradient_x_sign_mu", mu=None)
+
+
 def test_a_parameter_overrides_the_names_own():
     model, x = cnn(), pictures()
     assert np.array_equal(explain(model, x, "lrp_epsilon", epsilon=0.1), explain(model, x, "lrp_epsilon_0_1"))

@@ -178,9 +178,11 @@ class Flip(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("method", RULES)
-def test_a_name_like_that_of_an_operation_of_torch(method):
-    with pytest.raises(UnhookedOperationError, match="FlipBackward"):
-        explain(net(lambda h, x: Flip.apply(h)), pictures(), method)
+@pytest.mark.parametrize("name", ["Flip", "MaxPoolish", "Upsample2x"])
+def test_a_name_like_that_of_an_operation_of_torch(method, name):
+    function = type(name, (Flip,), {})
+    with pytest.raises(UnhookedOperationError, match=f"{name}Backward"):
+        explain(net(lambda h, x: function.apply(h)), pictures(), method)
 
 
 @pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
