@@ -14,6 +14,7 @@ from parity.reference.client import ReferenceClient
 from parity.run import Runner
 from parity.subjects import subject
 from parity.verdict import is_ok
+from signxai_torch import explain, parse
 from tests.fuzz.architectures import Case
 from tests.fuzz.networks import write
 
@@ -34,7 +35,7 @@ def rows(case: Case, client: ReferenceClient, folder: Path) -> list[dict[str, An
     facts = runner.facts
     if facts.problem and facts.logits_rel_l2.get("float32", 1.0) < FLOAT32_LOGITS:
         facts.problem = None  # float32 logits that nearly cancel; these cases are about float64
-    return [outcome.row | {"fine": fine(outcome)} for outcome in runner.run()]
+    return [outcome.row | {"fine": fine(outcome) or is_nothing(outcome, runner)} for outcome in runner.run()]
 
 
 def fine(outcome: Outcome) -> bool:
@@ -55,6 +56,21 @@ def fine(outcome: Outcome) -> bool:
         # Nothing speaks for the class; the reference's map is transposed where the image is not square.
         return outcome.reference.shape in (outcome.subject.shape, np.swapaxes(outcome.subject, 0, 1).shape)
     return np.array_equal(outcome.reference, outcome.subject, equal_nan=True)
+
+
+def is_nothing(outcome: Outcome, runner: Runner) -> bool:
+    """Say whether two VarGrad maps are the variance of a gradient that does not change, up to rounding on both sides.
+
+    The mean of n equal numbers is off by n last digits at most, and the variance is the square of that. Like two zero
+    maps they prove nothing in a run, and are no finding here.
+    """
+    if outcome.row["family"] != "vargrad" or outcome.reference is None or outcome.subject is None:
+        return False
+    module, target = runner.modules["float64"], runner.facts.targets[0]
+    gradient = explain(module, module.to_torch(runner.inputs.astype(np.float64)), "gradient", target)
+    samples = parse(outcome.row["method"]).parameters["samples"]
+    rounding = samples * np.finfo(np.float64).eps * float(np.abs(gradient).max())
+    return max(float(np.abs(one).max()) for one in (outcome.reference, outcome.subject)) <= rounding**2
 
 
 def describe(case: Case, found: list[dict[str, Any]]) -> str:
