@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from parity.keras import LayerDescription, ModelDescription
+from parity.keras.handlers import TRAINING_ONLY
 from parity.reference.request import Backend
 from parity.subjects import Method
 
@@ -18,8 +19,6 @@ _PADDING = ("ZeroPadding1D", "ZeroPadding2D")
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
 _PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
-_TRAINING_ONLY = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise",
-                  "ActivityRegularization", "Identity")  # fmt: skip
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
 
 
@@ -102,7 +101,7 @@ def _hands_on(model: ModelDescription, layer: LayerDescription) -> bool:
     """Return whether SIGN-XAI's LRP passes relevance through a layer as if it were not there."""
     if layer.class_name in ("Flatten", "Permute", "Reshape"):
         return tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
-    return layer.class_name in (*_PASSING, *_TRAINING_ONLY)
+    return layer.class_name in (*_PASSING, *TRAINING_ONLY)
 
 
 def output_layer(model: ModelDescription) -> LayerDescription:

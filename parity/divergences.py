@@ -112,7 +112,7 @@ DIVERGENCES: tuple[Divergence, ...] = (
         evidence=(
             "Input (7,), Dense read by two Dense layers, Concatenate, Dense: lrpsign_z raises InvalidArgumentError "
             "(`different ndims`). What TensorFlow says of the extra axis depends on the layer: each kind has a case in "
-            "tests/fuzz/regressions. Without such a branch SIGN and SIGNmu are at parity on every model."
+            "tests/fuzz/regressions. Where one layer reads it, SIGN and SIGNmu do not stop so."
         ),
         status="reference-defect",
         raises=(

@@ -90,3 +90,7 @@ HANDLERS: dict[str, Handler] = {
     "ActivityRegularization": _TRAINING_ONLY,
     "Identity": _TRAINING_ONLY,
 }
+TRAINING_ONLY = frozenset(
+    name for name, handler in HANDLERS.items() if handler.build in (shapes.dropout, shapes.training_only)
+)
+"""The layers that pass values on as they are, but in training."""
