@@ -15,10 +15,10 @@ from bench.harness import HarnessError
 from bench.limits import judge, unmet
 from bench.networks import STACK, TOY
 from bench.plan import VGG16, Wish
-from parity.cases import select_methods
 from parity.errors import ParityError
-from parity.machine import available_cores
-from parity.report.json_results import dumps, write_atomically
+from parity.run.cases import select_methods
+from parity.run.machine import available_cores
+from parity.run.results import dumps, write_atomically
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from parity import keras
-from parity.inputs import default_inputs
-from parity.models import ModelSource, resolve
+from parity.assets.inputs import default_inputs
+from parity.assets.models import ModelSource, resolve
 
 TOY = "toy"
 STACK = "vgg16-stack"
@@ -73,7 +73,7 @@ class Network:
 
 
 def load(name: str) -> Network:
-    """Load a network: "toy", "vgg16-stack", or any name or path that `parity.models` knows.
+    """Load a network: "toy", "vgg16-stack", or any name or path that `parity.assets.models` knows.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from typing import Any
 from bench.contenders.everyone import CAPTUM, CONTENDERS, PORT, REFERENCE, UNIT, ZENNIT
 from bench.figures import Figures
 from bench.plan import METHODS, VGG16
-from parity.report.json_results import write_atomically
+from parity.run.results import write_atomically
 
 BEGIN, END = "<!-- bench:begin (written by `make bench`) -->", "<!-- bench:end -->"
 TITLES = {PORT: "signxai_torch", ZENNIT: "stock zennit", CAPTUM: "captum", REFERENCE: "TensorFlow"}

@@ -6,9 +6,9 @@ from functools import cache
 
 from bench.contenders.reference import ask
 from bench.networks import Network
-from parity.calls import NotInReferenceError, Question
-from parity.divergences import BY_NAME
-from parity.subjects import list_methods, parse
+from parity.judge.known.divergences import BY_NAME
+from parity.run.questions import NotInReferenceError, Question
+from parity.run.subjects import list_methods, parse
 
 
 @cache

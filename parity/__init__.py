@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.metrics import compare as compare
+    from parity.judge.metrics import compare as compare
 
 __all__ = ["compare"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "compare":
-        from parity.metrics import compare
+        from parity.judge.metrics import compare
 
         return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """Shared by all tests."""
 
-from parity.rounding import round_equal_windows_equally
+from parity.run.torch_arithmetic import round_equal_windows_equally
 
 round_equal_windows_equally()  # before torch multiplies anything

@@ -29,7 +29,7 @@ import tensorflow as tf
 from tensorflow import keras
 from tensorflow.keras import layers
 
-from parity.preprocessing import negative, none, pad_digits, signed
+from parity.assets.preprocessing import negative, none, pad_digits, signed
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / "parity" / "data"

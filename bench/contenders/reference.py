@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contenders.common import Job, NoCounterpartError, Task, UnavailableError
-from parity.calls import NotInReferenceError, Question, question
 from parity.keras import KerasModule
 from parity.reference.client import ReferenceClient
 from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
-from parity.subjects import parse
+from parity.run.questions import NotInReferenceError, Question, question
+from parity.run.subjects import parse
 
 
 class Reference:

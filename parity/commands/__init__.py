@@ -1,1 +1,1 @@
-"""The commands of `parity`, one file each; `parity.cli` puts them together."""
+"""The commands of `parity`, one file each; `parity.commands.cli` puts them together."""

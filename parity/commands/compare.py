@@ -17,7 +17,7 @@ from parity.errors import ParityError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from parity.metrics import Metrics
+    from parity.judge.metrics import Metrics
 
 SHOWN = ("rel_l2", "max_err", "slope", "pearson", "ssim", "sign_agreement", "top1_overlap")
 
@@ -71,7 +71,7 @@ def _arrays(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     ParityError
         If the file cannot be read or lacks one of `keys`.
     """
-    from parity.inputs import read_arrays
+    from parity.assets.inputs import read_arrays
 
     if path.suffix.lower() not in (".npy", ".npz"):
         raise ParityError(f"{path}: the name must end in .npy or .npz")
@@ -112,7 +112,7 @@ def _measured(
     """Return the metrics of one pair of arrays, one per input of a batch."""
     import numpy as np
 
-    from parity import metrics
+    from parity.judge import metrics
 
     name = key or "array"
     batch = batch or a.ndim == b.ndim == 4

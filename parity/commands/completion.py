@@ -27,7 +27,7 @@ def complete_method(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer model names, and files."""
-    from parity.models import model_names
+    from parity.assets.models import model_names
 
     names = [CompletionItem(name) for name in ("all", *model_names()) if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
@@ -41,7 +41,7 @@ def method_names() -> list[str]:
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept["state"] == state:
             return [str(name) for name in kept["names"]]
-    from parity.subjects import list_methods
+    from parity.run.subjects import list_methods
 
     names = list(list_methods())
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second at the next TAB

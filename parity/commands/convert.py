@@ -44,9 +44,9 @@ def convert(model: str, out: Path, torchvision: bool, no_check: bool, store: Pat
     """
     require_folder(out)
     from parity import keras
-    from parity.export import check_logits, save
-    from parity.models import resolve
+    from parity.assets.models import resolve
     from parity.reference import ReferenceClient
+    from parity.run.export import check_logits, save
 
     console_ = console()
     source = resolve(model)

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from parity.commands.consoles import CONTEXT, console, escaped, examples
-from parity.doctor import Check, examine
+from parity.run.doctor import Check, examine
 
 STYLES = {"ok": ("✓", "green"), "failed": ("✗", "red"), "absent": ("–", "yellow")}
 

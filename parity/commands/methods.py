@@ -26,9 +26,9 @@ from parity.commands.consoles import CONTEXT, examples
 @click.argument("patterns", nargs=-1, shell_complete=complete_method)
 def methods(as_json: bool, as_plan: bool, patterns: Sequence[str]) -> None:
     """List the methods: all, or those that PATTERNS (names or globs) match."""
-    from parity.cases import select_methods
-    from parity.document import method_facts
-    from parity.subjects import plan
+    from parity.run.cases import select_methods
+    from parity.run.document import method_facts
+    from parity.run.subjects import plan
 
     if as_plan:
         click.echo(str(plan(select_methods(patterns or ["all"]))))

@@ -15,7 +15,7 @@ from parity.commands.consoles import CONTEXT, examples
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def models(as_json: bool) -> None:
     """List the models, and how to get those that are absent."""
-    from parity.models import list_models
+    from parity.assets.models import list_models
 
     for source in list_models():
         if as_json:

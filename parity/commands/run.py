@@ -21,7 +21,7 @@ from parity.errors import ParityError
 
 if TYPE_CHECKING:
     from parity.report import Written
-    from parity.session import Session
+    from parity.run.session import Session
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -123,7 +123,7 @@ def run(
     copies = [path for path in (json_copy, save_arrays) if path is not None]
     for path in copies:
         require_folder(path)
-    from parity.session import Session  # the heavy imports wait until there is something to run
+    from parity.run.session import Session  # the heavy imports wait until there is something to run
 
     errors = console(stderr=True)
     out = errors if json_to == "-" else console()

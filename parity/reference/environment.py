@@ -13,7 +13,7 @@ from parity.errors import ParityError
 from parity.reference.request import ReferenceCall
 
 MEND = "run `make setup`, or point REFERENCE_PYTHON at a Python that has tensorflow, signxai and innvestigate"
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).with_name("worker") / "main.py"
 
 _COMMON = ("tensorflow", "keras", "numpy", "scipy", "pillow")
 # Another Python's settings must not reach the worker: its packages come from its own environment alone.

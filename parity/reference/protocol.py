@@ -1,6 +1,6 @@
 """How client and worker talk: one JSON object a line for control, HDF5 files for arrays.
 
-`worker.py --versions` prints the versions of the packages as JSON and ends, without starting TensorFlow.
+`worker/main.py --versions` prints the versions of the packages as JSON and ends, without starting TensorFlow.
 
 Client to worker, on the worker's stdin: `{"op": "compute", "id", "model": {"path", "architecture", "sha256"},
 "dtype", "call", "targets", "inputs": FILE, "outputs": DIRECTORY}`.

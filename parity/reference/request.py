@@ -16,7 +16,7 @@ import numpy.typing as npt
 from parity.errors import ParityError
 
 if TYPE_CHECKING:
-    from parity.models import ModelSource
+    from parity.assets.models import ModelSource
 
 Backend = Literal["signxai", "innvestigate"]
 Kind = Literal["wrapper", "analyzer", "logits", "wrapper-rules", "analyzer-rules"]

@@ -10,7 +10,8 @@ from typing import Any
 from parity.report.compared import compare_runs
 from parity.report.console import show_results
 from parity.report.html import render
-from parity.report.json_results import (
+from parity.report.summary import junit_parts, summary_markdown
+from parity.run.results import (
     JSON_NAME,
     ReportError,
     encode,
@@ -19,7 +20,6 @@ from parity.report.json_results import (
     validate,
     write_atomically,
 )
-from parity.report.summary import junit_parts, summary_markdown
 
 __all__ = [
     "ReportError",

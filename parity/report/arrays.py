@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from parity.report.json_results import ReportError
+from parity.run.results import ReportError
 
 Array = npt.NDArray[Any]
 

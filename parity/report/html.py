@@ -32,8 +32,8 @@ from parity.report.rows import (
     row_standings,
     verdict_sentence,
 )
+from parity.report.rule_names import LayerRules, side_by_side
 from parity.report.suspects import Suspect, layers_by_rule, sentence, suspects
-from parity.rule_names import LayerRules, side_by_side
 
 #: What each status means, for the legend.
 MEANING = {

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity.report.json_results import missed
-from parity.verdict import is_ok
+from parity.judge.verdict import is_ok
+from parity.run.results import missed
 
 LANES = ("float64", "float32")
 

@@ -8,9 +8,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from parity.errors import first_line
+from parity.judge.verdict import is_ok
 from parity.report.rows import Row, case_standings, format_number, format_share, group, verdict_sentence
 from parity.report.suspects import sentence, suspects
-from parity.verdict import is_ok
 
 WORST = 10  # rows in the table of worst margins
 MOST_FAILING = 50  # rows in the table of what is not green; the rest is counted

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from parity.cases import Plan
-from parity.outcome import REFUSED, Outcome
+from parity.judge.verdict import is_ok
 from parity.reference.client import ReferenceClient
-from parity.run import Runner
-from parity.subjects import subject
-from parity.verdict import is_ok
+from parity.run.cases import Plan
+from parity.run.outcome import REFUSED, Outcome
+from parity.run.runner import Runner
+from parity.run.subjects import subject
 from signxai_torch import explain, parse
 from tests.fuzz.architectures import Case
 from tests.fuzz.networks import write

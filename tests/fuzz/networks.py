@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from parity.assets.inputs import Input
+from parity.assets.models import ModelSource
 from parity.hashing import array_sha256, file_sha256
-from parity.inputs import Input
-from parity.models import ModelSource
 from tests.fuzz.architectures import Case
 from tests.fuzz.shapes import KERNELS, Shape, output_shape
 from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer, sequential

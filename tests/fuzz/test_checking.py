@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.cases import Plan
-from parity.outcome import Outcome
-from parity.run import Runner
-from parity.subjects import SignxaiTorch
+from parity.run.cases import Plan
+from parity.run.outcome import Outcome
+from parity.run.runner import Runner
+from parity.run.subjects import SignxaiTorch
 from tests.fuzz.checking import is_nothing
 from tests.fuzz.networks import write
 from tests.parity.echo_client import EchoClient

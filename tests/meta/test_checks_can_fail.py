@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from parity.metrics import compare
-from parity.verdict import Limits, judge
+from parity.judge.metrics import compare
+from parity.judge.verdict import Limits, judge
 from tests.parity.toy_maps import MUTANTS, sparse_map, toy_map
 
 

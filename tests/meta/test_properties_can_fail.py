@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.cases import Plan
-from parity.divergences import DIVERGENCES
-from parity.inputs import default_inputs
-from parity.models import resolve
-from parity.properties import PROPERTIES
+from parity.assets.inputs import default_inputs
+from parity.assets.models import resolve
+from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.known.properties import PROPERTIES
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
-from parity.run import Runner
-from parity.subjects import SignxaiTorch, SubjectAnswer
+from parity.run.cases import Plan
+from parity.run.runner import Runner
+from parity.run.subjects import SignxaiTorch, SubjectAnswer
 from tests.parity.echo_client import EchoClient
 
 SUM, ZEROS = "sums_to_the_change", "nothing_where_nothing_changes"

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from parity.ahead import Ahead
+from parity.run.ahead import Ahead
 
 
 def numbered(count: int, task=lambda number: number):

@@ -25,9 +25,9 @@ import torch
 from click.testing import CliRunner, Result
 
 import parity.reference
-import parity.session
+import parity.run.session
 from parity import keras
-from parity.cli import main
+from parity.commands.cli import main
 from parity.hashing import array_sha256
 from parity.reference.client import ReferenceClient
 from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer, sequential, tiny
@@ -340,7 +340,7 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     """`scripted(model, inputs, method="kill")`: the next runs meet these faults; returns the log of requests."""
     log = tmp_path / "requests"
     client = functools.partial(ReferenceClient, python=sys.executable, worker=WORKER, start_timeout=5.0)
-    monkeypatch.setattr(parity.session, "ReferenceClient", client)
+    monkeypatch.setattr(parity.run.session, "ReferenceClient", client)
     monkeypatch.setattr(parity.reference, "ReferenceClient", client)
 
     def play(model: Path, inputs: Path, **faults: str) -> Path:
@@ -508,7 +508,7 @@ def test_a_reference_that_is_none_where_some_answers_are_stored(run, model, inpu
     """The rows that are stored stand; those that are not are no failure of the subject's."""
     scripted(model, inputs, lrp_z="kill")
     _, before = run()
-    monkeypatch.setattr(parity.session, "ReferenceClient", ReferenceClient)
+    monkeypatch.setattr(parity.run.session, "ReferenceClient", ReferenceClient)
     monkeypatch.setenv("REFERENCE_PYTHON", "/bin/ls")
     result, after = run()
     assert_clear(result, r"error: /bin/ls cannot say what it has.*make setup", code=2)
@@ -520,7 +520,7 @@ def test_a_reference_that_is_none_where_some_answers_are_stored(run, model, inpu
 def test_a_missing_reference_is_no_fault_where_every_answer_is_stored(run, model, inputs, scripted, monkeypatch):
     scripted(model, inputs)
     _, before = run()
-    monkeypatch.setattr(parity.session, "ReferenceClient", ReferenceClient)
+    monkeypatch.setattr(parity.run.session, "ReferenceClient", ReferenceClient)
     monkeypatch.setenv("REFERENCE_PYTHON", "/bin/ls")
     result, after = run()
     assert result.exit_code == 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity.budget import GIB, require_room, share, smallest
 from parity.errors import ParityError
+from parity.run.budget import GIB, require_room, share, smallest
 
 SMALL, VGG16 = 70_000, 138_357_544
 

@@ -16,11 +16,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from parity import keras, verdict
-from parity.cli import main
+from parity import keras
+from parity.assets.models import WEIGHTS
 from parity.commands import completion
+from parity.commands.cli import main
 from parity.commands.progress import RunProgress
-from parity.models import WEIGHTS
+from parity.judge import verdict
 from parity.reference.store import StoreError
 from parity.report import load
 from tests.parity.echo_client import EchoClient
@@ -32,7 +33,7 @@ DENSE = ["--model", "dense_mnist", "--samples", "1"]
 @pytest.fixture
 def parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Calls the command line in an empty folder, with the port in the reference's place."""
-    monkeypatch.setattr("parity.session.ReferenceClient", EchoClient)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", EchoClient)
     monkeypatch.setattr("parity.reference.ReferenceClient", EchoClient)
     monkeypatch.setattr(EchoClient, "wrong", frozenset())
     monkeypatch.setattr(EchoClient, "interrupt_after", None)
@@ -138,7 +139,7 @@ def test_what_the_store_cannot_keep_is_told_at_the_end(parity, monkeypatch: pyte
             super().__init__(*arguments, **options)
             self.store_errors = [StoreError("cannot write to the store /full: no space left")] * 3
 
-    monkeypatch.setattr("parity.session.ReferenceClient", Full)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", Full)
     result = parity("run", *DENSE, "--method", "gradient")
     assert result.exit_code == 0
     assert result.stderr.count("no space left") == 1
@@ -193,7 +194,7 @@ def test_a_missing_reference_is_one_message_and_debug_adds_the_traceback(
 ) -> None:
     from parity.reference.client import ReferenceClient
 
-    monkeypatch.setattr("parity.session.ReferenceClient", ReferenceClient)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", ReferenceClient)
     monkeypatch.setenv("REFERENCE_PYTHON", "/no/such/python")
     arguments = ["run", *DENSE, "--method", "gradient", "--store", "empty"]
     result = parity(*arguments)
@@ -215,7 +216,7 @@ def test_a_later_model_that_cannot_begin_costs_itself_alone(parity, monkeypatch:
                 raise ReferenceEnvironmentError("the disk went away")
             return super().answer(request)
 
-    monkeypatch.setattr("parity.session.ReferenceClient", Dying)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", Dying)
     result = parity("run", *DENSE, "--model", "vgg_mnist", "--method", "gradient")
     assert result.exit_code == 2
     assert "the disk went away" in result.stderr
@@ -226,7 +227,7 @@ def test_an_unexpected_error_is_one_message_too(parity, monkeypatch: pytest.Monk
     def broken(*_arguments, **_options):
         raise RuntimeError("[bold]not markup[/]")
 
-    monkeypatch.setattr("parity.session.write", broken)
+    monkeypatch.setattr("parity.run.session.write", broken)
     result = parity("run", *DENSE, "--method", "gradient")
     assert result.exit_code == 2
     assert "unexpected error: RuntimeError: [bold]not markup[/]" in result.stderr
@@ -501,8 +502,8 @@ def test_lists(parity) -> None:
 
 
 def test_what_is_made_on_demand_is_not_called_absent(parity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parity.seeded.cached_path", lambda name: tmp_path / f"{name}.h5")
-    monkeypatch.setattr("parity.models._in_keras_cache", lambda name: tmp_path / name)
+    monkeypatch.setattr("parity.assets.seeded.cached_path", lambda name: tmp_path / f"{name}.h5")
+    monkeypatch.setattr("parity.assets.models._in_keras_cache", lambda name: tmp_path / name)
     monkeypatch.delenv("PARITY_VGG16", raising=False)
     lines = {line.split()[0]: line for line in parity("models").stdout.splitlines()}
     assert "(made on demand) VGG16 architecture" in lines["vgg16-seeded"]
@@ -542,10 +543,10 @@ def test_completion_of_methods_and_models(parity, tmp_path: Path, monkeypatch: p
 
 
 DRIVER = """
-import parity.session
+import parity.run.session
 from tests.parity.echo_client import EchoClient
-parity.session.ReferenceClient = EchoClient
-from parity.cli import main
+parity.run.session.ReferenceClient = EchoClient
+from parity.commands.cli import main
 main(prog_name="parity")
 """
 

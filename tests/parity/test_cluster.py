@@ -20,14 +20,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-import parity.cluster
+import parity.run.cluster
 from parity import keras
-from parity.cases import Series
-from parity.cli import main
-from parity.cluster import Cluster, Task, failed_cases
+from parity.commands.cli import main
 from parity.errors import ParityError
 from parity.hashing import array_sha256
-from parity.session import Session
+from parity.run.cases import Series
+from parity.run.cluster import Cluster, Task, failed_cases
+from parity.run.session import Session
 from tests.parity.keras.keras_files import tiny
 
 distributed = pytest.importorskip("distributed")
@@ -143,13 +143,13 @@ class Bench:
 @pytest.fixture
 def benches(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     kept: dict[str, Any] = {}
-    monkeypatch.setattr(parity.cluster, "_benches", kept)
-    monkeypatch.setattr(parity.cluster, "_Bench", Bench)
+    monkeypatch.setattr(parity.run.cluster, "_benches", kept)
+    monkeypatch.setattr(parity.run.cluster, "_Bench", Bench)
     return kept
 
 
 def test_a_new_run_ends_what_dead_clients_left_and_nothing_that_is_at_work(benches: dict[str, Any]) -> None:
-    at_bench: Any = parity.cluster._at_bench
+    at_bench: Any = parity.run.cluster._at_bench
     with at_bench("dead", None) as dead:
         pass
     with at_bench("busy", None) as busy:
@@ -165,8 +165,8 @@ def test_a_new_run_ends_what_dead_clients_left_and_nothing_that_is_at_work(bench
 
 
 def test_a_run_that_gives_a_worker_nothing_to_do_is_ended(benches, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity.cluster, "IDLE_SECONDS", 0.2)
-    with parity.cluster._at_bench("run", None) as bench:  # type: ignore[arg-type]
+    monkeypatch.setattr(parity.run.cluster, "IDLE_SECONDS", 0.2)
+    with parity.run.cluster._at_bench("run", None) as bench:  # type: ignore[arg-type]
         time.sleep(0.4)
         assert not bench.closed, "it is at work"
     deadline = time.monotonic() + 5
@@ -224,7 +224,7 @@ def invoke(place: Path, *arguments: str) -> Any:
     ],
 )
 def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.MonkeyPatch, address, words) -> None:
-    monkeypatch.setattr(parity.cluster, "CONNECT_SECONDS", 3.0)
+    monkeypatch.setattr(parity.run.cluster, "CONNECT_SECONDS", 3.0)
     result = invoke(place, "--cluster", address)
     assert result.exit_code == 2
     assert words in result.output
@@ -234,9 +234,9 @@ def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.Monkey
 
 def test_addresses() -> None:
     for good in ("tcp://10.0.0.1:8786", "host:1", "tls://some.host-1:80", "[::1]:8786", "tcp://[fe80::1%eth0]:1"):
-        assert parity.cluster.ADDRESS.fullmatch(good), good
+        assert parity.run.cluster.ADDRESS.fullmatch(good), good
     for bad in ("", ":1", "host", "host:", "host:x", "tcp://host", "[::1]", "::1:8786", "a b:1", "tcp://u@host:1"):
-        assert not parity.cluster.ADDRESS.fullmatch(bad), bad
+        assert not parity.run.cluster.ADDRESS.fullmatch(bad), bad
 
 
 def test_a_server_that_is_no_scheduler_is_given_up_soon_and_quietly(place: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_server_that_is_no_scheduler_is_given_up_soon_and_quietly(place: Path)
 
 
 def test_a_cluster_without_workers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity.cluster, "CONNECT_SECONDS", 3.0)
+    monkeypatch.setattr(parity.run.cluster, "CONNECT_SECONDS", 3.0)
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
         result = invoke(place, "--cluster", cluster.scheduler_address)
     assert result.exit_code == 2

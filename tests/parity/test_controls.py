@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity import verdict
-from parity.controls import MUTANTS, Controls, is_another, judged
-from parity.document import Document
-from parity.metrics import compare
-from parity.outcome import Outcome
+from parity.judge import verdict
+from parity.judge.controls import MUTANTS, Controls, is_another, judged
+from parity.judge.metrics import compare
+from parity.judge.verdict import FLOAT32_MOST, FLOAT32_MOST_MAX_ERR, Limits, limits_for
 from parity.report import write
 from parity.report.rows import group, verdict_sentence
 from parity.report.summary import summary_markdown
-from parity.subjects import subject
-from parity.verdict import FLOAT32_MOST, FLOAT32_MOST_MAX_ERR, Limits, limits_for
+from parity.run.document import Document
+from parity.run.outcome import Outcome
+from parity.run.subjects import subject
 from tests.parity.toy_maps import toy_map
 
 MAP = toy_map(16)

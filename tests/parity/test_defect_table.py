@@ -1,14 +1,14 @@
-"""Where a defect bites stands in `parity.defects`, what it is in `parity.divergences`: the two must agree."""
+"""Where a defect bites stands in `known.defects`, what it is in `known.divergences`: the two must agree."""
 
 from __future__ import annotations
 
 import pytest
 
 from parity import keras
-from parity.defects import defect_of
-from parity.divergences import BY_NAME
-from parity.models import resolve
-from parity.subjects import list_methods, parse
+from parity.assets.models import resolve
+from parity.judge.known.defects import defect_of
+from parity.judge.known.divergences import BY_NAME
+from parity.run.subjects import list_methods, parse
 
 
 @pytest.mark.parametrize("model", ["vgg_mnist", "dense_mnist", "resnet_mnist", "cnn_timeseries"])

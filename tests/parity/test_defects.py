@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from parity import keras
-from parity.calls import NotInReferenceError, question
-from parity.cases import Plan
-from parity.defects import arrival_order, defect_of, unmoved
-from parity.divergences import BY_NAME
-from parity.imitations import imitate
+from parity.judge.known.defects import arrival_order, defect_of, unmoved
+from parity.judge.known.divergences import BY_NAME
+from parity.judge.known.imitations import imitate
+from parity.judge.metrics import compare
+from parity.judge.verdict import judge, judge_imitation, limits_for
 from parity.keras import ModelDescription
-from parity.metrics import compare
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
-from parity.run import Runner, in_order
-from parity.subjects import SignxaiTorch, parse
-from parity.verdict import judge, judge_imitation, limits_for
+from parity.run.cases import Plan
+from parity.run.questions import NotInReferenceError, question
+from parity.run.runner import Runner, in_order
+from parity.run.subjects import SignxaiTorch, parse
 from signxai_torch import explain
 from tests.fuzz.networks import write
 from tests.parity.echo_client import EchoClient

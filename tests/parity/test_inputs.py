@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from parity.assets.inputs import PHOTOS, InputError, default_inputs, load_inputs, photo
+from parity.assets.models import resolve
+from parity.assets.preprocessing import PREPROCESSING, caffe, negative, pad_digits, signed
 from parity.hashing import array_sha256
-from parity.inputs import PHOTOS, InputError, default_inputs, load_inputs, photo
-from parity.models import resolve
-from parity.preprocessing import PREPROCESSING, caffe, negative, pad_digits, signed
 
 # Stored references are keyed by these: a change of Pillow, scikit-image or NumPy that moves a byte shows here.
 PHOTO_HASHES = {

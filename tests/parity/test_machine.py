@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import machine
+from parity.run import machine
 
 GIB = 1 << 30
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from parity.cases import Plan
-from parity.inputs import default_inputs
-from parity.models import resolve
-from parity.outcome import Outcome
+from parity.assets.inputs import default_inputs
+from parity.assets.models import resolve
+from parity.judge.verdict import is_ok
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError, find_python
-from parity.reproduce import TESTED, methods_with_a_test
-from parity.run import Runner
-from parity.subjects import list_methods, parse, subject
-from parity.verdict import is_ok
+from parity.run.cases import Plan
+from parity.run.outcome import Outcome
+from parity.run.reproduce import TESTED, methods_with_a_test
+from parity.run.runner import Runner
+from parity.run.subjects import list_methods, parse, subject
 
 CASES = [(model, name) for model in TESTED for name in methods_with_a_test(model)]
 

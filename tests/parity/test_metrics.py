@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from parity.metrics import Metrics, compare
+from parity.judge.metrics import Metrics, compare
 from tests.parity.toy_maps import MUTANTS, sparse_map, toy_map
 
 REFERENCE = toy_map()

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from parity import keras, models
+from parity import keras
+from parity.assets import models
+from parity.assets.inputs import default_inputs
+from parity.assets.models import WEIGHTS, ModelNotFoundError, list_models, model_names, resolve
 from parity.errors import ParityError
 from parity.hashing import file_sha256
-from parity.inputs import default_inputs
 from parity.keras.architectures import ARCHITECTURES
-from parity.models import WEIGHTS, ModelNotFoundError, list_models, model_names, resolve
 from parity.reference.environment import find_python
 
 SHIPPED = ["vgg_mnist", "dense_mnist", "resnet_mnist", "cnn_timeseries"]

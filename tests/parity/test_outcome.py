@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.calls import Question
-from parity.cases import Plan
-from parity.divergences import ROUNDING, ROUNDING_MOST, rounding
-from parity.inputs import default_inputs
-from parity.models import resolve
-from parity.outcome import Outcome, covered_by_flip, covered_by_rounding, in_another_memory_order, without_reference
+from parity.assets.inputs import default_inputs
+from parity.assets.models import resolve
+from parity.judge.known.divergences import ROUNDING, ROUNDING_MOST, rounding
+from parity.judge.verdict import NoiseFloor, is_ok, limits_for
 from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
-from parity.run import Runner
-from parity.subjects import SignxaiTorch
-from parity.verdict import NoiseFloor, is_ok, limits_for
+from parity.run.cases import Plan
+from parity.run.outcome import Outcome, covered_by_flip, covered_by_rounding, in_another_memory_order, without_reference
+from parity.run.questions import Question
+from parity.run.runner import Runner
+from parity.run.subjects import SignxaiTorch
 from tests.parity.echo_client import EchoClient
 from tests.parity.toy_maps import toy_map
 

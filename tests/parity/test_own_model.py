@@ -14,7 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from parity.cli import main
+from parity.commands.cli import main
 from parity.reference.environment import ReferenceEnvironmentError, find_python, worker_environment
 from signxai_torch import linear, targets
 

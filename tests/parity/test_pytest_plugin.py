@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 
 # pytester forgets what is imported within its runs, and torch must not be imported twice in one process.
-import parity.document
-import parity.pytest_report
-import parity.recorded
-import parity.subjects  # noqa: F401
-from parity import verdict
+from parity.judge import verdict
 from parity.report import load
 
 pytest_plugins = ("pytester",)

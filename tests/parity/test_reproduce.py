@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity.cases import Options, Plan
-from parity.cli import main
-from parity.inputs import Input, default_inputs
-from parity.models import resolve
-from parity.reproduce import TESTED, command, methods_with_a_test, pytest_id
-from parity.session import Session
-from parity.subjects import list_methods
+from parity.assets.inputs import Input, default_inputs
+from parity.assets.models import resolve
+from parity.commands.cli import main
+from parity.run.cases import Options, Plan
+from parity.run.reproduce import TESTED, command, methods_with_a_test, pytest_id
+from parity.run.session import Session
+from parity.run.subjects import list_methods
 from tests.parity.echo_client import EchoClient
 from tests.parity.keras.keras_files import tiny
 
@@ -26,7 +26,7 @@ SHAPE = (5, 4, 2)
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("parity.session.ReferenceClient", EchoClient)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", EchoClient)
     monkeypatch.setattr(EchoClient, "wrong", frozenset({"lrp_z"}))
     monkeypatch.setattr(EchoClient, "interrupt_after", None)
     folder = tmp_path / "it's [mine] $HOME"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.rule_names import NO_RULE, PORT_NAMES, PORT_SPECIAL, agreement, side_by_side
+from parity.report.rule_names import NO_RULE, PORT_NAMES, PORT_SPECIAL, agreement, side_by_side
 from signxai_torch import layers
 from signxai_torch.rules import RULES
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.cases import Plan
-from parity.inputs import default_inputs
-from parity.models import resolve
-from parity.records import model_record
+from parity.assets.inputs import default_inputs
+from parity.assets.models import resolve
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
-from parity.run import Runner
-from parity.subjects import SignxaiTorch
+from parity.run.cases import Plan
+from parity.run.records import model_record
+from parity.run.runner import Runner
+from parity.run.subjects import SignxaiTorch
 from tests.parity.echo_client import EchoClient
 
 LINES = np.array([[b"fc1", b"Dense", b"ZRule(bias=True)"]])

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from parity import keras, seeded
-from parity.inputs import PHOTOS, photo
+from parity import keras
+from parity.assets import seeded
+from parity.assets.inputs import PHOTOS, photo
+from parity.assets.models import resolve
+from parity.assets.preprocessing import caffe
 from parity.keras import architectures
-from parity.models import resolve
-from parity.preprocessing import caffe
 from parity.reference.environment import find_python
 
 

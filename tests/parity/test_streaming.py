@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parity import cases
-from parity.inputs import InputError, expand, stream_inputs
-from parity.report.json_results import encode
+from parity.assets.inputs import InputError, expand, stream_inputs
 from parity.report.summary import junit_parts
-from parity.session import Session
+from parity.run import cases
+from parity.run.results import encode
+from parity.run.session import Session
 from tests.parity.echo_client import EchoClient
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential
 
@@ -30,7 +30,7 @@ MAPS = SIDE * SIDE * 3 * (8 + 8 + 4 + 4)
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("parity.session.ReferenceClient", EchoClient)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", EchoClient)
     monkeypatch.setattr(EchoClient, "wrong", frozenset())
     monkeypatch.setattr(EchoClient, "interrupt_after", None)
 

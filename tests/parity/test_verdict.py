@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from parity.divergences import DIVERGENCES
-from parity.metrics import Metrics, compare
-from parity.verdict import (
+from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.metrics import Metrics, compare
+from parity.judge.verdict import (
     STATUSES,
     Divergence,
     Limits,

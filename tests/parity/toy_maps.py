@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from parity import controls
+from parity.judge import controls
 
 Map = npt.NDArray[np.float64]
 

@@ -17,9 +17,9 @@ import h5py
 import numpy as np
 import pytest
 
+from parity.assets.models import ModelSource
 from parity.hashing import file_sha256
 from parity.keras import KerasModule, load
-from parity.models import ModelSource
 from parity.reference import ReferenceCall, ReferenceClient, ReferenceEnvironmentError, ReferenceRequest
 from parity.reference.environment import find_python, package_versions
 from signxai_torch import explain

@@ -204,7 +204,7 @@ START = """
     import sys, time
     from pathlib import Path
     import numpy as np
-    from parity.models import ModelSource
+    from parity.assets.models import ModelSource
     from parity.reference import *
 
     place, fake, number = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -329,7 +329,7 @@ CLIENT = """
     import signal, sys
     from pathlib import Path
     import numpy as np
-    from parity.models import ModelSource
+    from parity.assets.models import ModelSource
     from parity.reference import *
 
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -344,7 +344,7 @@ def test_graphs_of_earlier_requests_do_not_slow_later_ones(models, truths, tmp_p
 
 def test_the_worker_runs_as_a_module_too_and_prints_versions_without_tensorflow(reference_python):
     environment = {**worker_environment(), "PYTHONPATH": str(ROOT)}
-    command = [str(reference_python), "-X", "importtime", "-m", "parity.reference.worker", "--versions"]
+    command = [str(reference_python), "-X", "importtime", "-m", "parity.reference.worker.main", "--versions"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
     assert '"tensorflow": "2.' in done.stdout

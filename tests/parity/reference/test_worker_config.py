@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from parity.reference.worker_config import RefusedModelError, for_inference, refuse_foreign, without_softmax
+from parity.reference.worker.config import RefusedModelError, for_inference, refuse_foreign, without_softmax
 
 KNOWN = frozenset({"InputLayer", "Dense", "Activation", "Softmax", "Flatten", "TimeDistributed"})
 

@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from parity.divergences import DIVERGENCES
 from parity.hashing import array_sha256
-from parity.metrics import compare
+from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.metrics import compare
+from parity.judge.verdict import Limits, NoiseFloor, judge, limits_for
 from parity.report import summarize
-from parity.verdict import Limits, NoiseFloor, judge, limits_for
 
 DEFECT = DIVERGENCES[0]
 ENDS = ("fc1", "predictions")

@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
-from parity.metrics import compare
+from parity.judge.metrics import compare
 from parity.report import ReportError, render, summarize, validate, write
-from parity.report.json_results import schema
 from parity.report.summary import junit_parts, summary_markdown
+from parity.run.results import schema
 from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run, green_run
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}

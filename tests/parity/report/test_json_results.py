@@ -11,12 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from parity.divergences import DIVERGENCES
-from parity.metrics import compare
+from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.metrics import compare
+from parity.judge.verdict import STATUSES, limits_for
 from parity.reference.rules import ReferenceRules
 from parity.report import ReportError, load, summarize, validate, write
-from parity.report.json_results import dumps, schema, write_atomically
-from parity.verdict import STATUSES, limits_for
+from parity.run.results import dumps, schema, write_atomically
 from tests.parity.toy_maps import toy_map
 
 

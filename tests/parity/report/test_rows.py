@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from parity.report.json_results import summarize
 from parity.report.rows import (
     STANDINGS,
     case_standings,
@@ -18,6 +17,7 @@ from parity.report.rows import (
     row_standings,
     verdict_sentence,
 )
+from parity.run.results import summarize
 
 
 def case(method: str, status: str = "parity", margin: float | None = 0.1, **fields: Any) -> dict[str, Any]:

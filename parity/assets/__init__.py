@@ -1,0 +1,1 @@
+"""What is explained: models, their weights, inputs and the preprocessing that goes between."""

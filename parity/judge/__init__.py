@@ -1,0 +1,1 @@
+"""What the numbers of a case say: metrics, limits, verdicts, known differences, and the trial of the judge itself."""

@@ -1,0 +1,275 @@
+"""The TensorFlow process: reads requests on stdin, answers them until stdin ends.
+
+Runs in the reference environment alone (numpy, h5py, tensorflow and one of the two packages); nothing of
+torch is imported. Start it as `REFERENCE_PYTHON -m parity.reference.worker.main --mode signxai` or by file path.
+One process has one mode, because innvestigate needs graph mode and signxai eager mode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+import threading
+import time
+import traceback
+import types
+from pathlib import Path
+from typing import Any, BinaryIO
+
+if __package__ in (None, ""):
+    # Started by file path: make `parity` importable without putting its parent on the path, which may be
+    # the site-packages of the torch environment.
+    _here = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _here]
+    _packages = (("parity", _here.parents[1]), ("parity.reference", _here.parent), ("parity.reference.worker", _here))
+    for _name, _folder in _packages:
+        _package = types.ModuleType(_name)
+        _package.__path__ = [str(_folder)]
+        sys.modules[_name] = _package
+
+from parity.hashing import array_sha256
+from parity.reference.protocol import PACKAGES, WORKER_VERSION, decode, encode, read_array, write_arrays
+from parity.reference.request import ReferenceCall
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the worker until stdin ends; return its exit code."""
+    parser = argparse.ArgumentParser(description="TensorFlow reference process")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--mode", choices=("innvestigate", "signxai"))
+    what.add_argument("--versions", action="store_true", help="print the versions as JSON and end")
+    parser.add_argument("--threads", type=int, default=0, help="threads of TensorFlow, 0: one per core")
+    parser.add_argument("--memory-limit", type=int, default=0, help="bytes after which it ends itself, 0: none")
+    options = parser.parse_args(arguments)
+    with take_stdout() as channel:
+        if options.versions:
+            send(channel, package_versions())
+            return 0
+        return serve(channel, options)
+
+
+def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
+    """Set TensorFlow up, say so, and answer what comes on stdin until it ends; return the exit code."""
+    threads = options.threads or available_cores()
+    Watchdog(options.memory_limit).start()
+    # If the machine runs out of memory, this process is the one to go: it costs one request.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    try:
+        worker = Worker(options.mode, threads, channel)
+    except Exception as error:  # whatever an import of TensorFlow can raise
+        traceback.print_exc()
+        send(channel, {"event": "failed", "error": f"{type(error).__name__}: {error}"})
+        return 1
+    # What is imported by now stays: left out of every later collection, which then takes milliseconds.
+    gc.collect()
+    gc.freeze()
+    send(channel, {"event": "ready", "versions": worker.versions})
+    for line in sys.stdin.buffer:
+        worker.compute(decode(line))
+    return 0
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python, of the installed packages among `PACKAGES`, and of this worker."""
+    versions = {"python": platform.python_version(), "worker": str(WORKER_VERSION)}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def take_stdout() -> BinaryIO:
+    """Return a stream to what was stdout; from now on everything printed goes to stderr.
+
+    TensorFlow and the packages print, from Python and from C, and the channel is for answers only.
+    """
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return channel
+
+
+def send(channel: BinaryIO, message: dict[str, Any]) -> None:
+    """Write one message."""
+    channel.write(encode(message))
+
+
+class Worker:
+    """One mode of the reference: TensorFlow set up, models kept, requests answered one after another."""
+
+    def __init__(self, mode: str, threads: int, channel: BinaryIO) -> None:
+        # Set here and not only by the client, so that a worker started by hand computes the same.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+        os.environ.setdefault("MPLBACKEND", "Agg")
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        if mode == "innvestigate":
+            tf.compat.v1.disable_eager_execution()
+        from parity.reference.worker.methods import InnvestigateMethods, SignxaiMethods
+        from parity.reference.worker.models import Models
+
+        self._mode = mode
+        self._channel = channel
+        self._models = Models(graph=mode == "innvestigate")
+        self._methods = InnvestigateMethods() if mode == "innvestigate" else SignxaiMethods()
+        self._resources = (MemoryError, tf.errors.ResourceExhaustedError)
+        self.versions = {
+            **package_versions(),
+            "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+            "threads": str(threads),
+        }
+
+    def compute(self, request: dict[str, Any]) -> None:
+        """Answer one request: a message per input, then `done`."""
+        answered, started = 0, log_size()
+        common = {"event": "answer", "id": request["id"]}
+        try:
+            for answered, answer in enumerate(self._answers(request), start=1):
+                send(self._channel, {**common, "index": answered - 1, **answer})
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            failure = {"error_kind": self._kind(error), "error": describe(error), "log": [started, log_size()]}
+            for index in range(answered, len(request["targets"])):
+                send(self._channel, {**common, "index": index, **failure})
+        gc.collect()
+        send(self._channel, {"event": "done", "id": request["id"]})
+
+    def _answers(self, request: dict[str, Any]) -> Any:
+        """Yield one answer per input; what concerns the model or the method as a whole is raised."""
+        call = ReferenceCall.from_json(request["call"])
+        if call.backend != self._mode:
+            raise ValueError(f"a request for {call.backend} came to the worker of {self._mode}")
+        reset_peak_rss()
+        start = time.perf_counter()
+        source = request["model"]
+        model = self._models.get(Path(source["path"]), source["architecture"], source["sha256"], request["dtype"])
+        analyze, notes = self._methods.prepare(call, model, request["dtype"])
+        setup = time.perf_counter() - start
+        for index, target in enumerate(request["targets"]):
+            x = read_array(Path(request["inputs"]), index).astype(request["dtype"])
+            start, logged = time.perf_counter(), log_size()
+            try:
+                check_fits(model, x, target)
+                array = analyze(x, target)
+            except Exception as error:
+                traceback.print_exc()
+                yield {"error_kind": self._kind(error), "error": describe(error), "log": [logged, log_size()]}
+                continue
+            seconds = time.perf_counter() - start
+            file = Path(request["outputs"]) / f"{request['id']}-{index}.h5"
+            write_arrays(file, [array])
+            yield {
+                "error_kind": None,
+                "error": None,
+                "file": file.name,
+                "sha256": array_sha256(array),
+                "seconds": seconds,
+                "setup_seconds": setup,
+                "peak_rss": peak_rss(),
+                "notes": notes,
+            }
+
+    def _kind(self, error: Exception) -> str:
+        from parity.reference.worker.models import ModelChangedError
+
+        if isinstance(error, self._resources):
+            return "crash"
+        if isinstance(error, (ModelChangedError, OSError)):
+            return "environment"
+        return "method"
+
+
+def check_fits(model: Any, x: Any, target: int) -> None:
+    """Raise ValueError if the input or target is not one of this model.
+
+    The references would answer a wrong target with a crash, or with a map of another output.
+    """
+    expected, classes = model.input_shape[1:], model.output_shape[-1]
+    if len(expected) != x.ndim or any(n not in (None, m) for n, m in zip(expected, x.shape, strict=True)):
+        raise ValueError(f"input of shape {x.shape}: the model takes {tuple(expected)}")
+    if not 0 <= target < classes:
+        raise ValueError(f"target {target}: the model has the outputs 0 to {classes - 1}")
+
+
+def log_size() -> int:
+    """Return how much was written to stderr, in bytes, if it is a file: the client reads it by these places."""
+    sys.stderr.flush()
+    return os.fstat(2).st_size
+
+
+def describe(error: BaseException) -> str:
+    """Return type and message of an error of the reference and where it was raised; of our own, the message."""
+    if type(error).__module__.startswith("parity."):
+        return str(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.line]
+    place = f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {str(error)[:2000]}{place}"
+
+
+def reset_peak_rss() -> None:
+    """Forget the largest resident memory so far, where the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def peak_rss() -> int:
+    """Return the largest resident memory in bytes since `reset_peak_rss`, or since the start."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+class Watchdog(threading.Thread):
+    """Ends the worker if its client is gone or its memory limit is passed, whatever TensorFlow is doing."""
+
+    def __init__(self, memory_limit: int) -> None:
+        super().__init__(daemon=True)
+        self._limit = memory_limit
+        self._parent = os.getppid()
+
+    def run(self) -> None:
+        """Look once every quarter of a second."""
+        while True:
+            time.sleep(0.25)
+            if os.getppid() != self._parent:
+                os._exit(3)
+            if self._limit and (used := current_rss()) > self._limit:
+                os.write(2, b"memory limit: %d bytes used, %d allowed\n" % (used, self._limit))
+                os._exit(137)
+
+
+def current_rss() -> int:
+    """Return the resident memory in bytes, or 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""The methods of the two reference packages, called by name. The packages stay as they were installed.
+
+The harness computes nothing here: arithmetic around a base map is upstream's own function body with another
+base put in, and float64 is reached by reading upstream's own constants as float64.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from parity.reference.request import ReferenceCall
+from parity.reference.worker.noise import GraphNoise, numpy_noise
+from parity.reference.worker.rules import Seen, fork_watched, watch_graph
+
+Analyze = Callable[[np.ndarray, int], np.ndarray]
+
+# innvestigate's analyzers that explain no output, so they take no neuron.
+_WITHOUT_NEURON = ("input", "random")
+
+# Options that the references take as tuple or array, which JSON does not have.
+_TUPLES = ("input_layer_rule", "until_index_rule")
+_ARRAYS = ("mu", "reference_inputs", "low", "high")
+
+_BODIES = {"x_input": "gradient_x_input", "x_sign": "gradient_x_sign", "x_sign_mu": "gradient_x_sign_mu"}
+
+# Modules of the eager fork that name float32 outright: the starting constant of the gradients and the sum of
+# several consumers (reverse_map), the ReLU masks and the input cast of guided Grad-CAM (guided_backprop).
+_FLOAT32_MODULES = ("signxai.methods.innvestigate.analyzer.reverse_map", "signxai.methods.guided_backprop")
+
+
+# Analyzers of the eager fork whose own options must not reach `analyze`: it hands every keyword on to the rule,
+# which has them already, and Python stops at the second value. All others go the way of the wrappers.
+_CONSTRUCTED = ("lrp.alpha_beta",)
+
+
+class NoSuchMethodError(Exception):
+    """The reference has nothing of this name."""
+
+
+class SignxaiMethods:
+    """Wrappers and analyzers of signxai 1.1.9.2, eager."""
+
+    def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> tuple[Analyze, list[str]]:
+        """Return a function of one input and target, and notes on what was done to make it run.
+
+        Raises
+        ------
+        NoSuchMethodError
+            If there is no such wrapper or analyzer.
+        """
+        if call.kind == "logits":
+            return _logits(model), []
+        if call.asked_for_rules is not None:
+            return self._rules(call.asked_for_rules, model, dtype), []
+        base = self._wrapper(call.name) if call.kind == "wrapper" else self._analyzer(call.name)
+        explain = modified(base, call)
+        options = decode_options(call.options, dtype)
+
+        def analyze(x: np.ndarray, target: int) -> np.ndarray:
+            with numpy_noise(call.noise, x.shape), widened(dtype):
+                return np.asarray(explain(model, x, neuron_selection=target, **options))
+
+        notes = []
+        if dtype == "float64":
+            notes.append(f"float32 constants of {', '.join(_FLOAT32_MODULES)} read as float64")
+        return analyze, notes
+
+    def _rules(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
+        explain, _ = self.prepare(call, model, dtype)
+
+        def analyze(x: np.ndarray, target: int) -> np.ndarray:
+            seen = Seen(model)
+            with fork_watched(seen):
+                explain(x, target)
+            return seen.table()
+
+        return analyze
+
+    @staticmethod
+    def _wrapper(name: str) -> Callable[..., Any]:
+        from signxai.methods import wrappers
+
+        function: Any = getattr(wrappers, name, None)
+        own = inspect.isfunction(function) and function.__module__ == wrappers.__name__
+        if not own or name.startswith("calculate_"):
+            raise NoSuchMethodError(f"signxai.methods.wrappers has no method {name!r}")
+        wrapper: Callable[..., Any] = function
+        return wrapper
+
+    @staticmethod
+    def _analyzer(name: str) -> Callable[..., Any]:
+        from signxai.methods.innvestigate.analyzer import analyzers
+        from signxai.utils.utils import calculate_explanation_innvestigate
+
+        if name not in analyzers:
+            raise NoSuchMethodError(f"signxai has no analyzer {name!r}")
+        if name in _CONSTRUCTED:
+            return functools.partial(_constructed, name)
+        return functools.partial(calculate_explanation_innvestigate, method=name)
+
+
+class InnvestigateMethods:
+    """Analyzers of innvestigate 2.1.2, graph mode."""
+
+    def __init__(self) -> None:
+        self._noise = GraphNoise()
+        self._noise.install()
+
+    def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> tuple[Analyze, list[str]]:
+        """Return a function of one input and target, and notes on what was done to make it run.
+
+        The analyzer is made on the first call, because the noise that a graph holds depends on the shape.
+
+        Raises
+        ------
+        NoSuchMethodError
+            If there is no such analyzer.
+        """
+        import innvestigate
+
+        if call.kind == "logits":
+            return _logits(model), []
+        if call.name not in innvestigate.analyzer.analyzers:
+            raise NoSuchMethodError(f"innvestigate has no analyzer {call.name!r}")
+        options = decode_options(call.options, dtype)
+        takes_neuron = call.name not in _WITHOUT_NEURON
+        if takes_neuron:
+            options["neuron_selection_mode"] = "index"
+        self._noise.use(call.noise)
+        analyzer = innvestigate.create_analyzer(call.name, model, **options)
+        seen = Seen(model)
+        if call.asked_for_rules is not None:
+            watch_graph(analyzer, seen)
+        # The graph is made now rather than in the first `analyze`, so that its time is not the method's.
+        analyzer.create_analyzer_model()
+        if call.asked_for_rules is not None:  # in graph mode the rules run once, when the graph is made
+            return lambda _x, _target: seen.table(), []
+        self._noise.check_used()
+
+        def base(_model: Any, x: np.ndarray, neuron_selection: int) -> np.ndarray:
+            chosen = {"neuron_selection": neuron_selection} if takes_neuron else {}
+            maps: np.ndarray = np.asarray(analyzer.analyze(x[np.newaxis], **chosen))
+            return maps[0]  # type: ignore[no-any-return]
+
+        explain = modified(base, call)
+
+        def analyze(x: np.ndarray, target: int) -> np.ndarray:
+            return np.asarray(explain(model, x, neuron_selection=target))
+
+        return analyze, []
+
+
+def _constructed(name: str, model: Any, x: np.ndarray, neuron_selection: int, **options: Any) -> Any:
+    """Return the map of an analyzer that takes its options when it is made, and only then."""
+    from signxai.methods.innvestigate import create_analyzer
+
+    maps = create_analyzer(name, model, **options).analyze(X=[x], neuron_selection=neuron_selection)
+    return next(iter(maps.values()))[0]
+
+
+def decode_options(options: Any, dtype: str) -> dict[str, Any]:
+    """Return keyword arguments in the types the references take: tuples and arrays instead of lists."""
+    decoded = dict(options)
+    for name, value in decoded.items():
+        if isinstance(value, list) and name in _TUPLES:
+            decoded[name] = tuple(value)
+        elif isinstance(value, list) and name in _ARRAYS:
+            decoded[name] = np.asarray(value, dtype=dtype)
+    return decoded
+
+
+def modified(base: Callable[..., Any], call: ReferenceCall) -> Callable[..., Any]:
+    """Return `base(model, x, **options)` inside the bodies of upstream's own `gradient_x_...` wrappers.
+
+    A wrapper body calls `gradient` by its global name; a copy of the function with other globals calls the
+    given base instead. Nothing of the package changes.
+    """
+    if not call.modifiers:
+        return base
+    from signxai.methods import wrappers
+
+    explain = base
+    for name, value in call.modifiers:
+        body = getattr(wrappers, _BODIES[name])
+        around = types.FunctionType(
+            body.__code__, {**vars(wrappers), "gradient": explain}, name, body.__defaults__, body.__closure__
+        )
+        explain = functools.partial(around, mu=_threshold(value)) if name == "x_sign_mu" else around
+    return explain
+
+
+def _threshold(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, list) else value
+
+
+def _logits(model: Any) -> Analyze:
+    return lambda x, _target: np.asarray(model.predict(x[np.newaxis], verbose=0))[0]
+
+
+@contextmanager
+def widened(dtype: str) -> Iterator[None]:
+    """Let the eager fork run in float64: where it names `tf.float32`, it reads float64 meanwhile.
+
+    Its starting constant of 1 and its sums are float32 whatever the model is; TensorFlow then stops at the
+    first matrix product. The values are the same in both types, only their type is in the way.
+    """
+    if dtype != "float64":
+        yield
+        return
+    modules: list[Any] = [importlib.import_module(name) for name in _FLOAT32_MODULES]
+    originals = [module.tf for module in modules]
+    for module in modules:
+        module.tf = _Float64TensorFlow(tf)
+    try:
+        yield
+    finally:
+        for module, original in zip(modules, originals, strict=True):
+            module.tf = original
+
+
+class _Float64TensorFlow(types.ModuleType):
+    """TensorFlow, but `float32` is float64 and `ones` makes float64."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        super().__init__(module.__name__)
+        self._module = module
+        self.float32 = module.float64
+        self.ones = functools.partial(module.ones, dtype=module.float64)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)

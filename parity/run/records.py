@@ -1,0 +1,87 @@
+"""A model's facts as plain data: what the results document and the report's arrays say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from parity.keras import ModelDescription
+from parity.run.cases import Plan
+
+
+@dataclass
+class ModelFacts:
+    """What is known of a model once both sides have loaded it."""
+
+    plan: Plan
+    description: ModelDescription
+    targets: tuple[int, ...]
+    logits_rel_l2: dict[str, float] = field(default_factory=dict)
+    top1_agreement: float | None = None
+    problem: str | None = None
+    broken: bool = False  # the problem is that the reference failed, not that the networks differ
+    rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What results say of a model and its inputs.
+
+    Attributes
+    ----------
+    model
+        Its entry in `parity.json`; "rules" and "reference_rules" may still be filled by a run that goes on.
+    inputs
+        The entries of its inputs.
+    arrays
+        Data sets of the arrays file by name.
+    """
+
+    model: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+def model_record(facts: ModelFacts) -> ModelRecord:
+    """Return the record of a model whose runner was made."""
+    source, description = facts.plan.source, facts.description
+    model = {
+        "name": source.name,
+        "source": source.path.name,
+        "sha256": source.sha256,
+        "description": source.description,
+        "input_shape": list(description.input_shape),
+        "layers": len(description.layers),
+        "parameters": description.parameters,
+        "top1_agreement": facts.top1_agreement,
+        "logits_rel_l2": facts.logits_rel_l2.get("float32"),
+        "rules": facts.rules,
+        "reference_rules": facts.reference_rules,
+    }
+    return ModelRecord(model, *input_records(facts.plan))
+
+
+def input_records(plan: Plan) -> tuple[list[dict[str, Any]], dict[str, npt.NDArray[Any]]]:
+    """Return the entries of a plan's inputs, and their data sets."""
+    source = plan.source
+    inputs: list[dict[str, Any]] = []
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for one in plan.inputs:
+        inputs.append(
+            {
+                "name": one.name,
+                "model": source.name,
+                "sha256": one.sha256,
+                "shape": list(one.array.shape),
+                "range": [float(one.array.min()), float(one.array.max())],
+                "label": one.label,
+            }
+        )
+        arrays[f"inputs/{source.name}/{one.name}"] = one.array
+        if one.display is not None:
+            arrays[f"display/{source.name}/{one.name}"] = one.display
+    return inputs, arrays

@@ -1,0 +1,137 @@
+"""`parity.json`: reading, checking, summing up and writing it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from parity.errors import ParityError
+from parity.judge.verdict import STATUSES, run_is_green
+
+SCHEMA_VERSION = 1
+JSON_NAME = "parity.json"
+
+
+class ReportError(ParityError):
+    """A results file is missing, damaged or not of the schema."""
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of `parity.json`."""
+    text = resources.files("parity.run").joinpath("schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def validate(document: Mapping[str, Any], where: str = "the results") -> None:
+    """Check a results document against the schema.
+
+    Raises
+    ------
+    ReportError
+        Naming the place in the document and what is wrong there.
+    """
+    if document.get("schema") != SCHEMA_VERSION:
+        raise ReportError(
+            f"{where} has schema {document.get('schema')!r}; this version reads schema {SCHEMA_VERSION}. "
+            "Run `parity run` again to make it anew."
+        )
+    validator = jsonschema.Draft202012Validator(schema())
+    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    if error is not None:
+        place = "/".join(str(part) for part in error.absolute_path) or "the top level"
+        raise ReportError(f"{where} is not a valid results file: at {place}: {error.message[:300]}")
+
+
+def load(path: Path | str) -> dict[str, Any]:
+    """Read and check a results file.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be read, is no JSON, or does not follow the schema.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReportError(f"Cannot read the results file {path}: {error}") from error
+    except json.JSONDecodeError as error:
+        raise ReportError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ReportError(f"{path} is not a results file: it holds no JSON object.")
+    validate(document, str(path))
+    return document
+
+
+def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the `summary` of a results document.
+
+    Parameters
+    ----------
+    results : sequence of mapping
+        The rows.
+    controls : mapping, optional
+        What `parity.judge.controls` found in the same run: a wrong map that was accepted makes it red.
+    """
+    counts = Counter(row["status"] for row in results)
+    # A margin of null on a row that was judged means "beyond any limit"; its status says so already.
+    # What a named divergence covers was not held to its limit, so its margin says nothing of parity.
+    with_margin = (row for row in results if row.get("margin") is not None and not row.get("divergence"))
+    worst = max(with_margin, key=lambda row: float(row["margin"]), default=None)
+    return {
+        "counts": {status: counts[status] for status in STATUSES if counts[status]},
+        "green": run_is_green(results) and missed(controls) == 0,
+        "worst_margin": None
+        if worst is None
+        else {"value": worst["margin"]} | {key: worst[key] for key in ("method", "model", "input", "dtype")},
+        "controls": None if controls is None else dict(controls),
+    }
+
+
+def missed(controls: Mapping[str, Any] | None) -> int:
+    """Return how many wrong maps the judge of a run accepted."""
+    return int(controls["mutants"] - controls["mutants_killed"]) if controls else 0
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """Return the document as JSON text; raises as `encode` does."""
+    return "".join(encode(document))
+
+
+def encode(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the document as JSON text, piece by piece: as one text it takes several times its own memory.
+
+    Raises
+    ------
+    ReportError
+        If it holds NaN or infinity: numbers that could not be taken must be null.
+    """
+    try:
+        yield from json.JSONEncoder(indent=1, allow_nan=False, ensure_ascii=False).iterencode(document)
+        yield "\n"
+    except ValueError as error:
+        raise ReportError(f"The results hold a number that JSON cannot carry ({error}); use null for it.") from error
+
+
+def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text, or its pieces, to a file so that a reader, or a crash, never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.writelines([text] if isinstance(text, str) else text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,319 @@
+"""One run from names to a written report: plans, the reference client, the document."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parity import keras
+from parity.assets.inputs import Input, default_inputs, expand, stream_inputs
+from parity.assets.models import ModelSource, list_models, resolve
+from parity.errors import ParityError
+from parity.judge.verdict import is_ok
+from parity.reference.client import ReferenceClient
+from parity.reference.environment import ReferenceEnvironmentError
+from parity.report import Written, report_files, write
+from parity.run.budget import require_room, share
+from parity.run.cases import (
+    CHUNK,
+    DTYPES,
+    LARGE,
+    Options,
+    Plan,
+    Series,
+    one_per_combination,
+    select_inputs,
+    select_methods,
+)
+from parity.run.document import ARRAYS_NAME, Document
+from parity.run.outcome import Outcome
+from parity.run.records import ModelRecord, input_records, model_record
+from parity.run.runner import Runner, in_order
+from parity.run.subjects import subject
+from parity.run.torch_arithmetic import round_equal_windows_equally, torch_threads
+
+if TYPE_CHECKING:
+    from parity.run.cluster import Cluster
+
+SAMPLES = 3  # inputs of a small model unless told otherwise
+
+
+@dataclass
+class Session:
+    """A run; the fields are the options of `parity run`, and `client_options`, further ones of `ReferenceClient`.
+
+    After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
+    later model could not be begun or what is wrong with the reference environment (the report has what was compared
+    nevertheless), and `store_problems` what the store of reference results could not do.
+
+    Raises
+    ------
+    ParityError
+        While it is made: an unknown model, method, input or subject, before anything is computed.
+    """
+
+    models: Sequence[str]
+    methods: Sequence[str]
+    files: Sequence[str] = ()
+    input_names: Sequence[str] = ()
+    samples: int | None = None
+    target: int | None = None
+    reference: str = "auto"
+    subject: str = "signxai_torch"
+    dtype: str = "both"
+    directory: Path = Path("reports")
+    previous: Path | None = None
+    store: Path | None = None
+    refresh: bool = False
+    timeout: float = 900.0
+    jobs: int | None = None
+    memory_limit: float | None = None
+    cluster: str | None = None
+    client_options: Mapping[str, Any] = field(default_factory=dict)
+    fail_fast: bool = False
+    command: str = "parity run"
+    interrupted: bool = False
+    stopped: bool = False
+    failure: ParityError | None = None
+    store_problems: list[str] = field(default_factory=list)
+    plans: list[Series] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._subject = subject(self.subject)
+        self._parameters = 0  # of the largest model
+        self._environment: dict[str, str] = {}
+        chosen = select_methods(self.methods)
+        for name in self.models:
+            sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
+                resolve(name)]  # fmt: skip
+            for source in sources:
+                self._add(source, chosen)
+
+        if self.cluster is None:
+            require_room(self._parameters, self.memory_limit)
+        if not any(plan.outline.large for plan in self.plans):
+            round_equal_windows_equally()
+
+    def _add(self, source: ModelSource, methods: tuple[str, ...]) -> None:
+        """Plan a model, once; results know it by its name alone."""
+        for plan in self.plans:
+            other = plan.outline.source
+            if other.name == source.name:
+                if other.path == source.path:
+                    return
+                raise ParityError(f"two models are called {source.name}: {other.path} and {source.path}; rename one")
+        self.plans.append(self._plan(source, methods))
+
+    def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Series:
+        description = keras.load(source.path, architecture=source.architecture).description
+        if self.target is not None and not 0 <= self.target < description.classes:
+            raise ParityError(
+                f"target {self.target} is out of range: {source.name} has {description.classes} classes, "
+                f"0 to {description.classes - 1}"
+            )
+        self._parameters = max(self._parameters, description.parameters)
+        large = description.parameters >= LARGE
+        samples = self.samples or (None if self.files else 1 if large else SAMPLES)
+        names, read = self._inputs(source, description, samples)
+        if self.dtype == "both":
+            float64 = [name for name in methods if not large or name in one_per_combination()]
+            lanes = {"float64": float64, "float32": list(methods)}
+        else:
+            lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
+        options = Options(self.target, self.reference, self.subject, self.store)
+        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large, options)
+        return Series(outline, description, names, read)
+
+    def _inputs(
+        self, source: ModelSource, description: keras.ModelDescription, samples: int | None
+    ) -> tuple[tuple[str, ...], Callable[[], Iterable[Input]]]:
+        """Return the names of the inputs, each read once and found good, and what reads them again."""
+        read: Callable[[], Iterable[Input]]
+        if self.files:
+            read = partial(stream_inputs, self.files, description.input_shape, source.preprocessing)
+        else:
+            read = partial(default_inputs, source)
+        kept: list[Input] = []
+
+        def seen() -> Iterator[str]:
+            for one in read():
+                kept.append(one)
+                del kept[CHUNK + 1 :]
+                yield one.name
+
+        names = select_inputs(seen(), self.input_names, samples)
+        # So few are kept instead of being read again.
+        return names, (lambda: kept) if len(kept) <= CHUNK else read
+
+    @property
+    def total(self) -> int:
+        """Number of cases."""
+        return sum(plan.count for plan in self.plans)
+
+    def files_read(self) -> list[Path]:
+        """Return the files of models and inputs, which nothing may be written over."""
+        inputs = expand(self.files) if self.files else []
+        return [*(plan.outline.source.path for plan in self.plans), *inputs]
+
+    def files_written(self) -> list[Path]:
+        """Return the files of the report."""
+        return [*report_files(self.directory), self.arrays_path]
+
+    @property
+    def arrays_path(self) -> Path:
+        """The arrays file of the run."""
+        return self.directory / ARRAYS_NAME
+
+    def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> Written:
+        """Run all cases and write the report; Ctrl-C keeps what is finished.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with a method's name and the number of finished cases when the method starts.
+
+        Raises
+        ------
+        ParityError
+            If no case could be made, or the report cannot be written.
+        KeyboardInterrupt
+            If Ctrl-C came before the first case was finished.
+        """
+        begun, ended = time.perf_counter(), False
+        with Document(self.directory, self.command, self._subject) as document:
+            try:
+                if self.cluster is None:
+                    self._run_here(document, tell)
+                else:
+                    self._run_there(self.cluster, document, tell)
+            except KeyboardInterrupt:
+                if not document.rows:
+                    raise
+                self.interrupted = True
+            except ParityError as error:
+                if not document.rows:
+                    raise
+                self.failure, ended = error, True
+            if not document.rows:
+                raise ParityError("nothing was compared")
+            self.store_problems = list(dict.fromkeys(self.store_problems))
+            early = self.interrupted or ended
+            results = document.finish(self._environment, time.perf_counter() - begun, early)
+        return write(results, document.arrays_path, self.directory, previous=self.previous)
+
+    def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
+        budget = share(self._parameters, self.jobs, self.memory_limit)
+        if budget.note is not None:
+            self.store_problems.append(budget.note)
+        with (
+            torch_threads(budget.torch_threads),
+            ReferenceClient(
+                store=self.store,
+                timeout=self.timeout,
+                refresh=self.refresh,
+                threads=budget.reference_threads,
+                memory_limit=budget.memory_limit,
+                jobs=budget.jobs,
+                keep_both=budget.keep_both,
+                **self.client_options,
+            ) as client,
+        ):
+            try:
+                self._collect(client, document, budget.jobs, tell)
+            finally:
+                self.store_problems += [str(error) for error in client.store_errors]
+                self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
+                if document.rows:
+                    self._environment = client.environment()
+                if client.fault is not None:
+                    self._broken(client.fault)
+
+    def _broken(self, fault: str) -> None:
+        """Take note that the environment is at fault for rows of this run: they say nothing of the subject."""
+        self.failure = ReferenceEnvironmentError(fault)
+
+    def _run_there(self, address: str, document: Document, tell: Callable[[str, int], None]) -> None:
+        from parity.run.cluster import Cluster
+
+        if self.jobs is not None or self.memory_limit is not None:
+            raise ParityError("--jobs and --memory-limit are for this machine; with --cluster its workers have the say")
+        with Cluster(address) as cluster:
+            self._collect_from(cluster, document, tell)
+
+    def _collect(
+        self, client: ReferenceClient, document: Document, ahead: int, tell: Callable[[str, int], None]
+    ) -> None:
+        """Run all cases here."""
+        for number, series in enumerate(self.plans):
+            runner: Runner | None = None
+            place = self._places(number, series)
+            for plan in series.plans():
+                try:
+                    if runner is None:
+                        runner = Runner(plan, client, self._subject, self.reference, self.target, ahead)
+                    else:
+                        runner = runner.next(plan)
+                except IndexError as error:
+                    raise ParityError(f"{plan.source.name}: {error}") from None
+                document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
+                with closing(runner.run(lambda method: tell(method, len(document.rows)))) as outcomes:
+                    for outcome in outcomes:
+                        document.add(outcome, place(outcome))
+                        if self._stops(outcome):
+                            return
+
+    def _collect_from(self, cluster: Cluster, document: Document, tell: Callable[[str, int], None]) -> None:
+        """Run all cases on a cluster, and take them in as they come."""
+        from parity.run.cluster import Task
+
+        options = {"store": self.store, "timeout": self.timeout, "refresh": self.refresh, **self.client_options}
+        places = {one.outline.source.name: self._places(number, one) for number, one in enumerate(self.plans)}
+
+        def tasks() -> Iterator[Task]:
+            for series in self.plans:
+                for plan in series.plans():
+                    for method, _ in in_order(plan.methods, series.description, self.reference):
+                        one = replace(plan, methods=(method.name,))
+                        yield Task(one, self._parameters, self.subject, self.reference, self.target, options)
+
+        known: set[tuple[str, str]] = set()
+        with closing(cluster.replies(tasks())) as replies:
+            for task, reply in replies:
+                plan = task.plan
+                tell(plan.methods[0], len(document.rows))
+                if reply.model is not None:
+                    chunk = plan.source.name, plan.inputs[0].name
+                    more = ([], {}) if chunk in known else input_records(plan)
+                    known.add(chunk)
+                    document.add_model(ModelRecord(reply.model, *more))
+                self._environment |= reply.environment
+                self.store_problems += reply.problems
+                if reply.fault is not None:
+                    self._broken(reply.fault)
+                for outcome in reply.outcomes:
+                    document.add(outcome, places[plan.source.name](outcome))
+                    if self._stops(outcome):
+                        return
+
+    def _places(self, number: int, series: Series) -> Callable[[Outcome], tuple[int, ...]]:
+        """Return where each outcome of a model stands: method by method, lane by lane, input by input."""
+        asked = in_order(series.outline.methods, series.description, self.reference)
+        methods = {method.name: index for index, (method, _) in enumerate(asked)}
+        inputs = {name: index for index, name in enumerate(series.names)}
+
+        def place(outcome: Outcome) -> tuple[int, ...]:
+            row = outcome.row
+            return number, methods[row["method"]], DTYPES.index(row["dtype"]), inputs[row["input"]]
+
+        return place
+
+    def _stops(self, outcome: Outcome) -> bool:
+        row = outcome.row
+        bad = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
+        self.stopped |= self.fail_fast and bad
+        return self.stopped

@@ -1,0 +1,1 @@
+"""Parity in a test run: the pytest plugin and the report that it writes."""

@@ -1,0 +1,150 @@
+"""The pytest plugin: options to choose cases, and a report from a test run.
+
+`pytest --parity-report=DIR` writes the report that `parity run` writes. With xdist, each worker leaves the maps
+in files that the controller's process then gathers; the rows travel with the test reports. Nothing heavy is
+imported here: pytest loads this file in every project of the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Generator, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from parity.reference.store import store_location
+
+if TYPE_CHECKING:
+    from parity.run.outcome import Outcome
+    from parity.run.runner import Runner
+    from parity.testing.recorded import Recorder
+
+CHOICES = ("method", "model", "family")
+"""Markers with a `name`, each with an option that selects by it."""
+_WORKER_INPUT = "parity_parts"
+
+_recorder: pytest.StashKey[Recorder] = pytest.StashKey()
+_payload: pytest.StashKey[str] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("parity", "parity with the TensorFlow originals")
+    group.addoption("--parity-report", metavar="DIR", help="write parity.html, parity.json and the maps to DIR")
+    for choice in CHOICES:
+        group.addoption(
+            f"--parity-{choice}", metavar="NAME", action="append", default=[],
+            help=f"only the cases of this {choice}, by its exact name; can be repeated",
+        )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; prepare the report."""
+    for choice in CHOICES:
+        config.addinivalue_line(
+            "markers", f"{choice}(name): the {choice} of a parity case; -m \"{choice}(name='...')\" selects by it"
+        )
+    worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker_input is not None:
+        if parts := worker_input.get(_WORKER_INPUT):
+            from parity.testing.recorded import Recorder
+
+            config.stash[_recorder] = Recorder(Path(parts))
+        return
+    if names := config.getoption("--parity-method"):
+        _require_methods(names)
+    if config.getoption("--parity-report") and not config.getoption("--collect-only"):
+        from parity.testing.recorded import Recorder
+        from parity.testing.report_writer import ReportWriter
+
+        command = shlex.join(["pytest", *config.invocation_params.args])
+        try:
+            writer = ReportWriter(Path(config.getoption("--parity-report")), command)
+        except OSError as error:
+            raise pytest.UsageError(f"--parity-report: {error.filename}: {error.strerror}") from None
+        config.add_cleanup(writer.close)
+        config.pluginmanager.register(writer, ReportWriter.NAME)
+        config.stash[_recorder] = Recorder(writer.parts)
+
+
+def _require_methods(names: Iterable[str]) -> None:
+    """Refuse names that are no methods, naming the nearest, before thousands of cases are deselected."""
+    from parity.run.subjects import UnknownMethodError, parse
+
+    for name in names:
+        try:
+            parse(name)
+        except UnknownMethodError as error:
+            raise pytest.UsageError(f"--parity-method: {error}") from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker where to leave its maps."""
+    if _recorder in node.config.stash:
+        node.workerinput[_WORKER_INPUT] = str(node.config.stash[_recorder].parts)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what takes part: versions, threads, where reference results lie."""
+    del config
+    names = ("signxai-torch-parity", "torch", "zennit")
+    threads = os.environ.get("OMP_NUM_THREADS") or f"{len(os.sched_getaffinity(0))} (cores)"
+    versions = ", ".join(f"{name} {_version(name)}" for name in names)
+    return f"parity: {versions}; threads: {threads}; store: {store_location()}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the cases that the options name; what is no parity case goes too, as with -k."""
+    for choice in CHOICES:
+        wanted = set(config.getoption(f"--parity-{choice}"))
+        if not wanted:
+            continue
+        kept = [item for item in items if _names(item, choice) & wanted]
+        gone = [item for item in items if not _names(item, choice) & wanted]
+        if gone:
+            config.hook.pytest_deselected(items=gone)
+        items[:] = kept
+
+
+def _names(item: pytest.Item, marker: str) -> set[Any]:
+    return {mark.kwargs.get("name") for mark in item.iter_markers(marker)}
+
+
+@pytest.fixture
+def parity_record(request: pytest.FixtureRequest) -> Callable[[Runner, list[Outcome]], None]:
+    """Return a function that takes a test's outcomes into the report, if one was asked for."""
+
+    def record(runner: Runner, outcomes: list[Outcome]) -> None:
+        if _recorder in request.config.stash:
+            request.node.stash[_payload] = request.config.stash[_recorder].record(runner, outcomes)
+
+    return record
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach a test's rows to its report, which xdist carries to the controller."""
+    report = yield
+    if _recorder not in item.config.stash:
+        return report
+    if call.when == "call" and _payload in item.stash:
+        report.parity = item.stash[_payload]  # type: ignore[attr-defined]
+    elif report.failed and call.when != "teardown" and item.get_closest_marker("method"):
+        names = {choice: next(iter(_names(item, choice)), None) for choice in CHOICES}
+        text = item.config.stash[_recorder].broken(names, item.nodeid, report.longreprtext)
+        report.parity = text  # type: ignore[attr-defined]
+    return report
