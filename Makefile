@@ -20,7 +20,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity bench test fuzz lint pictures weights clean help
+.PHONY: setup parity mutants bench test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -41,6 +41,9 @@ PYTHON_FOR_REFERENCE := $(REFERENCE_PYTHON)
 
 parity: setup  ## compare: MODEL=vgg_mnist,... METHODS=all|core|'lrp_*' ARGS='--samples 1'
 	$(VENV)/bin/python -m parity run $(run_models) $(run_methods) $(ARGS)
+
+mutants: setup  ## wrong ports on trial: each must end red; writes docs/mutants.md
+	$(VENV)/bin/python -m parity mutants --markdown docs/mutants.md $(ARGS)
 
 # METHODS as given to this command alone: its default, "all", is that of `make parity`.
 bench_methods := $(if $(filter-out file,$(origin METHODS)),--method '$(METHODS)')

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from parity import keras
 from parity.assets.inputs import default_inputs
-from parity.assets.models import ModelSource, resolve
+from parity.assets.models import resolve
+from parity.assets.source import ModelSource
 
 TOY = "toy"
 STACK = "vgg16-stack"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.contenders.common import UnavailableError
 from bench.networks import Network
-from bench.sweep_names import lrp_names, questions
+from bench.sweep_names import calls, lrp_names
 from parity.reference.environment import (
     ReferenceEnvironmentError,
     find_python,
@@ -40,7 +40,7 @@ def stored_total(network: Network, which: str, store: Path | None, threads: int)
     """
     if network.source is None:
         raise UnavailableError(f"{network.name} is no Keras model")
-    asked = questions(network)
+    asked = calls(network)
     names = [name for name in lrp_names() if name in asked] if which == "lrp" else list(asked)
     results = ResultStore(store)
     try:
@@ -50,7 +50,7 @@ def stored_total(network: Network, which: str, store: Path | None, threads: int)
     target = network.targets(network.batch(1))[0]
     seconds, setup, missing = 0.0, 0.0, []
     for name in names:
-        call = asked[name].calls[0]
+        call = asked[name]
         request = ReferenceRequest(network.source, network.batch_arrays(1), (target,), call)
         answer = results.get(answer_key(request, 0, relevant_versions(call, versions)))
         if answer is None or answer.array is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 
 from bench.contenders.reference import ask
 from bench.networks import Network
-from parity.judge.known.divergences import BY_NAME
-from parity.run.questions import NotInReferenceError, Question
+from parity.reference.request import ReferenceCall
+from parity.run.calls import NotInReferenceError
 from parity.run.subjects import list_methods, parse
 
 
@@ -17,25 +18,21 @@ def lrp_names() -> tuple[str, ...]:
     return tuple(name for name in list_methods() if parse(name).family == "lrp")
 
 
-def questions(network: Network) -> dict[str, Question]:
+def calls(network: Network) -> dict[str, ReferenceCall]:
     """Return how the reference is asked, for every listed name that it can answer for this network.
 
-    Left out are names that no reference has (occlusion), those it raises at by a named defect (deep_lift), and
-    those that say nothing without a threshold from the caller (``*_x_sign_mu``): `explain_many` has no place for
-    one.
+    Left out are names that no reference has (occlusion) or is right about (deep_lift), and those that say nothing
+    without a threshold from the caller (``*_x_sign_mu``): `explain_many` has no place for one.
     """
-    found = {}
+    asked = {}
     for name in list_methods():
-        try:
-            asked = ask(network.module, name)
-        except NotInReferenceError:
+        if ("x_sign_mu", None) in parse(name).modifiers:
             continue
-        raises = asked.defect is not None and BY_NAME[asked.defect].raises
-        if "mu" not in asked.parameters and not raises:
-            found[name] = asked
-    return found
+        with contextlib.suppress(NotInReferenceError):
+            asked[name] = ask(network.module, name)
+    return asked
 
 
 def names_of(network: Network, which: str) -> tuple[str, ...]:
     """Return the names of a sweep: "lrp" or "all"."""
-    return lrp_names() if which == "lrp" else tuple(questions(network))
+    return lrp_names() if which == "lrp" else tuple(calls(network))

@@ -16,7 +16,7 @@ from bench.contenders import Everyone, Job, NoCounterpartError, Task, Unavailabl
 from bench.contenders.everyone import PORT, REFERENCE
 from bench.networks import Network, load
 from bench.plan import Case, Sweep
-from bench.sweep_names import names_of, questions
+from bench.sweep_names import calls, names_of
 from parity.reference.request import ReferenceRequest
 
 Array = npt.NDArray[Any]
@@ -147,7 +147,7 @@ class Workbench:
         return Timed({"sweep": dataclasses.asdict(sweep), "count": len(names)}, job, unit, None)
 
     def _reference_sweep(self, task: Task, names: tuple[str, ...]) -> Job:
-        source, asked = task.network.source, questions(task.network)
+        source, asked = task.network.source, calls(task.network)
         if source is None:
             raise UnavailableError(f"{task.network.name} is no Keras model")
         clock: list[float] = []
@@ -158,7 +158,7 @@ class Workbench:
             taken = self._reference_seconds.setdefault(source.name, {})
             for name in names:
                 if name not in taken:
-                    request = ReferenceRequest(source, arrays, targets, asked[name].calls[0])
+                    request = ReferenceRequest(source, arrays, targets, asked[name])
                     taken[name] = self.everyone.reference.answer(request)[0].seconds
             clock.append(sum(taken[name] for name in names))
 

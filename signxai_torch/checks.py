@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from signxai_torch.layout import with_settled_strides
+
 DTYPES = (torch.float32, torch.float64)
 # What torch says of another dtype or device, in many ways; it says other things of shapes.
 _MISMATCH = re.compile(r"dtype|datatype|device|scalar type|type \(|promoting|double", re.IGNORECASE)
@@ -43,8 +45,8 @@ def check_input(model: nn.Module, x: Any) -> Tensor:
         raise ValueError(f"x holds NaN or infinite values, the first at index {bad}")
     if x.is_inference():  # autograd takes no such tensor
         with torch.inference_mode(False):
-            return x.clone()
-    return x.detach()
+            return with_settled_strides(x.clone())
+    return with_settled_strides(x.detach())
 
 
 def check_model(model: Any) -> None:

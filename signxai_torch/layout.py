@@ -68,3 +68,19 @@ def owned(results: Iterable[Tensor]) -> list[np.ndarray[Any, Any]]:
         taken.add(result.untyped_storage().data_ptr())
         arrays.append(result.numpy())
     return arrays
+
+
+def with_settled_strides(x: Tensor) -> Tensor:
+    """Return the same memory with the strides of axes of one place as torch itself sets them.
+
+    Such an axis may have any stride, and `unsqueeze(0)` of a picture with the channels last gives it one that
+    torch 2.14's BatchNorm2d takes for another layout: its gradient in eval mode is then wrong without a word.
+    """
+    if 1 not in x.shape:
+        return x
+    formats = [torch.contiguous_format, *([torch.channels_last] if x.dim() == 4 else [])]
+    for memory_format in formats:
+        if x.is_contiguous(memory_format=memory_format):
+            strides = torch.empty(x.shape, device="meta", memory_format=memory_format).stride()
+            return x.as_strided(x.shape, strides, x.storage_offset())
+    return x

@@ -13,7 +13,8 @@ from bench.contenders.common import Job, NoCounterpartError, Task, UnavailableEr
 from parity.keras import KerasModule
 from parity.reference.client import ReferenceClient
 from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
-from parity.run.questions import NotInReferenceError, Question, question
+from parity.run.calls import NotInReferenceError
+from parity.run.questions import question
 from parity.run.subjects import parse
 
 
@@ -66,7 +67,7 @@ class Reference:
         except NotInReferenceError as error:
             raise NoCounterpartError(str(error)) from error
         arrays = task.network.batch_arrays(len(task.targets))
-        request = ReferenceRequest(task.network.source, arrays, tuple(task.targets), asked.calls[0])
+        request = ReferenceRequest(task.network.source, arrays, tuple(task.targets), asked)
         clock: list[float] = []
 
         def call() -> npt.NDArray[Any]:
@@ -86,7 +87,7 @@ class Reference:
             As `answer`.
         """
         assert task.network.source is not None  # `prepare` has seen to it
-        call = ReferenceCall(ask(task.network.module, task.method).calls[0].backend, "logits")
+        call = ReferenceCall(ask(task.network.module, task.method).backend, "logits")
         self.answer(ReferenceRequest(task.network.source, task.network.batch_arrays(1), (0,), call))
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
@@ -109,14 +110,17 @@ class Reference:
         return answers
 
 
-def ask(module: Any, method: str) -> Question:
+def ask(module: Any, method: str) -> ReferenceCall:
     """Return how the reference is asked for a method of a converted model.
 
     Raises
     ------
     NotInReferenceError
-        If no reference has it.
+        If no reference has it for this very model.
     """
     if not isinstance(module, KerasModule):
         raise NotInReferenceError("the network is no Keras model")
-    return question(parse(method), module.description)
+    for candidate in question(parse(method), module.description).candidates:
+        if candidate.recipe == "plain" and not candidate.rewrites:
+            return candidate.call
+    raise NotInReferenceError(f"no reference is right about {method} on this very model")

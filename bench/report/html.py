@@ -18,7 +18,7 @@ from bench.plan import VGG16
 from bench.readme import TITLES
 from bench.report import plots
 
-VERDICT_CLASS = {"met": "parity", "not met": "mismatch", "not measured": "structural", "no counterpart": "unsupported"}
+VERDICT_CLASS = {"met": "parity", "not met": "mismatch", "not measured": "unjudged", "no counterpart": "unsupported"}
 """The look of each verdict, from the parity report's styles."""
 
 

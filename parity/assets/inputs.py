@@ -18,7 +18,7 @@ from parity.errors import ParityError
 from parity.hashing import array_sha256
 
 if TYPE_CHECKING:
-    from parity.assets.models import ModelSource
+    from parity.assets.source import ModelSource
 
 DATA = Path(__file__).resolve().parent / "data"
 PHOTOS = ("astronaut", "chelsea", "coffee")

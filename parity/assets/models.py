@@ -16,67 +16,16 @@ from typing import Any
 import h5py
 
 from parity.assets import seeded
+from parity.assets.source import SEEDED_SUFFIX, ModelSource
 from parity.errors import ParityError
 from parity.hashing import file_sha256
 
 # The shipped weights lie beside the package, in the repository; a wheel does not carry them.
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
-_SEEDED_SUFFIX = "-seeded"
 
 
 class ModelNotFoundError(ParityError):
     """No such model, or its weights are not on this machine."""
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from and what belongs to it.
-
-    Attributes
-    ----------
-    name
-        What the model is called in results: a shipped name, or the stem of the user's file.
-    path
-        The Keras `.h5` file.
-    architecture
-        A name such as ``"vgg16"`` for files that hold weights alone, None for files that describe themselves.
-    sha256
-        Hash of the file's bytes as hex digits; empty when the file is not there (see `list_models`).
-    preprocessing
-        A key of `parity.assets.preprocessing.PREPROCESSING`: what pictures need before they go in.
-    input_set
-        Which shipped inputs fit (see `parity.assets.inputs.default_inputs`); empty for none.
-    description
-        One line for people: data, training, origin; for an absent model also how to get it.
-    own
-        Whether it is a file of the user's, which its path names and not `name`.
-    """
-
-    name: str
-    path: Path
-    architecture: str | None
-    sha256: str
-    preprocessing: str
-    input_set: str
-    description: str
-    own: bool = False
-
-    @property
-    def argument(self) -> str:
-        """What `resolve` finds this model by, from any folder."""
-        if not self.own:
-            return self.name
-        return str(self.path) if self.architecture is None else f"{self.path}:{self.architecture}"
-
-    @property
-    def on_demand(self) -> bool:
-        """Whether `resolve` makes the weights, which are not on this machine yet."""
-        return not self.present and not self.own and self.name.endswith(_SEEDED_SUFFIX)
-
-    @property
-    def present(self) -> bool:
-        """Whether the weights are on this machine."""
-        return bool(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -130,7 +79,7 @@ def shipped_names() -> tuple[str, ...]:
 
 def model_names() -> list[str]:
     """Return every name that `resolve` knows, besides paths."""
-    return [*_SHIPPED, *_OFFICIAL, *(name + _SEEDED_SUFFIX for name in _OFFICIAL)]
+    return [*_SHIPPED, *_OFFICIAL, *(name + SEEDED_SUFFIX for name in _OFFICIAL)]
 
 
 def resolve(name_or_path: str) -> ModelSource:
@@ -190,7 +139,7 @@ def list_models() -> list[ModelSource]:
 
 
 def _architecture(name: str) -> str:
-    return name.removesuffix(_SEEDED_SUFFIX)
+    return name.removesuffix(SEEDED_SUFFIX)
 
 
 def _expected_path(name: str) -> Path:
@@ -239,7 +188,7 @@ def _official(name: str) -> ModelSource:
         if not path.is_file():
             raise ModelNotFoundError(
                 f"no ImageNet weights of {name} at {path}; `make weights` fetches them, {variable} or --model can "
-                f"say where an .h5 lies, and {name}{_SEEDED_SUFFIX} needs no download"
+                f"say where an .h5 lies, and {name}{SEEDED_SUFFIX} needs no download"
             )
     published = _hash(path, "md5") == _OFFICIAL[name].md5
     if not published and not given:

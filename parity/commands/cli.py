@@ -14,6 +14,7 @@ from parity.commands.convert import convert
 from parity.commands.doctor import doctor
 from parity.commands.methods import methods
 from parity.commands.models import models
+from parity.commands.mutants import mutants
 from parity.commands.report import report
 from parity.commands.run import INTERRUPTED, run
 from parity.errors import ParityError
@@ -73,7 +74,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, report):
+for _command in (run, compare, convert, doctor, methods, models, mutants, report):
     main.add_command(_command)
 
 

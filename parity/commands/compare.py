@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from parity.judge.metrics import Metrics
 
-SHOWN = ("rel_l2", "max_err", "slope", "pearson", "ssim", "sign_agreement", "top1_overlap")
+SHOWN = ("rel_l2", "max_err", "slope - 1", "pearson", "ssim", "sign_agreement", "top1_overlap")
 
 
 @click.command(
@@ -53,10 +54,12 @@ def compare(
     a file cannot be read or lacks an array.
     """
     pairs = _pairs(_arrays(reference, keys), _arrays(candidate, keys), reference, candidate)
-    measured = [(name, one) for key, a, b in pairs for name, one in _measured(key, a, b, batch, channels_first)]
-    failed = [one.problem is not None or (limit is not None and not one.rel_l2 <= limit) for _, one in measured]
+    measured = [pair for key, a, b in pairs for pair in _measured(key, a, b, batch, channels_first)]
+    failed = [
+        metrics.problem is not None or (limit is not None and not (metrics.rel_l2 <= limit)) for _, metrics in measured
+    ]
     if as_json:
-        rows = [{"name": name, **one.to_json()} for name, one in measured]
+        rows = [{"name": name, **metrics.to_json()} for name, metrics in measured]
         click.echo(json.dumps(rows, indent=1, allow_nan=False))
     else:
         _show(measured, failed, limit)
@@ -77,13 +80,13 @@ def _arrays(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         raise ParityError(f"{path}: the name must end in .npy or .npz")
     if not path.is_file():
         raise ParityError(f"there is no file {path}")
-    found = {name.removeprefix(path.stem).removeprefix("."): array for name, array in read_arrays(path)}
+    arrays = {name.removeprefix(path.stem).removeprefix("."): array for name, array in read_arrays(path)}
     if keys and path.suffix.lower() == ".npz":
-        missing = [key for key in keys if key not in found]
+        missing = [key for key in keys if key not in arrays]
         if missing:
-            raise ParityError(f"{path} has no array {missing[0]!r}; it has {', '.join(found)}")
-        return {key: found[key] for key in keys}
-    return found
+            raise ParityError(f"{path} has no array {missing[0]!r}; it has {', '.join(arrays)}")
+        return {key: arrays[key] for key in keys}
+    return arrays
 
 
 def _pairs(
@@ -97,8 +100,8 @@ def _pairs(
         If an array has no counterpart.
     """
     if len(left) == len(right) == 1:
-        (key, one), (_, other) = next(iter(left.items())), next(iter(right.items()))
-        return [(key, one, other)]
+        (key, array), (_, other) = next(iter(left.items())), next(iter(right.items()))
+        return [(key, array, other)]
     for mine, theirs, here, there in ((left, right, a, b), (right, left, b, a)):
         alone = next((key for key in mine if key not in theirs), None)
         if alone is not None:
@@ -121,7 +124,7 @@ def _measured(
     try:
         if not batch or a.shape != b.shape or not a.size:
             return [(name, metrics.compare(a, b))]
-        return [(f"{name}[{i}]", metrics.compare(one, other)) for i, (one, other) in enumerate(zip(a, b, strict=True))]
+        return [(f"{name}[{i}]", metrics.compare(x, y)) for i, (x, y) in enumerate(zip(a, b, strict=True))]
     except TypeError as error:
         raise ParityError(f"array {name!r}: {error}") from None
 
@@ -129,24 +132,33 @@ def _measured(
 def _show(measured: Sequence[tuple[str, Metrics]], failed: Sequence[bool], limit: float | None) -> None:
     out = console()
     if len(measured) == 1:
-        (name, one), over = measured[0], failed[0]
-        title = f"{name}: shape {one.shape}"
-        text = (
-            f"Relative L2 distance {one.rel_l2:.3g} is over the limit {limit:g}." if over and not one.problem else None
-        )
-        out.print(one.message(title, text), markup=False, soft_wrap=True)
+        (name, metrics), over = measured[0], failed[0]
+        text = None
+        if over and metrics.problem is None:
+            text = f"Relative L2 distance {metrics.rel_l2:.3g} is over the limit {limit:g}."
+        out.print(metrics.message(f"{name}: shape {metrics.shape}", text), markup=False, soft_wrap=True)
+        if metrics.problem is None:
+            out.print(f"slope - 1: {_cell(metrics, 'slope - 1')}", markup=False)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("map", *SHOWN):
         table.add_column(column, justify="left" if column == "map" else "right", no_wrap=column != "map")
-    for (name, one), over in zip(measured, failed, strict=True):
-        values = [getattr(one, column) for column in SHOWN]
-        cells = ["–" if value is None or value != value else f"{value:.4g}" for value in values]
+    for (name, metrics), over in zip(measured, failed, strict=True):
+        cells = [_cell(metrics, column) for column in SHOWN]
         table.add_row(f"{'✗ ' if over else ''}{name}", *cells, style="red" if over else None)
     out.print(table)
-    for name, one in measured:
-        if one.problem:
-            out.print(f"{name}: {one.problem}", markup=False, soft_wrap=True)
+    for name, metrics in measured:
+        if metrics.problem:
+            out.print(f"{name}: {metrics.problem}", markup=False, soft_wrap=True)
     if any(failed):
         over_limit = "" if limit is None else f" or are further apart than {limit:g} (rel. L2)"
         out.print(f"✗ {sum(failed)} of {len(failed)} maps cannot be compared{over_limit}", markup=False)
+
+
+def _cell(metrics: Metrics, column: str) -> str:
+    """Return a number as text; the slope as its signed distance from 1, which four digits of it would hide."""
+    if column == "slope - 1":
+        distance = metrics.slope - 1.0
+        return "–" if math.isnan(distance) else "0" if distance == 0 else f"{distance:+.2e}"
+    value = getattr(metrics, column)
+    return "–" if value is None or math.isnan(value) else f"{value:.4g}"

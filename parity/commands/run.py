@@ -116,14 +116,16 @@ def run(
 ) -> None:
     """Run cases and write the report.
 
-    Exit 0 if all are at parity, 1 if some are not, 2 if the command or the environment is at fault, 130 after
-    Ctrl-C, which keeps the finished cases.
+    Exit 0 if all are at parity, 1 if some are not or nothing was compared, 2 if the command or the environment is at
+    fault, 130 after Ctrl-C, which keeps the finished cases.
     """
     json_copy = Path(json_to) if json_to and json_to != "-" else None
     copies = [path for path in (json_copy, save_arrays) if path is not None]
     for path in copies:
         require_folder(path)
-    from parity.run.session import Session  # the heavy imports wait until there is something to run
+    # The heavy imports wait until there is something to run.
+    from parity.report import load, remember, report_files, write
+    from parity.run.session import Session
 
     errors = console(stderr=True)
     out = errors if json_to == "-" else console()
@@ -140,7 +142,6 @@ def run(
             subject=subject_name,
             dtype=dtype,
             directory=directory,
-            previous=previous,
             store=store,
             refresh=refresh,
             timeout=timeout,
@@ -150,15 +151,19 @@ def run(
             fail_fast=fail_fast,
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
-        refuse_overwriting([*session.files_written(), *copies], session.files_read())
-        pairs = ((json_copy, session.files_written()[0]), (save_arrays, session.arrays_path))
-        others = [path for path, own in pairs if path is not None and path.resolve() != own.resolve()]
-        refuse_one_file_twice([*session.files_written(), *others])
+        written_files = [*report_files(directory), session.arrays_path]
+        refuse_overwriting([*written_files, *copies], session.files_read())
+        pairs = ((json_copy, written_files[0]), (save_arrays, session.arrays_path))
+        others = [path for path, original in pairs if path is not None and path.resolve() != original.resolve()]
+        refuse_one_file_twice([*written_files, *others])
         if previous is not None:  # the report's own parity.json may be replaced by what is compared with it
             refuse_overwriting(copies, [previous])
+        # Read before anything is computed: a file that cannot be read must not cost the report in the end.
+        earlier = None if previous is None else remember(load(previous))
         count = sum(plan.steps for plan in session.plans)
         with RunProgress(errors, count, session.total, quiet) as progress:
-            written = session.run(progress)
+            results = session.run(progress)
+        written = write(results, session.arrays_path, directory, previous=earlier)
     if json_to == "-":
         click.echo(written.json.read_text(encoding="utf-8"), nl=False)
     elif json_copy is not None:
@@ -171,7 +176,11 @@ def run(
 
 def _show(out: Console, written: Written, quiet: bool) -> None:
     if quiet:
-        out.print("green" if written.document["summary"]["green"] else "NOT green")
+        from parity.report.headline import stopped_phrase
+
+        summary = written.document["summary"]
+        stopped = f" ({stopped_phrase(summary)})" if summary["stopped"] else ""
+        out.print("green" if summary["green"] else f"NOT green{stopped}")
         return
     from parity.report import show_results
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-ProblemCheck = Literal["shape", "finite", "zero", "constant"]
+ProblemCheck = Literal["shape", "finite", "zero"]
 
 SSIM_WINDOW = 11  # the window that sigma 1.5 cut at 3.5 sigma has
 SSIM_SIGMA = 1.5
@@ -61,11 +61,9 @@ class Metrics:
     constant : bool
         Both maps are constant (to rounding) and not zero: Pearson has no meaning then, and only the other
         numbers can show equality.
-    undefined : bool
-        The reference is NaN everywhere and the subject zero everywhere, as of 0 / 0 that one of them guards.
     problem : str or None
         Why the maps cannot be compared at all. No verdict can be good while this is set.
-    problem_check : {"shape", "finite", "zero", "constant"} or None
+    problem_check : {"shape", "finite", "zero"} or None
         Which check found the problem.
     """
 
@@ -87,7 +85,6 @@ class Metrics:
     reference_max: float = _NAN
     subject_max: float = _NAN
     constant: bool = False
-    undefined: bool = False
     problem: str | None = None
     problem_check: ProblemCheck | None = None
 
@@ -155,8 +152,9 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
     Returns
     -------
     Metrics
-        With `problem` set, and the numbers NaN, if the shapes differ, a value on either side is not finite,
-        a map is zero, or exactly one of them is constant. Nothing is masked, and nothing is broadcast.
+        With `problem` set, and the numbers NaN, if the shapes differ, a value on either side is not finite, or a map
+        is zero (of two zero maps the distances are 0: only the check for zeros tells them from parity). Nothing is
+        masked, and nothing is broadcast.
 
     Raises
     ------
@@ -176,7 +174,6 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
         return stop("shape", f"The maps are empty: shape {ref.shape}.")
     broken = [_not_finite(name, array) for name, array in (("reference", ref), ("subject", cand))]
     if any(broken):
-        base["undefined"] = bool(np.isnan(ref).all() and not cand.any())
         return stop("finite", " ".join(text for text in broken if text))
 
     ref_max, cand_max = float(np.abs(ref).max()), float(np.abs(cand).max())
@@ -190,6 +187,7 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
     if zero:
         which = "Both maps are" if len(zero) == 2 else f"The {zero[0]}'s map is"
         advice = " Another target or input may give one that does." if len(zero) == 2 else ""
+        base |= {"rel_l2": 0.0, "max_err": 0.0, "slope": 1.0} if len(zero) == 2 else {}
         return stop("zero", f"{which} zero everywhere; a zero map proves nothing.{advice}")
 
     # Dividing by the reference's largest value first keeps squares of very large or small maps in range.
@@ -203,14 +201,12 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
         "top1_overlap": _top_overlap(ref, cand),
         "sign_agreement": _sign_agreement(ref, cand, ref_max),
     }
-    constant = [_is_constant(ref, ref_in.dtype), _is_constant(cand, cand_in.dtype)]
-    if sum(constant) == 1:
-        which = "reference" if constant[0] else "subject"
-        return stop("constant", f"Only the {which}'s map is constant; the other one has structure.")
     ssim, window, note = _ssim(ref, cand)
     base |= {"ssim": ssim, "ssim_window": window, "ssim_note": note}
-    if all(constant):
-        return Metrics(**base, slope=float(unit_cand.mean() / unit_ref.mean()), offset=0.0, constant=True)
+    constant = [_is_constant(ref, ref_in.dtype), _is_constant(cand, cand_in.dtype)]
+    if constant[0]:  # there is nothing to fit: the slope is the ratio of the means
+        ratio = float(unit_cand.mean() / unit_ref.mean())
+        return Metrics(**base, slope=ratio, offset=0.0, constant=all(constant))
 
     ref_mean, cand_mean = unit_ref.mean(), unit_cand.mean()
     ref_dev, cand_dev = unit_ref - ref_mean, unit_cand - cand_mean
@@ -218,7 +214,7 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
     slope = float(covariance / ref_var)
     return Metrics(
         **base,
-        pearson=float(covariance / math.sqrt(ref_var) / math.sqrt(cand_var)),
+        pearson=_NAN if constant[1] else float(covariance / math.sqrt(ref_var) / math.sqrt(cand_var)),
         slope=slope,
         offset=float((cand_mean - slope * ref_mean) * ref_max),
     )

@@ -72,11 +72,11 @@ def load(
     if architecture is not None:
         known_architecture(architecture)
     with open_keras(path) as file:
-        description = _architecture(file, architecture, None if config is None else Path(config))
+        description = architecture_of(file, architecture, None if config is None else Path(config))
         graph = parse_architecture(description, path)
         for node in graph.nodes:
             _handler(node, path)
-        stored = assign(file, graph.model, lambda node: _variables(node, path))
+        stored = assign(file, graph.model, lambda node: variables_of(node, path))
         if inbound:
             nodes = tuple(replace(node, inbound=inbound.get(node.name, node.inbound)) for node in graph.nodes)
             graph = replace(graph, nodes=nodes)
@@ -86,7 +86,14 @@ def load(
         return builder.finish(file_sha256(path))
 
 
-def _architecture(file: KerasFile, architecture: str | None, config: Path | None) -> Mapping[str, Any]:
+def architecture_of(file: KerasFile, architecture: str | None, config: Path | None) -> Mapping[str, Any]:
+    """Return the architecture of a file, as stored in it, in a JSON file of its own, or by a known name.
+
+    Raises
+    ------
+    ConversionError
+        If there is none, or more than one.
+    """
     if file.config is not None:
         if config is not None:
             raise ConversionError(
@@ -135,7 +142,14 @@ def _handler(node: Node, file: Path) -> Handler:
     )
 
 
-def _variables(node: Node, file: Path) -> tuple[Variable, ...]:
+def variables_of(node: Node, file: Path) -> tuple[Variable, ...]:
+    """Return the Keras variables of a layer, in Keras' order.
+
+    Raises
+    ------
+    ConversionError
+        If there is no such layer here.
+    """
     return _handler(node, file).variables(node.config)
 
 

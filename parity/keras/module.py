@@ -121,8 +121,10 @@ class KerasModule(nn.Module):
         array = np.asarray(array)
         if array.dtype.kind not in "fiu":
             raise ConversionError(f"The input has the dtype {array.dtype}, expected real numbers.")
-        moved = np.moveaxis(array, -1, 1) if array.ndim > 2 else array
-        tensor = torch.from_numpy(np.array(moved, dtype=np.float64 if self.dtype == torch.float64 else np.float32))
+        # A copy in NumPy's own order: one that keeps the strides of an axis of one place misleads torch's BatchNorm2d.
+        own_memory = np.array(array, dtype=np.float64 if self.dtype == torch.float64 else np.float32, order="C")
+        tensor = torch.from_numpy(own_memory)
+        tensor = tensor.movedim(-1, 1) if array.ndim > 2 else tensor
         tensor = tensor.to(self._dtype_of.device)
         self._check(tensor)
         return tensor

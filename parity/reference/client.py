@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import get_args
 
-from parity.hashing import array_sha256
+from parity.reference.conversation import converse, failed
 from parity.reference.environment import (
     WORKER,
     ReferenceEnvironmentError,
@@ -16,11 +17,26 @@ from parity.reference.environment import (
     package_versions,
     relevant_versions,
 )
-from parity.reference.pool import Worker, WorkerPool
+from parity.reference.pool import WorkerPool
 from parity.reference.process import WorkerError
-from parity.reference.protocol import read_array, write_arrays
-from parity.reference.request import Backend, ErrorKind, ReferenceAnswer, ReferenceRequest
+from parity.reference.request import Backend, ReferenceAnswer, ReferenceRequest
 from parity.reference.store import ResultStore, StoreError, answer_key
+from parity.reference.without_onednn import ModelsWithoutOnednn, note_of
+
+
+@dataclass
+class _Progress:
+    """The answers of one request so far: None where there is none yet."""
+
+    answers: list[ReferenceAnswer | None]
+    lost: list[int] = field(default_factory=list)
+    """The inputs that a worker died of; their answers say so."""
+    death: str = ""
+    """How it died."""
+
+    def complete(self) -> list[ReferenceAnswer]:
+        """Return the answers, now that every input has one."""
+        return [answer for answer in self.answers if answer is not None]
 
 
 class ReferenceClient:
@@ -29,6 +45,10 @@ class ReferenceClient:
     Answers and errors of the reference itself are stored; crashes, timeouts and the like are not, so the next
     run tries them again. Each costs only its own request: the worker is started anew for the next. It may be
     asked from several threads; up to `jobs` requests are then worked on at once, each by a worker of its own.
+
+    A worker that dies (it aborts, say, but nobody and no memory limit ended it) is asked once more without oneDNN. If
+    that helps, every later request of this model goes without oneDNN at once, in later runs too: answers that the
+    spoilt process gave before it died are not used again. Such answers say so in their `notes`.
 
     Parameters
     ----------
@@ -63,6 +83,9 @@ class ReferenceClient:
     fault
         What is wrong with the reference environment, with the command that mends it, if an answer failed of it;
         else None. Answers that are in the store do not need the environment.
+    unable
+        Why the reference environment cannot run now although the store can still answer, or None. Known once
+        something was asked.
 
     Examples
     --------
@@ -87,6 +110,8 @@ class ReferenceClient:
         self.store = store if isinstance(store, ResultStore) else ResultStore(store)
         self.store_errors: list[StoreError] = []
         self.fault: str | None = None
+        self.unable: str | None = None
+        self._without_onednn = ModelsWithoutOnednn(self.store)
         self._python = python
         self._program = worker
         self._timeout = timeout
@@ -149,32 +174,71 @@ class ReferenceClient:
         Nothing that the reference or the worker does is raised: it is in the answer's `error` and
         `error_kind`. An answer that could not be stored says so in `store_error` (see also `store_errors`).
         """
-        try:
-            keys = self._keys(request)
-        except ReferenceEnvironmentError as error:
-            self.fault = str(error)
-            return [failed("environment", str(error)) for _ in request.inputs]
-        found = [None if self._refresh else self.store.get(key) for key in keys]
-        missing = [index for index, answer in enumerate(found) if answer is None]
-
-        def keep(index: int, answer: ReferenceAnswer) -> None:
-            """Take an answer in as soon as it is there, so that what comes later cannot lose it."""
-            found[index] = answer
-            if answer.error_kind in (None, "method"):
-                self._store(keys[index], answer)
-
-        if missing:
-            self._compute(request, missing, keep)
-        return [answer for answer in found if answer is not None]
+        actual, reason = self._as_asked(request)
+        progress = self._ask(actual)
+        answers = progress.complete()
+        without_onednn = answers
+        if progress.lost and actual.onednn:
+            reason = self._ask_again(actual, progress)
+            answers = progress.complete()
+            without_onednn = [answers[index] for index in progress.lost]
+        if reason is not None:
+            for answer in without_onednn:
+                if answer.error_kind != "environment":  # that one was not asked at all
+                    answer.notes += (note_of(reason),)
+        return answers
 
     def is_stored(self, request: ReferenceRequest) -> bool:
         """Return whether the store has an entry for every input, without reading any."""
         if self._refresh:
             return False
+        actual, _ = self._as_asked(request)
         try:
-            return all(self.store.path(key).is_file() for key in self._keys(request))
+            return all(self.store.path(key).is_file() for key in self._keys(actual))
         except ReferenceEnvironmentError:
             return False
+
+    def _as_asked(self, request: ReferenceRequest) -> tuple[ReferenceRequest, str | None]:
+        """Return the request as it is really asked, and why that is without oneDNN if the request has it on."""
+        reason = self._without_onednn.reason(request.model.sha256) if request.onednn else None
+        return (request, None) if reason is None else (replace(request, onednn=False), reason)
+
+    def _ask(self, request: ReferenceRequest) -> _Progress:
+        """Answer every input, from the store or by a worker."""
+        try:
+            keys = self._keys(request)
+        except ReferenceEnvironmentError as error:
+            self.fault = str(error)
+            return _Progress([failed("environment", str(error)) for _ in request.inputs])
+        progress = _Progress([None if self._refresh else self.store.get(key) for key in keys])
+        missing = [index for index, answer in enumerate(progress.answers) if answer is None]
+
+        def keep(index: int, answer: ReferenceAnswer) -> None:
+            """Take an answer in as soon as it is there, so that what comes later cannot lose it."""
+            progress.answers[index] = answer
+            if answer.error_kind in (None, "method"):
+                self._store(keys[index], answer)
+
+        if missing:
+            failure, unanswered = self._compute(request, missing, keep)
+            if failure is not None and failure.died:
+                progress.lost, progress.death = unanswered, str(failure)
+        return progress
+
+    def _ask_again(self, request: ReferenceRequest, progress: _Progress) -> str:
+        """Ask the inputs that a worker died of once more, without oneDNN; return how it died with it."""
+        lost = progress.lost
+        inputs, targets = tuple(request.inputs[i] for i in lost), tuple(request.targets[i] for i in lost)
+        again = self._ask(replace(request, inputs=inputs, targets=targets, onednn=False))
+        for index, answer in zip(lost, again.answers, strict=True):
+            progress.answers[index] = answer
+        # Only if it helped: a model that a worker dies of either way does not need another TensorFlow.
+        if any(answer.error_kind in (None, "method") for answer in again.complete()):
+            try:
+                self._without_onednn.remember(request.model.sha256, progress.death)
+            except StoreError as error:
+                self.store_errors.append(error)
+        return progress.death
 
     def _keys(self, request: ReferenceRequest) -> list[str]:
         versions = relevant_versions(request.call, self._known_versions())
@@ -192,8 +256,8 @@ class ReferenceClient:
                     stored = [self.store.environment(backend) for backend in backends]
                     if not any(stored):
                         raise
-                    self._pool.broken = str(error)
-                    self._versions = {name: value for one in stored for name, value in one.items()}
+                    self._pool.broken = self.unable = str(error)
+                    self._versions = {name: value for versions in stored for name, value in versions.items()}
             return self._versions
 
     def _store(self, key: str, answer: ReferenceAnswer) -> None:
@@ -205,8 +269,11 @@ class ReferenceClient:
 
     def _compute(
         self, request: ReferenceRequest, missing: list[int], keep: Callable[[int, ReferenceAnswer], None]
-    ) -> None:
-        """Have the missing answers computed; every one of them is kept, as an answer or as an error."""
+    ) -> tuple[WorkerError | None, list[int]]:
+        """Have the missing answers computed; every one of them is kept, as an answer or as an error.
+
+        Returns what went wrong with the worker, or None, and the inputs that have no answer but this error.
+        """
         left = list(missing)
 
         def took(index: int, answer: ReferenceAnswer) -> None:
@@ -215,110 +282,28 @@ class ReferenceClient:
 
         start, worker = 0, None
         try:
-            with self._pool.lend(request.call.backend) as worker:
+            with self._pool.lend(request.call.backend, request.onednn) as worker:
                 start = worker.process.log_size()
-                self._converse(worker, request, missing, took)
+                with self._lock:
+                    self._requests += 1
+                    number = self._requests
+                converse(worker, request, number, missing, self._pool.exchange(), self._timeout, took)
         except WorkerError as failure:
             if failure.kind == "environment" and not self._pool.closed:
                 self.fault = str(failure)
             tail = worker.process.log_tail(start) if worker is not None else ""
-            for index in list(left):
+            unanswered = list(left)
+            for index in unanswered:
                 took(index, failed(failure.kind, str(failure), getattr(failure, "tail", "") or tail))
-
-    def _converse(
-        self,
-        worker: Worker,
-        request: ReferenceRequest,
-        missing: list[int],
-        took: Callable[[int, ReferenceAnswer], None],
-    ) -> None:
-        """Put one request to a worker and take its answers in.
-
-        Raises
-        ------
-        WorkerError
-            If not every input was answered.
-        """
-        with self._lock:
-            self._requests += 1
-            number = self._requests
-        folder = self._pool.exchange()
-        inputs = folder / f"inputs-{number}.h5"
-        try:
-            write_arrays(inputs, [request.inputs[index] for index in missing])
-        except OSError as error:
-            raise WorkerError("environment", f"cannot write the inputs for the worker: {error}") from error
-        source = request.model
-        worker.process.send(
-            {
-                "op": "compute",
-                "id": number,
-                "model": {
-                    "path": str(Path(source.path).absolute()),
-                    "architecture": source.architecture,
-                    "sha256": source.sha256,
-                },
-                "dtype": request.dtype,
-                "call": request.call.to_json(),
-                "targets": [int(request.targets[index]) for index in missing],
-                "inputs": str(inputs),
-                "outputs": str(folder),
-            }
-        )
-        for position in range(len(missing) + 1):
-            message = worker.process.receive(self._timeout)
-            if position == len(missing):
-                expected: dict[str, Any] = {"event": "done", "id": number}
-            else:
-                expected = {"event": "answer", "id": number, "index": position}
-            if any(message.get(name) != value for name, value in expected.items()):
-                raise WorkerError("protocol", f"the worker sent {str(message)[:200]}, expected {expected}")
-            if position < len(missing):
-                answer = self._read_answer(message, folder, worker)
-                # Out of memory, but alive: what it holds is given back by ending it.
-                worker.spent |= answer.error_kind == "crash"
-                took(missing[position], answer)
-        inputs.unlink(missing_ok=True)
-
-    def _read_answer(self, message: dict[str, Any], folder: Path, worker: Worker) -> ReferenceAnswer:
-        """Return the answer that a message describes, with its array checked against its hash.
-
-        Raises
-        ------
-        WorkerError
-            If the message or the array is not what it should be.
-        """
-        try:
-            if message["error_kind"] is not None:
-                kind, text = message["error_kind"], message["error"]
-                if kind not in get_args(ErrorKind) or not isinstance(text, str):
-                    raise ValueError(f"error {kind!r}: {text!r}")
-                start, end = map(int, message["log"])
-                return failed(kind, text, worker.process.log_tail(start, end), worker.versions)
-            path = folder / Path(message["file"]).name
-            array = read_array(path, 0)
-            path.unlink()
-            if array_sha256(array) != message["sha256"]:
-                raise ValueError("the array does not have the hash that was told")
-            return ReferenceAnswer(
-                array=array,
-                seconds=float(message["seconds"]),
-                versions=dict(worker.versions),
-                setup_seconds=float(message["setup_seconds"]),
-                peak_rss=int(message["peak_rss"]),
-                notes=tuple(str(note) for note in message["notes"]),
-            )
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            text = f"the worker's answer cannot be read: {type(error).__name__}: {error}"
-            raise WorkerError("protocol", text) from error
+            return failure, unanswered
+        return None, []
 
     def _remember(self, backend: Backend, versions: dict[str, str]) -> None:
+        earlier = self.store.environment(backend)
+        if versions.get("onednn") == "0" and "onednn" in earlier:
+            # What a few models need is not how TensorFlow is set up for all.
+            versions = {**versions, "onednn": earlier["onednn"]}
         try:
             self.store.put_environment(backend, versions)
         except StoreError as error:
             self.store_errors.append(error)
-
-
-def failed(kind: ErrorKind, message: str, tail: str = "", versions: dict[str, str] | None = None) -> ReferenceAnswer:
-    """Return the answer that says what went wrong."""
-    return ReferenceAnswer(array=None, error=message, error_kind=kind, stderr_tail=tail, versions=dict(versions or {}))

@@ -51,13 +51,13 @@ def find_python(python: str | Path | None = None) -> Path:
     raise ReferenceEnvironmentError(f"no reference environment: looked for {looked}; {MEND}")
 
 
-def worker_environment() -> dict[str, str]:
-    """Return the environment variables a worker is started with: quiet, on the CPU, oneDNN on."""
+def worker_environment(onednn: bool = True) -> dict[str, str]:
+    """Return the environment variables a worker is started with: quiet, on the CPU, with oneDNN or without it."""
     kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     return {
         **kept,
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0",
         "CUDA_VISIBLE_DEVICES": "-1",
         "MPLBACKEND": "Agg",
         "PYTHONHASHSEED": "0",

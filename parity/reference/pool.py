@@ -38,6 +38,8 @@ class Worker:
         The process.
     versions
         What it said of itself when it was ready.
+    onednn
+        Whether its TensorFlow uses oneDNN.
     busy
         Whether a request has it.
     spent
@@ -47,12 +49,13 @@ class Worker:
     backend: Backend
     process: WorkerProcess
     versions: dict[str, str]
+    onednn: bool = True
     busy: bool = True
     spent: bool = False
 
 
 class WorkerPool:
-    """Up to `jobs` busy workers, each with one mode and the models it has read.
+    """Up to `jobs` busy workers, each with one mode, with oneDNN or without it, and the models it has read.
 
     Parameters
     ----------
@@ -79,7 +82,7 @@ class WorkerPool:
     started_count
         How many processes were started so far.
     versions
-        The versions of the last worker of each backend.
+        The versions of the last worker of each backend; of one without oneDNN only where there was no other.
     broken
         Why no worker can be started any more, or None.
     """
@@ -113,7 +116,7 @@ class WorkerPool:
         self._closed = False
 
     @contextmanager
-    def lend(self, backend: Backend) -> Iterator[Worker]:
+    def lend(self, backend: Backend, onednn: bool = True) -> Iterator[Worker]:
         """Lend a worker of a backend, once one of the `jobs` places is free; whatever is raised meanwhile ends it.
 
         Raises
@@ -127,7 +130,7 @@ class WorkerPool:
             self._lent += 1
         worker = None
         try:
-            worker = self._idle(backend) or self._start(backend)
+            worker = self._idle(backend, onednn) or self._start(backend, onednn)
             yield worker
         except BaseException:  # Ctrl-C above all: no worker may stay behind
             if worker is not None:
@@ -182,7 +185,7 @@ class WorkerPool:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _idle(self, backend: Backend) -> Worker | None:
+    def _idle(self, backend: Backend, onednn: bool) -> Worker | None:
         """Return a worker that waits, now busy; else make room for another and return None.
 
         Raises
@@ -192,14 +195,14 @@ class WorkerPool:
         """
         with self._changed:
             self._refuse()
-            for worker in [one for one in self._workers if not one.busy and not one.process.alive]:
+            for worker in [worker for worker in self._workers if not worker.busy and not worker.process.alive]:
                 self._workers.remove(worker)  # it died of itself since its last request
                 worker.process.kill()
-            waiting = [one for one in self._workers if not one.busy]
-            mine = [one for one in waiting if one.backend == backend]
-            if mine:
-                mine[-1].busy = True
-                return mine[-1]
+            waiting = [worker for worker in self._workers if not worker.busy]
+            suitable = [worker for worker in waiting if (worker.backend, worker.onednn) == (backend, onednn)]
+            if suitable:
+                suitable[-1].busy = True
+                return suitable[-1]
             # Each place that is lent has a worker, or is about to start one.
             excess = self._lent + len(waiting) - self._capacity
             ended = waiting[: max(excess, 0)]
@@ -215,9 +218,9 @@ class WorkerPool:
         if self.broken is not None:
             raise WorkerError("environment", self.broken)
 
-    def _start(self, backend: Backend) -> Worker:
+    def _start(self, backend: Backend, onednn: bool) -> Worker:
         try:
-            worker = self._started(backend)
+            worker = self._started(backend, onednn)
         except WorkerError as failure:
             with self._changed:
                 self._failed_starts += 1
@@ -227,11 +230,12 @@ class WorkerPool:
             raise
         with self._changed:
             self._failed_starts = 0
-            self.versions[backend] = worker.versions
+            if onednn or backend not in self.versions:
+                self.versions[backend] = worker.versions
         self._tell(backend, worker.versions)
         return worker
 
-    def _started(self, backend: Backend) -> Worker:
+    def _started(self, backend: Backend, onednn: bool) -> Worker:
         try:
             python = find_python(self._python)
         except ReferenceEnvironmentError as error:
@@ -242,7 +246,7 @@ class WorkerPool:
             self.started_count += 1
             log = folder / f"{backend}-{self.started_count}.log"
             command = [str(python), "-s", str(self._program), "--mode", backend, *self._options]
-            process = WorkerProcess(command, worker_environment(), log)
+            process = WorkerProcess(command, worker_environment(onednn), log)
             self._starting.add(process)  # from now on `close` finds it
         try:
             message = process.receive(self._start_timeout)
@@ -259,7 +263,8 @@ class WorkerPool:
         finally:
             with self._changed:
                 self._starting.discard(process)
-        worker = Worker(backend, process, {str(name): str(value) for name, value in message["versions"].items()})
+        versions = {str(name): str(value) for name, value in message["versions"].items()}
+        worker = Worker(backend, process, versions, onednn)
         with self._changed:
             self._workers.append(worker)
             closed = self._closed

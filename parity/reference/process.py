@@ -17,13 +17,26 @@ from parity.reference.request import ErrorKind
 
 _TAIL_CHARACTERS = 4000
 
+# What a process dies of when somebody ends it: the system that is out of memory, a user, a shutdown.
+_SENT_BY_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 class WorkerError(Exception):
-    """The worker is of no use any more; `kind` says in which way."""
+    """The worker is of no use any more.
 
-    def __init__(self, kind: ErrorKind, message: str) -> None:
+    Attributes
+    ----------
+    kind
+        In which way.
+    died
+        Whether the process ended of itself (an abort, a segmentation fault, an exit nobody asked for), and neither
+        somebody nor its memory limit ended it.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, died: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
+        self.died = died
 
 
 class WorkerProcess:
@@ -87,7 +100,7 @@ class WorkerProcess:
             self._process.stdin.write(encode(dict(message)))
             self._process.stdin.flush()
         except (OSError, ValueError) as error:
-            raise WorkerError("crash", self._how_it_ended()) from error
+            raise self._how_it_ended() from error
 
     def receive(self, timeout: float) -> dict[str, Any]:
         """Return the next message, waiting `timeout` seconds for it.
@@ -102,7 +115,7 @@ class WorkerProcess:
         except queue.Empty:
             raise WorkerError("timeout", f"the worker gave no answer for {timeout:g} s") from None
         if line is None:
-            raise WorkerError("crash", self._how_it_ended())
+            raise self._how_it_ended()
         try:
             return decode(line)
         except ValueError:
@@ -159,17 +172,19 @@ class WorkerProcess:
                 self._lines.put(line)
         self._lines.put(None)
 
-    def _how_it_ended(self) -> str:
-        """Return what is known about the end of a worker that closed its channel."""
+    def _how_it_ended(self) -> WorkerError:
+        """Return the error that says what is known about the end of a worker that closed its channel."""
         deadline = time.monotonic() + 0.5
         while (code := self._process.poll()) is None and time.monotonic() < deadline:
             time.sleep(0.01)
         if code is None:
-            return "the worker closed its channel but went on"
+            return WorkerError("crash", "the worker closed its channel but went on")
         if code == -signal.SIGKILL:
-            return "the worker was killed (SIGKILL), most often because the machine ran out of memory"
+            reason = "the worker was killed (SIGKILL), most often because the machine ran out of memory"
+            return WorkerError("crash", reason)
         if code < 0:
-            return f"the worker died of signal {signal.Signals(-code).name}"
+            name = signal.Signals(-code).name
+            return WorkerError("crash", f"the worker died of signal {name}", died=-code not in _SENT_BY_OTHERS)
         if code == 137:
-            return "the worker ended itself because it passed its memory limit"
-        return f"the worker ended with exit code {code}"
+            return WorkerError("crash", "the worker ended itself because it passed its memory limit")
+        return WorkerError("crash", f"the worker ended with exit code {code}", died=True)

@@ -65,7 +65,8 @@ def write_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> None:
         # descriptor and would keep the lock until it is up. A message tells the reader when the file is there.
         with h5py.File(path, "w", locking=False) as file:
             for index, array in enumerate(arrays):
-                file.create_dataset(str(index), data=np.ascontiguousarray(array))
+                # Not `np.ascontiguousarray`, which makes the shape () of a scalar into (1,).
+                file.create_dataset(str(index), data=np.asarray(array, order="C"))
     except RuntimeError as error:  # h5py's word for a failed flush or close
         raise OSError(f"{path}: {error}") from error
 

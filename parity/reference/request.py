@@ -16,7 +16,7 @@ import numpy.typing as npt
 from parity.errors import ParityError
 
 if TYPE_CHECKING:
-    from parity.assets.models import ModelSource
+    from parity.assets.source import ModelSource
 
 Backend = Literal["signxai", "innvestigate"]
 Kind = Literal["wrapper", "analyzer", "logits", "wrapper-rules", "analyzer-rules"]
@@ -210,6 +210,8 @@ class ReferenceRequest:
         The method.
     dtype
         `"float32"` or `"float64"`: weights, inputs and the reference's own arithmetic.
+    onednn
+        Whether TensorFlow may use oneDNN, as it does by default. Without it the same sums are taken in another order.
 
     Raises
     ------
@@ -222,6 +224,7 @@ class ReferenceRequest:
     targets: tuple[int, ...]
     call: ReferenceCall
     dtype: Dtype = "float32"
+    onednn: bool = True
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.targets):
@@ -258,9 +261,12 @@ class ReferenceAnswer:
     peak_rss
         Largest resident memory of the worker during the call, in bytes; 0 if unknown.
     notes
-        What was done so that the reference could run, for example a constant widened to float64.
+        What was done so that the reference could run, for example a constant widened to float64, or that it was
+        asked without oneDNN because the worker died with it.
     store_error
         Why the answer could not be kept in the store, or None.
+    computed
+        When the answer was computed, in UTC to the second as ISO 8601 writes it; `""` if nobody said so.
     """
 
     array: npt.NDArray[Any] | None
@@ -274,6 +280,7 @@ class ReferenceAnswer:
     peak_rss: int = 0
     notes: tuple[str, ...] = ()
     store_error: str | None = None
+    computed: str = ""
 
     def to_json(self) -> dict[str, JSON]:
         """Return everything but the array as a JSON object; `from_store`, `store_error` are not kept."""
@@ -286,6 +293,7 @@ class ReferenceAnswer:
             "setup_seconds": self.setup_seconds,
             "peak_rss": self.peak_rss,
             "notes": list(self.notes),
+            "computed": self.computed,
         }
 
     @classmethod
@@ -301,4 +309,5 @@ class ReferenceAnswer:
             setup_seconds=float(value["setup_seconds"]),
             peak_rss=int(value["peak_rss"]),
             notes=tuple(value["notes"]),
+            computed=str(value.get("computed", "")),
         )

@@ -17,6 +17,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from parity.reference.request import ReferenceAnswer, ReferenceRequest
 DEFAULT = ".parity-store"
 _FORMAT = 1
 _STALE_SECONDS = 3600.0
+_WITHOUT_ONEDNN = "without-onednn.json"
+# Errors that an earlier worker answered and today's does not: such an entry is as good as none.
+_LIFTED_REFUSALS = ("only named Keras activations are built",)
 _log = logging.getLogger(__name__)
 
 
@@ -44,21 +48,22 @@ def store_location(store: str | Path | None = None) -> Path:
 def answer_key(request: ReferenceRequest, index: int, versions: Mapping[str, str]) -> str:
     """Return the key of one input's answer as hex digits.
 
-    It covers the content of the weights, the input, the target, the call, the dtype, and the versions of
-    packages and worker; names and paths do not matter.
+    It covers the content of the weights, the input, the target, the call, the dtype, whether oneDNN is off, and the
+    versions of packages and worker; names and paths do not matter.
     """
-    return json_sha256(
-        {
-            "format": _FORMAT,
-            "model": request.model.sha256,
-            "architecture": request.model.architecture,
-            "input": array_sha256(request.inputs[index]),
-            "target": None if request.call.kind == "logits" else int(request.targets[index]),
-            "call": request.call.to_json(),
-            "dtype": request.dtype,
-            "versions": dict(versions),
-        }
-    )
+    content = {
+        "format": _FORMAT,
+        "model": request.model.sha256,
+        "architecture": request.model.architecture,
+        "input": array_sha256(request.inputs[index]),
+        "target": None if request.call.kind == "logits" else int(request.targets[index]),
+        "call": request.call.to_json(),
+        "dtype": request.dtype,
+        "versions": dict(versions),
+    }
+    if not request.onednn:  # left out where it is on: so the answers of earlier versions keep their keys
+        content["onednn"] = False
+    return json_sha256(content)
 
 
 class ResultStore:
@@ -98,7 +103,10 @@ class ResultStore:
         except Exception as error:  # a damaged file can make the readers raise anything
             self._damaged(path, error)
             return None
+        if any(refusal in (answer.error or "") for refusal in _LIFTED_REFUSALS):
+            return None
         answer.from_store = True
+        answer.computed = answer.computed or _modified(path)
         return answer
 
     def put(self, key: str, answer: ReferenceAnswer) -> None:
@@ -114,8 +122,8 @@ class ResultStore:
     def environment(self, backend: str) -> dict[str, str]:
         """Return the versions of the last worker that wrote here, or an empty dict."""
         try:
-            found = json.loads((self.root / f"environment-{backend}.json").read_text(encoding="utf-8"))
-            return {str(name): str(value) for name, value in found.items()}
+            versions = json.loads((self.root / f"environment-{backend}.json").read_text(encoding="utf-8"))
+            return {str(name): str(value) for name, value in versions.items()}
         except (OSError, ValueError, AttributeError):
             return {}
 
@@ -130,6 +138,30 @@ class ResultStore:
         text = json.dumps(dict(versions), indent=1, sort_keys=True)
         self._write(self.root / f"environment-{backend}.json", text.encode())
         self._remove_stale()
+
+    def without_onednn(self) -> dict[str, str]:
+        """Return the models that a worker died of with oneDNN: SHA-256 of the weights -> how it died.
+
+        A file that is missing or damaged, or an entry of it that is, counts as nothing: the worker then dies once more.
+        """
+        try:
+            models = json.loads((self.root / _WITHOUT_ONEDNN).read_text(encoding="utf-8"))
+            return {sha256: reason for sha256, reason in models.items() if isinstance(reason, str)}
+        except (OSError, ValueError, AttributeError):
+            return {}
+
+    def put_without_onednn(self, sha256: str, reason: str) -> None:
+        """Remember that a worker died of a model with oneDNN, in addition to those that are known.
+
+        If two runs do so in the same instant, the memory of one may be lost; its worker then dies once more.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        text = json.dumps({**self.without_onednn(), sha256: reason}, indent=1, sort_keys=True)
+        self._write(self.root / _WITHOUT_ONEDNN, text.encode())
 
     def _damaged(self, path: Path, error: Exception) -> None:
         _log.warning("damaged entry in the store, it is computed again: %s (%s)", path, error)
@@ -162,6 +194,14 @@ class ResultStore:
                     path.unlink()
             except OSError:
                 continue  # another run removed it
+
+
+def _modified(path: Path) -> str:
+    """Return when a file was written, for entries that do not tell when they were computed."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    except OSError:
+        return ""  # another run removed it after it was read
 
 
 def _discard(temporary: Path) -> None:

@@ -7,24 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.report.compared import compare_runs
+from parity.report.compared import compare_runs, remember
 from parity.report.console import show_results
+from parity.report.headline import headline_sentences
 from parity.report.html import render
-from parity.report.summary import junit_parts, summary_markdown
+from parity.report.junit import junit_parts
+from parity.report.summary import summary_markdown
 from parity.run.results import (
     JSON_NAME,
     ReportError,
     encode,
     load,
-    summarize,
     validate,
     write_atomically,
 )
+from parity.run.totals import summarize
 
 __all__ = [
     "ReportError",
     "Written",
+    "headline_sentences",
     "load",
+    "remember",
     "render",
     "report_files",
     "show_results",
@@ -63,8 +67,8 @@ def write(
     directory : Path
         Where the files go; made if it does not exist.
     previous : Path or mapping, optional
-        An earlier results document, or its path, to compare with. If not given, a `parity.json` that lies in
-        `directory` is taken, unless it is of this very run or cannot be read.
+        An earlier results document, what `remember` kept of it, or its path, to compare with. If not given, a
+        `parity.json` that lies in `directory` is taken, unless it is of this very run or cannot be read.
 
     Raises
     ------
@@ -90,15 +94,16 @@ def report_files(directory: Path) -> tuple[Path, Path, Path, Path]:
     return directory / JSON_NAME, directory / "parity.html", directory / "summary.md", directory / "junit.xml"
 
 
-def _earlier(previous: Path | Mapping[str, Any] | None, found: Path) -> Mapping[str, Any] | None:
+def _earlier(previous: Path | Mapping[str, Any] | None, last: Path) -> Mapping[str, Any] | None:
+    """Return the run to compare with: the given one, else the last one into this folder, if it can be read."""
     if isinstance(previous, Mapping):
         return previous
     if previous is not None:
         return load(previous)
-    if not found.exists():
+    if not last.exists():
         return None
     try:
-        return load(found)
+        return load(last)
     except ReportError:
         # What happens to lie there may be of an older version; nobody asked to compare with it.
         return None

@@ -41,11 +41,11 @@ class Arrays:
                 f"Cannot read the arrays file {path}: {error}. Run `parity run` again, or report without arrays."
             ) from error
         if self._file is not None:
-            found = self._file.attrs.get("created", created)
-            if found != created:
+            recorded = self._file.attrs.get("created", created)
+            if recorded != created:
                 self._file.close()
                 raise ReportError(
-                    f"The arrays file {path} is of the run of {found}, the results are of {created}. "
+                    f"The arrays file {path} is of the run of {recorded}, the results are of {created}. "
                     "Run `parity run` again."
                 )
 
@@ -64,9 +64,9 @@ class Arrays:
     def picture(self, model: str, name: str) -> Array | None:
         """Return what a reader should see of an input: the stored picture, else the input itself."""
         for group in ("display", "inputs"):
-            found = self._get(f"{group}/{model}/{name}")
-            if found is not None:
-                return found
+            stored = self._get(f"{group}/{model}/{name}")
+            if stored is not None:
+                return stored
         return None
 
     def pair(self, index: int) -> tuple[Array | None, Array | None]:

@@ -8,8 +8,19 @@ from typing import Any
 
 Key = tuple[str, str, str, str]
 
+KEY = ("method", "model", "input", "dtype")
 FACTOR = 2.0  # a margin that moved by more than this is worth a look
 SMALLEST = 1e-6  # below this share of a limit, twice as much is still nothing
+
+
+def remember(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `compare_runs` needs of an earlier results document, without its bulk."""
+    kept = (*KEY, "status", "margin")
+    return {
+        "created": document["created"],
+        "commit": document.get("commit"),
+        "results": [{key: row.get(key) for key in kept} for row in document["results"]],
+    }
 
 
 def compare_runs(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,8 +34,7 @@ def compare_runs(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str
     for key in before.keys() & after.keys():
         was, is_now = before[key], after[key]
         if was["status"] != is_now["status"] or _moved(was["margin"], is_now["margin"]):
-            named = dict(zip(("method", "model", "input", "dtype"), key, strict=True))
-            changes.append(named | {"was": was, "now": is_now})
+            changes.append(dict(zip(KEY, key, strict=True)) | {"was": was, "now": is_now})
     changes.sort(key=_importance)
     return {
         "created": str(earlier["created"]),

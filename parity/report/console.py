@@ -9,9 +9,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from parity.errors import first_line
-from parity.report.rows import Row, format_number, format_share, group, verdict_sentence
-from parity.report.suspects import sentence, suspects
+from parity.report.headline import headline_sentences
+from parity.report.rows import Case, Row, group, reasons
+from parity.report.suspects import hints
+from parity.report.wording import SHORT, format_number, format_share
 
 WORST = 10
 MOST_FAILING = 40
@@ -19,22 +20,23 @@ MOST_FAILING = 40
 #: Word and shape as well as color: the terminal may have none.
 MARKS = {
     "parity": ("✓", "green"),
-    "structural": ("▲", "yellow"),
+    "structural": ("≠", "red"),
     "mismatch": ("✗", "red"),
     "reference-defect": ("◆", "magenta"),
+    "unjudged": ("?", "grey62"),
     "unsupported": ("–", "bright_black"),
     "error": ("!", "red"),
 }
 
 
 def show_results(console: Console, document: Mapping[str, Any]) -> None:
-    """Print what is not green, the ten worst margins, and the verdict sentence.
+    """Print what is not green, the ten worst margins, what was not judged, and the headline.
 
     Sentences and commands go out as one line each, which a terminal folds and a pipe does not.
     """
     for part in _parts(document):
         if isinstance(part, Table):
-            for column in (one for one in part.columns if one.header == "model"):
+            for column in (column for column in part.columns if column.header == "model"):
                 column.no_wrap = True  # whole, unless nothing else could be
                 column.no_wrap = console.measure(part).minimum <= console.width
         console.print(part, soft_wrap=isinstance(part, Text))
@@ -50,29 +52,30 @@ def _parts(document: Mapping[str, Any]) -> Iterator[Table | Text]:
         yield _table(f"Not green: {len(failing)} of {len(rows)}", failing[:MOST_FAILING], failing=True)
         if len(failing) > MOST_FAILING:
             yield Text(f"… and {len(failing) - MOST_FAILING} more in the report.")
-        yield from _reasons(failing)
-        yield from (Text(f"Fails together: {sentence(one, rows)}") for one in suspects(document, rows))
+        yield from _reasons("!", [row.worst for row in failing if row.has_no_numbers])
+        yield from (Text(f"Fails together: {text}") for text, _ in hints(document, rows))
         if reproduce := failing[0].worst.result.get("reproduce"):
             yield Text(f"Reproduce the first: {reproduce}\n")
     if close:
         yield _table("Worst margins", close[:WORST], failing=False)
-    green = bool(document["summary"]["green"])
-    mark, color = MARKS["parity" if green else "mismatch"]
-    yield Text(f"{mark} {verdict_sentence(document, rows)}", style=f"bold {color}")
+    if unjudged := [case for row in rows for case in row.cases if case.status == "unjudged"]:
+        mark, color = MARKS["unjudged"]
+        yield Text(f"Unjudged: {len(unjudged)} of {len(document['results'])} cases", style=f"bold {color}")
+        yield from _reasons(mark, unjudged)
+    verdict, *others = headline_sentences(document, rows)
+    mark, color = MARKS["parity" if document["summary"]["green"] else "mismatch"]
+    yield Text(f"{mark} {verdict}", style=f"bold {color}")
+    yield from (Text(f"  {sentence}") for sentence in others)
 
 
-def _reasons(rows: Sequence[Row]) -> Iterator[Text]:
-    """Yield why rows have no numbers, each reason once, with the methods it cost."""
-    said: dict[str, list[str]] = {}
-    for row in rows:
-        if row.status == "error" or row.worst.result.get("failed_check") == "logits":
-            said.setdefault(first_line(row.worst.result.get("message")) or "no message", []).append(row.method)
-    for text, methods in list(said.items())[:WORST]:
-        names = list(dict.fromkeys(methods))
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        yield Text(f"! {', '.join(names[:3])}{more}: {text}")
-    if len(said) > WORST:
-        yield Text(f"… and {len(said) - WORST} more reasons in the report.")
+def _reasons(mark: str, cases: Sequence[Case]) -> Iterator[Text]:
+    """Yield why cases have no numbers, each reason once, with the methods it cost."""
+    by_reason = reasons(cases)
+    for text, methods in list(by_reason.items())[:WORST]:
+        more = f" and {len(methods) - 3} more" if len(methods) > 3 else ""
+        yield Text(f"{mark} {', '.join(methods[:3])}{more}: {text}")
+    if len(by_reason) > WORST:
+        yield Text(f"… and {len(by_reason) - WORST} more reasons in the report.")
 
 
 def _table(title: str, rows: Sequence[Row], *, failing: bool) -> Table:
@@ -93,13 +96,12 @@ def _table(title: str, rows: Sequence[Row], *, failing: bool) -> Table:
     if failing:
         table.add_column("failed", overflow="fold")
     table.add_column("rel. L2", justify="right", no_wrap=True)
-    if not failing:
-        table.add_column("of limit", justify="right", no_wrap=True)
+    table.add_column("x limit" if failing else "of limit", justify="right", no_wrap=True)
     # Among passing rows the case closest to its limit is shown, which is what the table is about.
     for row, case in zip(rows, shown, strict=True):
         result = case.result
-        mark, color = MARKS[row.status]
-        cells: list[RenderableType] = [Text(f"{mark} {row.status}", style=color), Text(row.method)]
+        mark, color = MARKS[row.standing]
+        cells: list[RenderableType] = [Text(f"{mark} {SHORT[row.standing]}", style=color), Text(row.method)]
         if len(models) > 1:
             cells.append(Text(row.model))
         if len(inputs) > 1:
@@ -107,8 +109,7 @@ def _table(title: str, rows: Sequence[Row], *, failing: bool) -> Table:
         cells.append(Text(str(result["dtype"])))
         if failing:
             cells.append(Text(str(result.get("failed_check") or "–")))
-        cells.append(Text(format_number(case.judged.get("rel_l2"))))
-        if not failing:
-            cells.append(Text(format_share(case.margin)))
+        cells.append(Text(format_number(result.get("rel_l2"))))
+        cells.append(Text(format_share(case.margin)))
         table.add_row(*cells)
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,31 +19,35 @@ from markupsafe import Markup
 from parity.report import figures
 from parity.report.arrays import Arrays
 from parity.report.coverage import coverage
+from parity.report.headline import headline_sentences, outcome_title
 from parity.report.panels import make_panel
 from parity.report.rows import (
-    COVERED,
     LANES,
     Case,
     Row,
     case_standings,
-    format_number,
-    format_share,
-    format_similarity,
     group,
+    reasons,
     row_standings,
-    verdict_sentence,
 )
 from parity.report.rule_names import LayerRules, side_by_side
-from parity.report.suspects import Suspect, layers_by_rule, sentence, suspects
+from parity.report.suspects import MOST, Suspect, hints, layers_by_rule, named, suspects
+from parity.report.wording import NAMES, SHORT, format_number, format_share, format_similarity
 
 #: What each status means, for the legend.
 MEANING = {
-    "parity": "Pearson and SSIM reach 0.95 and the numeric checks (relative L2, slope, largest error) hold.",
-    "structural": "Only Pearson and SSIM hold. Fails the run unless a named divergence covers it.",
-    "mismatch": "The maps differ in structure or shape, hold no numbers, or are zero.",
-    "covered": "Structural, and covered by a named divergence with a measured limit of its own.",
-    "reference-defect": "The reference itself is wrong here: counted apart, the evidence is in the opened row.",
-    "unsupported": "The reference has no such method, or the model has a layer that neither side defines.",
+    "parity": "Every check holds: shape, numbers, zeros, relative L2, slope and largest error.",
+    "structural": (
+        "The maps are not equal: only Pearson and SSIM reach 0.95, what earlier comparisons called equal. "
+        "Fails the run. In parity.json its status is structural."
+    ),
+    "mismatch": "The maps differ in structure or shape, hold no numbers, or one of them is zero.",
+    "reference-defect": (
+        "The reference is wrong here, and the subject was held to something else: counted apart, the evidence is in "
+        "the opened row."
+    ),
+    "unjudged": "Nothing could be compared, for the reason in the opened row: counted apart, never green.",
+    "unsupported": "No reference or not the subject has the method, or the model lacks what it needs: not counted.",
     "error": "Something broke on one side; the other cases went on.",
 }
 
@@ -94,8 +99,11 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
     }
     return environment.get_template("report.html").render(
         document=document,
-        sentence=verdict_sentence(document, rows),
+        title=outcome_title(document["summary"]),
+        headline=headline_sentences(document, rows),
         green=document["summary"]["green"],
+        names=NAMES,
+        short=SHORT,
         entries=entries,
         lanes=lanes,
         # Rows beside methods: where a method has one row, as on one model, these are the sentence's numbers.
@@ -106,9 +114,11 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         matrices=coverage(rows, document.get("reference_methods")),
         row_ids={row.method: _row_id(row) for row in reversed(rows)},
         compared=document.get("compared"),
-        suspected=[
-            {"text": sentence(one, rows), "rows": [(_row_id(row), row) for row in one.rows]} for one in suspected
+        hints=[
+            {"text": text, "rows": [(_row_id(row), row) for row in concerned]}
+            for text, concerned in hints(document, rows)
         ],
+        unjudged=_unjudged(rows),
         meaning=MEANING,
         detail=detail,
         clip=figures.CLIP,
@@ -137,7 +147,9 @@ def _entries(
     for row in rows:
         shown = {case.index for case in row.lanes.values()}
         others = [case for case in row.cases if case.index not in shown]
-        names = sorted({str(c.result["divergence"]) for c in row.cases if c.result.get("divergence")})
+        divergence_names = sorted(
+            {name for case in row.cases for name in str(case.result.get("divergence") or "").split(", ")} - {""}
+        )
         entries.append(
             {
                 "row": row,
@@ -153,8 +165,8 @@ def _entries(
                 "wrong": not row.ok and row.status in ("mismatch", "structural"),
                 "others": others[:MOST_OTHERS],
                 "more": len(others) - MOST_OTHERS,
-                "tests": list(dict.fromkeys(c.result["pytest"] for c in row.cases if c.result.get("pytest"))),
-                "divergences": [(name, divergences.get(name)) for name in names],
+                "tests": list(dict.fromkeys(case.result["pytest"] for case in row.cases if case.result.get("pytest"))),
+                "divergences": [(name, divergences.get(name)) for name in divergence_names],
                 "panels": [
                     make_panel(case, arrays, store, detail, (_reference_name(case), f"torch ({subject})"))
                     for case in sorted(row.lanes.values(), key=lambda case: LANES.index(case.result["dtype"]))
@@ -172,18 +184,18 @@ def _reference_name(case: Case) -> str:
 def _lane(case: Case) -> dict[str, Any]:
     margin = case.margin
     return {
-        "word": "not judged" if case.not_judged else case.standing,
-        "rel_l2": case.judged.get("rel_l2"),
+        "word": SHORT[case.standing],
+        "rel_l2": case.result.get("rel_l2"),
         "margin": margin,
         # The bar's limit mark stands at 80 % of its width, so that an overrun has room to show.
         "bar": 0.0 if margin is None else round(min(margin * 80, 100), 2),
         "over": margin is not None and margin > 1 and not case.ok,
-        "covered": case.standing == COVERED,
+        "times": margin is not None and 1 < margin < math.inf and not case.ok,
     }
 
 
 def _least(row: Row, key: str) -> float | None:
-    values = [case.judged[key] for case in row.cases if case.judged.get(key) is not None]
+    values = [case.result[key] for case in row.cases if case.result.get(key) is not None]
     return min(values, default=None)
 
 
@@ -207,13 +219,13 @@ def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
     problem = told["problem"] if told else "this run did not ask the reference"
     layers = side_by_side(subject, None if told is None or problem else told["layers"])
     gathered: dict[LayerRules, list[str]] = {}
-    for one in layers:
-        gathered.setdefault(replace(one, layer=""), []).append(one.layer)
+    for layer_rules in layers:
+        gathered.setdefault(replace(layer_rules, layer=""), []).append(layer_rules.layer)
     lines = [{"rules": rules, "layers": names} for rules, names in gathered.items()]
     return _Rules(
         lines=sorted(lines, key=lambda line: line["rules"].agreement != "differs"),
-        differing=[one for one in layers if one.agreement == "differs"],
-        unknown=sum(one.agreement == "unknown" for one in layers),
+        differing=[rules for rules in layers if rules.agreement == "differs"],
+        unknown=sum(rules.agreement == "unknown" for rules in layers),
         total=len(layers),
         reference=f"TensorFlow ({told['reference']})" if told else "TensorFlow",
         problem=problem,
@@ -221,12 +233,33 @@ def _rules(model: Mapping[str, Any], method: str) -> _Rules | None:
 
 
 def _suspects_of(row: Row, model: Mapping[str, Any], suspected: Sequence[Suspect]) -> list[dict[str, Any]]:
-    """Return what only failing rows have and this one too, with the layers of a rule."""
+    """Return what only failing rows have and this one too: parts that fit equally, each with the layers of a rule."""
     layers = layers_by_rule(model, row.method)
     return [
-        {"kind": one.kind, "name": one.name, "layers": layers.get(one.name, []) if one.kind == "rule" else []}
-        for one in suspected
-        if row in one.rows
+        {
+            "text": named(suspect.parts),
+            "rules": named([part for part in suspect.parts if part.kind == "rule"]),
+            "equally": len(suspect.parts) > 1,
+            "parts": [
+                {"text": str(part), "layers": layers.get(part.name, []) if part.kind == "rule" else []}
+                for part in suspect.parts[:MOST]
+            ],
+            "more": len(suspect.parts) - MOST,
+        }
+        for suspect in suspected
+        if row in suspect.rows
+    ]
+
+
+def _unjudged(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return why cases are unjudged, each reason once, with its rows."""
+    by_reason: dict[str, list[Row]] = {}
+    for row in rows:
+        for reason in reasons(case for case in row.cases if case.status == "unjudged"):
+            by_reason.setdefault(reason, []).append(row)
+    return [
+        {"reason": reason, "rows": [(_row_id(row), row) for row in concerned]}
+        for reason, concerned in by_reason.items()
     ]
 
 

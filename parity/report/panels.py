@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from parity.report import figures
 from parity.report.arrays import Arrays
+from parity.report.headline import stored_phrase
 from parity.report.plots import Histogram, Scatter, histogram, scatter
-from parity.report.rows import COVERED, Case, format_number, format_share, format_similarity
+from parity.report.rows import Case
+from parity.report.wording import NAMES, format_number, format_share, format_similarity, times_limit
 
 Array = npt.NDArray[Any]
 
@@ -48,7 +50,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Panel:
-    """The opened view of one lane's worst case; `lead` is what must be read before the numbers, if anything."""
+    """The opened view of one lane's worst case.
+
+    `lead` is what must be read before the numbers, if anything; `not_equal` says so of maps that only look alike.
+    """
 
     dtype: str
     case: Case
@@ -62,6 +67,7 @@ class Panel:
     facts: tuple[tuple[str, str], ...]
     missing: str | None
     lead: str | None
+    not_equal: str | None
 
 
 def make_panel(
@@ -120,6 +126,7 @@ def make_panel(
         facts=_facts(result),
         missing=_missing(reference, subject, names),
         lead=_lead(result),
+        not_equal=_not_equal(case),
     )
 
 
@@ -185,24 +192,30 @@ def _missing(reference: Array | None, subject: Array | None, names: tuple[str, s
 
 
 def _lead(result: Mapping[str, Any]) -> str | None:
-    if result["status"] in ("error", "unsupported", "reference-defect") or result.get("divergence"):
+    explained = ("error", "unsupported", "unjudged", "reference-defect")
+    if result["status"] in explained or result.get("divergence"):
         return result.get("message")
     return result.get("problem")
 
 
+def _not_equal(case: Case) -> str | None:
+    """Say how far off a map is of which only the published floor holds, so that it is not taken for nearly right."""
+    if case.standing != "structural":
+        return None
+    name = NAMES["structural"]
+    return f"{name[0].upper()}{name[1:]}: {times_limit(case.margin)}."
+
+
 def _checks(case: Case) -> tuple[Check, ...]:
-    result = case.judged
-    limits = case.result.get("limits")
-    if not limits or case.status in ("unsupported", "error"):
+    result = case.result
+    limits = result.get("limits")
+    without_numbers = all(result.get(key) is None for key in ("rel_l2", "slope", "max_err"))
+    if not limits or case.status in ("unjudged", "unsupported", "error") or (case.ok and without_numbers):
         return ()
     checks = []
 
     def word(held: bool) -> str:
-        if case.not_judged:
-            return "not judged"
-        if held:
-            return "yes"
-        return COVERED if case.standing == COVERED else "NO"
+        return "yes" if held else "NO"
 
     slope = result.get("slope")
     numeric = {
@@ -230,10 +243,13 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     floor = result.get("noise_floor")
     at = result.get("max_err_at")
     known = result.get
+    stored = known("reference_stored")
     together = known("seconds_subject_shared_by") or 1
     shared = f" (share of {together} methods computed together)" if together > 1 else ""
     facts = {
-        "checks": known("imitation") and "of the case as the reference evaluates it, see the defect",
+        "held to": known("held_to"),
+        "reference answer": None if stored is None else stored_phrase(stored),
+        "how the reference was asked": "; ".join(known("reference_notes") or ()),
         "offset": None if known("offset") is None else format_number(known("offset")),
         "largest error at": None if at is None else f"({', '.join(map(str, at))})",
         "signs equal": None if known("sign_agreement") is None else f"{known('sign_agreement'):.2%}",
@@ -242,9 +258,10 @@ def _facts(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         if known("reference_sum") is None or known("subject_sum") is None
         else f"reference {known('reference_sum'):.6g}, subject {known('subject_sum'):.6g}",
         "SSIM": known("ssim_note"),
-        "float32 noise floor": None
+        "noise of the reference": None
         if not floor
         else ", ".join(f"{key.replace('_', ' ')} {format_number(value)}" for key, value in floor.items()),
+        "noise measured on": "; ".join(known("noise_samples") or ()),
         "seconds": None
         if known("seconds_reference") is None or known("seconds_subject") is None
         else f"reference {known('seconds_reference'):.3g}, subject {known('seconds_subject'):.3g}{shared}",

@@ -8,17 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parity.errors import first_line
 from parity.judge.verdict import is_ok
-from parity.run.results import missed
 
 LANES = ("float64", "float32")
 
-COVERED = "covered"
-STANDINGS = ("error", "mismatch", "structural", "reference-defect", COVERED, "parity", "unsupported")
-"""How a case stands, worst first: its status, but "covered" where a named divergence covers a structural one."""
+STANDINGS = ("error", "mismatch", "structural", "unjudged", "reference-defect", "parity", "unsupported")
+"""The statuses, worst first.
+
+What was not judged stands before what is at parity, so that no method is called at parity that is unjudged somewhere.
+"""
+NOT_JUDGED = ("unjudged", "unsupported")
 
 # Of rows that leave the run green, those first that were held to their limits.
-_GREEN_ORDER = ("parity", COVERED, "reference-defect", "unsupported")
+_GREEN_ORDER = ("parity", "reference-defect", "unjudged", "unsupported")
 
 Result = Mapping[str, Any]
 
@@ -37,29 +40,18 @@ class Case:
 
     @property
     def ok(self) -> bool:
-        """Whether it leaves the run green; what nobody defines was not judged and spoils nothing."""
-        return self.status == "unsupported" or is_ok(self.status, self.result.get("divergence"))
+        """Whether it spoils nothing: it is green, or was not judged."""
+        return self.status in NOT_JUDGED or is_ok(self.status, self.result.get("divergence"))
 
     @property
     def standing(self) -> str:
         """One of `STANDINGS`."""
-        return COVERED if self.status == "structural" and self.ok else self.status
-
-    @property
-    def judged(self) -> Result:
-        """The numbers that it was judged by: its own, or of what a defective reference makes of the case."""
-        return self.result.get("imitation") or self.result
-
-    @property
-    def not_judged(self) -> bool:
-        """Whether its numbers speak of a reference map that is wrong, and of nothing else."""
-        wrong = self.status == "reference-defect" and bool(self.result.get("failed_check"))
-        return wrong and self.judged is self.result
+        return self.status
 
     @property
     def margin(self) -> float | None:
-        """Worst value/limit; infinite where a judged case has no number, None where nothing was judged."""
-        if self.not_judged:
+        """Worst value/limit; infinite where a compared case has no number, None where there was nothing to compare."""
+        if self.status in NOT_JUDGED:
             return None
         margin = self.result.get("margin")
         if margin is not None:
@@ -91,8 +83,18 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether every case leaves the run green."""
+        """Whether no case spoils the run."""
         return all(case.ok for case in self.cases)
+
+    @property
+    def at_parity(self) -> bool:
+        """Whether the row shows that its parts work: a case is at parity, and none fails."""
+        return self.ok and any(case.status == "parity" for case in self.cases)
+
+    @property
+    def has_no_numbers(self) -> bool:
+        """Whether the worst case failed before two maps could be compared, so that its message is what there is."""
+        return self.status == "error" or self.worst.result.get("failed_check") == "logits"
 
     @property
     def status(self) -> str:
@@ -147,17 +149,6 @@ def group(results: Sequence[Result]) -> list[Row]:
     return rows
 
 
-_NOUNS = {
-    "error": "error",
-    "mismatch": "mismatch",
-    "structural": "structural only",
-    COVERED: "covered by a named divergence",
-    "reference-defect": "reference defect",
-    "unsupported": "unsupported",
-}
-_COUNTABLE = ("error", "mismatch", "reference-defect")
-
-
 def method_standings(rows: Sequence[Row]) -> dict[str, int]:
     """Return how many methods stand how, each counted once, by its worst case on any model; worst first."""
     worst: dict[str, str] = {}
@@ -184,75 +175,10 @@ def _counted(standings: Iterable[str]) -> dict[str, int]:
     return {standing: counts[standing] for standing in ("parity", *STANDINGS) if counts[standing]}
 
 
-def verdict_sentence(document: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    """Say in one sentence how the run stands.
-
-    Each method is counted once, by its worst case on any model; its numbers add up to that of the methods.
-    """
-    if not rows:
-        return "Nothing was compared."
-    counts = method_standings(rows)
-    at_parity, total = counts.pop("parity", 0), len({row.method for row in rows})
-    models = {row.model for row in rows}
-    start = f"All {total}" if at_parity == total and total > 1 else f"{at_parity} of {total}"
-    names = ", ".join(sorted(models)) if len(models) <= 2 else f"{len(models)} models"
-    parts = [f"{start} {_plural('method', total)} at parity on {names}{_somewhere_unsupported(rows)}"]
-    for standing, count in counts.items():
-        noun = _NOUNS[standing]
-        parts.append(f"{count} {_plural(noun, count) if standing in _COUNTABLE else noun}")
-    if wrong := missed(controls := document["summary"].get("controls")):
-        parts.append(f"the judge accepted {wrong} of {controls['mutants']} maps that are wrong on purpose")
-    worst = document["summary"].get("worst_margin")
-    if worst is not None:
-        share = format_share(worst["value"])
-        of = "of" if worst["value"] <= 1 else "times"
-        parts.append(f"worst margin {worst['method']} on {worst['model']}: {share} {of} its limit")
-    return "; ".join(parts) + "."
-
-
-def _somewhere_unsupported(rows: Sequence[Row]) -> str:
-    """Return what must be said of methods that are at parity wherever they were judged, but were not everywhere."""
-    states: dict[str, set[str]] = {}
-    for row in rows:
-        states.setdefault(row.method, set()).update(case.standing for case in row.cases)
-    count = sum(own == {"parity", "unsupported"} for own in states.values())
-    return f" ({count} of them unsupported on some)" if count else ""
-
-
-def _plural(noun: str, count: int) -> str:
-    if count == 1:
-        return noun
-    return noun + ("es" if noun.endswith("ch") else "s")
-
-
-def format_share(value: float | None) -> str:
-    """Return a share of a limit in few characters: 0.4, 1.02, 3e-05, 250."""
-    if value is None:
-        return "–"
-    if math.isinf(value):
-        return "no number"
-    if value == 0:
-        return "0"
-    if value < 0.01:
-        return f"{value:.0e}".replace("e-0", "e-")
-    if value < 10:
-        return f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"{value:,.0f}" if value < 1e5 else f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
-
-
-def format_number(value: float | None) -> str:
-    """Return a small number in scientific notation, two digits: 2.1e-16; a dash for none."""
-    if value is None:
-        return "–"
-    if value == 0:
-        return "0"
-    if math.isnan(value) or math.isinf(value):
-        return "no number"
-    if 0.01 <= abs(value) < 1000:
-        return f"{value:.3g}"
-    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-
-
-def format_similarity(value: float | None, digits: int = 6) -> str:
-    """Return a correlation with a fixed number of digits; a dash for none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+def reasons(cases: Iterable[Case]) -> dict[str, list[str]]:
+    """Return why cases have no numbers: the first line of their messages, each once, with the methods concerned."""
+    by_reason: dict[str, dict[str, None]] = {}
+    for case in cases:
+        reason = first_line(case.result.get("message")) or "no reason was noted"
+        by_reason.setdefault(reason, {})[str(case.result["method"])] = None
+    return {reason: list(methods) for reason, methods in by_reason.items()}

@@ -145,10 +145,10 @@ def _module_name(layer: str) -> str:
 
 def _parse(text: str) -> tuple[str, dict[str, Value]] | None:
     """Return name and parameters of `Name(key=value, ...)`, or None if the text is something else."""
-    found = re.fullmatch(r"([\w ]+?)(?:\(((?:\w+=[^,()=]+(?:, )?)*)\))?", text)
-    if found is None:
+    match = re.fullmatch(r"([\w ]+?)(?:\(((?:\w+=[^,()=]+(?:, )?)*)\))?", text)
+    if match is None:
         return None
-    name, inside = found.groups()
+    name, inside = match.groups()
     pairs = [part.split("=", 1) for part in (inside or "").split(", ") if part]
     return name, {key: _value(value) for key, value in pairs}
 
@@ -162,7 +162,7 @@ def _value(text: str) -> Value:
         return text
 
 
-def _equal(one: Value, other: Value) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=_CLOSE)
-    return type(one) is type(other) and one == other
+def _equal(value: Value, other: Value) -> bool:
+    if isinstance(value, float) and isinstance(other, float):
+        return math.isclose(value, other, rel_tol=_CLOSE)
+    return type(value) is type(other) and value == other

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.assets.inputs import Input
-from parity.assets.models import ModelSource
+from parity.assets.source import ModelSource
 from parity.errors import ParityError
 from parity.keras import ModelDescription
 from parity.run.subjects import UnknownMethodError, list_methods, parse

@@ -25,7 +25,7 @@ from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.run.budget import share
 from parity.run.cases import DTYPES, LARGE, Plan
-from parity.run.outcome import Outcome, new_row
+from parity.run.outcome import Case, Outcome
 from parity.run.records import model_record
 from parity.run.runner import Runner
 from parity.run.subjects import parse, subject
@@ -84,6 +84,8 @@ class Reply:
         Why no further case can be made, or None.
     fault
         What is wrong with the worker's reference environment, if cases failed of it, or None.
+    unable
+        Why the worker could ask no reference, though its store had the answers, or None.
     """
 
     outcomes: list[Outcome]
@@ -92,6 +94,7 @@ class Reply:
     problems: list[str] = field(default_factory=list)
     failure: str | None = None
     fault: str | None = None
+    unable: str | None = None
 
 
 # --- on a worker ------------------------------------------------------------------------------------------
@@ -134,6 +137,10 @@ class _Bench:
     def fault(self) -> str | None:
         """Return what is wrong with the reference environment, see `ReferenceClient`."""
         return self._client.fault
+
+    def unable(self) -> str | None:
+        """Return why no reference could be asked, see `ReferenceClient`."""
+        return self._client.unable
 
     def problems(self) -> list[str]:
         """Return what the store could not do."""
@@ -209,7 +216,7 @@ def run_task(run: str, task: Task) -> Reply:
             fault = bench.fault()
             if fault is not None:
                 fault = f"worker {get_worker().address}: {fault}"
-            return Reply(outcomes, model, bench.environment(), bench.problems(), fault=fault)
+            return Reply(outcomes, model, bench.environment(), bench.problems(), fault=fault, unable=bench.unable())
     except ReferenceEnvironmentError as error:
         return Reply([], failure=f"worker {get_worker().address}: {error}")
     except Exception as error:  # costs this task's cases only
@@ -236,7 +243,7 @@ def failed_cases(task: Task, message: str) -> list[Outcome]:
     plan = task.plan
     (method,) = map(parse, plan.methods)
     return [
-        Outcome(new_row(plan, method, dtype, one, task.target) | {"message": message})
+        Outcome(Case(plan, method, dtype, one, task.target).row() | {"message": message})
         for dtype in DTYPES
         if dtype in plan.dtypes(method.name)
         for one in plan.inputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from parity.judge.controls import Controls
-from parity.judge.known.divergences import DIVERGENCES, FLIP, ROUNDING
+from parity.judge.known.table import BY_NAME
 from parity.run.outcome import Outcome
 from parity.run.records import ModelRecord
-from parity.run.results import summarize
+from parity.run.results import SCHEMA_VERSION
 from parity.run.subjects import Subject, list_methods, parse, wrappers
+from parity.run.totals import summarize
 
 ARRAYS_NAME = "parity-arrays.h5"
 
@@ -72,11 +73,11 @@ class Document:
 
     def add_model(self, record: ModelRecord) -> None:
         """Take in a model and its inputs, or further inputs of a model that is known."""
-        known = next((one for one in self._models if one["name"] == record.model["name"]), None)
+        known = next((model for model in self._models if model["name"] == record.model["name"]), None)
         if known is None:
             self._models.append(record.model)
         else:
-            before = sum(one["model"] == known["name"] for one in self._inputs)
+            before = sum(entry["model"] == known["name"] for entry in self._inputs)
             _merge(known, record.model, before, len(record.inputs))
         self._inputs.extend(record.inputs)
         for name, array in record.arrays.items():
@@ -119,7 +120,15 @@ class Document:
                 results[str(place)] = arrived[str(index)]  # a link: nothing is copied
         del self._file["arrived"]
 
-    def finish(self, environment: Mapping[str, str], seconds: float, interrupted: bool = False) -> dict[str, Any]:
+    def finish(
+        self,
+        environment: Mapping[str, str],
+        seconds: float,
+        *,
+        planned: int,
+        stopped: bool = False,
+        reference_fault: str | None = None,
+    ) -> dict[str, Any]:
         """Return the results document.
 
         Parameters
@@ -128,19 +137,32 @@ class Document:
             Versions of the reference side.
         seconds : float
             How long the run took.
-        interrupted : bool
-            Whether the run was stopped before its last case.
+        planned : int
+            How many cases the run was to make. A method that no reference has may count twice in it, once per lane,
+            and has one row per input.
+        stopped : bool
+            Whether the run ended before its last case. Where rows are missing it did, whatever is said here.
+        reference_fault : str, optional
+            Why no reference could be asked.
         """
         self._put_in_order()
         methods = {row["method"] for row in self._rows}
-        defects = {row["divergence"] for row in self._rows} - {None}
+        unsupported = sum(row["status"] == "unsupported" for row in self._rows)
+        lost = len(self._rows) + unsupported < planned
+        summary = summarize(
+            self._rows,
+            self._controls.to_json(),
+            planned=planned if stopped or lost else len(self._rows),
+            stopped=stopped or lost,
+            reference_fault=reference_fault,
+        )
         return {
-            "schema": 1,
+            "schema": SCHEMA_VERSION,
             "created": self._created,
             "command": self._command,
             "seconds": round(seconds, 2),
             "commit": _commit(),
-            "interrupted": interrupted,
+            "interrupted": summary["stopped"],
             "arrays": ARRAYS_NAME,
             "environment": {
                 "python": platform.python_version(),
@@ -154,23 +176,26 @@ class Document:
             "inputs": self._inputs,
             "methods": {name: method_facts(name) for name in sorted(methods)},
             "reference_methods": [name for name in list_methods() if _in_a_reference(name)],
-            "divergences": {
-                one.name: {
-                    key: getattr(one, key) for key in ("condition", "cause", "evidence", "alternative", "status")
-                }
-                for one in (*DIVERGENCES, FLIP, ROUNDING)
-                if one.name in defects
-            },
-            "summary": summarize(self._rows, self._controls.to_json()),
+            "divergences": _differences(self._rows),
+            "summary": summary,
             "results": self._rows,
         }
 
 
+def _differences(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return what the table says of the known differences that rows name."""
+    names = {name for row in rows if row["divergence"] for name in row["divergence"].split(", ")}
+    return {
+        name: {key: getattr(BY_NAME[name], key) for key in ("condition", "cause", "evidence")}
+        for name in sorted(names & BY_NAME.keys())
+    }
+
+
 def _merge(known: dict[str, Any], more: Mapping[str, Any], before: int, inputs: int) -> None:
     """Take into a model's entry what its next inputs have shown: the worst distance, the mean agreement."""
-    distances = [one["logits_rel_l2"] for one in (known, more)]
+    distances = [entry["logits_rel_l2"] for entry in (known, more)]
     known["logits_rel_l2"] = None if None in distances else max(distances)
-    agreements = [one["top1_agreement"] for one in (known, more)]
+    agreements = [entry["top1_agreement"] for entry in (known, more)]
     if None not in agreements and before + inputs:
         known["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)
     for side in ("rules", "reference_rules"):

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from parity.assets.inputs import default_inputs
-from parity.assets.models import ModelSource
+from parity.assets.source import ModelSource
 from parity.errors import ParityError, first_line
-from parity.keras import KerasModule, ModelDescription, torchvision_vgg_state_dict
+from parity.keras import KerasModule, ModelDescription, load, torchvision_vgg_state_dict
 from parity.reference import ReferenceCall, ReferenceClient, ReferenceRequest
-from parity.run.runner import LOGITS_LIMIT
+from parity.run.logits import FLOAT64_LIMIT
 
 # For an axis that the model leaves open.
 _OPEN_SIZE = 32
@@ -41,7 +41,7 @@ class LogitsCheck:
 
     input: str
     rel_l2: float | None
-    limit: float = LOGITS_LIMIT["float32"]
+    limit: float = FLOAT64_LIMIT
     why_not: str = ""
 
     @property
@@ -51,12 +51,12 @@ class LogitsCheck:
 
 
 def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClient) -> LogitsCheck:
-    """Compare the logits for one input, shipped or random from a fixed seed, in float32.
+    """Compare the logits for one input, shipped or random from a fixed seed, in float64, which tells networks apart.
 
     Parameters
     ----------
     module
-        The converted model, float32.
+        The converted model; it is converted again in float64.
     source
         Where it came from.
     client
@@ -68,7 +68,7 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
         If the reference works but cannot compute this model's logits.
     """
     name, array = _an_input(module.description, source)
-    request = ReferenceRequest(source, (array,), (0,), ReferenceCall("signxai", "logits"), "float32")
+    request = ReferenceRequest(source, (array,), (0,), ReferenceCall("signxai", "logits"), "float64")
     (answer,) = client.answer(request)
     if answer.error_kind == "environment":
         return LogitsCheck(name, None, why_not=answer.error or "")
@@ -79,7 +79,8 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
             detail=f"{answer.error}\n{answer.stderr_tail}".strip(),
         )
     with torch.no_grad():
-        mine = module(module.to_torch(array[None])).double().numpy().reshape(-1)
+        exact = load(source.path, architecture=source.architecture, dtype=torch.float64)
+        mine = exact(exact.to_torch(array[None])).numpy().reshape(-1)
     theirs = answer.array.reshape(-1).astype(np.float64)
     if mine.shape != theirs.shape:
         raise ParityError(f"{source.path}: Keras returns {theirs.size} logits, the converted model {mine.size}")

@@ -1,46 +1,71 @@
-"""How each reference is asked for a method: names and options of their own, from the method table."""
+"""What the subject can be held to for a method on a model: each way to reference maps, best first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from parity.judge.known.defects import defect_of, has_output_activation, input_layers
-from parity.judge.known.divergences import BY_NAME
+from parity.judge.known.conditions import has_output_activation
+from parity.judge.known.difference import KnownDifference, Recipe
+from parity.judge.known.promises import piecewise_linear
+from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES, NoEquivalentError, Rewrite
+from parity.judge.known.splice import can_be_cut
+from parity.judge.known.table import differences_of
 from parity.keras import ModelDescription
-from parity.keras.description import Shape
-from parity.reference.request import Backend, NoiseSpec, ReferenceCall
-from parity.run.subjects import Method, wrappers
-
-SEED = 20_260_101  # of the noise that both sides add; any other would do
-MU = 0.5  # for the names that leave mu to the caller
-_CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
-_IMAGE_CHANNELS = (1, 3, 4)
-KERNEL_CLASSES = ("Dense", "DepthwiseConv1D", *_CONVOLUTIONS)
-# iNNvestigate warns of layers outside this list and of activations it calls untested, and then stops at a bare
-# NotImplementedError instead of going on; its own switch `disable_model_checks` lets it go on.
-_TESTED_BY_INNVESTIGATE = (
-    "InputLayer", "Conv1D", "Conv2D", "Dense", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Flatten",
-    "Activation", "Dropout", "Add", "Concatenate", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D",
-    "BatchNormalization",
-)  # fmt: skip
-_TESTED_ACTIVATIONS = ("relu", "linear", "softmax", None)
-# iNNvestigate's presets under the names that SIGN-XAI gives the same rules: a name and the rule of the input layer.
-_PRESETS: dict[str, tuple[str, str | None]] = {
-    "sequential_preset_a": ("lrp.sequential_composite_a", None),
-    "sequential_preset_b": ("lrp.sequential_composite_b", None),
-    "sequential_preset_a_flat": ("lrp.sequential_composite_a", "Flat"),
-    "sequential_preset_b_flat": ("lrp.sequential_composite_b", "Flat"),
-    "sequential_preset_b_flat_until_idx": ("lrp.sequential_composite_b", "Flat"),  # the index is left at None
-}
-_FROM_PREACTIVATION = ("Z", "Epsilon", "StdxEpsilon")
-_NAMED_ALPHA_BETA = ((1.0, 0.0), (2.0, 1.0))
-_NAMED_PARAMETERS = ("epsilon", "stdfactor", "gamma", "mu")
+from parity.keras.network import network_of
+from parity.reference.request import ReferenceCall
+from parity.run.calls import (
+    MU,
+    NotInReferenceError,
+    cam_layer,
+    innvestigate_call,
+    noise_of,
+    refuse_deep_taylor,
+    signxai_call,
+    starts_from_preactivation,
+)
+from parity.run.subjects import Method, parse
 
 
-class NotInReferenceError(Exception):
-    """No reference defines the method, or the model lacks what it needs; the text is the reason."""
+@dataclass(frozen=True)
+class Candidate:
+    """One way to maps that the subject can be held to.
+
+    Attributes
+    ----------
+    call : ReferenceCall
+        What the reference is asked.
+    differences : tuple of KnownDifference
+        Why this is not simply what the reference says of the model; empty where it is.
+    rewrites : tuple of Rewrite
+        What makes the equivalent network that the reference is asked about.
+    recipe : str
+        How the maps come about, see `parity.judge.known.difference.Recipe`.
+    above : ReferenceCall or None
+        What a spliced map takes above the input layer.
+    """
+
+    call: ReferenceCall
+    differences: tuple[KnownDifference, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    recipe: Recipe = "plain"
+    above: ReferenceCall | None = None
+
+    @property
+    def held_to(self) -> str | None:
+        """What the subject is held to instead of the plain reference, None where it is held to that."""
+        if not self.differences:
+            return None
+        what = {
+            "plain": self.call.backend,
+            "spliced": f"signxai above the input layer, {self.call.backend} in it",
+            "averaged": f"the mean of {self.call.backend}'s own gradients",
+            "multiplied": f"{self.call.backend}'s map without the modifier, times what the modifier stands for",
+            "promised": f"what the method promises, and {self.call.backend} on the network without offsets",
+        }[self.recipe]
+        changes = ", ".join(rewrite.says for rewrite in self.rewrites)
+        return f"{what} on an equivalent network: {changes}" if changes else what
 
 
 @dataclass(frozen=True)
@@ -49,21 +74,18 @@ class Question:
 
     Attributes
     ----------
-    calls : tuple of ReferenceCall
-        What is asked: the reference that the method is held to, then what is asked where that raises.
+    candidates : tuple of Candidate
+        Ways to maps that the subject can be held to, best first; the next is tried where a reference says by its own
+        rules that it does not explain such a model. Empty where nothing is left.
     parameters : dict
         What the subject is told besides the name.
-    defect : str or None
-        The named defect of SIGN-XAI (`parity.judge.known.divergences`) that bites for this method and model.
-    imitated : ReferenceCall or None
-        A reference with that defect, to which the subject can be held nevertheless (`Divergence.imitated`): asked
-        where those of `calls` cannot run in float64.
+    reason : str
+        Why nothing is left to hold the subject to.
     """
 
-    calls: tuple[ReferenceCall, ...]
+    candidates: tuple[Candidate, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
-    defect: str | None = None
-    imitated: ReferenceCall | None = None
+    reason: str = ""
 
 
 def question(method: Method, model: ModelDescription, reference: str = "auto") -> Question:
@@ -76,209 +98,142 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     model : ModelDescription
         The model, whose last convolution Grad-CAM looks at.
     reference : {"auto", "signxai", "innvestigate"}
-        "auto" holds SIGN-XAI's names to SIGN-XAI, iNNvestigate's own names to iNNvestigate, and the bounded rule,
-        which SIGN-XAI gets wrong, to iNNvestigate where it has the rest of the method.
+        "auto" holds SIGN-XAI's names to SIGN-XAI, iNNvestigate's own names to iNNvestigate, and takes the other where
+        the first is known to be wrong.
 
     Raises
     ------
     NotInReferenceError
         If no reference, or not the one asked for, has the method for this model.
     """
-    _refuse_deep_taylor(method, model)
+    refuse_deep_taylor(method, model)
     parameters: dict[str, Any] = {}
     if any(modifier == ("x_sign_mu", None) for modifier in method.modifiers):
         parameters["mu"] = MU
-    noise = _noise(method)
+    noise = noise_of(method)
     if noise is not None:
         parameters |= {"seed": noise.seed, "samples": noise.samples, "noise_scale": noise.scale}
     if method.family == "random_uniform" and len(model.input_shape) != 3:
         raise NotInReferenceError(f"{method} is made for images only, not for inputs of shape {model.input_shape}")
-    layer = _cam_layer(method, model)
+    layer = cam_layer(method, model)
     if layer is not None:
         parameters["target_layer"] = layer
-    found = {
-        "signxai": _signxai(method, parameters, noise, layer),
-        "innvestigate": _innvestigate(method, model, parameters, noise),
+    calls = {
+        "signxai": signxai_call(method, parameters, noise, layer),
+        "innvestigate": innvestigate_call(method, model, parameters, noise),
     }
-    if method.head == "logit" and _starts_from_preactivation(method) and has_output_activation(model):
-        found["signxai"] = None  # its rules start before the activation, so they are other methods
+    if method.head == "logit" and starts_from_preactivation(method) and has_output_activation(model):
+        calls["signxai"] = None  # its rules start before the activation, so they are other methods
     prefers = method.dotted or "." in method.row.template
     order = ("innvestigate", "signxai") if prefers else ("signxai", "innvestigate")
     wanted = order if reference == "auto" else (reference,)
-    calls = [call for call in (found[name] for name in wanted) if call is not None]
-    if not calls:
+    asked = [call for call in (calls[name] for name in wanted) if call is not None]
+    if not asked:
         where = "neither reference has" if reference == "auto" else f"{reference} does not have"
         raise NotInReferenceError(f"{where} a method {method}")
-    defects = {call.backend: defect_of(method, model, call.backend) for call in calls}
-    sound = [call for call in calls if defects[call.backend] is None]
-    if sound:  # no way back to a reference that is wrong, but where the sound one has no float64
-        first, defect = calls[0], defects[calls[0].backend]
-        imitated = first if defect is not None and BY_NAME[defect].imitated else None
-        return Question(tuple(sound), parameters, defect, imitated)
-    calls.sort(key=lambda call: not BY_NAME[defects[call.backend] or ""].checkable)
-    if reference == "auto" and not BY_NAME[defects[calls[0].backend] or ""].checkable:
-        wrong = ", ".join(f"{backend} by {defect}" for backend, defect in defects.items())
-        raise NotInReferenceError(f"no reference is left for {method} on such a model: {wrong}")
-    return Question((calls[0],), parameters, defects[calls[0].backend])
+    candidates = tuple(_candidates(method, model, asked, parameters, layer))
+    applied = dict.fromkeys(one.name for call in asked for one in _blocking(method, model, call))
+    reason = "" if candidates else (
+        f"no reference is left for {method} on such a model: {', '.join(applied)}, and nothing else shows what is right"
+    )  # fmt: skip
+    return Question(candidates, parameters, reason)
 
 
-def _refuse_deep_taylor(method: Method, model: ModelDescription) -> None:
-    if method.family != "deep_taylor":
+def _blocking(method: Method, model: ModelDescription, call: ReferenceCall) -> tuple[KnownDifference, ...]:
+    return tuple(one for one in differences_of(method, model, call.backend) if one.by_values is None)
+
+
+def _candidates(
+    method: Method, model: ModelDescription, asked: list[ReferenceCall], parameters: dict[str, Any], layer: str | None
+) -> Iterator[Candidate]:
+    """Yield what is sound as it is, then equivalent networks, then what is put together, each in the order asked."""
+    blocking = {call.backend: _blocking(method, model, call) for call in asked}
+    first = blocking[asked[0].backend]
+    for call in asked:
+        if not blocking[call.backend]:
+            yield Candidate(call, first)
+    for call in asked:
+        differences = blocking[call.backend]
+        if differences and (rewrites := _rewrites(differences, model)):
+            told = tuple(dict.fromkeys((*first, *differences)))
+            call = _renamed(call, model)
+            if PERMUTED_INPUT in rewrites and call.modifiers:
+                yield Candidate(replace(call, modifiers=()), told, rewrites, "multiplied")
+            elif method.family != "guided_grad_cam" or PERMUTED_INPUT not in rewrites:
+                yield Candidate(call, told, rewrites)
+    recipes = [one for one in first if one.recipe != "plain"]
+    if len(recipes) == 1:
+        others = tuple(one for one in first if one is not recipes[0])
+        rewrites = _rewrites(others, model) if others else ()
+        if rewrites is not None:
+            yield from _put_together(recipes[0].recipe, method, model, asked[0], first, rewrites, layer)
+
+
+def _renamed(call: ReferenceCall, model: ModelDescription) -> ReferenceCall:
+    """Return a call as an equivalent network is asked it: layers of nested models have other names there."""
+    names = {old.name: new.name for old, new in zip(model.layers, network_of(model), strict=True)}
+    layer = call.options.get("last_conv_layer_name")
+    return call if layer is None else replace(call, options={**call.options, "last_conv_layer_name": names[layer]})
+
+
+def _rewrites(differences: Sequence[KnownDifference], model: ModelDescription) -> tuple[Rewrite, ...] | None:
+    """Return the rewrites that all the differences need, or None if one has none, or the model no such equivalent."""
+    if not all(one.rewrites for one in differences):
+        return None
+    needed = {rewrite for one in differences for rewrite in one.rewrites}
+    rewrites = tuple(rewrite for rewrite in REWRITES if rewrite in needed)
+    try:
+        network = network_of(model)
+        for rewrite in rewrites:
+            network = rewrite.network(network, 0)
+    except NoEquivalentError:
+        return None
+    return rewrites
+
+
+def _put_together(
+    recipe: Recipe,
+    method: Method,
+    model: ModelDescription,
+    call: ReferenceCall,
+    differences: tuple[KnownDifference, ...],
+    rewrites: tuple[Rewrite, ...],
+    layer: str | None,
+) -> Iterator[Candidate]:
+    if recipe == "spliced" and call.backend == "signxai":
+        yield from _spliced(method, model, call, differences, rewrites, layer)
+    elif recipe == "averaged" and method.family in ("gradient", "integrated_gradients", "smoothgrad"):
+        needed = _blocking(parse("gradient"), model, ReferenceCall("signxai", "wrapper", "gradient"))
+        if not needed or (rewrites := _rewrites(needed, model) or ()):
+            yield Candidate(ReferenceCall("signxai", "wrapper", "gradient"), differences, rewrites, "averaged")
+    elif recipe == "promised" and not method.modifiers and piecewise_linear(model):
+        # The gradient that it is held to on another network has known differences of its own.
+        for gradient in question(parse("input_t_gradient"), model).candidates[:1]:
+            if gradient.recipe == "plain":
+                yield Candidate(gradient.call, differences, gradient.rewrites, "promised")
+
+
+def _spliced(
+    method: Method,
+    model: ModelDescription,
+    call: ReferenceCall,
+    differences: tuple[KnownDifference, ...],
+    rewrites: tuple[Rewrite, ...],
+    layer: str | None,
+) -> Iterator[Candidate]:
+    """Yield the way to the bounded rule's map where no single reference has it.
+
+    SIGN-XAI explains the network above the input layer, by the rules of the other layers; iNNvestigate, whose bounded
+    rule is right, hands that relevance through the input layer.
+    """
+    assert method.prefix is not None
+    if not can_be_cut(model):
         return
-    if method.input_rule and input_layers(model) != input_layers(model, through_padding=False):
-        raise NotInReferenceError(
-            "deep Taylor is defined by innvestigate alone, and there the rule of the input layer stays unused behind "
-            "ZeroPadding"
-        )
-    by_name = {layer.name: layer for layer in model.layers}
-    producers = [name for layer in model.layers for name in layer.inbound]
-    if len(set(producers)) < len(producers):
-        raise NotInReferenceError(
-            "deep Taylor is defined by innvestigate alone, and there a branch is differentiated through the layers of "
-            "the other branch too, so relevance is counted twice"
-        )
-    for layer in model.layers:
-        before = [by_name[name] for name in layer.inbound]
-        if layer.class_name in ("ReLU", "Activation") and any(one.class_name in KERNEL_CLASSES for one in before):
-            raise NotInReferenceError(
-                "deep Taylor is defined by innvestigate alone, and there a ReLU that is a layer of its own blocks the "
-                f"relevance of inactive units while one that is an attribute does not; layer {layer.name!r} is of "
-                "the first kind, and torch models do not tell them apart"
-            )
-
-
-def _noise(method: Method) -> NoiseSpec | None:
-    if method.family in ("smoothgrad", "vargrad", "random"):
-        return NoiseSpec(SEED, int(method.parameters["samples"]), float(method.parameters["noise_scale"]))
-    return None
-
-
-def _cam_layer(method: Method, model: ModelDescription) -> str | None:
-    if "grad_cam" not in method.family:
-        return None
-    convolutions = [layer.name for layer in model.layers if layer.class_name in _CONVOLUTIONS]
-    named = method.parameters["target_layer"]
-    if named is not None and named not in [layer.name for layer in model.layers]:
-        raise NotInReferenceError(f"the model has no layer {named!r}, which the name {method} stands for")
-    if not convolutions:
-        raise NotInReferenceError("the model has no convolution for Grad-CAM to look at")
-    dimensions = len(model.input_shape)
-    if (method.family == "grad_cam_timeseries") != (dimensions == 2):
-        raise NotInReferenceError(f"{method} is not made for inputs of shape {model.input_shape}")
-    layer = str(named or convolutions[-1])
-    shape = next(one.output_shape for one in model.layers if one.name == layer)
-    if len(shape) != dimensions:
-        raise NotInReferenceError(
-            f"Grad-CAM needs a layer that gives maps over the axes of the input {model.input_shape}; layer {layer!r} "
-            f"gives {shape}"
-        )
-    if dimensions == 3:
-        _refuse_image(method, model, layer, shape)
-    return layer
-
-
-def _refuse_image(method: Method, model: ModelDescription, layer: str, shape: Shape) -> None:
-    channels = model.input_shape[-1]
-    if channels not in _IMAGE_CHANNELS:
-        raise NotInReferenceError(f"{method} goes through an image file's pixels, which have no {channels} channels")
-    if 1 in shape[:-1]:
-        raise NotInReferenceError(
-            f"the reference takes a heat map of one row or column for a series and stops; layer {layer!r} gives {shape}"
-        )
-
-
-def _signxai(
-    method: Method, parameters: dict[str, Any], noise: NoiseSpec | None, layer: str | None
-) -> ReferenceCall | None:
-    own_layer = {"last_conv_layer_name": layer} if layer and method.suffix is None else {}
-    mu = {"mu": parameters["mu"]} if "mu" in parameters else {}
-    if method.name in wrappers():
-        return ReferenceCall("signxai", "wrapper", method.name, {**own_layer, **mu}, noise=noise)
-    # Names that the reference does not spell: its own arithmetic for the modifiers around its own base.
-    modifiers = _modifiers(method, parameters)
-    if method.base in wrappers():
-        return ReferenceCall("signxai", "wrapper", method.base, own_layer, modifiers, noise)
-    name = method.row.signxai
-    if name == "guided_grad_cam":
-        return None  # the reference has it under the names that end in a known model only
-    if method.row.template in _PRESETS:
-        name, input_rule = _PRESETS[method.row.template]
-        options = _fork_options(method) | ({"input_layer_rule": input_rule} if input_rule else {})
-        return ReferenceCall("signxai", "analyzer", name, options, modifiers, noise)
-    if not name:
-        return None
-    if name == "lrp.alpha_beta":
-        numbers = (method.parameters["alpha"], method.parameters["beta"])
-        if numbers not in _NAMED_ALPHA_BETA:
-            options = _fork_options(method) | {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
-            return ReferenceCall("signxai", "analyzer", name, options, modifiers, noise)
-        name = f"lrp.alpha_{numbers[0]:.0f}_beta_{numbers[1]:.0f}"
-    return ReferenceCall(
-        "signxai", "analyzer", name + "_IB" * method.ignore_bias, _fork_options(method), modifiers, noise
-    )
-
-
-def _fork_options(method: Method) -> dict[str, Any]:
-    options = {key: value for key, value in method.parameters.items() if key in _NAMED_PARAMETERS}
-    if method.prefix and method.prefix.input_rule:
-        options["input_layer_rule"] = method.input_rule
-        options |= {key: method.parameters[key] for key in ("low", "high") if key in method.parameters}
-    if method.row.template == "lrp":
-        options["rule"] = method.parameters["rule"]
-    return options
-
-
-def _modifiers(method: Method, parameters: dict[str, Any]) -> tuple[tuple[str, float | None], ...]:
-    return tuple(
-        (what, parameters["mu"] if (what, value) == ("x_sign_mu", None) else value) for what, value in method.modifiers
-    )
-
-
-def _innvestigate(
-    method: Method, model: ModelDescription, parameters: dict[str, Any], noise: NoiseSpec | None
-) -> ReferenceCall | None:
-    name = method.row.innvestigate
-    if not name or method.input_rule in ("SIGN", "SIGNmu"):
-        return None
-    backend: Backend = "innvestigate"
-    options: dict[str, Any] = {}
-    if name == "lrp.alpha_beta":
-        numbers = (method.parameters["alpha"], method.parameters["beta"])
-        if numbers in _NAMED_ALPHA_BETA:
-            name = f"lrp.alpha_{numbers[0]:.0f}_beta_{numbers[1]:.0f}" + "_IB" * method.ignore_bias
-        else:
-            options = {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
-    elif method.ignore_bias:
-        return None  # its bias-free rules start from the logit with bias, so they are other methods
-    if method.head == "preactivation" and _starts_from_preactivation(method) and has_output_activation(model):
-        return None  # its rules start from the model's output, so they are other methods
-    if name.startswith("lrp") and not _tested_by_innvestigate(model):
-        options["disable_model_checks"] = True
-    if "epsilon" in method.parameters:
-        options["epsilon"] = method.parameters["epsilon"]
-    if method.prefix and method.prefix.input_rule:
-        bounds = [method.parameters.get("low"), method.parameters.get("high")]
-        options["input_layer_rule"] = bounds if method.input_rule == "Bounded" else method.input_rule
-    if name == "deep_taylor.bounded":
-        options |= {"low": method.parameters["low"], "high": method.parameters["high"]}
-    if name == "lrp":
-        options["rule"] = method.parameters["rule"]
-    if method.family in ("integrated_gradients", "smoothgrad"):
-        if method.row.template != f"innvestigate.{name}":
-            return None  # another grid, another noise: the same name is another method there
-        key = "steps" if name == "integrated_gradients" else "augment_by_n"
-        options[key] = method.parameters["steps" if key == "steps" else "samples"]
-    return ReferenceCall(backend, "analyzer", name, options, _modifiers(method, parameters), noise)
-
-
-def _starts_from_preactivation(method: Method) -> bool:
-    """Return whether SIGN-XAI's rule of some last layer starts from what the layer computes before its activation."""
-    rules = [name or method.parameters["rule"] for name, _ in method.row.layers.values()]
-    return any(rule in _FROM_PREACTIVATION for rule in (*rules, method.input_rule))
-
-
-def _tested_by_innvestigate(model: ModelDescription) -> bool:
-    return all(
-        layer.class_name in _TESTED_BY_INNVESTIGATE and layer.config.get("activation") in _TESTED_ACTIVATIONS
-        for layer in model.layers
-    )
+    name = method.base.replace(f"{method.prefix.name}_", "lrp_", 1).removesuffix(f"_{method.suffix}")
+    above = signxai_call(parse(name), {}, None, layer)
+    if above is None:
+        return
+    bounds = [method.parameters["low"], method.parameters["high"]]
+    options: dict[str, Any] = {"input_layer_rule": bounds, "disable_model_checks": True}
+    below = ReferenceCall("innvestigate", "analyzer", "lrp.z", options, call.modifiers)
+    yield Candidate(below, differences, rewrites, "spliced", above)

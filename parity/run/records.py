@@ -21,7 +21,7 @@ class ModelFacts:
     targets: tuple[int, ...]
     logits_rel_l2: dict[str, float] = field(default_factory=dict)
     top1_agreement: float | None = None
-    problem: str | None = None
+    problems: dict[str, str] = field(default_factory=dict)  # by lane: why no map is compared
     broken: bool = False  # the problem is that the reference failed, not that the networks differ
     rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
@@ -70,18 +70,18 @@ def input_records(plan: Plan) -> tuple[list[dict[str, Any]], dict[str, npt.NDArr
     source = plan.source
     inputs: list[dict[str, Any]] = []
     arrays: dict[str, npt.NDArray[Any]] = {}
-    for one in plan.inputs:
+    for x in plan.inputs:
         inputs.append(
             {
-                "name": one.name,
+                "name": x.name,
                 "model": source.name,
-                "sha256": one.sha256,
-                "shape": list(one.array.shape),
-                "range": [float(one.array.min()), float(one.array.max())],
-                "label": one.label,
+                "sha256": x.sha256,
+                "shape": list(x.array.shape),
+                "range": [float(x.array.min()), float(x.array.max())],
+                "label": x.label,
             }
         )
-        arrays[f"inputs/{source.name}/{one.name}"] = one.array
-        if one.display is not None:
-            arrays[f"display/{source.name}/{one.name}"] = one.display
+        arrays[f"inputs/{source.name}/{x.name}"] = x.array
+        if x.display is not None:
+            arrays[f"display/{source.name}/{x.name}"] = x.display
     return inputs, arrays

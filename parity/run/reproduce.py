@@ -1,4 +1,4 @@
-"""What makes a case again: a command for a shell in the repository's folder, and a test where there is one."""
+"""What makes a case again: a command for a shell, and a test of this repository where there is one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parity.assets.inputs import Input, default_inputs
-from parity.assets.models import ModelSource, shipped_names
+from parity.assets.models import shipped_names
+from parity.assets.source import ModelSource
 from parity.run.cases import FIRST, Options, Plan
 from parity.run.subjects import list_methods
+from parity.run.subjects.door import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,16 +29,17 @@ def methods_with_a_test(model: str) -> Sequence[str]:
     return list_methods() if model == TESTED[0] else FIRST
 
 
-def command(plan: Plan, method: str, dtype: str, one: Input) -> str:
+def command(plan: Plan, method: str, dtype: str, sample: Input) -> str:
     """Return the command line that makes a case again, whatever signs its names hold.
 
-    A case in float32 comes with its twin in float64 where it had one: some verdicts need both.
+    It names every file by its absolute path, the subject's too. A case in float32 comes with its twin in float64
+    where it had one: some verdicts need both.
     """
     options = plan.options
     words = [_program(), "run", "--model", plan.source.argument]
-    if one.file is not None:
-        words += ["--inputs", str(one.file.absolute())]
-    words += ["--input", one.name_in_file or one.name, "--method", method]
+    if sample.file is not None:
+        words += ["--inputs", str(sample.file.absolute())]
+    words += ["--input", sample.name_in_file or sample.name, "--method", method]
     if plan.dtypes(method) != ("float64", "float32") or dtype == "float64":
         words += ["--dtype", dtype]
     if options.target is not None:
@@ -44,14 +47,17 @@ def command(plan: Plan, method: str, dtype: str, one: Input) -> str:
     if options.reference != Options.reference:
         words += ["--reference", options.reference]
     if options.subject != Options.subject:
-        words += ["--subject", options.subject]
+        words += ["--subject", absolute(options.subject)]
     if options.store is not None:
         words += ["--store", str(options.store.absolute())]
     return shlex.join(words)
 
 
-def pytest_id(plan: Plan, method: str, one: Input) -> str | None:
-    """Return the id of the test that makes this very case, or None if there is none."""
+def pytest_id(plan: Plan, method: str, sample: Input) -> str | None:
+    """Return the id of the test that makes this very case, or None if there is none.
+
+    The tests judge the port of this repository, so no other subject's case has one.
+    """
     source, options = plan.source, plan.options
     asked = (options.target, options.reference, options.subject)
     if (
@@ -60,15 +66,15 @@ def pytest_id(plan: Plan, method: str, one: Input) -> str | None:
         or asked != (None, Options.reference, Options.subject)
     ):
         return None
-    if one.sha256 != _first(source):
+    if sample.sha256 != _first(source):
         return None
     return f"tests/parity/test_map.py::test_map[{source.name}-{method}]"
 
 
 def _program() -> str:
     """Return the program as the README calls it; elsewhere than in a clone with its environment, as it is installed."""
-    own = Path(".venv/bin/parity")
-    return str(own) if (_ROOT / own).exists() else "parity"
+    of_a_clone = Path(".venv/bin/parity")
+    return str(of_a_clone) if (_ROOT / of_a_clone).exists() else "parity"
 
 
 @cache

@@ -1,12 +1,11 @@
-"""`parity.json`: reading, checking, summing up and writing it."""
+"""`parity.json`: reading, checking and writing it."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import jsonschema
 
 from parity.errors import ParityError
-from parity.judge.verdict import STATUSES, run_is_green
 
 SCHEMA_VERSION = 1
 JSON_NAME = "parity.json"
@@ -50,7 +48,10 @@ def validate(document: Mapping[str, Any], where: str = "the results") -> None:
     error = jsonschema.exceptions.best_match(validator.iter_errors(document))
     if error is not None:
         place = "/".join(str(part) for part in error.absolute_path) or "the top level"
-        raise ReportError(f"{where} is not a valid results file: at {place}: {error.message[:300]}")
+        raise ReportError(
+            f"{where} is not a valid results file: at {place}: {error.message[:300]}. "
+            "If an older version wrote it, run `parity run` again."
+        )
 
 
 def load(path: Path | str) -> dict[str, Any]:
@@ -71,36 +72,6 @@ def load(path: Path | str) -> dict[str, Any]:
         raise ReportError(f"{path} is not a results file: it holds no JSON object.")
     validate(document, str(path))
     return document
-
-
-def summarize(results: Sequence[Mapping[str, Any]], controls: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the `summary` of a results document.
-
-    Parameters
-    ----------
-    results : sequence of mapping
-        The rows.
-    controls : mapping, optional
-        What `parity.judge.controls` found in the same run: a wrong map that was accepted makes it red.
-    """
-    counts = Counter(row["status"] for row in results)
-    # A margin of null on a row that was judged means "beyond any limit"; its status says so already.
-    # What a named divergence covers was not held to its limit, so its margin says nothing of parity.
-    with_margin = (row for row in results if row.get("margin") is not None and not row.get("divergence"))
-    worst = max(with_margin, key=lambda row: float(row["margin"]), default=None)
-    return {
-        "counts": {status: counts[status] for status in STATUSES if counts[status]},
-        "green": run_is_green(results) and missed(controls) == 0,
-        "worst_margin": None
-        if worst is None
-        else {"value": worst["margin"]} | {key: worst[key] for key in ("method", "model", "input", "dtype")},
-        "controls": None if controls is None else dict(controls),
-    }
-
-
-def missed(controls: Mapping[str, Any] | None) -> int:
-    """Return how many wrong maps the judge of a run accepted."""
-    return int(controls["mutants"] - controls["mutants_killed"]) if controls else 0
 
 
 def dumps(document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One run from names to a written report: plans, the reference client, the document."""
+"""One run from names to its results: plans, the reference client, the document."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from parity import keras
 from parity.assets.inputs import Input, default_inputs, expand, stream_inputs
-from parity.assets.models import ModelSource, list_models, resolve
+from parity.assets.models import list_models, resolve
+from parity.assets.source import ModelSource
 from parity.errors import ParityError
 from parity.judge.verdict import is_ok
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
-from parity.report import Written, report_files, write
 from parity.run.budget import require_room, share
 from parity.run.cases import (
     CHUNK,
@@ -67,7 +67,6 @@ class Session:
     subject: str = "signxai_torch"
     dtype: str = "both"
     directory: Path = Path("reports")
-    previous: Path | None = None
     store: Path | None = None
     refresh: bool = False
     timeout: float = 900.0
@@ -87,6 +86,7 @@ class Session:
         self._subject = subject(self.subject)
         self._parameters = 0  # of the largest model
         self._environment: dict[str, str] = {}
+        self._reference_fault: str | None = None
         chosen = select_methods(self.methods)
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
@@ -125,7 +125,7 @@ class Session:
             lanes = {"float64": float64, "float32": list(methods)}
         else:
             lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
-        options = Options(self.target, self.reference, self.subject, self.store)
+        options = Options(self.target, self.reference, self._subject.spec, self.store)
         outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large, options)
         return Series(outline, description, names, read)
 
@@ -160,17 +160,13 @@ class Session:
         inputs = expand(self.files) if self.files else []
         return [*(plan.outline.source.path for plan in self.plans), *inputs]
 
-    def files_written(self) -> list[Path]:
-        """Return the files of the report."""
-        return [*report_files(self.directory), self.arrays_path]
-
     @property
     def arrays_path(self) -> Path:
         """The arrays file of the run."""
         return self.directory / ARRAYS_NAME
 
-    def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> Written:
-        """Run all cases and write the report; Ctrl-C keeps what is finished.
+    def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> dict[str, Any]:
+        """Run all cases and return the results document; the maps lie in `arrays_path`. Ctrl-C keeps what is finished.
 
         Parameters
         ----------
@@ -180,7 +176,7 @@ class Session:
         Raises
         ------
         ParityError
-            If no case could be made, or the report cannot be written.
+            If no case could be made, or the maps cannot be written.
         KeyboardInterrupt
             If Ctrl-C came before the first case was finished.
         """
@@ -202,9 +198,14 @@ class Session:
             if not document.rows:
                 raise ParityError("nothing was compared")
             self.store_problems = list(dict.fromkeys(self.store_problems))
-            early = self.interrupted or ended
-            results = document.finish(self._environment, time.perf_counter() - begun, early)
-        return write(results, document.arrays_path, self.directory, previous=self.previous)
+            results: dict[str, Any] = document.finish(
+                self._environment,
+                time.perf_counter() - begun,
+                planned=self.total,
+                stopped=self.interrupted or ended or (self.stopped and len(document.rows) < self.total),
+                reference_fault=self._reference_fault,
+            )
+        return results
 
     def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
         budget = share(self._parameters, self.jobs, self.memory_limit)
@@ -230,12 +231,14 @@ class Session:
                 self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
                 if document.rows:
                     self._environment = client.environment()
+                # `unable`: there is no reference environment, though the store may have had every answer.
+                self._reference_fault = client.fault or client.unable
                 if client.fault is not None:
                     self._broken(client.fault)
 
     def _broken(self, fault: str) -> None:
         """Take note that the environment is at fault for rows of this run: they say nothing of the subject."""
-        self.failure = ReferenceEnvironmentError(fault)
+        self.failure, self._reference_fault = ReferenceEnvironmentError(fault), fault
 
     def _run_there(self, address: str, document: Document, tell: Callable[[str, int], None]) -> None:
         from parity.run.cluster import Cluster
@@ -279,7 +282,7 @@ class Session:
                 for plan in series.plans():
                     for method, _ in in_order(plan.methods, series.description, self.reference):
                         one = replace(plan, methods=(method.name,))
-                        yield Task(one, self._parameters, self.subject, self.reference, self.target, options)
+                        yield Task(one, self._parameters, self._subject.spec, self.reference, self.target, options)
 
         known: set[tuple[str, str]] = set()
         with closing(cluster.replies(tasks())) as replies:
@@ -293,6 +296,7 @@ class Session:
                     document.add_model(ModelRecord(reply.model, *more))
                 self._environment |= reply.environment
                 self.store_problems += reply.problems
+                self._reference_fault = reply.unable or self._reference_fault
                 if reply.fault is not None:
                     self._broken(reply.fault)
                 for outcome in reply.outcomes:
@@ -314,6 +318,6 @@ class Session:
 
     def _stops(self, outcome: Outcome) -> bool:
         row = outcome.row
-        bad = not is_ok(row["status"], row["divergence"]) and row["status"] != "unsupported"
+        bad = not is_ok(row["status"], row["divergence"]) and row["status"] not in ("unjudged", "unsupported")
         self.stopped |= self.fail_fast and bad
         return self.stopped

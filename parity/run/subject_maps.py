@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
 from parity import keras
-from parity.assets.models import ModelSource
-from parity.judge.known.defects import arrival_order
-from parity.judge.known.imitations import imitate
-from parity.run.outcome import in_another_memory_order
+from parity.assets.source import ModelSource
 from parity.run.subjects import Subject, SubjectAnswer
 
 Array = npt.NDArray[Any]
@@ -36,12 +32,15 @@ class Maps:
         Why there are none.
     together : int
         How many methods' time `seconds` is an equal share of.
+    unsupported : bool
+        Whether the subject says that it does not offer the method.
     """
 
     arrays: list[Array] | None
     seconds: float
     error: str | None = None
     together: int = 1
+    unsupported: bool = False
 
 
 class SubjectMaps:
@@ -51,30 +50,27 @@ class SubjectMaps:
     ----------
     subject : Subject
         The implementation under test.
-    source : ModelSource
-        Where the model came from; the networks that a reference makes of it by a defect are made from it too.
     modules : mapping of str to KerasModule
         The model by dtype.
     inputs : numpy.ndarray
         `(N, ...)`, Keras layout.
     targets : sequence of int
         The explained class of each.
-    imitations : dict, optional
-        The networks that a reference makes of the model by a defect, by dtype and defect; filled, to be shared.
+    others : dict, optional
+        Other networks by dtype and file; filled, to be shared.
     """
 
     def __init__(
         self,
         subject: Subject,
-        source: ModelSource,
         modules: Mapping[str, keras.KerasModule],
         inputs: Array,
         targets: Sequence[int],
-        imitations: dict[tuple[str, str], keras.KerasModule] | None = None,
+        others: dict[tuple[str, str], keras.KerasModule] | None = None,
     ) -> None:
-        self._subject, self._source, self._modules = subject, source, modules
+        self._subject, self._modules = subject, modules
         self._inputs, self._targets = inputs, targets
-        self._imitations = {} if imitations is None else imitations
+        self._others = {} if others is None else others
         self._together: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._ready: dict[tuple[str, str], Maps] = {}  # computed together with a method that came before
 
@@ -93,29 +89,20 @@ class SubjectMaps:
             self._ready |= {(one, dtype): found for one, found in maps.items()}
         return self._ready.pop((name, dtype))
 
-    def sized(self, name: str, parameters: Mapping[str, Any], dtype: str, size: Sequence[int]) -> Maps:
-        """Return the maps in a size (height, width) of their own."""
-        return self._attribute({name: {**parameters, "size": tuple(size)}}, dtype, self._modules[dtype])[name]
+    def elsewhere(self, source: ModelSource, name: str, parameters: Mapping[str, Any], dtype: str) -> Maps:
+        """Return the maps of one method on another network, which is read from its file and kept."""
+        key = dtype, source.sha256
+        if key not in self._others:
+            self._others[key] = keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, dtype))
+        return self._attribute({name: parameters}, dtype, self._others[key])[name]
 
-    def imitation(self, name: str, parameters: Mapping[str, Any], dtype: str, defect: str) -> Maps:
-        """Return the maps of the network that the reference makes of this one by a named defect."""
-        key = dtype, defect
-        if key not in self._imitations:
-            module = keras.load(
-                self._source.path,
-                architecture=self._source.architecture,
-                dtype=getattr(torch, dtype),
-                inbound=arrival_order(self._modules[dtype].description),
-            )
-            imitate(module, defect)
-            self._imitations[key] = module
-        return self._attribute({name: parameters}, dtype, self._imitations[key])[name]
-
-    def in_another_memory_order(self, name: str, parameters: Mapping[str, Any], index: int) -> Array:
-        """Return the float64 map of one input whose values lie in another order in memory."""
-        x = in_another_memory_order(self._inputs[index][None].astype("float64"))
-        found = self._subject.attribute(self._modules["float64"], x, [self._targets[index]], name, parameters)
-        return np.asarray(found[0])
+    def of(self, inputs: Sequence[Array], target: int, name: str, parameters: Mapping[str, Any], dtype: str) -> Maps:
+        """Return the maps of one method on other inputs, all of one target."""
+        answers = [
+            self._subject.attribute_many(self._modules[dtype], x[None].astype(dtype), [target], {name: parameters})
+            for x in inputs
+        ]
+        return _maps([answer[name] for answer in answers])
 
     def rules(self, name: str) -> list[tuple[str, str, str]]:
         """Return which rule ran on which layer; nothing if the method fails, whose maps will say what is wrong."""
@@ -137,9 +124,11 @@ class SubjectMaps:
 
 def _maps(answers: Sequence[SubjectAnswer]) -> Maps:
     """Return one method's maps, an answer per input; a method that fails on one input costs its own rows."""
-    failed = next((one.error for one in answers if one.array is None), None)
-    arrays = [one.array[0] for one in answers if one.array is not None]
-    if failed is not None or len(arrays) < len(answers):
-        return Maps(None, 0.0, failed or "no map and no error")
-    seconds = sum(one.seconds for one in answers) / len(answers)
-    return Maps(arrays, seconds, together=max(one.together for one in answers))
+    failed = [answer for answer in answers if answer.array is None]
+    if failed:
+        # One input that breaks is a broken method, whatever the subject says of another input.
+        worst = next((answer for answer in failed if not answer.unsupported), failed[0])
+        return Maps(None, 0.0, worst.error or "no map and no error", unsupported=worst.unsupported)
+    arrays = [answer.array[0] for answer in answers if answer.array is not None]
+    seconds = sum(answer.seconds for answer in answers) / len(answers)
+    return Maps(arrays, seconds, together=max(answer.together for answer in answers))

@@ -108,11 +108,11 @@ def _version(name: str) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the cases that the options name; what is no parity case goes too, as with -k."""
     for choice in CHOICES:
-        wanted = set(config.getoption(f"--parity-{choice}"))
-        if not wanted:
+        selected = set(config.getoption(f"--parity-{choice}"))
+        if not selected:
             continue
-        kept = [item for item in items if _names(item, choice) & wanted]
-        gone = [item for item in items if not _names(item, choice) & wanted]
+        kept = [item for item in items if _names(item, choice) & selected]
+        gone = [item for item in items if not _names(item, choice) & selected]
         if gone:
             config.hook.pytest_deselected(items=gone)
         items[:] = kept

@@ -37,10 +37,10 @@ class Recorder:
     def record(self, runner: Runner, outcomes: list[Outcome]) -> str:
         """Return the payload of a test: JSON with rows, the model, and the names of files in `parts`."""
         facts = runner.facts
-        made = model_record(facts)
-        name = made.model["name"]
+        record = model_record(facts)
+        name = record.model["name"]
         if name not in self._model_files:
-            self._model_files[name] = self._save(dict(made.arrays))
+            self._model_files[name] = self._save(dict(record.arrays))
         arrays = {
             f"{index}/{side}": np.asarray(array)
             for index, outcome in enumerate(outcomes)
@@ -50,7 +50,7 @@ class Recorder:
         methods = {outcome.row["method"] for outcome in outcomes}
         # The runner goes on to other tests' methods; each test tells of its own.
         rules = {
-            kind: {method: made.model[kind][method] for method in sorted(methods) if method in made.model[kind]}
+            kind: {method: record.model[kind][method] for method in sorted(methods) if method in record.model[kind]}
             for kind in ("rules", "reference_rules")
         }
         try:
@@ -58,13 +58,15 @@ class Recorder:
         except ReferenceEnvironmentError:
             environment = {}  # the rows say so
         payload = {
-            "model": made.model | rules,
-            "inputs": made.inputs,
+            "model": record.model | rules,
+            "inputs": record.inputs,
             "model_arrays": self._model_files[name],
             "rows": [outcome.row for outcome in outcomes],
             "arrays": self._save(arrays),
             "environment": environment,
             "store_problems": [str(error) for error in runner.client.store_errors],
+            # `unable`: there is no reference environment, though the store may have had every answer.
+            "reference_fault": getattr(runner.client, "fault", None) or runner.client.unable,
         }
         return json.dumps(payload, allow_nan=False)
 

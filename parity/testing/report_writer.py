@@ -59,16 +59,16 @@ class ReportWriter:
             self._without_case.append(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the report; one that cannot be written, or whose judge accepted a wrong map, fails the run."""
-        from parity.run.results import missed
-
+        """Write the report; one that cannot be written, or that is not green, fails the run."""
         try:
             if not self._payloads:
                 raise ParityError("no parity case ran")
-            written = self._write(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+            early = exitstatus == pytest.ExitCode.INTERRUPTED or bool(session.shouldstop or session.shouldfail)
+            written = self._write(stopped=early)
             self._tell(written)
-            if missed(written.document["summary"]["controls"]) and exitstatus == pytest.ExitCode.OK:
+            if not written.document["summary"]["green"] and exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                self._lines.append("The tests passed, but the report is not green, so the run fails.")
         except (ParityError, OSError) as error:
             self._lines.append(f"NO REPORT: {error}")
             if exitstatus == pytest.ExitCode.OK:
@@ -80,16 +80,18 @@ class ReportWriter:
         for line in self._lines:
             terminalreporter.write_line(line)
 
-    def _write(self, interrupted: bool) -> Written:
+    def _write(self, stopped: bool) -> Written:
         from parity.report import write
         from parity.run.document import Document
         from parity.run.subjects import subject
 
         environment: dict[str, str] = {}
+        fault: str | None = None
         models: dict[str, dict[str, Any]] = {}
         with Document(self._directory, self._command, subject(SUBJECT)) as document:
             for payload in self._payloads:
                 environment |= payload.get("environment", {})
+                fault = fault or payload.get("reference_fault")
                 model = payload.get("model")
                 if model is not None and model["name"] in models:
                     for kind in ("rules", "reference_rules"):
@@ -99,7 +101,13 @@ class ReportWriter:
                     arrays = self._arrays(payload["model_arrays"])
                     document.add_model(ModelRecord(model, payload["inputs"], arrays))
                 self._add_rows(document, payload)
-            results = document.finish(environment, time.perf_counter() - self._begun, interrupted)
+            results = document.finish(
+                environment,
+                time.perf_counter() - self._begun,
+                planned=len(document.rows),  # how many cases the tests that did not run have, nobody knows
+                stopped=stopped,
+                reference_fault=fault,
+            )
         return write(results, document.arrays_path, self._directory)
 
     def _add_rows(self, document: Any, payload: dict[str, Any]) -> None:
@@ -114,10 +122,11 @@ class ReportWriter:
             return {key: file[key] for key in file.files}
 
     def _tell(self, written: Written) -> None:
-        from parity.report.rows import group, verdict_sentence
+        from parity.report import headline_sentences
+        from parity.report.rows import group
 
         document = written.document
-        self._lines.append(verdict_sentence(document, group(document["results"])))
+        self._lines += headline_sentences(document, group(document["results"]))
         problems = dict.fromkeys(text for payload in self._payloads for text in payload.get("store_problems", ()))
         self._lines += [f"store: {text}" for text in problems]
         if self._without_case:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from parity.report import write
-from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run
+from tests.parity.report.synthetic import DEFECT, UNJUDGED, Run, attribution, big_run
 
 FAILING = "row-vgg_mnist--lrp_alpha_1_beta_0"
 
@@ -141,7 +141,7 @@ def test_sorting_by_keyboard(browser: Any):
 def test_the_text_filter_takes_all_words_and_says_how_many(browser: Any):
     type_into(browser, "q", "flatlrp ecg")
     assert visible_methods(browser) == ["ecg flatlrp_epsilon_0_1"]
-    assert find(browser, "#shown").text == "1 of 18 rows"
+    assert find(browser, "#shown").text == "1 of 19 rows"
     type_into(browser, "q", "no such thing")
     assert visible_methods(browser) == []
     assert find(browser, "#nothing").is_displayed()
@@ -154,7 +154,7 @@ def test_filters_work_together_and_reset(browser: Any):
     choose(browser, "family", "gradient")
     assert visible_methods(browser) == []
     find(browser, '#filters [type="reset"]').click()
-    eventually(lambda: len(visible_methods(browser)) == 18)
+    eventually(lambda: len(visible_methods(browser)) == 19)
     assert hash_of(browser) == ""
 
 
@@ -164,10 +164,11 @@ def test_not_green_shows_what_spoils_the_run(browser: Any):
 
 
 def test_a_count_is_a_filter(browser: Any):
+    for standing, method in (("unjudged", "vargrad"), ("structural", "lrp_w_square")):
+        find(browser, f'[data-filter-status="{standing}"]').click()
+        assert [m.split()[1] for m in visible_methods(browser)] == [method]
     find(browser, '[data-filter-status="structural"]').click()
-    assert [m.split()[1] for m in visible_methods(browser)] == ["lrp_w_square"]
-    find(browser, '[data-filter-status="structural"]').click()
-    assert len(visible_methods(browser)) == 18
+    assert len(visible_methods(browser)) == 19
 
 
 def test_the_address_brings_the_same_view_back(browser: Any, report: str):
@@ -188,7 +189,7 @@ def test_a_nonsense_address_is_survived(browser: Any, report: str):
     for text in ("#status=nonsense&sort=nonsense-down&open=nonsense", "#nonsense", "#%3Cscript%3E", "#%"):
         browser.get("about:blank")
         browser.get(report + text)
-        assert len(visible_methods(browser)) == 18, text
+        assert len(visible_methods(browser)) == 19, text
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
@@ -247,6 +248,31 @@ def test_the_command_can_be_copied_or_is_selected(browser: Any):
     eventually(lambda: button.text in ("Copied", "Selected"))
 
 
+def color_of(browser: Any, standing: str) -> str:
+    return find(browser, f"#cases .status.{standing}").value_of_css_property("color")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_not_equal_is_as_red_as_a_mismatch_and_what_is_unjudged_is_neither(browser: Any, theme: str):
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    assert color_of(browser, "structural") == color_of(browser, "mismatch")
+    assert color_of(browser, "unjudged") not in (color_of(browser, "mismatch"), color_of(browser, "parity"))
+    row = find(browser, "#row-vgg_mnist--lrp_w_square .line")
+    assert "not equal" in row.text
+    assert "2e8×" in row.text
+    assert "structural" not in row.text
+
+
+def test_the_unjudged_are_listed_with_their_reason_and_lead_to_their_row(browser: Any):
+    section = find(browser, 'section[aria-labelledby="unjudged-title"]')
+    assert UNJUDGED in section.text
+    link = section.find_element("css selector", "a")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", link)
+    link.click()
+    eventually(lambda: is_open(browser, "row-vgg_mnist--vargrad"))
+
+
 def background(browser: Any) -> str:
     return find(browser, "body").value_of_css_property("background-color")
 
@@ -283,7 +309,7 @@ def test_no_serious_accessibility_violation(browser: Any, violations, save_scree
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     save_screenshot(f"top-{theme}-{width}")
     assert violations() == []
-    for row in (FAILING, "row-vgg_mnist--zblrp_z_VGG16ILSVRC", "row-ecg--lrp_z", "row-vgg_mnist--guided_backprop"):
+    for row in (FAILING, "row-vgg_mnist--zblrp_z_VGG16ILSVRC", "row-ecg--lrp_z", "row-vgg_mnist--vargrad"):
         find(browser, f"#{row} .opener").click()
     browser.execute_script("document.getElementById(arguments[0]).scrollIntoView()", FAILING)
     save_screenshot(f"opened-{theme}-{width}")
@@ -321,10 +347,10 @@ def headers_out_of_sight(browser: Any) -> list[str]:
 
 @pytest.fixture
 def odd_report(tmp_path: Path) -> str:
-    """Return the address of a report of long names, with rows that are covered and rows that were not judged."""
+    """Return the address of a report of long names, with rows held to another reference and rows held to a property."""
     run = Run(tmp_path)
     exact = attribution(np.random.default_rng(0), (8, 8, 1))
-    defect = {"status": "reference-defect", "divergence": DEFECT.name}
+    defect = {"status": "reference-defect", "divergence": DEFECT}
     for model in ("vgg_mnist", "a_model_of_somebody_fine_tuned_on_everything", "WithoutAnyPlaceToBreakItAnywhere"):
         run.add_model(model, (8, 8, 1), ["a"])
         for dtype in ("float64", "float32"):
@@ -332,14 +358,17 @@ def odd_report(tmp_path: Path) -> str:
                 "zblrp_sequential_composite_b_x_input_x_sign_VGG16ILSVRC", "lrp.sequential_preset_b_flat_until_idx",
                 "NoPlaceToBreakThisNameEitherWhichIsQuiteLong",
             ):  # fmt: skip
-                run.add_case(model, "a", method, dtype, exact * 1e-20, exact, family="grad_cam_timeseries", **defect)
+                run.add_case(model, "a", method, dtype, None, exact, family="grad_cam_timeseries", **defect)
             run.add_case(model, "a", "lrp_flat", dtype, exact, exact * 5.3e4)
-            run.add_case(model, "a", "lrp.z_IB", dtype, exact, exact * 1.01, divergence=DEFECT.name)
+            held = {"status": "reference-defect", "divergence": DEFECT, "held_to": "innvestigate"}
+            run.add_case(model, "a", "lrp.z_IB", dtype, exact, exact, **held)
     return write(run.close(), run.arrays_path, tmp_path / "report").html.as_uri()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_covered_and_unjudged_rows_are_neutral_and_can_be_read(browser: Any, odd_report: str, violations, theme: str):
+def test_rows_that_are_held_to_something_else_are_neutral_and_can_be_read(
+    browser: Any, odd_report: str, violations, theme: str
+):
     features = [{"name": "prefers-color-scheme", "value": theme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(odd_report)
@@ -353,8 +382,8 @@ def test_covered_and_unjudged_rows_are_neutral_and_can_be_read(browser: Any, odd
         find(browser, f"#row-vgg_mnist--{row} .opener").click()
         assert browser.find_elements("css selector", f"#row-vgg_mnist--{row} .checks .broken") == []
     assert len(browser.find_elements("css selector", "#row-vgg_mnist--lrp_flat .checks .broken")) > 0
-    choose(browser, "status", "covered")
-    assert {name.split()[1] for name in visible_methods(browser)} == {"lrp.z_IB"}
+    choose(browser, "status", "reference-defect")
+    assert "lrp.z_IB" in {name.split()[1] for name in visible_methods(browser)}
     assert violations() == []
 
 
@@ -384,7 +413,7 @@ def test_without_javascript_everything_can_be_read(start: Callable[..., Any], re
     browser = start("--blink-settings=scriptEnabled=false")
     browser.get(report)
     assert "js" not in (find(browser, "html").get_attribute("class") or "")
-    assert len(browser.find_elements("css selector", "tbody.entry .line")) == 18
+    assert len(browser.find_elements("css selector", "tbody.entry .line")) == 19
     assert not find(browser, "#filters").is_displayed()
     summary = find(browser, f"#{FAILING} summary")
     assert summary.is_displayed()

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from parity.assets.inputs import Input
-from parity.assets.models import ModelSource
+from parity.assets.source import ModelSource
 from parity.hashing import array_sha256, file_sha256
+from parity.keras.network import Network, NetworkLayer, write_network
 from tests.fuzz.architectures import Case
 from tests.fuzz.shapes import KERNELS, Shape, output_shape
-from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer, sequential
+from tests.parity.keras.keras_files import KerasModel, layer, sequential
 
 Tensors = dict[str, np.ndarray]
 
@@ -27,40 +28,23 @@ def write(case: Case, path: Path) -> tuple[ModelSource, Input]:
         inputs = [shapes[name] for name in one["from"]]
         shapes[one["name"]] = output_shape(one["class"], one["config"], inputs)
         weights[one["name"]] = _weights(one, inputs[0], rng, case["exact"])
-    by_name = {one["name"]: one for one in case["layers"]}
-    order = keras_order(case)
-    entries = [layer(by_name[name]["class"], name, None if case["sequential"] else by_name[name]["from"],
-                     **by_name[name]["config"]) for name in order]  # fmt: skip
-    first = input_layer(*case["input"], inbound=None if case["sequential"] else [])
-    build = sequential if case["sequential"] else functional
-    KerasModel(build(first, *entries), {name: weights[name] for name in order}).write(path)
+    first = NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *case["input"]]}, ())
+    network = Network((first, *(
+        NetworkLayer(one["name"], one["class"], one["config"], tuple(one["from"]), weights[one["name"]])
+        for one in case["layers"]
+    )))  # fmt: skip
+    if case["sequential"]:
+        _write_sequential(network, path)
+    else:
+        write_network(network, path)
     source = ModelSource(path.stem, path, None, file_sha256(path), "none", "", "a case of the fuzzer")
     array = _input(tuple(case["input"]), rng, case["exact"])
     return source, Input("x", array, array_sha256(array), None, None)
 
 
-def keras_order(case: Case) -> list[str]:
-    """Return the names in the order in which Keras keeps the layers of a graph, and so their weights in a file.
-
-    That is by depth from the output, and layers of one depth in the order in which a walk from the output meets them.
-    """
-    by_name = {one["name"]: one for one in case["layers"]}
-    met: dict[str, int] = {}
-
-    def walk(name: str) -> None:
-        if name in met or name == "x":
-            return
-        met[name] = len(met)
-        for producer in by_name[name]["from"]:
-            walk(producer)
-
-    walk(case["layers"][-1]["name"])
-    depth = dict.fromkeys(met, 0)
-    for one in reversed(case["layers"]):
-        for producer in one["from"]:
-            if one["name"] in depth and producer in depth:
-                depth[producer] = max(depth[producer], depth[one["name"]] + 1)
-    return sorted(met, key=lambda name: (-depth[name], met[name]))
+def _write_sequential(network: Network, path: Path) -> None:
+    entries = [layer(one.class_name, one.name, **one.config) for one in network]
+    KerasModel(sequential(*entries), {one.name: dict(one.weights) for one in network.layers[1:]}).write(path)
 
 
 def _weights(one: dict[str, Any], shape: Shape, rng: np.random.Generator, exact: bool) -> Tensors:

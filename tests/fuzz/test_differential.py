@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,12 +46,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("networks")
 
 
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    return []
+
+
 def check(case: Case, client: ReferenceClient, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of input rules that no layer uses, as in the references
-        found = problems(case, client, folder)
-    if found:
-        raise AssertionError(describe(case, found))
+        findings = problems(case, client, folder)
+    if findings:
+        raise AssertionError(describe(case, findings))
 
 
 @settings(
@@ -61,8 +67,18 @@ def check(case: Case, client: ReferenceClient, folder: Path) -> None:
     report_multiple_bugs=False,
 )
 @given(case=cases())
-def test_random_networks(client: ReferenceClient, folder: Path, case: Case) -> None:
-    check(case, client, folder)
+def test_random_networks(
+    client: ReferenceClient, folder: Path, capsys: pytest.CaptureFixture[str], told: list[str], case: Case
+) -> None:
+    try:
+        check(case, client, folder)
+    except AssertionError as finding:
+        if not told:  # at once: hypothesis goes on for minutes to make the case smaller
+            told.append(str(finding))
+            with capsys.disabled():
+                sys.stdout.write(f"\nfound, and now being made smaller:\n{finding}\n")
+                sys.stdout.flush()
+        raise
 
 
 @pytest.mark.parametrize("path", REGRESSIONS, ids=[path.stem for path in REGRESSIONS])

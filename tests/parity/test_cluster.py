@@ -105,7 +105,7 @@ def test_a_run_with_a_worker_killed_in_the_middle_has_the_rows_of_a_local_run(
     place: Path, scheduler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Series.plans, "__defaults__", (2,))
-    here = session(place, "here", reference="signxai").run().document
+    here = session(place, "here", reference="signxai").run()
     before = pids(scheduler)
     killed_at: list[int] = []
 
@@ -115,7 +115,7 @@ def test_a_run_with_a_worker_killed_in_the_middle_has_the_rows_of_a_local_run(
             killed_at.append(done)
 
     one = session(place, "there", cluster=scheduler.scheduler_address, reference="signxai")
-    there = one.run(kill).document
+    there = one.run(kill)
     assert one.failure is None
     assert one.total == len(there["results"]) == 2 * 5 * len(METHODS)
     assert 0 < killed_at[0] < one.total
@@ -195,7 +195,7 @@ def test_tasks_speak_of_the_largest_model(place: Path) -> None:
 
 def test_fail_fast_stops_a_cluster_too(place: Path, scheduler: Any) -> None:
     one = session(place, "fast", cluster=scheduler.scheduler_address, fail_fast=True)
-    document = one.run().document
+    document = one.run()
     assert one.stopped
     assert len(document["results"]) < one.total
 
@@ -276,7 +276,7 @@ def test_a_scheduler_that_goes_away_keeps_the_finished_cases(place: Path, script
 
     one = session(place, "gone", cluster=cluster.scheduler_address)
     try:
-        document = one.run(close).document
+        document = one.run(close)
     finally:
         cluster.close(timeout=5)
     assert one.failure is not None

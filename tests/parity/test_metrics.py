@@ -134,8 +134,6 @@ def test_numbers_do_not_depend_on_the_scale(scale: float):
         (REFERENCE * 0, REFERENCE * 0, "zero", "Both maps are zero"),
         (REFERENCE * 0, REFERENCE, "zero", "reference's map is zero"),
         (REFERENCE, REFERENCE * 0, "zero", "subject's map is zero"),
-        (REFERENCE, np.ones_like(REFERENCE), "constant", "subject's map is constant"),
-        (np.ones_like(REFERENCE), REFERENCE, "constant", "reference's map is constant"),
     ],
 )
 def test_maps_that_cannot_be_compared_have_a_problem(reference, candidate, check, words):
@@ -145,6 +143,24 @@ def test_maps_that_cannot_be_compared_have_a_problem(reference, candidate, check
     assert words in m.problem
     assert math.isnan(m.pearson)
     assert words in m.message()
+
+
+def test_of_two_zero_maps_the_distances_are_zero_but_a_problem_stands_beside_them():
+    m = compare(REFERENCE * 0, REFERENCE * 0)
+    assert (m.rel_l2, m.max_err, m.slope, m.problem_check) == (0.0, 0.0, 1.0, "zero")
+    for pair in ((REFERENCE * 0, REFERENCE), (REFERENCE, REFERENCE * 0)):
+        assert math.isnan(compare(*pair).rel_l2)
+
+
+def test_one_constant_map_has_numbers_but_no_correlation():
+    ones = np.ones_like(REFERENCE)
+    for pair in ((REFERENCE, ones), (ones, REFERENCE)):
+        m = compare(*pair)
+        assert (m.problem, m.constant) == (None, False)
+        assert math.isnan(m.pearson)
+        assert min(m.rel_l2, m.max_err) > 0.5
+    assert compare(REFERENCE, ones).slope == pytest.approx(0, abs=1e-12)  # nothing follows the reference
+    assert compare(ones, REFERENCE).slope == pytest.approx(REFERENCE.mean())  # the ratio of the means
 
 
 def test_two_constant_maps_are_told_apart_by_numbers_not_by_pearson():

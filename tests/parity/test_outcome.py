@@ -1,153 +1,133 @@
-"""Measured divergences: a structural row is covered by rounding that was measured on the case itself, by no other."""
+"""What is wrong with a map by itself, and what becomes of a case for which the reference gave no map."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
 
-from parity.assets.inputs import default_inputs
-from parity.assets.models import resolve
-from parity.judge.known.divergences import ROUNDING, ROUNDING_MOST, rounding
-from parity.judge.verdict import NoiseFloor, is_ok, limits_for
-from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
-from parity.run.cases import Plan
-from parity.run.outcome import Outcome, covered_by_flip, covered_by_rounding, in_another_memory_order, without_reference
-from parity.run.questions import Question
-from parity.run.runner import Runner
-from parity.run.subjects import SignxaiTorch
-from tests.parity.echo_client import EchoClient
-from tests.parity.toy_maps import toy_map
+from parity.judge.known.table import BY_NAME
+from parity.reference.request import ReferenceAnswer, ReferenceCall
+from parity.run.outcome import REFUSED, fault_of, provenance, refuses, without_map
+from parity.run.questions import Candidate
+from tests.parity.toy_cases import PLAIN, raised, toy_case
+
+X = np.zeros((4, 3, 2))
+RIGHT = np.random.default_rng(0).normal(size=X.shape)
 
 
-def nudged(array: np.ndarray, share: float, seed: int = 1) -> np.ndarray:
-    """Return an array at a relative L2 distance of `share`."""
-    noise = np.random.default_rng(seed).normal(size=array.shape)
-    return array + share * noise * np.linalg.norm(array) / np.linalg.norm(noise)
-
-
-def structural(distance: float, dtype: str = "float64") -> Outcome:
-    reference = toy_map()
-    row = {"status": "structural", "reference": "signxai", "limits": limits_for(dtype).to_json()}
-    return Outcome(row, reference, nudged(reference, distance))
+def spoilt(value: float, at: tuple[int, ...] = (1, 2, 0)) -> np.ndarray:
+    array = RIGHT.copy()
+    array[at] = value
+    return array
 
 
 @pytest.mark.parametrize(
-    ("distance", "own", "covered"),
+    "array", [RIGHT, RIGHT.astype(np.float32), RIGHT * 0, np.ones(X.shape, int), RIGHT * 1e300, RIGHT * 1e-310]
+)
+def test_a_map_of_the_inputs_shape_with_finite_numbers_is_in_order(array: np.ndarray) -> None:
+    assert fault_of(array, X) is None
+
+
+@pytest.mark.parametrize(
+    ("array", "check", "words"),
     [
-        (3.3e-10, 2.3e-10, True),
-        (3.3e-10, 0.9e-10, False),  # more than 3 times its own rounding
-        (3.3e-10, 0.0, False),
-        (2e-8, 1e-8, False),  # its rounding would allow it, the cap does not
-        (1e-3, 1e-3, False),
+        (RIGHT[:-1], "shape", "the map has the shape (3, 3, 2), the input (4, 3, 2)"),
+        (RIGHT[None], "shape", "(1, 4, 3, 2)"),
+        (RIGHT.transpose(2, 0, 1), "shape", "(2, 4, 3)"),
+        (RIGHT[..., :1], "shape", "(4, 3, 1)"),
+        (np.zeros(0), "shape", "(0,)"),
+        (np.full((3, 3), np.nan), "shape", "(3, 3)"),
+        (spoilt(np.nan), "finite", "1 values of 24 that are not finite, first at (1, 2, 0)"),
+        (spoilt(np.inf), "finite", "first at (1, 2, 0)"),
+        (spoilt(-np.inf), "finite", "not finite"),
+        (np.full_like(RIGHT, np.nan), "finite", "24 values of 24 that are not finite, first at (0, 0, 0)"),
+        (RIGHT + 0j, "finite", "complex128 values, not real numbers"),
+        (RIGHT > 0, "finite", "bool values"),
+        (RIGHT.astype(object), "finite", "object values"),
+        (RIGHT.astype(str), "finite", "values, not real numbers"),
     ],
 )
-def test_float64_rounding_covers_three_times_what_was_measured_and_never_more_than_the_cap(distance, own, covered):
-    outcome = structural(distance)
-    becomes = covered_by_rounding(outcome, nudged(outcome.subject, own, seed=2))
-    assert (becomes.get("divergence") == ROUNDING.name) is covered
-    assert not covered or "from itself" in becomes["message"]
+def test_a_fault_names_its_check_and_its_place(array: np.ndarray, check: str, words: str) -> None:
+    fault = fault_of(array, X)
+    assert fault is not None
+    assert fault[0] == check
+    assert words in fault[1]
 
 
-@pytest.mark.parametrize("again", [np.full((48, 48, 3), np.nan), np.zeros((48, 48, 3)), np.ones((3, 48, 48))])
-def test_a_second_map_that_cannot_be_compared_covers_nothing(again):
-    assert covered_by_rounding(structural(3.3e-10), again) == {}
-
-
-def test_a_case_without_a_map_of_the_subject_is_not_covered():
-    outcome = structural(3.3e-10)
-    outcome.subject = None
-    assert covered_by_rounding(outcome, toy_map()) == {}
-    assert covered_by_flip(outcome, structural(0.0)) == {}
-
-
-def test_no_limit_passes_the_cap_and_none_is_tighter_than_the_lanes_own():
-    worst, best = rounding(NoiseFloor(1.0, 1.0, 1.0)).limits, rounding(NoiseFloor(0.0, 0.0, 0.0)).limits
-    assert (worst.rel_l2, worst.slope, worst.max_err) == (ROUNDING_MOST,) * 3
-    assert best == limits_for("float64")
+REFUSAL = "NotAnalyzeableModelException: Deconvnet is only specified for networks with ReLU activations."
 
 
 @pytest.mark.parametrize(
-    ("distance", "own", "covered"), [(0.02, 0.02, True), (0.02, 0.005, False), (0.02, 0.0, False), (0.9, 0.02, False)]
-)
-def test_a_flip_covers_three_times_the_references_own_distance(distance, own, covered):
-    outcome = structural(distance, "float32")
-    twin = Outcome({"reference": "signxai"}, nudged(outcome.reference, own, seed=3))
-    assert bool(covered_by_flip(outcome, twin)) is covered
-
-
-def test_a_flip_of_another_reference_covers_nothing():
-    outcome = structural(0.02, "float32")
-    assert covered_by_flip(outcome, Outcome({"reference": "innvestigate"}, nudged(outcome.reference, 0.02))) == {}
-
-
-def test_another_memory_order_holds_the_same_numbers():
-    batch = np.random.default_rng(0).normal(size=(2, 5, 4, 3))
-    other = in_another_memory_order(batch)
-    np.testing.assert_array_equal(other, batch)
-    assert other.strides != batch.strides
-
-
-class NudgedClient(EchoClient):
-    """Answers every map of a method 3.3e-10 away from the port's."""
-
-    def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
-        answers = super().answer(request)
-        if request.call.kind == "logits":
-            return answers
-        return [ReferenceAnswer(nudged(one.array, 3.3e-10)) for one in answers]
-
-
-class IllConditioned(SignxaiTorch):
-    """Answers 2.3e-10 away from itself when asked again, alone, or raises."""
-
-    raises = False
-
-    def attribute(self, module, inputs, targets, method, parameters):
-        found = super().attribute(module, inputs, targets, method, parameters)
-        if self.raises:
-            raise RuntimeError("no second map")
-        return nudged(found, 2.3e-10, seed=4)
-
-
-class Raising(IllConditioned):
-    raises = True
-
-
-@pytest.mark.parametrize(
-    ("model", "method", "subject", "ok"),
+    ("answer", "status"),
     [
-        ("vgg_mnist", "lrp.z_IB", IllConditioned, True),
-        ("vgg_mnist", "lrp_z", IllConditioned, False),  # a rule with bias has no such excuse
-        ("resnet_mnist", "lrp_z", IllConditioned, True),  # unless the model adds or normalizes
-        ("resnet_mnist", "gradient", IllConditioned, False),
-        ("resnet_mnist", "lrp_z", SignxaiTorch, False),
-        ("vgg_mnist", "lrp.z_IB", SignxaiTorch, False),  # it does not differ from itself
-        ("vgg_mnist", "lrp.z_IB", Raising, False),
+        (raised(REFUSAL), "unsupported"),
+        (raised(REFUSAL, "crash"), "error"),
+        (raised("TypeError: ('Keyword argument not understood:', 'activation')"), "error"),
+        (raised("You must feed a value for placeholder tensor"), "error"),
+        (raised("ImportError: No module named 'deeplift'"), "error"),
+        (raised("ValueError: something about an activation"), "error"),
+        (raised("the worker died of SIGABRT", "crash"), "error"),
+        (raised("no answer within 600 s", "timeout"), "error"),
+        (raised("no answer", "protocol"), "error"),
+        (raised("no Python", "environment"), "error"),
     ],
 )
-def test_a_run_covers_only_rules_that_divide_by_differences_and_whose_rounding_it_has_measured(
-    model, method, subject, ok
-):
-    source = resolve(model)
-    plan = Plan(source, tuple(default_inputs(source)[:1]), (method,), frozenset([method]), frozenset())
-    (outcome,) = Runner(plan, NudgedClient(), subject()).run()
-    assert outcome.row["status"] == "structural"
-    assert is_ok(outcome.row["status"], outcome.row["divergence"]) is ok
+def test_nothing_excuses_a_reference_without_a_map_but_its_own_refusal(answer: ReferenceAnswer, status: str) -> None:
+    candidates = [PLAIN]
+    # A known difference names why something else is asked; it does not excuse that this raises too.
+    candidates += [Candidate(PLAIN.call, (difference,)) for difference in BY_NAME.values()]
+    for candidate in candidates:
+        row = without_map(toy_case(), candidate, answer)
+        assert row["status"] == status
+        assert answer.error in row["message"]
+        assert refuses(answer) == (status == "unsupported")
+        assert row["message"].startswith(REFUSED) == (status == "unsupported")
+
+
+def test_the_end_of_what_the_worker_wrote_stands_in_the_message() -> None:
+    answer = ReferenceAnswer(None, error="died", error_kind="crash", stderr_tail="free(): invalid pointer")
+    assert without_map(toy_case(), PLAIN, answer)["message"] == "signxai: died\nfree(): invalid pointer"
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("from_store", "computed", "told"),
     [
-        ("TypeError: ('Keyword argument not understood:', 'activation')", "reference-defect"),
-        (
-            "NotAnalyzeableModelException: Deconvnet is only specified for networks with ReLU activations.",
-            "unsupported",
-        ),
-        ("ValueError: something about an activation", "error"),
+        (False, "2026-01-02T03:04:05+00:00", ""),
+        (True, "2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05+00:00"),
+        (False, "", ""),
+        (True, "", "unknown"),  # stored all the same, so never told as asked now
     ],
 )
-def test_a_named_crash_is_told_from_a_refusal_and_from_any_other_crash(said, status):
-    call = ReferenceCall("innvestigate", "analyzer", "deconvnet")
-    how = Question((call,), defect="deconvnet-relu-layer")
-    row = without_reference(how, "float32", call, ReferenceAnswer(None, error=said, error_kind="method"))
-    assert row["status"] == status
+def test_a_row_says_whether_its_reference_was_asked_now(from_store: bool, computed: str, told: str) -> None:
+    answer = ReferenceAnswer(RIGHT, 1.5, from_store=from_store, computed=computed, notes=("asked without oneDNN",))
+    assert provenance(answer) == {
+        "seconds_reference": 1.5, "reference_stored": told, "reference_notes": ["asked without oneDNN"],
+    }  # fmt: skip
+
+
+def test_without_a_map_nothing_was_stored_but_the_notes_stand() -> None:
+    answer = ReferenceAnswer(None, error="died", error_kind="crash", notes=("asked without oneDNN",))
+    assert provenance(answer) == {"reference_notes": ["asked without oneDNN"]}
+
+
+def test_a_row_is_an_error_until_it_is_told_otherwise() -> None:
+    row = toy_case().row(PLAIN)
+    assert (row["status"], row["reference"], row["divergence"], row["held_to"]) == ("error", "signxai", None, None)
+    assert (row["noise_floor"], row["noise_samples"], row["reference_stored"]) == (None, [], None)
+    json.dumps(row, allow_nan=False)
+    assert toy_case().row()["reference"] is None
+
+
+def test_a_row_names_every_difference_and_what_it_is_held_to() -> None:
+    names = ("signxai-batch-normalization-without-offset", "signxai-permute-of-equal-sizes")
+    differences = tuple(BY_NAME[name] for name in names)
+    rewrites = tuple(rewrite for difference in differences for rewrite in difference.rewrites)
+    candidate = Candidate(ReferenceCall("signxai", "wrapper", "lrp_z"), differences, rewrites)
+    row = toy_case().row(candidate)
+    assert row["divergence"] == ", ".join(names)
+    assert row["held_to"] == (
+        "signxai on an equivalent network: center=False as an offset of zero, Permute between two Reshape layers, so "
+        "that no shape stays what it was"
+    )

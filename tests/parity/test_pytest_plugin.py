@@ -40,7 +40,10 @@ def runner(model, method):
             rules={method: [("fc1", "Linear", "a rule")]},
             reference_rules={method: {"reference": "signxai", "layers": [], "problem": "made up"}},
         ),
-        client=SimpleNamespace(environment=lambda: {"tensorflow": "2"}, store_errors=[OSError("store is full")]),
+        client=SimpleNamespace(
+            environment=lambda: {"tensorflow": "2"}, store_errors=[OSError("store is full")], fault=None,
+            unable="no reference environment",
+        ),
     )
 
 
@@ -49,7 +52,7 @@ def outcome(model, method, family, status="parity"):
         "model": model, "input": "x", "target": 1, "method": method, "family": family, "reference": "signxai",
         "dtype": "float64", "status": status, "failed_check": None, "message": "", "margin": 0.5,
         "limits": {"rel_l2": 1e-10, "slope": 1e-10, "max_err": 1e-9, "pearson": 0.95, "ssim": 0.95},
-        "divergence": None, "reproduce": "parity run",
+        "divergence": None, "reproduce": "parity run", "reference_stored": "2026-11-02T08:00:00+00:00",
     }
     maps = np.full((2, 2, 1), float(len(method)))
     return SimpleNamespace(row=row, reference=maps, subject=maps + 1)
@@ -69,7 +72,8 @@ def test_map(model, method, family, parity_record):
         os._exit(3)
     if method == "lrp_flat" and how == "interrupt":
         raise KeyboardInterrupt
-    parity_record(runner(model, method), [outcome(model, method, family)])
+    status = "unjudged" if how == "unjudged" else "parity"
+    parity_record(runner(model, method), [outcome(model, method, family, status)])
     assert method != "lrp_flat" or how != "mismatch"
 
 
@@ -114,7 +118,15 @@ def test_a_test_run_writes_the_report(run, pytester: pytest.Pytester) -> None:
     result = run("--parity-report=out")
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(["parity: signxai-torch-parity *torch *zennit *threads: *store: *"])
-    result.stdout.fnmatch_lines(["All 4 methods at parity on other, toy*", "store: store is full"])
+    result.stdout.fnmatch_lines(
+        [
+            "All 4 methods at parity on other, toy*",
+            "5 of 5 cases compared; 0 held to something else; 0 unjudged.",
+            "5 of 5 reference answers came from the store, the oldest of 2026-11-02.",
+            "No reference could be asked in this run: no reference environment.",
+            "store: store is full",
+        ]
+    )
     result.stdout.fnmatch_lines(["report: out/parity.html"])
     _check_report(pytester.path / "out")
 
@@ -126,8 +138,7 @@ def test_workers_of_xdist_ship_rows_and_maps(run, pytester: pytest.Pytester) -> 
 
 
 def test_a_judge_that_accepts_wrong_maps_fails_the_run(run, pytester: pytest.Pytester, monkeypatch) -> None:
-    blind = verdict.Verdict("parity", None, "", 0.0)
-    monkeypatch.setattr(verdict, "_judge_numbers", lambda *_: blind)
+    monkeypatch.setattr(verdict, "CHECKS", ())
     result = run("--parity-report=out")
     result.assert_outcomes(passed=6)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -170,7 +181,29 @@ def test_ctrl_c_keeps_what_is_done(run, pytester: pytest.Pytester) -> None:
     assert result.ret == pytest.ExitCode.INTERRUPTED
     document = load(pytester.path / "out" / "parity.json")
     assert document["interrupted"] is True
+    assert document["summary"]["green"] is False
     assert len(document["results"]) == 4
+    result.stdout.fnmatch_lines(["Stopped after 4 cases: 3 of 3 methods at parity on other, toy*"])
+    assert (pytester.path / "out" / "summary.md").read_text().startswith("## Parity: stopped after 4 cases")
+
+
+def test_a_run_that_stops_at_its_first_failure_says_so(run, pytester: pytest.Pytester) -> None:
+    result = run("--parity-report=out", "-x", behave="raise")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["Stopped after 5 cases: *"])
+    assert load(pytester.path / "out" / "parity.json")["summary"]["stopped"] is True
+
+
+def test_a_run_in_which_nothing_was_compared_fails(run, pytester: pytest.Pytester) -> None:
+    result = run("--parity-report=out", behave="unjudged")
+    result.assert_outcomes(passed=6)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "0 of 5 cases compared; 0 held to something else; 5 unjudged.",
+            "The tests passed, but the report is not green*",
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def made_again(row: dict[str, Any], elsewhere: Path, monkeypatch: pytest.MonkeyP
 def test_every_commands_case_is_the_rows_own(options, place: Path, tmp_path: Path, monkeypatch) -> None:
     document = Session(
         ["my model [v1].h5"], ["gradient", "lrp_z"], files=["*/x *.npy"], directory=Path("all"), **options
-    ).run().document  # fmt: skip
+    ).run()  # fmt: skip
     hashes = {one["name"]: one["sha256"] for one in document["inputs"]}
     assert sorted(hashes) == ["x [0]; y[0]", "x [0]; y[0]~2", "x [0]; y[1]", "x [0]; y[1]~2"]
     assert len(document["results"]) == 16
@@ -74,6 +74,41 @@ def test_every_commands_case_is_the_rows_own(options, place: Path, tmp_path: Pat
         assert word in document["results"][0]["reproduce"]
 
 
+SUBJECT = """
+from helper import factor
+
+def doubled(model, x, method, target, **parameters):
+    if method == "lrp_flat":
+        raise NotImplementedError("no flat rule")
+    x.requires_grad_()
+    model(x)[range(len(x)), target].sum().backward()
+    return factor * x.grad
+"""
+
+
+def test_a_foreign_subjects_case_is_made_again_from_any_folder(place: Path, tmp_path: Path, monkeypatch) -> None:
+    (place / "my ports").mkdir()
+    (place / "my ports" / "wrong [1].py").write_text(SUBJECT)
+    (place / "my ports" / "helper.py").write_text("factor = 2\n")
+    document = Session(
+        ["my model [v1].h5"], ["gradient", "lrp_flat"], files=["a/x *.npy"], samples=1, directory=Path("all"),
+        subject="my ports/wrong [1].py:doubled",
+    ).run()  # fmt: skip
+    about = document["environment"]["subject"]
+    assert about["name"] == "wrong [1].py:doubled"
+    assert {"wrong [1].py", "helper.py", "torch", "numpy"} == set(about["versions"])
+    spec = f"{place / 'my ports' / 'wrong [1].py'}:doubled"
+    for row in document["results"]:
+        assert row["pytest"] is None
+        assert f"--subject {shlex.quote(spec)}" in row["reproduce"]
+        again = made_again(row, tmp_path, monkeypatch)
+        (same,) = [each for each in again if each["dtype"] == row["dtype"]]
+        for key in ("method", "status", "rel_l2", "slope", "reproduce", "message"):
+            assert same.get(key) == row.get(key), key
+    statuses = {row["method"]: row["status"] for row in document["results"]}
+    assert statuses == {"gradient": "mismatch", "lrp_flat": "unsupported"}
+
+
 def _plan(model: str, **options: Any) -> tuple[Plan, Input]:
     source = resolve(model)
     names = frozenset(["lrp_z"])
@@ -86,6 +121,21 @@ def test_options_that_are_not_given_are_not_in_the_command() -> None:
     assert words == "run --model vgg_mnist --input digit_0 --method lrp_z --dtype float64".split()  # noqa: SIM905
     plan, one = _plan("vgg_mnist", reference="innvestigate", subject="other", target=0)
     assert command(plan, "lrp_z", "float32", one).endswith("--target 0 --reference innvestigate --subject other")
+
+
+def test_the_subject_is_named_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "it's mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for spec, expected in (
+        ("it's mine/port.py:f", f"{tmp_path}/it's mine/port.py:f"),
+        ("./port.py:f", f"{tmp_path}/port.py:f"),
+        ("a.module:f", "a.module:f"),
+        ("zennit", "zennit"),
+    ):
+        plan, one = _plan("vgg_mnist", subject=spec)
+        words = shlex.split(command(plan, "lrp_z", "float32", one))
+        assert words[words.index("--subject") + 1] == expected
+        assert pytest_id(plan, "lrp_z", one) is None, "the tests judge the port"
 
 
 def test_there_is_a_test_id_only_where_there_is_that_test(tmp_path: Path) -> None:

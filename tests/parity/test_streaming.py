@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from parity.assets.inputs import InputError, expand, stream_inputs
-from parity.report.summary import junit_parts
+from parity.report.junit import junit_parts
 from parity.run import cases
 from parity.run.results import encode
 from parity.run.session import Session
@@ -60,7 +60,7 @@ def pictures(count: int, folder: str = "photos") -> str:
 
 def run(model: Path, pattern: str, report: str, **options: Any) -> dict[str, Any]:
     fixed = {"models": [str(model)], "methods": ["gradient", "lrp_z"], "files": [pattern], "directory": Path(report)}
-    return dict(Session(**(fixed | options)).run().document)
+    return dict(Session(**(fixed | options)).run())
 
 
 def without_times(document: dict[str, Any]) -> list[dict[str, Any]]:

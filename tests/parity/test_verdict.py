@@ -1,4 +1,4 @@
-"""Limits, statuses and named divergences; every check is seen failing."""
+"""Verdicts: the checks in their order, the statuses, and when a whole run is green; every check is seen failing."""
 
 from __future__ import annotations
 
@@ -8,81 +8,25 @@ import math
 import numpy as np
 import pytest
 
-from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.checks import CHECKS, under_the_published_floor
+from parity.judge.limits import Limits, NoiseFloor, limits_for
 from parity.judge.metrics import Metrics, compare
-from parity.judge.verdict import (
-    STATUSES,
-    Divergence,
-    Limits,
-    NoiseFloor,
-    Verdict,
-    is_ok,
-    judge,
-    limits_for,
-    run_is_green,
-)
+from parity.judge.verdict import NOT_COUNTED, STATUSES, Verdict, is_ok, judge, run_is_green
 from tests.parity.toy_maps import MUTANTS, toy_map
 
 REFERENCE = toy_map()
 LOOSE = Limits(rel_l2=0.3, slope=0.3, max_err=0.5)
-BOUNDED = DIVERGENCES[0]
+NUMERIC = ("rel_l2", "slope", "max_err")
 
 
-def test_float64_limits():
-    assert limits_for("float64") == Limits(1e-10, 1e-10, 1e-9, 0.95, 0.95)
-    assert limits_for("float64", NoiseFloor(0.1, 0.1, 0.1)) == limits_for("float64")
-
-
-def test_float32_limits_are_three_floors_never_under_1e_5():
-    assert limits_for("float32", NoiseFloor(2e-2, 1e-4, 1e-2)) == Limits(6e-2, 3.0000000000000003e-4, 3e-2)
-    assert limits_for("float32", NoiseFloor(0, 0, 0)) == limits_for("float32") == Limits(1e-5, 1e-5, 1e-5)
-
-
-def test_a_huge_floor_does_not_open_the_gate():
-    limits = limits_for("float32", NoiseFloor(2.0, 2.0, 2.0))
-    assert limits.rel_l2 == limits.slope == pytest.approx(math.sqrt(1 - 0.95**2))
-    assert limits.max_err == 0.5
-    assert judge(compare(REFERENCE, 2 * REFERENCE), limits).status != "parity"
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -1e-9])
-@pytest.mark.parametrize("field", ["rel_l2", "slope", "max_err"])
-def test_a_floor_that_is_no_number_is_refused(field: str, bad: float):
-    with pytest.raises(ValueError, match=field):
-        dataclasses.replace(NoiseFloor(0, 0, 0), **{field: bad})
-
-
-def test_a_floor_that_could_not_be_measured_is_refused():
-    with pytest.raises(ValueError, match="could not be measured"):
-        NoiseFloor.from_metrics(compare(REFERENCE, MUTANTS["nan"](REFERENCE)))
-
-
-def test_floor_from_metrics():
-    floor = NoiseFloor.from_metrics(compare(REFERENCE, REFERENCE * 0.98))
-    assert floor.slope == pytest.approx(0.02)
-    assert floor.rel_l2 == pytest.approx(0.02)
-
-
-def test_unknown_dtype_is_refused():
-    with pytest.raises(ValueError, match="float16"):
-        limits_for("float16")
-
-
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Limits)])
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_limit_that_is_no_number_is_refused(field: str, bad: float):
-    with pytest.raises(ValueError, match=field):
-        dataclasses.replace(LOOSE, **{field: bad})
-
-
-def test_equal_maps_are_at_parity():
+def test_equal_maps_are_at_parity() -> None:
     verdict = judge(compare(REFERENCE, REFERENCE.copy()), limits_for("float64"))
     assert (verdict.status, verdict.failed_check, verdict.message) == ("parity", None, "")
     assert verdict.ok
     assert verdict.margin < 1e-3
 
 
-def test_margin_is_the_worst_share_of_a_limit():
+def test_margin_is_the_worst_share_of_a_limit() -> None:
     metrics = compare(REFERENCE, REFERENCE * 1.02)
     assert judge(metrics, Limits(rel_l2=0.04, slope=0.1, max_err=0.2)).margin == pytest.approx(0.5)
     assert judge(metrics, Limits(rel_l2=0.1, slope=0.01, max_err=0.2)).margin == pytest.approx(2.0)
@@ -90,9 +34,9 @@ def test_margin_is_the_worst_share_of_a_limit():
 
 @pytest.mark.parametrize("lane", ["float64", "float32"])
 @pytest.mark.parametrize("name", MUTANTS)
-def test_every_toy_mutant_is_rejected(name: str, lane: str):
-    floor = NoiseFloor(1.8e-6, 1e-7, 1e-6)
-    verdict = judge(compare(REFERENCE, MUTANTS[name](REFERENCE)), limits_for(lane, floor))
+def test_every_toy_mutant_is_rejected(name: str, lane: str) -> None:
+    noise = 1e-10 if lane == "float64" else 1.8e-6
+    verdict = judge(compare(REFERENCE, MUTANTS[name](REFERENCE)), limits_for(lane, NoiseFloor(noise, noise, noise)))
     assert verdict.status in ("mismatch", "structural")
     assert verdict.failed_check
     assert verdict.message
@@ -100,152 +44,170 @@ def test_every_toy_mutant_is_rejected(name: str, lane: str):
     assert not verdict.margin <= 1
 
 
-@pytest.mark.parametrize("name", ["scale_1_02", "noise_2_percent", "scale_1_0014"])
-def test_what_only_the_published_floor_accepts_is_structural(name: str):
-    verdict = judge(compare(REFERENCE, MUTANTS[name](REFERENCE)), limits_for("float64"))
-    assert verdict.status == "structural"
+# The checks
+
+
+def test_shape_finiteness_and_zeros_come_before_every_number() -> None:
+    assert [check.name for check in CHECKS] == ["shape", "finite", "zero", *NUMERIC]
+    assert [check.name for check in CHECKS if check.share is not None] == list(NUMERIC)
+
+
+@pytest.mark.parametrize("check", NUMERIC)
+def test_each_number_is_held_to_its_own_limit(check: str) -> None:
+    metrics = compare(REFERENCE, MUTANTS["scale_1_02"](REFERENCE))
+    tight = dataclasses.replace(LOOSE, **{check: 1e-3})
+    assert judge(metrics, LOOSE).ok
+    verdict = judge(metrics, tight)
+    assert (verdict.status, verdict.failed_check, verdict.ok) == ("structural", check, False)
+    assert f"{check} 0.02 > 0.001" in verdict.message
+
+
+def test_the_first_check_that_fails_is_named_and_all_that_fail_are_told() -> None:
+    verdict = judge(compare(REFERENCE, REFERENCE * 1.02), Limits(1e-2, 1e-2, 1e-2))
     assert verdict.failed_check == "rel_l2"
+    for name in NUMERIC:
+        assert f"{name} 0.02 > 0.01" in verdict.message
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_slope_is_held_from_both_sides(sign: int) -> None:
+    metrics = dataclasses.replace(compare(REFERENCE, REFERENCE), slope=1 + sign * 0.4)
+    assert judge(metrics, LOOSE).failed_check == "slope"
+
+
+def test_a_number_at_its_limit_holds() -> None:
+    metrics = dataclasses.replace(compare(REFERENCE, REFERENCE), rel_l2=0.3, max_err=0.5)
+    assert judge(metrics, LOOSE).ok
+    assert judge(metrics, LOOSE).margin == 1.0
+
+
+@pytest.mark.parametrize("field", NUMERIC)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_nan_in_any_single_number_fails(field: str, value: float) -> None:
+    good = compare(REFERENCE, REFERENCE)
+    verdict = judge(dataclasses.replace(good, **{field: value}), LOOSE)
+    assert (verdict.failed_check, verdict.margin, verdict.ok) == (field, math.inf, False)
 
 
 @pytest.mark.parametrize("side", ["reference", "subject", "both"])
-def test_a_nan_never_passes(side: str):
+def test_a_nan_in_a_map_never_passes(side: str) -> None:
     broken = MUTANTS["nan"](REFERENCE)
     pair = {"reference": (broken, REFERENCE), "subject": (REFERENCE, broken), "both": (broken, broken)}[side]
     verdict = judge(compare(*pair), LOOSE)
     assert (verdict.status, verdict.failed_check, verdict.margin) == ("mismatch", "finite", math.inf)
 
 
-@pytest.mark.parametrize("field", ["pearson", "ssim", "rel_l2", "slope", "max_err"])
-def test_a_nan_in_any_single_number_fails(field: str):
-    good = compare(REFERENCE, REFERENCE)
-    verdict = judge(dataclasses.replace(good, **{field: math.nan}), LOOSE)
-    assert verdict.status == ("mismatch" if field in ("pearson", "ssim") else "structural")
-    assert verdict.failed_check == field
-    if field in ("rel_l2", "slope", "max_err"):
-        assert verdict.margin == math.inf
-
-
-def test_metrics_of_nothing_fail():
+def test_metrics_of_nothing_fail() -> None:
     assert judge(Metrics(n=1, shape=(1,)), LOOSE).status == "mismatch"
 
 
-def test_both_zero_never_passes():
+def test_two_zero_maps_are_unjudged_and_never_parity() -> None:
     verdict = judge(compare(REFERENCE * 0, REFERENCE * 0), LOOSE)
-    assert (verdict.status, verdict.failed_check) == ("mismatch", "zero")
+    assert (verdict.status, verdict.failed_check, verdict.ok) == ("unjudged", "zero", False)
+    assert verdict.margin == math.inf
+    assert "Both maps are zero everywhere" in verdict.message
 
 
-def test_two_equal_constant_maps_pass_and_unequal_ones_are_a_mismatch():
+@pytest.mark.parametrize("pair", [(REFERENCE * 0, REFERENCE), (REFERENCE, REFERENCE * 0)])
+def test_one_zero_map_is_a_mismatch(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    verdict = judge(compare(*pair), LOOSE)
+    assert (verdict.status, verdict.failed_check, verdict.margin) == ("mismatch", "zero", math.inf)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_denormal_number_is_not_zero(dtype: str) -> None:
+    tiny = np.zeros(5, dtype)
+    tiny[2] = np.finfo(dtype).tiny
+    assert judge(compare(tiny, tiny), limits_for(dtype)).ok
+    assert judge(compare(tiny, tiny * 0), limits_for(dtype)).failed_check == "zero"
+
+
+def test_another_shape_is_a_mismatch_whatever_it_holds() -> None:
+    for other in (REFERENCE[:-1], REFERENCE[None], np.full((3, 2), np.nan), np.zeros(0)):
+        assert judge(compare(REFERENCE, other), LOOSE).failed_check == "shape"
+
+
+# Structural or mismatch
+
+
+@pytest.mark.parametrize("name", ["scale_1_02", "noise_2_percent", "scale_1_0014"])
+def test_what_only_the_published_floor_accepts_is_structural(name: str) -> None:
+    verdict = judge(compare(REFERENCE, MUTANTS[name](REFERENCE)), limits_for("float64"))
+    assert (verdict.status, verdict.failed_check, verdict.ok) == ("structural", "rel_l2", False)
+
+
+def test_what_misses_the_published_floor_too_is_a_mismatch_and_says_so() -> None:
+    verdict = judge(compare(REFERENCE, -REFERENCE), limits_for("float64"))
+    assert (verdict.status, verdict.failed_check) == ("mismatch", "rel_l2")
+    assert "pearson -1 < 0.95" in verdict.message
+
+
+@pytest.mark.parametrize("field", ["pearson", "ssim"])
+def test_a_floor_that_is_nan_is_missed_but_one_without_meaning_is_not(field: str) -> None:
+    good = compare(REFERENCE, REFERENCE)
+    assert under_the_published_floor(good, LOOSE) is None
+    assert under_the_published_floor(dataclasses.replace(good, **{field: math.nan}), LOOSE) == f"{field} nan < 0.95"
+    assert under_the_published_floor(dataclasses.replace(good, ssim=None), LOOSE) is None
+
+
+def test_constant_maps_are_held_by_their_numbers_alone() -> None:
     ones = np.ones((20, 20, 1))
     assert judge(compare(ones, ones), limits_for("float64")).status == "parity"
     verdict = judge(compare(ones, ones * 1.01), limits_for("float64"))
     assert (verdict.status, verdict.failed_check) == ("mismatch", "rel_l2")
+    assert "two constant maps have no structure" in verdict.message
 
 
-def test_message_names_the_check_the_value_and_the_limit():
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_constant_map_beside_another_is_held_by_its_numbers(swapped: bool) -> None:
+    ones = np.ones((20, 20, 1))
+    nearly = ones + 1e-11 * np.random.default_rng(0).normal(size=ones.shape)
+    far = ones + 0.1 * np.random.default_rng(0).normal(size=ones.shape)
+    pairs = [(other, ones)[:: -1 if swapped else 1] for other in (nearly, far)]
+    assert not compare(*pairs[0]).constant
+    # The slope of a map that is nothing but rounding says nothing: only a constant reference has one.
+    assert judge(compare(*pairs[0]), limits_for("float64")).ok is swapped
+    assert judge(compare(*pairs[1]), limits_for("float64")).status == "mismatch"
+    assert judge(compare(*pairs[1]), LOOSE).ok is swapped
+
+
+def test_message_names_the_check_the_value_and_the_limit() -> None:
     verdict = judge(compare(REFERENCE, MUTANTS["one_pixel"](REFERENCE)), Limits(0.01, 0.5, 0.2))
     assert "max_err 0.5 > 0.2" in verdict.message
     assert "at index (16, 0, 0) (up to 0.2 allowed)" in verdict.message
-
-
-# Named divergences
-
-
-def test_the_bounded_defect_speaks_of_zblrp_of_signxai_only():
-    assert BOUNDED.covers("zblrp_epsilon_0_1_VGG16ILSVRC", "signxai")
-    assert not BOUNDED.covers("zblrp_epsilon_0_1_VGG16ILSVRC", "innvestigate")
-    assert not BOUNDED.covers("lrp_z", "signxai")
-
-
-def test_names_of_divergences_are_unique():
-    assert len({entry.name for entry in DIVERGENCES}) == len(DIVERGENCES)
-
-
-def test_a_defect_held_to_the_alternative_is_violet_not_green():
-    verdict = judge(compare(REFERENCE, REFERENCE), limits_for("float64"), BOUNDED, alternative_used=True)
-    assert (verdict.status, verdict.divergence) == ("reference-defect", BOUNDED.name)
-    assert "innvestigate" in verdict.message
-    assert verdict.ok
-
-
-def test_a_defect_does_not_hide_a_wrong_subject():
-    wrong = compare(REFERENCE, REFERENCE * 1.02)
-    for status in (judge(wrong, limits_for("float64"), BOUNDED, alternative_used=flag) for flag in (True, False)):
-        assert status.status == "structural"
-        assert not status.ok
-    noise_alternative = compare(REFERENCE * 1e-9, REFERENCE)
-    assert not judge(noise_alternative, limits_for("float64"), BOUNDED, alternative_used=True).ok
-
-
-def test_a_defect_counts_where_it_shows():
-    verdict = judge(compare(REFERENCE * 1e-11, REFERENCE), limits_for("float32"), BOUNDED)
-    assert (verdict.status, verdict.divergence) == ("reference-defect", BOUNDED.name)
-    assert judge(compare(REFERENCE * 0, REFERENCE), limits_for("float32"), BOUNDED).status == "reference-defect"
-
-
-@pytest.mark.parametrize("candidate", [REFERENCE * 0, MUTANTS["nan"](REFERENCE), REFERENCE[:-1], REFERENCE * 1e-9])
-def test_a_defect_does_not_cover_a_broken_or_vanishing_subject(candidate: np.ndarray):
-    assert judge(compare(REFERENCE * 1e-11, candidate), limits_for("float32"), BOUNDED).status == "mismatch"
-
-
-def test_a_defect_that_no_longer_shows_covers_nothing():
-    verdict = judge(compare(REFERENCE, REFERENCE), limits_for("float64"), BOUNDED)
-    assert (verdict.status, verdict.divergence) == ("parity", None)
-    assert "does not show" in verdict.message
-
-
-DIFFERENCE = Divergence(
-    name="two-percent",
-    methods=("lrp_*",),
-    references=("signxai",),
-    condition="always",
-    cause="a different constant",
-    evidence="the sources",
-    limits=Limits(0.03, 0.03, 0.03),
-)
-
-
-def test_a_divergence_covers_what_its_own_limits_hold():
-    verdict = judge(compare(REFERENCE, REFERENCE * 1.02), limits_for("float64"), DIFFERENCE)
-    assert (verdict.status, verdict.failed_check, verdict.divergence) == (
-        "structural",
-        "rel_l2",
-        "two-percent",
-    )
-    assert verdict.ok
-
-
-@pytest.mark.parametrize("factor", [1.05, -1.0])
-def test_a_divergence_does_not_cover_more(factor: float):
-    verdict = judge(compare(REFERENCE, REFERENCE * factor), limits_for("float64"), DIFFERENCE)
-    assert not verdict.ok
-    assert verdict.divergence is None
-
-
-@pytest.mark.parametrize("field", ["name", "methods", "references", "condition", "cause", "evidence"])
-def test_a_divergence_must_say_everything(field: str):
-    with pytest.raises(ValueError, match=f"has no {field}"):
-        dataclasses.replace(DIFFERENCE, **{field: type(getattr(DIFFERENCE, field))()})
-
-
-def test_a_divergence_must_have_one_kind_of_check():
-    with pytest.raises(ValueError, match="either"):
-        dataclasses.replace(DIFFERENCE, limits=None)
-    with pytest.raises(ValueError, match="either"):
-        dataclasses.replace(DIFFERENCE, status="reference-defect")
 
 
 # A whole run
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_only_parity_and_covered_rows_are_green(status: str):
+def test_only_parity_and_rows_held_to_something_else_are_green(status: str) -> None:
     assert is_ok(status, None) == (status == "parity")
-    assert is_ok(status, "named") == (status in ("parity", "structural", "reference-defect"))
-    assert Verdict(status, None, "", 0.0).ok == (status == "parity")  # type: ignore[arg-type]
+    assert is_ok(status, "") == (status == "parity")
+    assert is_ok(status, "named") == (status in ("parity", "reference-defect"))
+    assert Verdict(status, None, "", 0.0).ok == (status == "parity")
 
 
-def test_a_run_is_green_only_if_every_row_is_and_there_is_one():
-    good, bad = {"status": "parity", "divergence": None}, {"status": "error", "divergence": None}
-    assert run_is_green([good, good])
-    assert not run_is_green([good, bad])
+def row(status: str, divergence: str | None = None) -> dict[str, str | None]:
+    return {"status": status, "divergence": divergence}
+
+
+def test_a_run_is_green_only_if_every_row_is_and_there_is_one() -> None:
+    assert run_is_green([row("parity"), row("parity")])
+    assert run_is_green([row("parity"), row("reference-defect", "named")])
+    for bad in ("mismatch", "structural", "reference-defect", "error"):
+        assert not run_is_green([row("parity"), row(bad)])
+    for bad in ("mismatch", "structural", "error"):
+        assert not run_is_green([row("parity"), row(bad, "named")]), "a known difference excuses nothing"
     assert not run_is_green([])
+
+
+def test_rows_in_which_nothing_was_compared_leave_a_run_green_only_beside_others() -> None:
+    assert NOT_COUNTED == ("unjudged", "unsupported")
+    nothing = [row(status) for status in NOT_COUNTED] + [row("unjudged", "named")]
+    for single in nothing:
+        assert not run_is_green([single])
+    assert not run_is_green(nothing)
+    assert run_is_green([*nothing, row("parity")])
+    assert run_is_green([*nothing, row("reference-defect", "named")])
+    assert not run_is_green([*nothing, row("parity"), row("mismatch")])

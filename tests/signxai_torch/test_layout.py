@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import signxai_torch
+from signxai_torch import explain
 from signxai_torch.layout import NEEDS_ITS_OWN, Layout, channels_last
 
 
@@ -91,3 +94,17 @@ def test_a_layout_stays_as_it_had_to_be():
     assert torch.equal(layout.run(compute, X), X.flatten(1))
     layout.run(compute, X)
     assert seen == [False, True, True]
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 6), (1, 1, 4, 6), (2, 3, 4, 6), (1, 3, 1, 6)])
+def test_a_picture_given_its_batch_axis_by_unsqueeze_is_explained_as_any_other(shape):
+    """torch's BatchNorm2d takes the stride that `unsqueeze(0)` gives for another layout, and its gradient is wrong."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm2d(shape[1]), nn.Flatten(), nn.Linear(math.prod(shape[1:]), 3)).double().eval()
+    nn.init.normal_(model[0].weight)
+    pictures = torch.randn(shape[0], *shape[2:], shape[1], dtype=torch.float64)
+    x = pictures[0].permute(2, 0, 1).unsqueeze(0) if shape[0] == 1 else pictures.permute(0, 3, 1, 2)
+    for method in ("gradient", "lrp_z", "integrated_gradients", "smoothgrad"):
+        options = {"seed": 0} if method == "smoothgrad" else {}
+        expected = explain(model, x.contiguous().clone(), method, target=1, **options)
+        np.testing.assert_allclose(explain(model, x, method, target=1, **options), expected, rtol=1e-12, atol=1e-14)

@@ -41,6 +41,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("cam", 255): (1, "largest value of 8 bits (keras.utils.array_to_img)"),
     ("analyzers", 3): (1, "axes of a batch of series"),
     ("analyzers", 0.1): (1, "standard deviation of the published gaussian baseline"),
+    ("layout", 4): (1, "axes of a batch of pictures"),
     ("grammar", 3): (1, "how many nearest names an error tells"),
     ("grammar", 4): (1, "letters of `neg_`"),
     ("grammar", 0.5): (1, "how near a name must be to be told (difflib)"),

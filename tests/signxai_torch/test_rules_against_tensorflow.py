@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from parity.assets.models import ModelSource
+from parity.assets.source import ModelSource
 from parity.hashing import file_sha256
 from parity.keras import KerasModule, load
 from parity.reference import ReferenceCall, ReferenceClient, ReferenceEnvironmentError, ReferenceRequest

@@ -9,6 +9,14 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from parity.reference.worker.activations import (
+    RefusedActivationError,
+    in_dtype,
+    is_linear,
+    is_softmax,
+    plain_activation,
+)
+
 Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
@@ -32,7 +40,7 @@ def layers_of(config: Config) -> Iterator[Config]:
 
 
 def refuse_foreign(config: Config, known: frozenset[str]) -> None:
-    """Refuse layers that hold code or that Keras does not define.
+    """Refuse layers and activations that hold code or that Keras does not define.
 
     Parameters
     ----------
@@ -54,9 +62,10 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
             raise RefusedModelError(f"layer {name!r} is a {kind}: it holds code, which is never run here")
         if kind not in known and kind not in _MODELS:
             raise RefusedModelError(f"layer {name!r} has the custom class {kind!r}: only Keras' own layers are built")
-        activation = layer["config"].get("activation")
-        if activation is not None and not isinstance(activation, str):
-            raise RefusedModelError(f"layer {name!r} has a custom activation: only named Keras activations are built")
+        try:
+            plain_activation(layer["config"].get("activation"))
+        except RefusedActivationError as error:
+            raise RefusedModelError(f"layer {name!r} {error}") from error
 
 
 def for_inference(config: Config, dtype: str) -> Config:
@@ -74,6 +83,8 @@ def for_inference(config: Config, dtype: str) -> Config:
                 settings[name] = {"class_name": "Zeros", "config": {}}
             elif name.endswith(("_regularizer", "_constraint")):
                 settings[name] = None
+        if "activation" in settings:
+            settings["activation"] = in_dtype(plain_activation(settings["activation"]), dtype)
     return config
 
 
@@ -129,8 +140,8 @@ def _output_layer(config: Config) -> Config:
 
 
 def _is_nothing(layer: Config) -> bool:
-    return bool(layer["class_name"] == "Activation" and layer["config"].get("activation") == "linear")
+    return layer["class_name"] == "Activation" and is_linear(layer["config"].get("activation"))
 
 
 def _is_softmax(layer: Config) -> bool:
-    return bool(layer["class_name"] == "Softmax" or layer["config"].get("activation") == "softmax")
+    return bool(layer["class_name"] == "Softmax" or is_softmax(layer["config"].get("activation")))

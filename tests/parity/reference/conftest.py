@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.assets.models import ModelSource
+from parity.assets.source import ModelSource
 from parity.hashing import file_sha256
 from parity.reference import ReferenceCall, ReferenceClient, ReferenceEnvironmentError, ReferenceRequest
 from parity.reference.environment import find_python

@@ -1,7 +1,8 @@
 """A worker program without TensorFlow that can misbehave; the name of the call says how.
 
-`double` answers 2 * x, the other names break at the first input, those that end in `_second` at the second.
-The environment variable FAKE_START breaks the start, FAKE_LOG names a file that gets a line per start.
+`double` answers 2 * x, the other names break at the first input, those that end in `_second` at the second;
+`abort` breaks with oneDNN only. The environment variable FAKE_START breaks the start, FAKE_LOG names a file that gets
+a line per start.
 """
 
 import json
@@ -15,6 +16,8 @@ VERSIONS = {"python": "3", "worker": os.environ.get("FAKE_WORKER_VERSION", "fake
 VERSIONS |= dict.fromkeys(
     ("tensorflow", "keras", "numpy", "scipy", "pillow", "innvestigate", "signxai"), os.environ.get("FAKE_PACKAGES", "1")
 )
+
+ONEDNN = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
 
 if "--versions" in sys.argv:  # asked before every run: without the imports below it takes no time
     if os.environ.get("FAKE_START") == "no versions":
@@ -42,6 +45,12 @@ def misbehave(how):
         os.kill(os.getpid(), signal.SIGKILL)
     elif how == "exit":
         sys.exit(5)
+    elif how == "limit":
+        sys.exit(137)
+    elif how == "terminate":
+        os.kill(os.getpid(), signal.SIGTERM)
+    elif how == "abort" and ONEDNN != "0":
+        os.abort()
     elif how == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif how == "hang":
@@ -60,14 +69,14 @@ def misbehave(how):
 def main():
     if log := os.environ.get("FAKE_LOG"):
         with Path(log).open("a") as stream:
-            stream.write(f"{os.getpid()} {' '.join(sys.argv[1:])}\n")
+            stream.write(f"{os.getpid()} {' '.join(sys.argv[1:])} onednn={ONEDNN}\n")
     start = os.environ.get("FAKE_START", "")
     if start == "failed":
         sys.stderr.write("Traceback: libtensorflow.so is broken\n")
         say({"event": "failed", "error": "ImportError: libtensorflow.so is broken"})
         return
     misbehave(start)
-    say({"event": "ready", "versions": {**VERSIONS, "threads": "1"}})
+    say({"event": "ready", "versions": {**VERSIONS, "threads": "1", "onednn": ONEDNN}})
     for line in sys.stdin:
         answer(json.loads(line))
 
@@ -91,6 +100,8 @@ def answer(request):
             continue
         x = read_array(Path(request["inputs"]), index)
         array = np.full_like(x, os.getpid()) if how == "pid" else 2 * x
+        if how == "scalar":
+            array = np.asarray(x.sum())
         file = Path(request["outputs"]) / f"{request['id']}-{index}.h5"
         write_arrays(file, [array])
         message = {**common, "error_kind": None, "error": None, "file": file.name, "sha256": array_sha256(array)}

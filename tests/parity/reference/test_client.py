@@ -1,5 +1,6 @@
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,27 @@ def test_a_second_run_starts_no_worker(client, ask):
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.array, other.array)
         assert one.to_json() == other.to_json()
+
+
+def test_a_scalar_answer_keeps_its_shape(client, ask):
+    request = ask("scalar")
+    for from_store in (False, True):
+        (answer,) = client().answer(request)
+        assert answer.error is None, answer.error
+        assert answer.array.shape == ()
+        assert answer.array == request.inputs[0].sum()
+        assert answer.from_store is from_store
+
+
+@pytest.mark.parametrize("name", ["double", "raise"])
+def test_an_answer_says_when_it_was_computed_also_when_it_is_read_later(client, ask, name):
+    before = datetime.now(UTC).replace(microsecond=0)
+    (answer,) = client().answer(ask(name))
+    computed = datetime.fromisoformat(answer.computed)
+    assert before <= computed <= datetime.now(UTC)
+    (entry,) = client().store.root.rglob("*.npz")
+    os.utime(entry, (0, 0))
+    assert client().answer(ask(name))[0].computed == answer.computed
 
 
 def test_only_what_is_missing_is_computed(client, ask):

@@ -8,8 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
+from parity.hashing import array_sha256
 from parity.reference.protocol import read_array, write_arrays
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_an_array_keeps_its_shape_and_with_it_its_hash(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.arange(float(np.prod(shape, dtype=int))).reshape(shape)
+    path = tmp_path / "array.h5"
+    write_arrays(path, [array, array.T])
+    for index, expected in enumerate((array, array.T)):
+        read = read_array(path, index)
+        assert read.shape == expected.shape
+        assert array_sha256(read) == array_sha256(expected)
 
 
 def test_a_process_that_is_started_meanwhile_does_not_keep_the_file_from_its_reader(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import resource
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parity.hashing import array_sha256, json_sha256
 from parity.reference import ReferenceAnswer, ReferenceRequest, ResultStore, StoreError
 from parity.reference.store import answer_key, store_location
 
@@ -16,7 +18,8 @@ KEY = "ab" * 32
 
 def an_answer(seed=0, shape=(5, 4, 3), dtype=np.float32):
     array = np.random.RandomState(seed).normal(size=shape).astype(dtype)
-    return ReferenceAnswer(array, 1.5, versions={"tensorflow": "2"}, peak_rss=7, notes=("widened",))
+    computed = "2026-01-02T03:04:05+00:00"
+    return ReferenceAnswer(array, 1.5, versions={"tensorflow": "2"}, peak_rss=7, notes=("widened",), computed=computed)
 
 
 @pytest.fixture
@@ -42,6 +45,24 @@ def test_an_error_of_the_method_is_an_answer_too(store):
     found = store.get(KEY)
     assert found.array is None
     assert (found.error, found.error_kind, found.stderr_tail) == ("no", "method", "trace")
+
+
+def test_an_entry_that_does_not_say_when_it_was_computed_has_the_time_of_its_file(store):
+    """As earlier versions wrote them."""
+    answer = an_answer()
+    answer.computed = ""
+    store.put(KEY, answer)
+    os.utime(store.path(KEY), (86400, 86400))
+    assert store.get(KEY).computed == "1970-01-02T00:00:00+00:00"
+    store.put(KEY, an_answer())
+    assert store.get(KEY).computed == "2026-01-02T03:04:05+00:00"
+
+
+def test_a_refusal_that_was_lifted_is_asked_again(store):
+    text = "layer 'd' has a custom activation: only named Keras activations are built"
+    store.put(KEY, ReferenceAnswer(None, error=text, error_kind="method"))
+    assert store.get(KEY) is None
+    assert store.damaged == []
 
 
 def test_nothing_there_is_nothing_damaged(store):
@@ -215,6 +236,7 @@ def test_the_key_covers_what_matters_and_nothing_else(ask, model, tmp_path):
         changed(inputs=(base.inputs[0].astype(np.float64),)),
         changed(targets=(1,)),
         changed(dtype="float64"),
+        changed(onednn=False),
         changed(call=ask("other").call),
         changed(call=ask("double", a=1).call),
         changed(call=ask("double", backend="innvestigate").call),
@@ -222,3 +244,30 @@ def test_the_key_covers_what_matters_and_nothing_else(ask, model, tmp_path):
     ]
     assert len({key(), *others}) == len(others) + 1
     assert changed(model=replace(model, name="other", path=tmp_path / "other.h5")) == key()
+
+
+def test_the_key_with_onednn_is_that_of_earlier_versions(ask):
+    """What was stored before there was a choice stays valid."""
+    request = ask("double")
+    known = {
+        "format": 1,
+        "model": request.model.sha256,
+        "architecture": None,
+        "input": array_sha256(request.inputs[0]),
+        "target": 0,
+        "call": request.call.to_json(),
+        "dtype": "float32",
+        "versions": {"tensorflow": "1"},
+    }
+    assert answer_key(request, 0, {"tensorflow": "1"}) == json_sha256(known)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"text"', json.dumps({KEY: 3}), "\x00"])
+def test_damaged_memory_of_models_without_onednn_counts_as_none_and_is_replaced(store, text):
+    store.root.mkdir()
+    (store.root / "without-onednn.json").write_text(text)
+    assert store.without_onednn() == {}
+    store.put_without_onednn(KEY, "it died")
+    store.put_without_onednn("cd" * 32, "it died too")
+    assert store.without_onednn() == {KEY: "it died", "cd" * 32: "it died too"}
+    assert list(store.root.glob(".*.tmp")) == []

@@ -99,7 +99,6 @@ def test_several_inputs_are_refused():
         (layer("Lambda", "l"), "holds code"),
         (layer("TFOpLambda", "l"), "holds code"),
         (layer("Mine", "l"), "custom class 'Mine'"),
-        (layer("Dense", "l", activation={"class_name": "function", "config": "mine"}), "custom activation"),
         (sequential(layer("Lambda", "l")), "holds code"),
         (layer("TimeDistributed", "l", layer=layer("Lambda", "l")), "holds code"),
     ],
@@ -131,3 +130,75 @@ def test_what_only_training_needs_is_dropped():
     assert settings["kernel_regularizer"] is None
     assert settings["bias_constraint"] is None
     assert settings["units"] == 3
+
+
+LEAKY = {"name": "leaky_re_lu", "trainable": True, "dtype": "float32", "alpha": 0.1}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"class_name": "LeakyReLU", "config": LEAKY},
+        {"module": "keras.layers", "class_name": "LeakyReLU", "config": LEAKY, "registered_name": None},
+        {"class_name": "LeakyReLU", "config": LEAKY, "__passive_serialization__": True, "shared_object_id": 3},
+    ],
+)
+def test_keras_own_activation_layers_are_built_in_the_models_dtype(form):
+    """Left in the dtype of the file, such a layer would round the maps of a float64 model to float32."""
+    config = sequential(layer("Dense", "d", activation=form))
+    refuse_foreign(config, KNOWN)
+    built = for_inference(config, "float64")["config"]["layers"][0]["config"]["activation"]
+    assert built == {"class_name": "LeakyReLU", "config": {**LEAKY, "dtype": "float64"}}
+
+
+def test_an_activation_layer_as_an_activation_is_what_it_holds():
+    """Keras 2.12 itself cannot read it back: `Unknown activation function: 'Activation'`."""
+    inner = {"class_name": "Activation", "config": {"activation": {"class_name": "ELU", "config": {"alpha": 2.0}}}}
+    config = sequential(layer("Activation", "a", activation=inner))
+    refuse_foreign(config, KNOWN)
+    built = for_inference(config, "float64")["config"]["layers"][0]["config"]["activation"]
+    assert built == {"class_name": "ELU", "config": {"alpha": 2.0, "dtype": "float64"}}
+
+
+@pytest.mark.parametrize("module", ["builtins", "keras.activations", None])
+def test_a_function_of_keras_written_as_an_object_is_its_name(module):
+    form = {"module": module, "class_name": "function", "config": "relu", "registered_name": "relu"}
+    config = sequential(layer("Dense", "d", activation=form))
+    refuse_foreign(config, KNOWN)
+    assert for_inference(config, "float64")["config"]["layers"][0]["config"]["activation"] == "relu"
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"class_name": "PReLU", "config": {}}, "PReLU.*weights.*layer of its own"),
+        ({"class_name": "Dense", "config": {"units": 3}}, "class 'Dense'"),
+        ({"class_name": "Lambda", "config": {"function": "..."}}, "class 'Lambda'"),
+        ({"class_name": "__lambda__", "config": {"value": "4wEAAAA="}}, "class '__lambda__'"),
+        ({"class_name": "Mine", "config": {}}, "class 'Mine'"),
+        ({"class_name": "ReLU", "config": {}, "registered_name": "Custom>ReLU"}, "custom.*'Custom>ReLU'"),
+        ({"class_name": "ReLU", "config": {}, "module": "mine.layers"}, "custom activation of class 'ReLU'"),
+        ({"class_name": "function", "config": "mine", "module": "mine"}, "custom activation 'mine'"),
+        ({"class_name": "function", "config": "f", "registered_name": "Custom>f"}, "custom activation 'f'"),
+        ({"class_name": "Activation", "config": {"activation": {"class_name": "PReLU", "config": {}}}}, "PReLU"),
+        (["4wEAAAA=", None, None], "code"),
+        ({"config": {}}, "code"),
+    ],
+)
+def test_code_and_foreign_activations_are_refused_by_the_layers_name(form, words):
+    with pytest.raises(RefusedModelError, match=f"'l'.*{words}"):
+        refuse_foreign(sequential(layer("Dense", "l", activation=form)), KNOWN)
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        {"class_name": "Softmax", "config": {"axis": -1}},
+        {"class_name": "Activation", "config": {"activation": "softmax"}},
+        {"module": "keras.activations", "class_name": "function", "config": "softmax", "registered_name": "softmax"},
+    ],
+)
+def test_a_last_softmax_written_as_an_object_is_taken_off_too(softmax):
+    found, removed = without_softmax(sequential(layer("Dense", "d", activation=softmax)))
+    assert removed
+    assert found["config"]["layers"][0]["config"]["activation"] == "linear"

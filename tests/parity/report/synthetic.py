@@ -11,12 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.hashing import array_sha256
-from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.limits import Limits, NoiseFloor, limits_for
 from parity.judge.metrics import compare
-from parity.judge.verdict import Limits, NoiseFloor, judge, limits_for
+from parity.judge.verdict import judge
 from parity.report import summarize
 
-DEFECT = DIVERGENCES[0]
+DEFECT = "bounded-is-zero"
+"""A known difference, made up like everything else here."""
+DEFECT_FACTS = {
+    "condition": "The input layer has the bounded rule.",
+    "cause": "The reference multiplies by zero.",
+    "evidence": "Its map is zero; the other reference's is not.",
+}
+HELD_TO = "innvestigate"
+UNJUDGED = "The gradient does not change with the noise, so its variance is zero by definition."
 ENDS = ("fc1", "predictions")
 FORMULAS = {
     "lrp": "R_i = x_i * sum_j w_ij R_j / (z_j + epsilon * sign(z_j))",
@@ -82,13 +90,7 @@ class Run:
             "models": [],
             "inputs": [],
             "methods": {},
-            "divergences": {
-                DEFECT.name: {
-                    key: value
-                    for key, value in DEFECT.to_json().items()
-                    if key in ("condition", "cause", "evidence", "alternative", "status")
-                }
-            },
+            "divergences": {DEFECT: DEFECT_FACTS},
             "summary": {},
             "results": [],
         }
@@ -157,7 +159,11 @@ class Run:
             "margin": None,
             "limits": limits.to_json(),
             "divergence": None,
+            "held_to": None,
             "noise_floor": floor.to_json() if floor else None,
+            "noise_samples": ["float32 against float64"] if floor else [],
+            "reference_stored": None if reference is None else "",
+            "reference_notes": [],
             "seconds_reference": 0.42,
             "seconds_subject": 0.011,
             "seconds_subject_shared_by": 60 if family(method) == "lrp" else 1,
@@ -206,8 +212,9 @@ class Run:
                 layers.append([name.replace("conv2", "pool"), "MaxPooling2D", "GradientReplacementLayer()"])
         entry["reference_rules"][method] = {"reference": "signxai", "layers": layers, "problem": None}
 
-    def close(self, controls: dict[str, int] | None = None) -> dict[str, Any]:
-        self.document["summary"] = summarize(self.document["results"], controls)
+    def close(self, controls: dict[str, int] | None = None, **facts: Any) -> dict[str, Any]:
+        self.document["summary"] = summarize(self.document["results"], controls, **facts)
+        self.document["interrupted"] = self.document["summary"]["stopped"]
         self._arrays.close()
         return self.document
 
@@ -253,9 +260,23 @@ def small_run(directory: Path) -> tuple[dict[str, Any], Path]:
         exact,
         exact * (1 + 1e-14),
         status="reference-defect",
-        divergence=DEFECT.name,
+        divergence=DEFECT,
+        held_to=HELD_TO,
         reference="innvestigate",
-        message=f"Reference defect {DEFECT.name!r}, held to innvestigate instead: {DEFECT.cause}",
+        reference_stored="2026-11-02T10:20:30+00:00",
+        reference_notes=["asked without oneDNN: the worker died of SIGABRT with it"],
+        message=f"Known difference {DEFECT!r}, held to innvestigate instead: {DEFECT_FACTS['cause']}",
+    )
+    run.add_case(
+        "vgg_mnist",
+        "digit-0",
+        "vargrad",
+        "float64",
+        exact * 0,
+        exact * 0,
+        status="unjudged",
+        failed_check=None,
+        message=UNJUDGED,
     )
     run.add_case(
         "ecg",

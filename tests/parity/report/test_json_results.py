@@ -11,12 +11,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from parity.judge.known.divergences import DIVERGENCES
+from parity.judge.limits import NoiseFloor, limits_for
 from parity.judge.metrics import compare
-from parity.judge.verdict import STATUSES, limits_for
+from parity.judge.verdict import STATUSES
 from parity.reference.rules import ReferenceRules
-from parity.report import ReportError, load, summarize, validate, write
+from parity.report import ReportError, load, validate, write
 from parity.run.results import dumps, schema, write_atomically
+from parity.run.totals import summarize
 from tests.parity.toy_maps import toy_map
 
 
@@ -28,12 +29,11 @@ def test_the_schema_knows_every_status():
     assert set(schema()["$defs"]["status"]["enum"]) == set(STATUSES)
 
 
-def test_the_schema_takes_what_metrics_limits_and_divergences_write():
+def test_the_schema_takes_what_metrics_and_limits_write():
     fields = schema()["properties"]["results"]["items"]["properties"]
     assert set(compare(toy_map(), toy_map()).to_json()) <= set(fields)
     assert set(limits_for("float64").to_json()) == set(fields["limits"]["required"])
-    named = schema()["properties"]["divergences"]["additionalProperties"]
-    jsonschema.validate(DIVERGENCES[0].to_json(), named)
+    jsonschema.validate(NoiseFloor(1e-6, 1e-7, 1e-6).to_json(), fields["noise_floor"])
 
 
 def test_the_schema_takes_the_rules_of_the_reference():
@@ -55,6 +55,16 @@ def test_what_was_written_can_be_loaded(written, run):
         (lambda d: d["results"][0].update(suprise=1), "results/0"),
         (lambda d: d["results"][0].update(dtype="float16"), "results/0/dtype"),
         (lambda d: d["results"][1].update(rel_l2="1e-3"), "results/1/rel_l2"),
+        (lambda d: d["results"][1].update(imitation=None), "results/1"),
+        (lambda d: d["results"][1].update(held_to=["signxai"]), "results/1/held_to"),
+        (lambda d: d["results"][1].update(noise_samples="float32"), "results/1/noise_samples"),
+        (lambda d: d["results"][1].update(noise_floor={"rel_l2": 1e-6}), "results/1/noise_floor"),
+        (lambda d: d["results"][1].update(reference_stored="last year"), "results/1/reference_stored"),
+        (lambda d: d["results"][1].update(reference_notes=None), "results/1/reference_notes"),
+        (lambda d: d["summary"].pop("planned"), "summary"),
+        (lambda d: d["summary"].update(stopped="no"), "summary/stopped"),
+        (lambda d: d["summary"]["reference_answers"].update(computed=-1), "summary/reference_answers/computed"),
+        (lambda d: d["summary"].update(surprise=1), "summary"),
         (lambda d: d["summary"]["counts"].update(good=3), "summary/counts"),
         (lambda d: d["inputs"][0].update(range=[1]), "inputs/0/range"),
         (lambda d: d["models"][0]["rules"]["lrp_z"][0].append("more"), "models/0/rules/lrp_z/0"),
@@ -126,11 +136,12 @@ def row(status: str, margin: float | None, divergence: str | None = None) -> dic
 
 
 def test_summary_counts_and_finds_the_worst_margin():
-    summary = summarize([row("parity", 0.1), row("parity", 0.7), row("error", None)], {"mutants": 3})
+    controls = {"mutants": 3, "mutants_killed": 3}
+    summary = summarize([row("parity", 0.1), row("parity", 0.7), row("error", None)], controls)
     assert summary["counts"] == {"parity": 2, "error": 1}
     assert summary["worst_margin"]["value"] == 0.7
     assert summary["green"] is False
-    assert summary["controls"] == {"mutants": 3}
+    assert summary["controls"] == controls
 
 
 def test_the_worst_margin_is_one_that_was_held_to_its_limit():
@@ -147,12 +158,16 @@ def test_the_worst_margin_is_one_that_was_held_to_its_limit():
         ([row("parity", 0.1), row("unsupported", None)], True),
         ([row("unsupported", None)], False),
         ([row("structural", 3.0)], False),
-        ([row("structural", 3.0, "named")], True),
+        ([row("structural", 3.0, "named")], False),
         ([row("reference-defect", 0.1, "named")], True),
         ([row("mismatch", 3.0, "named")], False),
+        ([row("parity", 0.1), row("unjudged", None)], True),
+        ([row("reference-defect", None, "named"), row("unjudged", None)], True),
+        ([row("unjudged", None), row("unsupported", None)], False),
+        ([row("reference-defect", None)], False),
     ],
 )
-def test_summary_is_green_only_if_every_row_is_covered(rows, green):
+def test_summary_is_green_only_if_every_row_is(rows, green):
     assert summarize(rows)["green"] is green
 
 

@@ -1,0 +1,60 @@
+"""Where a model comes from and what belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SEEDED_SUFFIX = "-seeded"
+"""Ends the names of models whose weights are made here, from a seed."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from and what belongs to it.
+
+    Attributes
+    ----------
+    name
+        What the model is called in results: a shipped name, or the stem of the user's file.
+    path
+        The Keras `.h5` file.
+    architecture
+        A name such as ``"vgg16"`` for files that hold weights alone, None for files that describe themselves.
+    sha256
+        Hash of the file's bytes as hex digits; empty when the file is not there (see `list_models`).
+    preprocessing
+        A key of `parity.assets.preprocessing.PREPROCESSING`: what pictures need before they go in.
+    input_set
+        Which shipped inputs fit (see `parity.assets.inputs.default_inputs`); empty for none.
+    description
+        One line for people: data, training, origin; for an absent model also how to get it.
+    own
+        Whether it is a file of the user's, which its path names and not `name`.
+    """
+
+    name: str
+    path: Path
+    architecture: str | None
+    sha256: str
+    preprocessing: str
+    input_set: str
+    description: str
+    own: bool = False
+
+    @property
+    def argument(self) -> str:
+        """What `resolve` finds this model by, from any folder."""
+        if not self.own:
+            return self.name
+        return str(self.path) if self.architecture is None else f"{self.path}:{self.architecture}"
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether `resolve` makes the weights, which are not on this machine yet."""
+        return not self.present and not self.own and self.name.endswith(SEEDED_SUFFIX)
+
+    @property
+    def present(self) -> bool:
+        """Whether the weights are on this machine."""
+        return bool(self.sha256)

@@ -1,0 +1,96 @@
+"""Facts about a model's layers that known differences depend on."""
+
+from __future__ import annotations
+
+from parity.keras import LayerDescription, ModelDescription
+from parity.keras.handlers import TRAINING_ONLY
+
+_POOLING = ("MaxPooling1D", "MaxPooling2D")
+_PADDING = ("ZeroPadding1D", "ZeroPadding2D")
+# Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
+_PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
+
+
+def classes(model: ModelDescription) -> set[str]:
+    """Return the classes of a model's layers."""
+    return {layer.class_name for layer in model.layers}
+
+
+def branches(model: ModelDescription) -> bool:
+    """Return whether several layers read one."""
+    producers = [name for layer in model.layers for name in layer.inbound]
+    return len(set(producers)) < len(producers)
+
+
+def output_layer(model: ModelDescription) -> LayerDescription:
+    """Return the layer whose output is explained: the last one but for a softmax and what does nothing."""
+    by_name = {layer.name: layer for layer in model.layers}
+
+    def behind(layer: LayerDescription) -> LayerDescription:
+        """Return the last layer up to one that does more than nothing."""
+        while layer.class_name == "Activation" and layer.config.get("activation") == "linear":
+            layer = by_name[layer.inbound[0]]
+        return layer
+
+    last = behind(model.layers[-1])
+    if last.class_name == "Softmax" or (last.class_name == "Activation" and activation_of(last) is None):
+        last = behind(by_name[last.inbound[0]])
+    return last
+
+
+def activation_of(layer: LayerDescription) -> str | None:
+    """Return the activation of the layer that makes the output, None where it is linear or a softmax (left out)."""
+    name = layer.config.get("activation")
+    return None if name in (None, "linear", "softmax") else str(name)
+
+
+def has_output_activation(model: ModelDescription) -> bool:
+    """Return whether a layer with a kernel makes the output by an activation of its own, other than a softmax."""
+    last = output_layer(model)
+    return last.parameters > 0 and activation_of(last) is not None
+
+
+def unmoved(model: ModelDescription) -> tuple[str, ...]:
+    """Return the Permute layers that move values but keep the shape: SIGN-XAI's LRP moves no relevance there."""
+    return tuple(
+        layer.name
+        for layer in model.layers
+        if layer.class_name == "Permute"
+        and list(layer.config["dims"]) != sorted(layer.config["dims"])
+        and tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
+    )
+
+
+def _shape_of(model: ModelDescription, name: str) -> tuple[int | None, ...]:
+    return next(tuple(layer.output_shape) for layer in model.layers if layer.name == name)
+
+
+def input_layers(model: ModelDescription, through_padding: bool = True) -> list[str]:
+    """Return the kernel layers that see the model's input, through what only moves (or pads) values."""
+    transparent = ("InputLayer", "Flatten", "Permute", "Reshape", *(_PADDING if through_padding else ()))
+    by_name = {layer.name: layer for layer in model.layers}
+
+    def sees(name: str) -> bool:
+        layer = by_name[name]
+        return layer.class_name in transparent and all(sees(producer) for producer in layer.inbound)
+
+    return [
+        layer.name
+        for layer in model.layers
+        if layer.parameters and layer.inbound and all(sees(producer) for producer in layer.inbound)
+    ]
+
+
+def keeps_shape(layer: LayerDescription) -> bool:
+    """Return whether a layer is a max-pooling that keeps the shape."""
+    strides = layer.config.get("strides") or layer.config.get("pool_size")
+    sizes = strides if isinstance(strides, list) else [strides]
+    kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1], [1], 1)
+    return layer.class_name in _POOLING and set(sizes) == {1} and kept
+
+
+def hands_on(model: ModelDescription, layer: LayerDescription) -> bool:
+    """Return whether SIGN-XAI's LRP passes relevance through a layer as if it were not there."""
+    if layer.class_name in ("Flatten", "Permute", "Reshape"):
+        return tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
+    return layer.class_name in (*_PASSING, *TRAINING_ONLY)

@@ -1,0 +1,113 @@
+"""What is known of iNNvestigate 2.1.2: where it is wrong or raises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parity.judge.known.conditions import classes, input_layers, keeps_shape
+from parity.judge.known.difference import KnownDifference
+from parity.judge.known.rewrites import RELU_ATTRIBUTE
+from parity.keras import ModelDescription
+
+if TYPE_CHECKING:
+    from signxai_torch.grammar import Method
+
+# What its LRP takes the derivative of and SIGN-XAI passes relevance through.
+_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}
+# Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
+_BLIND_TO_X = ("Flat", "WSquare")
+
+
+def _deconvnet_relu_layer(method: Method, model: ModelDescription) -> bool:
+    return method.family == "deconvnet" and "ReLU" in classes(model)
+
+
+def _normalization(method: Method, model: ModelDescription) -> bool:
+    return method.family == "lrp" and "BatchNormalization" in classes(model)
+
+
+def _normalization_graph(method: Method, model: ModelDescription) -> bool:
+    return method.family not in ("lrp", "input", "random") and "BatchNormalization" in classes(model)
+
+
+def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
+    hidden = input_layers(model) != input_layers(model, through_padding=False)
+    return method.family == "lrp" and bool(method.input_rule) and hidden
+
+
+def _derivative_in_lrp(method: Method, model: ModelDescription) -> bool:
+    blind = any(rule in _BLIND_TO_X for rule, _ in method.row.layers.values())
+    bent = classes(model) & _BENT or (blind and "ReLU" in classes(model))
+    return method.family == "lrp" and (bool(bent) or any(keeps_shape(layer) for layer in model.layers))
+
+
+INNVESTIGATE: tuple[KnownDifference, ...] = (
+    KnownDifference(
+        name="innvestigate-deconvnet-relu-layer",
+        references=("innvestigate",),
+        applies=_deconvnet_relu_layer,
+        condition="deconvnet on a model with layers of class ReLU, in innvestigate 2.1.2.",
+        cause="It copies such a layer with a keyword `activation`, which the class does not take.",
+        evidence=(
+            "It raises TypeError: Keyword argument not understood: activation. It gives maps where the same ReLU "
+            "is spelled Activation('relu')."
+        ),
+        rewrites=(RELU_ATTRIBUTE,),
+    ),
+    KnownDifference(
+        name="innvestigate-batch-normalization",
+        references=("innvestigate",),
+        applies=_normalization,
+        condition="LRP on a model with BatchNormalization, in innvestigate 2.1.2.",
+        cause=(
+            "It replaces the layer by k x + c with k = gamma / sqrt(variance^2 + epsilon): the variance is squared, "
+            "and the offset lacks gamma."
+        ),
+        evidence=(
+            "innvestigate/backend/graph.py, apply_mapping_to_fused_bn_layer: `sqrt(variance**2 + layer.epsilon)`. "
+            "rel. L2 0.1 to 2 between the two references (epsilon 0.1, flat)."
+        ),
+    ),
+    KnownDifference(
+        name="innvestigate-batch-normalization-graph",
+        references=("innvestigate",),
+        applies=_normalization_graph,
+        condition="Any method but LRP on a model with BatchNormalization, in innvestigate 2.1.2.",
+        cause="It copies the model, and the copied layer still hangs on the original's input, which nobody feeds.",
+        evidence=(
+            "TensorFlow raises InvalidArgumentError: You must feed a value for placeholder tensor; or, while it "
+            "copies the weights, TypeError: Cannot convert ... dtype([('resource', 'u1')]). Conv2D, "
+            "BatchNormalization, ReLU, Flatten, Dense: integrated_gradients and smoothgrad raise in float32 too, "
+            "guided_backprop does not."
+        ),
+        recipe="averaged",
+    ),
+    KnownDifference(
+        name="innvestigate-input-rule-behind-padding",
+        references=("innvestigate",),
+        applies=_input_rule_behind_padding,
+        condition="A rule for the input layer on a model that begins with ZeroPadding, in innvestigate 2.1.2.",
+        cause="It does not look through the padding, finds no input layer, and leaves the rule unused without a word.",
+        evidence=(
+            "ZeroPadding2D, SeparableConv2D, Flatten, Dense: sequential_preset_b_flat equals sequential_preset_b "
+            "there; rel. L2 0.98 between the two references (flat). Without the padding they agree."
+        ),
+    ),
+    KnownDifference(
+        name="innvestigate-derivative-in-lrp",
+        references=("innvestigate",),
+        applies=_derivative_in_lrp,
+        condition=(
+            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), or max- "
+            "pooling that keeps the shape, in innvestigate 2.1.2."
+        ),
+        cause=(
+            "It multiplies relevance by the derivative of these layers, though it passes the same functions "
+            "unchanged as `Activation`; SIGN-XAI passes relevance through all layers that keep the shape."
+        ),
+        evidence=(
+            "LeakyReLU(0.25), Flatten, Dense relu, Dense: lrp.flat rel. L2 1.5 between the two references; 0 where "
+            "the function is an attribute of the layer before."
+        ),
+    ),
+)

@@ -1,0 +1,231 @@
+"""Equivalent networks: the same function of the input, spelled so that a reference's defect does not bite.
+
+Each rewrite is exact in real numbers. That the rewritten network gives the same logits is checked with the reference
+itself before any of its maps is believed (`parity.run.reference_side`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.keras.network import Network, NetworkLayer, keras_order
+
+Array = npt.NDArray[Any]
+ELEMENTWISE = (
+    "Activation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
+    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
+)  # fmt: skip
+"""Layers without weights that work on each value alone."""
+
+
+class NoEquivalentError(Exception):
+    """A network has no equivalent of this kind; the text says why."""
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One way to spell a network differently.
+
+    Attributes
+    ----------
+    says
+        What it changes, in words that end a sentence.
+    network
+        Takes a network and the explained class, and returns the equivalent network. Also works on a network without
+        weights, to tell whether there is an equivalent.
+    inputs
+        Turns an input of the model into one of the equivalent network (Keras layout, no batch axis).
+    one_class
+        Whether the explained class is the equivalent network's only one.
+    """
+
+    says: str
+    network: Callable[[Network, int], Network]
+    inputs: Callable[[Array], Array] = lambda x: x
+    one_class: bool = False
+
+
+def _nothing(network: Network, stem: str) -> NetworkLayer:
+    return NetworkLayer(network.free_name(stem), "Activation", {"activation": "linear"}, ())
+
+
+def _no_branch_at_a_layer(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        readers = network.consumers(layer.name)
+        if layer.inbound and len(readers) > 1:
+            network = network.inserted(layer.name, _nothing(network, f"{layer.name}_read"))
+    return network
+
+
+def _relu_attribute(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        if layer.class_name == "ReLU":
+            plain = layer.config.get("max_value") is None and not layer.config.get("threshold")
+            if not plain or layer.config.get("negative_slope"):
+                raise NoEquivalentError(f"the layer {layer.name!r} is more than a ReLU")
+            network = network.with_layer(replace(layer, class_name="Activation", config={"activation": "relu"}))
+        elif layer.class_name == "LeakyReLU":
+            raise NoEquivalentError(f"the layer {layer.name!r} is no ReLU")
+    return network
+
+
+def _zero_offset(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        if layer.class_name == "BatchNormalization" and layer.config.get("center") is False:
+            weights = dict(layer.weights)
+            if weights:
+                mean = weights["moving_mean"]
+                order = ("gamma", "beta", "moving_mean", "moving_variance")
+                weights["beta"] = np.zeros_like(mean)
+                weights = {name: weights[name] for name in order if name in weights}
+            network = network.with_layer(replace(layer.configured(center=True), weights=weights))
+    return network
+
+
+def _permute_through_another_shape(network: Network, _target: int) -> Network:
+    for name in [layer.name for layer in network.layers if layer.class_name == "Permute"]:
+        layer = network[name]  # as it is now: what it reads may have been put behind another Permute
+        before = network[layer.inbound[0]].shape
+        if before is None or None in before:
+            raise NoEquivalentError(f"the layer {layer.name!r} has an open size")
+        dims = [int(axis) for axis in layer.config["dims"]]
+        after = tuple(before[axis - 1] for axis in dims)
+        # With an axis of one place in front, which the permutation moves to the end, no shape stays what it was.
+        wider = NetworkLayer(network.free_name("widened"), "Reshape", {"target_shape": [1, *before]}, ())
+        network = network.inserted(layer.inbound[0], wider, consumers=[layer.name])
+        network = network.with_layer(network[layer.name].configured(dims=[*(axis + 1 for axis in dims), 1]))
+        narrow = {"target_shape": list(after)}
+        network = network.inserted(
+            layer.name, NetworkLayer(network.free_name("narrowed"), "Reshape", narrow, (), {}, after)
+        )
+    return network
+
+
+def _only_the_target(network: Network, target: int) -> Network:
+    layer = network.output
+    behind: list[NetworkLayer] = []
+    while layer.class_name != "Dense":
+        if layer.class_name not in (*ELEMENTWISE, "BatchNormalization") or len(layer.inbound) != 1:
+            raise NoEquivalentError(f"the class cannot be chosen before the layer {layer.name!r} ({layer.class_name})")
+        if layer.config.get("activation") == "softmax":
+            raise NoEquivalentError("a softmax needs all classes")
+        if len(network.consumers(layer.inbound[0])) > 1:
+            raise NoEquivalentError(f"the layer {layer.inbound[0]!r} is read by others too")
+        behind.append(layer)
+        layer = network[layer.inbound[0]]
+    if layer.config.get("activation") == "softmax":
+        raise NoEquivalentError("a softmax needs all classes")
+    for changed in (layer, *behind):
+        chosen = {name: values[..., target : target + 1] for name, values in changed.weights.items()}
+        changed = replace(changed, weights=chosen)
+        network = network.with_layer(changed.configured(units=1) if changed.class_name == "Dense" else changed)
+    return network
+
+
+def _layer_behind_the_output(network: Network, _target: int) -> Network:
+    behind = NetworkLayer(network.free_name("behind"), "Dropout", {"rate": 0.5}, ())
+    return network.inserted(network.output.name, behind)
+
+
+def _permuted_input(network: Network, _target: int) -> Network:
+    first = network.layers[0]
+    batch, height, width, channels = first.config["batch_input_shape"]
+    permute = NetworkLayer(network.free_name("upright"), "Permute", {"dims": [2, 1, 3]}, ())
+    lying = replace(first, config={"batch_input_shape": [batch, width, height, channels]})
+    return network.with_layer(lying).inserted(first.name, permute)
+
+
+def _in_order_of_arrival(network: Network, _target: int) -> Network:
+    """Give each input of a Concatenate a way as long as the longest, so that they arrive in the order of the model."""
+    for _ in range(len(network.layers)):
+        late = arrival_order(network.layers)
+        if not late:
+            return network
+        name = next(iter(late))
+        longest = max(_depth(network, producer) for producer in network[name].inbound)
+        for producer in dict.fromkeys(network[name].inbound):
+            missing = longest - _depth(network, producer) + 1
+            chain: list[NetworkLayer] = []
+            for _ in range(missing):
+                taken = Network((*network.layers, *chain))
+                chain.append(_nothing(taken, f"{producer}_arrives"))
+            network = network.inserted(producer, *chain, consumers=[name])
+        if name in arrival_order(_as_keras_orders(network)):
+            raise NoEquivalentError(f"the inputs of {name!r} arrive in another order whatever is put before them")
+        network = Network(_as_keras_orders(network))
+    raise NoEquivalentError("the inputs of Concatenate layers arrive in another order")
+
+
+def _as_keras_orders(network: Network) -> tuple[NetworkLayer, ...]:
+    return tuple(keras_order(network))
+
+
+def _depth(network: Network, name: str) -> int:
+    inbound = network[name].inbound
+    return 1 + max(_depth(network, producer) for producer in inbound) if inbound else 0
+
+
+def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
+    """Return the Concatenate layers that SIGN-XAI feeds in another order than the model's, with that order.
+
+    It hands each layer's output to the layers that read it, one after another, each of which runs as soon as its
+    last input is there; a layer takes its inputs in the order in which they arrive.
+
+    Parameters
+    ----------
+    layers
+        `LayerDescription` or `NetworkLayer`, in the order in which Keras keeps them.
+    """
+    arrived: dict[str, list[str]] = {layer.name: [] for layer in layers}
+
+    def run(name: str) -> None:
+        for layer in layers:
+            for producer in layer.inbound:
+                if producer == name:
+                    arrived[layer.name].append(name)
+                    if len(arrived[layer.name]) == len(layer.inbound):
+                        run(layer.name)
+
+    for layer in layers:
+        if not layer.inbound:
+            run(layer.name)
+    return {
+        layer.name: tuple(arrived[layer.name])
+        for layer in layers
+        if layer.class_name == "Concatenate" and tuple(arrived[layer.name]) != tuple(layer.inbound)
+    }
+
+
+UNNESTED = Rewrite("the nested models' layers in one model", lambda network, _target: network)
+NO_BRANCH_AT_A_LAYER = Rewrite("a linear activation behind each layer that several read", _no_branch_at_a_layer)
+RELU_ATTRIBUTE = Rewrite("ReLU layers as Activation('relu')", _relu_attribute)
+ZERO_OFFSET = Rewrite("center=False as an offset of zero", _zero_offset)
+ONLY_THE_TARGET = Rewrite("the explained class alone", _only_the_target, one_class=True)
+LAYER_BEHIND_THE_OUTPUT = Rewrite("a Dropout layer behind the output", _layer_behind_the_output)
+PERMUTED_INPUT = Rewrite(
+    "the image lying on its side, put upright by a Permute layer", _permuted_input, lambda x: np.swapaxes(x, 0, 1)
+)
+IN_ORDER_OF_ARRIVAL = Rewrite("Concatenate inputs that arrive in the model's order", _in_order_of_arrival)
+PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
+    "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
+)
+REWRITES = (
+    UNNESTED, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE,
+    PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
+)  # fmt: skip
+"""All of them, in the order in which they are applied."""
+
+
+def without_offsets(network: Network) -> Network:
+    """Return the network with every bias, offset and moving mean at zero; not an equivalent, but a homogeneous one."""
+    changed = []
+    for layer in network.layers:
+        offsets = ("bias", "beta", "moving_mean")
+        weights = {name: np.zeros_like(v) if name in offsets else v for name, v in layer.weights.items()}
+        changed.append(replace(layer, weights=weights))
+    return Network(tuple(changed))

@@ -1,0 +1,220 @@
+"""How each reference spells a method: names and options of its own, from the method table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parity.judge.known.conditions import has_output_activation, input_layers
+from parity.keras import ModelDescription
+from parity.keras.description import Shape
+from parity.reference.request import Backend, NoiseSpec, ReferenceCall
+from parity.run.subjects import Method, wrappers
+
+SEED = 20_260_101  # of the noise that both sides add; any other would do
+MU = 0.5  # for the names that leave mu to the caller
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+_IMAGE_CHANNELS = (1, 3, 4)
+KERNEL_CLASSES = ("Dense", "DepthwiseConv1D", *_CONVOLUTIONS)
+# iNNvestigate warns of layers outside this list and of activations it calls untested, and then stops at a bare
+# NotImplementedError instead of going on; its own switch `disable_model_checks` lets it go on.
+_TESTED_BY_INNVESTIGATE = (
+    "InputLayer", "Conv1D", "Conv2D", "Dense", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Flatten",
+    "Activation", "Dropout", "Add", "Concatenate", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D",
+    "BatchNormalization",
+)  # fmt: skip
+_TESTED_ACTIVATIONS = ("relu", "linear", "softmax", None)
+# iNNvestigate's presets under the names that SIGN-XAI gives the same rules: a name and the rule of the input layer.
+_PRESETS: dict[str, tuple[str, str | None]] = {
+    "sequential_preset_a": ("lrp.sequential_composite_a", None),
+    "sequential_preset_b": ("lrp.sequential_composite_b", None),
+    "sequential_preset_a_flat": ("lrp.sequential_composite_a", "Flat"),
+    "sequential_preset_b_flat": ("lrp.sequential_composite_b", "Flat"),
+    "sequential_preset_b_flat_until_idx": ("lrp.sequential_composite_b", "Flat"),  # the index is left at None
+}
+_FROM_PREACTIVATION = ("Z", "Epsilon", "StdxEpsilon")
+_NAMED_ALPHA_BETA = ((1.0, 0.0), (2.0, 1.0))
+_NAMED_PARAMETERS = ("epsilon", "stdfactor", "gamma", "mu")
+
+
+class NotInReferenceError(Exception):
+    """No reference defines the method, or the model lacks what it needs; the text is the reason."""
+
+
+def refuse_deep_taylor(method: Method, model: ModelDescription) -> None:
+    """Refuse deep Taylor on models for which its one reference does not define it.
+
+    Raises
+    ------
+    NotInReferenceError
+        Naming the layer or pattern.
+    """
+    if method.family != "deep_taylor":
+        return
+    if method.input_rule and input_layers(model) != input_layers(model, through_padding=False):
+        raise NotInReferenceError(
+            "deep Taylor is defined by innvestigate alone, and there the rule of the input layer stays unused behind "
+            "ZeroPadding"
+        )
+    by_name = {layer.name: layer for layer in model.layers}
+    producers = [name for layer in model.layers for name in layer.inbound]
+    if len(set(producers)) < len(producers):
+        raise NotInReferenceError(
+            "deep Taylor is defined by innvestigate alone, and there a branch is differentiated through the layers of "
+            "the other branch too, so relevance is counted twice"
+        )
+    for layer in model.layers:
+        before = [by_name[name] for name in layer.inbound]
+        if layer.class_name in ("ReLU", "Activation") and any(one.class_name in KERNEL_CLASSES for one in before):
+            raise NotInReferenceError(
+                "deep Taylor is defined by innvestigate alone, and there a ReLU that is a layer of its own blocks the "
+                f"relevance of inactive units while one that is an attribute does not; layer {layer.name!r} is of "
+                "the first kind, and torch models do not tell them apart"
+            )
+
+
+def noise_of(method: Method) -> NoiseSpec | None:
+    """Return the noise of a random method, None for the others."""
+    if method.family in ("smoothgrad", "vargrad", "random"):
+        return NoiseSpec(SEED, int(method.parameters["samples"]), float(method.parameters["noise_scale"]))
+    return None
+
+
+def cam_layer(method: Method, model: ModelDescription) -> str | None:
+    """Return the layer that Grad-CAM looks at, None for other methods.
+
+    Raises
+    ------
+    NotInReferenceError
+        If the model has none that the reference can look at.
+    """
+    if "grad_cam" not in method.family:
+        return None
+    convolutions = [layer.name for layer in model.layers if layer.class_name in _CONVOLUTIONS]
+    named = method.parameters["target_layer"]
+    if named is not None and named not in [layer.name for layer in model.layers]:
+        raise NotInReferenceError(f"the model has no layer {named!r}, which the name {method} stands for")
+    if not convolutions:
+        raise NotInReferenceError("the model has no convolution for Grad-CAM to look at")
+    dimensions = len(model.input_shape)
+    if (method.family == "grad_cam_timeseries") != (dimensions == 2):
+        raise NotInReferenceError(f"{method} is not made for inputs of shape {model.input_shape}")
+    layer = str(named or convolutions[-1])
+    shape = next(one.output_shape for one in model.layers if one.name == layer)
+    if len(shape) != dimensions:
+        raise NotInReferenceError(
+            f"Grad-CAM needs a layer that gives maps over the axes of the input {model.input_shape}; layer {layer!r} "
+            f"gives {shape}"
+        )
+    if dimensions == 3:
+        _refuse_image(method, model, layer, shape)
+    return layer
+
+
+def _refuse_image(method: Method, model: ModelDescription, layer: str, shape: Shape) -> None:
+    channels = model.input_shape[-1]
+    if channels not in _IMAGE_CHANNELS:
+        raise NotInReferenceError(f"{method} goes through an image file's pixels, which have no {channels} channels")
+    if 1 in shape[:-1]:
+        raise NotInReferenceError(
+            f"the reference takes a heat map of one row or column for a series and stops; layer {layer!r} gives {shape}"
+        )
+
+
+def signxai_call(
+    method: Method, parameters: dict[str, Any], noise: NoiseSpec | None, layer: str | None
+) -> ReferenceCall | None:
+    """Return how SIGN-XAI is asked for a method, None if it does not have it."""
+    own_layer = {"last_conv_layer_name": layer} if layer and method.suffix is None else {}
+    mu = {"mu": parameters["mu"]} if "mu" in parameters else {}
+    if method.name in wrappers():
+        return ReferenceCall("signxai", "wrapper", method.name, {**own_layer, **mu}, noise=noise)
+    # Names that the reference does not spell: its own arithmetic for the modifiers around its own base.
+    modifiers = _modifiers(method, parameters)
+    if method.base in wrappers():
+        return ReferenceCall("signxai", "wrapper", method.base, own_layer, modifiers, noise)
+    name = method.row.signxai
+    if name == "guided_grad_cam":
+        return None  # the reference has it under the names that end in a known model only
+    if method.row.template in _PRESETS:
+        name, input_rule = _PRESETS[method.row.template]
+        options = _fork_options(method) | ({"input_layer_rule": input_rule} if input_rule else {})
+        return ReferenceCall("signxai", "analyzer", name, options, modifiers, noise)
+    if not name:
+        return None
+    if name == "lrp.alpha_beta":
+        numbers = (method.parameters["alpha"], method.parameters["beta"])
+        if numbers not in _NAMED_ALPHA_BETA:
+            options = _fork_options(method) | {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
+            return ReferenceCall("signxai", "analyzer", name, options, modifiers, noise)
+        name = f"lrp.alpha_{numbers[0]:.0f}_beta_{numbers[1]:.0f}"
+    return ReferenceCall(
+        "signxai", "analyzer", name + "_IB" * method.ignore_bias, _fork_options(method), modifiers, noise
+    )
+
+
+def _fork_options(method: Method) -> dict[str, Any]:
+    options = {key: value for key, value in method.parameters.items() if key in _NAMED_PARAMETERS}
+    if method.prefix and method.prefix.input_rule:
+        options["input_layer_rule"] = method.input_rule
+        options |= {key: method.parameters[key] for key in ("low", "high") if key in method.parameters}
+    if method.row.template == "lrp":
+        options["rule"] = method.parameters["rule"]
+    return options
+
+
+def _modifiers(method: Method, parameters: dict[str, Any]) -> tuple[tuple[str, float | None], ...]:
+    return tuple(
+        (what, parameters["mu"] if (what, value) == ("x_sign_mu", None) else value) for what, value in method.modifiers
+    )
+
+
+def innvestigate_call(
+    method: Method, model: ModelDescription, parameters: dict[str, Any], noise: NoiseSpec | None
+) -> ReferenceCall | None:
+    """Return how iNNvestigate is asked for a method, None if it does not have it for this model."""
+    name = method.row.innvestigate
+    if not name or method.input_rule in ("SIGN", "SIGNmu"):
+        return None
+    backend: Backend = "innvestigate"
+    options: dict[str, Any] = {}
+    if name == "lrp.alpha_beta":
+        numbers = (method.parameters["alpha"], method.parameters["beta"])
+        if numbers in _NAMED_ALPHA_BETA:
+            name = f"lrp.alpha_{numbers[0]:.0f}_beta_{numbers[1]:.0f}" + "_IB" * method.ignore_bias
+        else:
+            options = {"alpha": numbers[0], "beta": numbers[1], "bias": not method.ignore_bias}
+    elif method.ignore_bias:
+        return None  # its bias-free rules start from the logit with bias, so they are other methods
+    if method.head == "preactivation" and starts_from_preactivation(method) and has_output_activation(model):
+        return None  # its rules start from the model's output, so they are other methods
+    if name.startswith("lrp") and not _tested_by_innvestigate(model):
+        options["disable_model_checks"] = True
+    if "epsilon" in method.parameters:
+        options["epsilon"] = method.parameters["epsilon"]
+    if method.prefix and method.prefix.input_rule:
+        bounds = [method.parameters.get("low"), method.parameters.get("high")]
+        options["input_layer_rule"] = bounds if method.input_rule == "Bounded" else method.input_rule
+    if name == "deep_taylor.bounded":
+        options |= {"low": method.parameters["low"], "high": method.parameters["high"]}
+    if name == "lrp":
+        options["rule"] = method.parameters["rule"]
+    if method.family in ("integrated_gradients", "smoothgrad"):
+        if method.row.template != f"innvestigate.{name}":
+            return None  # another grid, another noise: the same name is another method there
+        key = "steps" if name == "integrated_gradients" else "augment_by_n"
+        options[key] = method.parameters["steps" if key == "steps" else "samples"]
+    return ReferenceCall(backend, "analyzer", name, options, _modifiers(method, parameters), noise)
+
+
+def starts_from_preactivation(method: Method) -> bool:
+    """Return whether SIGN-XAI's rule of some last layer starts from what the layer computes before its activation."""
+    rules = [name or method.parameters["rule"] for name, _ in method.row.layers.values()]
+    return any(rule in _FROM_PREACTIVATION for rule in (*rules, method.input_rule))
+
+
+def _tested_by_innvestigate(model: ModelDescription) -> bool:
+    return all(
+        layer.class_name in _TESTED_BY_INNVESTIGATE and layer.config.get("activation") in _TESTED_ACTIVATIONS
+        for layer in model.layers
+    )

@@ -1,0 +1,108 @@
+"""Whether both sides have the same network: their logits, before any map is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from parity.judge.limits import TIMES_NOISE
+from parity.keras import KerasModule
+from parity.reference.environment import ReferenceEnvironmentError
+from parity.run.cases import DTYPES
+from parity.run.noise import LAST_DIGITS, nudged
+from parity.run.records import ModelFacts
+from parity.run.reference_side import ReferenceSide
+
+Array = npt.NDArray[Any]
+FLOAT64_LIMIT = 1e-12
+FLOAT32_LEAST = 1e-5
+
+
+def check_logits(
+    facts: ModelFacts, modules: Mapping[str, KerasModule], side: ReferenceSide, inputs: Array, target: int | None
+) -> None:
+    """Fill in targets and the distance of the logits, and say in which lanes the networks are not the same.
+
+    float64 decides whether it is the same network. In float32 the distance is held to 3 times what the reference's own
+    float32 logits are from its float64 ones, or move by when the input is scaled by a few last digits, at least 1e-5.
+
+    Raises
+    ------
+    IndexError
+        If the target is out of range.
+    ReferenceEnvironmentError
+        If there is no reference to ask.
+    """
+    logits = {name: _logits(module, inputs) for name, module in modules.items()}
+    best = logits["float64"].argmax(axis=1)
+    classes = logits["float64"].shape[1]
+    if target is not None and not 0 <= target < classes:
+        raise IndexError(f"target {target} is out of range: the model has {classes} classes")
+    facts.targets = tuple(int(index) if target is None else target for index in best)
+    theirs: dict[str, Array] = {}
+    for dtype in DTYPES:
+        if dtype == "float64" and facts.plan.large and not facts.plan.float64:
+            continue
+        values = _theirs(facts, side, inputs, dtype)
+        if values is None:
+            return
+        theirs[dtype] = values
+    facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
+    for dtype, values in theirs.items():
+        facts.logits_rel_l2[dtype] = distance = _distance(logits[dtype], values)
+        limit = FLOAT64_LIMIT if dtype == "float64" else _float32_limit(side, inputs, theirs, distance)
+        if not distance <= limit:
+            text = (
+                f"the logits of the two sides differ by rel. L2 {distance:.3g} in {dtype}, more than {limit:.3g}: the "
+                "networks are not the same, so no map is compared"
+            )
+            # Other numbers in float64 are another network, in whatever lane.
+            facts.problems |= dict.fromkeys(DTYPES if dtype == "float64" else (dtype,), text)
+
+
+def _float32_limit(side: ReferenceSide, inputs: Array, theirs: Mapping[str, Array], distance: float) -> float:
+    """Return the limit in float32; more samples of the reference's noise are taken only where the first is small."""
+    exact = theirs.get("float64")
+    base = theirs["float32"] if exact is None else exact
+    limit = max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * _distance(exact, theirs["float32"]))
+    for digits in LAST_DIGITS if not distance <= limit else ():
+        answers = side.logits([nudged(x.astype("float32"), digits) for x in inputs], "float32")
+        if all(answer.array is not None for answer in answers):
+            limit = max(limit, TIMES_NOISE * _distance(base, _stacked([np.asarray(one.array) for one in answers])))
+    return limit
+
+
+def _theirs(facts: ModelFacts, side: ReferenceSide, inputs: Array, dtype: str) -> Array | None:
+    """Return the reference's logits, or None, with the reason noted, if it could not compute them."""
+    answers = side.logits(list(inputs), dtype)
+    failed = next((answer for answer in answers if answer.array is None), None)
+    if failed is None:
+        return _stacked([np.asarray(answer.array) for answer in answers])
+    if failed.error_kind == "environment":
+        raise ReferenceEnvironmentError(str(failed.error))
+    facts.problems = dict.fromkeys(DTYPES, f"the reference could not compute the logits: {failed.error}")
+    facts.broken = True
+    return None
+
+
+def _stacked(logits: list[Array]) -> Array:
+    return np.stack([one.reshape(-1) for one in logits]).astype(np.float64)
+
+
+def _logits(module: KerasModule, inputs: Array) -> Array:
+    with torch.no_grad():
+        return np.concatenate([module(module.to_torch(x[None])).double().numpy() for x in inputs])
+
+
+def _distance(one: Array, other: Array) -> float:
+    """Return the relative L2 distance; logits behind a ReLU may all be zero, and on one side only they differ."""
+    if one.shape != other.shape:
+        return float("inf")
+    distance, norm = float(np.linalg.norm(one - other)), float(np.linalg.norm(other))
+    if distance == 0:
+        return 0.0
+    return distance / norm if norm else float("inf")

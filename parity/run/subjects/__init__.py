@@ -1,0 +1,27 @@
+"""What is under test: implementations of the methods, and the door through which they come in.
+
+This package is the one place of the harness that knows `signxai_torch`; everything else sees a `Subject` and names.
+"""
+
+from __future__ import annotations
+
+from parity.run.subjects.door import subject
+from parity.run.subjects.function import FunctionSubject
+from parity.run.subjects.protocol import Subject, SubjectAnswer
+from parity.run.subjects.signxai_torch import SignxaiTorch
+from signxai_torch.explain import list_methods, plan
+from signxai_torch.grammar import Method, UnknownMethodError, parse, wrappers
+
+__all__ = [
+    "FunctionSubject",
+    "Method",
+    "SignxaiTorch",
+    "Subject",
+    "SubjectAnswer",
+    "UnknownMethodError",
+    "list_methods",
+    "parse",
+    "plan",
+    "subject",
+    "wrappers",
+]

@@ -1,0 +1,255 @@
+"""Equivalent networks: the same function, on which the difference that they are made for no longer applies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from parity import keras
+from parity.judge.known import rewrites
+from parity.judge.known.rewrites import REWRITES, NoEquivalentError, Rewrite, arrival_order, without_offsets
+from parity.judge.known.table import BY_NAME
+from parity.keras.network import Network, network_of, read_network, write_network
+from parity.run.subjects import parse
+from tests.parity.odd_networks import nested
+from tests.parity.small_networks import Layer, conv, dense, flatten, layer, normalization, written
+
+TARGETS = (0, 2)
+
+
+def relu(name: str, before: str) -> Layer:
+    return layer("ReLU", name, before)
+
+
+def joined(*order: str) -> Layer:
+    return layer("Concatenate", "join", *order, axis=-1)
+
+
+BRANCHES = [dense("s", "x", activation="relu"), dense("a", "s"), dense("b", "s"), layer("Add", "sum", "a", "b"),
+            dense("o", "sum")]  # fmt: skip
+SWAPPED = [dense("f", "x", units=4), joined("x", "f"), dense("o", "join")]
+DEEP = [dense("f", "x"), dense("g", "f"), dense("h", "g", units=2), joined("x", "f", "h"), dense("o", "join")]
+TWICE = [dense("f", "x", units=4), joined("x", "f"), dense("g", "join"),
+         layer("Concatenate", "again", "join", "g", axis=-1), dense("o", "again")]  # fmt: skip
+PERMUTED = [layer("Permute", "p", "x", dims=[3, 2, 1]), flatten("p"), dense("h", "flat"), dense("o", "h")]
+
+# Rewrite, input, layers, and (difference, method) that applies before and no longer afterwards.
+Example = tuple[Rewrite, list[int], list[Layer], list[tuple[str, str]]]
+EXAMPLES: dict[str, Example] = {
+    "branch": (rewrites.NO_BRANCH_AT_A_LAYER, [5], BRANCHES, [("signxai-input-rule-on-a-branch", "lrpsign_z")]),
+    "relu layer": (
+        rewrites.RELU_ATTRIBUTE,
+        [5, 4, 2],
+        [conv("f", "x", activation="linear"), relu("r", "f"), flatten("r"), dense("o", "flat")],
+        [("signxai-deconvnet-relu-layer", "deconvnet"), ("innvestigate-deconvnet-relu-layer", "deconvnet")],
+    ),
+    "no offset": (
+        rewrites.ZERO_OFFSET,
+        [5, 4, 2],
+        [conv("f", "x"), normalization("bn", "f", center=False), flatten("bn"), dense("o", "flat")],
+        [("signxai-batch-normalization-without-offset", "lrp_z")],
+    ),
+    "no offset, no scale": (
+        rewrites.ZERO_OFFSET,
+        [5],
+        [dense("h", "x"), layer("BatchNormalization", "bn", "h", epsilon=1e-3, scale=False, center=False),
+         dense("o", "bn")],
+        [("signxai-batch-normalization-without-offset", "lrp_z")],
+    ),
+    "permute": (
+        rewrites.PERMUTE_THROUGH_ANOTHER_SHAPE, [4, 5, 4], PERMUTED, [("signxai-permute-of-equal-sizes", "lrp_z")],
+    ),
+    "permute a series": (
+        rewrites.PERMUTE_THROUGH_ANOTHER_SHAPE,
+        [4, 4],
+        [layer("Permute", "p", "x", dims=[2, 1]), flatten("p"), dense("h", "flat"), dense("o", "h")],
+        [("signxai-permute-of-equal-sizes", "lrp_z")],
+    ),
+    "permute round": (
+        rewrites.PERMUTE_THROUGH_ANOTHER_SHAPE,
+        [3, 3, 3],
+        [layer("Permute", "p", "x", dims=[2, 3, 1]), layer("Permute", "q", "p", dims=[2, 1, 3]), flatten("q"),
+         dense("o", "flat")],
+        [("signxai-permute-of-equal-sizes", "lrp_z")],
+    ),
+    "order": (rewrites.IN_ORDER_OF_ARRIVAL, [3], SWAPPED, [("signxai-concatenate-order", "gradient")]),
+    "order of three": (rewrites.IN_ORDER_OF_ARRIVAL, [3], DEEP, [("signxai-concatenate-order", "gradient")]),
+    "order twice": (rewrites.IN_ORDER_OF_ARRIVAL, [3], TWICE, [("signxai-concatenate-order", "gradient")]),
+    "class": (
+        rewrites.ONLY_THE_TARGET,
+        [5],
+        [dense("h", "x"), dense("o", "h"), layer("Activation", "a", "o", activation="tanh")],
+        [("signxai-relevance-of-all-classes", "lrp_z")],
+    ),
+    "class of a normalization": (
+        rewrites.ONLY_THE_TARGET,
+        [5],
+        [dense("h", "x"), dense("o", "h"), normalization("bn", "o")],
+        [("signxai-batch-normalization-at-the-end", "lrp_flat")],
+    ),
+    "behind": (
+        rewrites.LAYER_BEHIND_THE_OUTPUT,
+        [5],
+        [dense("o", "x")],
+        [("signxai-sign-rule-on-the-last-layer", "lrpsign_z")],
+    ),
+    "behind a relu": (
+        rewrites.LAYER_BEHIND_THE_OUTPUT,
+        [5],
+        [dense("h", "x"), dense("o", "h", activation="relu")],
+        [("signxai-deconvnet-relu-on-the-output", "deconvnet")],
+    ),
+    "on its side": (
+        rewrites.PERMUTED_INPUT, [7, 5, 3], [conv("f", "x"), flatten("f"), dense("o", "flat")], [],
+    ),
+}  # fmt: skip
+
+
+def read(path: Path) -> Network:
+    return read_network(path, None, keras.load(path).description)
+
+
+def logits(path: Path, x: np.ndarray) -> np.ndarray:
+    module = keras.load(path, dtype=torch.float64)
+    with torch.no_grad():
+        return module(module.to_torch(x[None]))[0].numpy()
+
+
+def test_every_rewrite_has_an_example() -> None:
+    assert {example[0] for example in EXAMPLES.values()} | {rewrites.UNNESTED} == set(REWRITES)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_rewritten_network_has_the_same_logits(name: str, seed: int, tmp_path: Path) -> None:
+    rewrite, shape, layers, _ = EXAMPLES[name]
+    source, _ = written(tmp_path, shape, *layers, seed=seed)
+    for target in TARGETS:
+        write_network(rewrite.network(read(source.path), target), tmp_path / f"{target}.h5")
+        x = np.random.default_rng(seed).normal(size=shape)
+        before = logits(source.path, x)
+        after = logits(tmp_path / f"{target}.h5", rewrite.inputs(x))
+        expected = before[target : target + 1] if rewrite.one_class else before
+        assert after.shape == expected.shape
+        np.testing.assert_allclose(after, expected, rtol=0, atol=1e-14 * np.abs(before).max())
+
+
+@pytest.mark.parametrize("name", [name for name, example in EXAMPLES.items() if example[3]])
+def test_the_difference_applies_before_and_no_longer_afterwards(name: str, tmp_path: Path) -> None:
+    rewrite, shape, layers, differences = EXAMPLES[name]
+    source, _ = written(tmp_path, shape, *layers)
+    write_network(rewrite.network(read(source.path), 1), tmp_path / "there.h5")
+    before, after = (keras.load(path).description for path in (source.path, tmp_path / "there.h5"))
+    for difference, method in differences:
+        assert rewrite in BY_NAME[difference].rewrites
+        assert BY_NAME[difference].applies(parse(method), before)
+        assert not BY_NAME[difference].applies(parse(method), after)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_rewrite_works_on_a_network_without_weights_and_leaves_the_original(name: str, tmp_path: Path) -> None:
+    rewrite, shape, layers, _ = EXAMPLES[name]
+    source, _ = written(tmp_path, shape, *layers)
+    full, bare = read(source.path), network_of(keras.load(source.path).description)
+    names = [layer.name for layer in full]
+    assert [layer.name for layer in rewrite.network(bare, 0)] == [layer.name for layer in rewrite.network(full, 0)]
+    assert [layer.name for layer in full] == names
+
+
+def test_a_nested_model_is_one_model(tmp_path: Path) -> None:
+    (inner, x), _ = nested(tmp_path / "nested.h5")
+    write_network(rewrites.UNNESTED.network(read(inner.path), 0), tmp_path / "there.h5")
+    array = x.array.astype(float)
+    np.testing.assert_array_equal(logits(tmp_path / "there.h5", array), logits(inner.path, array))
+    before, after = (keras.load(path).description for path in (inner.path, tmp_path / "there.h5"))
+    for method in ("gradient", "lrp_z", "lrp.z"):
+        assert BY_NAME["nested-model"].applies(parse(method), before)
+        assert not BY_NAME["nested-model"].applies(parse(method), after)
+
+
+def test_all_rewrites_of_a_network_with_several_differences_go_together(tmp_path: Path) -> None:
+    layers = [
+        conv("f", "x", 6),
+        layer("Permute", "p", "f", dims=[3, 2, 1]),
+        normalization("bn", "p", center=False),
+        relu("r", "bn"),
+        flatten("r"),
+        dense("h", "flat", units=4),
+        joined("flat", "h"),
+        dense("o", "join"),
+        layer("Activation", "a", "o", activation="tanh"),
+    ]
+    source, x = written(tmp_path, [6, 4, 6], *layers)
+    network = read(source.path)
+    for rewrite in REWRITES:
+        network = rewrite.network(network, 1)
+    write_network(network, tmp_path / "there.h5")
+    array = x.array.astype(float)
+    before = logits(source.path, array)
+    after = logits(tmp_path / "there.h5", np.swapaxes(array, 0, 1))
+    np.testing.assert_allclose(after, before[1:2], rtol=0, atol=1e-14 * np.abs(before).max())
+    description = keras.load(tmp_path / "there.h5").description
+    for name, method in (
+        ("signxai-batch-normalization-without-offset", "lrp_z"),
+        ("signxai-permute-of-equal-sizes", "lrp_z"),
+        ("signxai-concatenate-order", "lrp_z"),
+        ("signxai-relevance-of-all-classes", "lrp_z"),
+        ("signxai-deconvnet-relu-layer", "deconvnet"),
+    ):
+        assert not BY_NAME[name].applies(parse(method), description), name
+
+
+# Where there is no equivalent
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "shape", "layers", "words"),
+    [
+        (rewrites.RELU_ATTRIBUTE, [5], [layer("ReLU", "r", "x", max_value=6.0), dense("o", "r")], "more than a ReLU"),
+        (rewrites.RELU_ATTRIBUTE, [5], [layer("ReLU", "r", "x", threshold=0.5), dense("o", "r")], "more than a ReLU"),
+        (rewrites.RELU_ATTRIBUTE, [5], [layer("ReLU", "r", "x", negative_slope=0.1), dense("o", "r")], "more than"),
+        (rewrites.RELU_ATTRIBUTE, [5], [layer("LeakyReLU", "r", "x", alpha=0.1), dense("o", "r")], "is no ReLU"),
+        (rewrites.ONLY_THE_TARGET, [5, 4, 2], [conv("f", "x"), flatten("f", "o")], "'o' .Flatten."),
+        (rewrites.ONLY_THE_TARGET, [5], [dense("o", "x"), layer("Add", "sum", "o", "o")], "'sum' .Add."),
+        (rewrites.ONLY_THE_TARGET, [4, 2], [layer("GlobalAveragePooling1D", "o", "x")], "GlobalAveragePooling1D"),
+    ],
+)  # fmt: skip
+def test_a_network_without_an_equivalent_says_why(
+    rewrite: Rewrite, shape: list[int], layers: list[Layer], words: str, tmp_path: Path
+) -> None:
+    source, _ = written(tmp_path, shape, *layers)
+    for network in (read(source.path), network_of(keras.load(source.path).description)):
+        with pytest.raises(NoEquivalentError, match=words):
+            rewrite.network(network, 0)
+
+
+def test_a_softmax_in_the_middle_needs_all_classes(tmp_path: Path) -> None:
+    layers = [dense("o", "x", activation="softmax"), layer("Activation", "a", "o", activation="tanh")]
+    source, _ = written(tmp_path, [5], *layers)
+    with pytest.raises(NoEquivalentError, match="softmax needs all classes"):
+        rewrites.ONLY_THE_TARGET.network(read(source.path), 0)
+
+
+def test_the_order_of_arrival_follows_the_order_of_the_layers(tmp_path: Path) -> None:
+    source, _ = written(tmp_path, [3], *SWAPPED)
+    network = read(source.path)
+    assert arrival_order(network.layers) == {"join": ("f", "x")} or arrival_order(network.layers) == {}
+    assert arrival_order(rewrites.IN_ORDER_OF_ARRIVAL.network(network, 0).layers) == {}
+
+
+# The network without offsets
+
+
+def test_without_offsets_a_network_of_relus_is_homogeneous(tmp_path: Path) -> None:
+    layers = [conv("f", "x"), normalization("bn", "f"), relu("r", "bn"), flatten("r"), dense("o", "flat")]
+    source, x = written(tmp_path, [5, 4, 2], *layers)
+    write_network(without_offsets(read(source.path)), tmp_path / "there.h5")
+    array = x.array.astype(float)
+    for factor in (0.0, 0.5, 3.0):
+        np.testing.assert_allclose(
+            logits(tmp_path / "there.h5", factor * array), factor * logits(tmp_path / "there.h5", array), atol=1e-12
+        )
+    assert not np.allclose(logits(source.path, array), logits(tmp_path / "there.h5", array))
