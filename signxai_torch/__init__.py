@@ -1,15 +1,15 @@
 """Explanation methods for PyTorch, equal to the TensorFlow originals (SIGN-XAI, iNNvestigate)."""
 
-from signxai_torch import analyzers, compat, factories, hooks
-from signxai_torch.analyzers import *  # noqa: F403
-from signxai_torch.compat import *  # noqa: F403
-from signxai_torch.explain import explain, explain_many, list_methods, plan
-from signxai_torch.factories import *  # noqa: F403
-from signxai_torch.grammar import Method, UnknownMethodError, parse
-from signxai_torch.hooks import *  # noqa: F403
-from signxai_torch.rules import SIGNmuRule, SIGNRule, StdxEpsilon
-from signxai_torch.unhooked import UnhookedOperationError
-from signxai_torch.walk import SoftmaxWarning, UnusedInputRuleWarning
+from signxai_torch.api import explain, explain_many, list_methods, plan
+from signxai_torch.lrp.rules import SIGNmuRule, SIGNRule, StdxEpsilon
+from signxai_torch.methods.grammar import Method, UnknownMethodError, parse
+from signxai_torch.operations.unhooked import UnhookedOperationError
+from signxai_torch.published import analyzers, compat, factories, hooks
+from signxai_torch.published.analyzers import *  # noqa: F403
+from signxai_torch.published.compat import *  # noqa: F403
+from signxai_torch.published.factories import *  # noqa: F403
+from signxai_torch.published.hooks import *  # noqa: F403
+from signxai_torch.sweep.walk import SoftmaxWarning, UnusedInputRuleWarning
 
 __all__ = [
     "Method",

@@ -45,7 +45,7 @@ class KerasModule(nn.Module):
     layer_outputs
         Where each Keras layer ends: by the name of the layer, and by that of the sub-module that does its own work,
         the name of the sub-module that gives its output, activation attribute included; in the order of computation.
-        `signxai_torch.ends` reads it.
+        `signxai_torch.operations.ends` reads it.
     """
 
     description: ModelDescription

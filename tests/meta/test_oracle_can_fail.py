@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from signxai_torch import hook, layers, linear, rules
+from signxai_torch.lrp import layers, rules
+from signxai_torch.operations import hook, linear
 from tests.signxai_torch import oracle, oracle_layers
 from tests.signxai_torch.single_layers import DATA, RULES, Rule, by_port, disagreement, distance, relevance_like
 

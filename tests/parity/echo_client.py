@@ -15,7 +15,7 @@ from parity import keras
 from parity.assets.source import ModelSource
 from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
 from signxai_torch import explain
-from signxai_torch.grammar import number_to_text
+from signxai_torch.methods.grammar import number_to_text
 
 # The port's prefix for each rule of the input layer; a pair of bounds stands for the bounded rule.
 _PREFIXES = {"SIGN": "lrpsign", "SIGNmu": "lrpsign", "Z": "lrpz", "Bounded": "zblrp", "WSquare": "w2lrp",

@@ -31,7 +31,7 @@ from parity.run.mutants.table import MUTANTS, chosen
 from parity.run.mutants.trial import failed_checks, is_another, is_red, try_all
 from parity.run.outcome import Outcome
 from parity.run.subjects import parse
-from signxai_torch import rules
+from signxai_torch.lrp import rules
 from tests.parity.echo_client import EchoClient
 
 DENSE = "dense_mnist"

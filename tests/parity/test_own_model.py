@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from parity.commands.cli import main
 from parity.reference.environment import ReferenceEnvironmentError, find_python, worker_environment
-from signxai_torch import linear, targets
+from signxai_torch.lrp import targets
+from signxai_torch.operations import linear
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = """
@@ -98,7 +99,7 @@ BREAKS = {
     "relevance starts from one instead of the logit": (
         "lrp_z",
         lambda patch: patch.setattr(
-            "signxai_torch.walk.start", lambda output, indices, head: targets.start(output, indices, "one")
+            "signxai_torch.sweep.walk.start", lambda output, indices, head: targets.start(output, indices, "one")
         ),
     ),
     "negative weights are taken as they are": (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parity.report.rule_names import NO_RULE, PORT_NAMES, PORT_SPECIAL, agreement, side_by_side
-from signxai_torch import layers
-from signxai_torch.rules import RULES
+from signxai_torch.lrp import layers
+from signxai_torch.lrp.rules import RULES
 
 BETA = "AlphaBeta(alpha=1.0, beta=0.0, bias=True)"
 

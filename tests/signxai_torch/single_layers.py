@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from parity.keras.layers import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
-from signxai_torch import rules
+from signxai_torch.lrp import rules
 from tests.signxai_torch import oracle, oracle_layers
 from tests.signxai_torch.oracle import Affine, Array
 

@@ -13,8 +13,8 @@ from scipy.interpolate import interp1d
 from torch import nn
 
 from signxai_torch import explain
-from signxai_torch.cam import NoConvolutionError
-from signxai_torch.resample import bicubic_8bit, linear
+from signxai_torch.families.cam import NoConvolutionError
+from signxai_torch.families.resample import bicubic_8bit, linear
 from tests.signxai_torch.nets import cnn, curves, mlp, pictures, randomized, series
 
 sizes = st.integers(1, 24)

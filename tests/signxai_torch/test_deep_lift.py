@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from signxai_torch import explain
-from signxai_torch.deep_lift import SummationToDeltaError, check_sums
+from signxai_torch.families.deep_lift import SummationToDeltaError, check_sums
 from tests.signxai_torch.nets import TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
 SMOOTH = nn.Sequential(

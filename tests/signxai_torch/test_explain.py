@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from signxai_torch import UnknownMethodError, explain, explain_many, list_methods, parse
-from signxai_torch.arithmetic import sign_mu
-from signxai_torch.parameters import parameters_of
-from signxai_torch.relevance import UnusedInputRuleWarning
+from signxai_torch.lrp.arithmetic import sign_mu
+from signxai_torch.lrp.relevance import UnusedInputRuleWarning
+from signxai_torch.methods.parameters import parameters_of
 from tests.signxai_torch.nets import cnn, curves, mlp, pictures, randomized, series
 
 SAMPLING = ("smoothgrad", "vargrad", "random")

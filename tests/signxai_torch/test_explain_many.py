@@ -15,8 +15,8 @@ from torch import nn
 from zennit.layer import Sum
 
 from signxai_torch import explain, explain_many, list_methods, parse, plan
-from signxai_torch.composites import UnsupportedLayerError
-from signxai_torch.rules import LinearRule
+from signxai_torch.lrp.composites import UnsupportedLayerError
+from signxai_torch.lrp.rules import LinearRule
 from tests.signxai_torch.nets import Shared, TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
 NEEDS_OTHERS = ("grad_cam", "guided_grad_cam", "x_sign_mu")
@@ -60,7 +60,7 @@ NETS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::signxai_torch.walk.UnusedInputRuleWarning")
+@pytest.mark.filterwarnings("ignore::signxai_torch.sweep.walk.UnusedInputRuleWarning")
 @pytest.mark.parametrize("net", NETS)
 def test_the_maps_are_those_of_single_calls(net):
     make, inputs = NETS[net]
@@ -118,7 +118,7 @@ def places(array: np.ndarray) -> tuple[int, int]:
     return np.lib.array_utils.byte_bounds(array)
 
 
-@pytest.mark.filterwarnings("ignore::signxai_torch.walk.UnusedInputRuleWarning")
+@pytest.mark.filterwarnings("ignore::signxai_torch.sweep.walk.UnusedInputRuleWarning")
 @pytest.mark.parametrize("net", NETS)
 def test_every_map_owns_its_memory(net):
     make, inputs = NETS[net]

@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from signxai_torch import Method, UnknownMethodError, list_methods, parse
-from signxai_torch.grammar import _TRAILING, _readings, number_to_text, text_to_number, wrappers
-from signxai_torch.methods import BASE_ROWS, PREFIXES, RULE_ROWS, SUFFIXED
+from signxai_torch.methods.grammar import _TRAILING, _readings, number_to_text, text_to_number, wrappers
+from signxai_torch.methods.table import BASE_ROWS, PREFIXES, RULE_ROWS, SUFFIXED
 
 NAMES_IN_USE = [
     line

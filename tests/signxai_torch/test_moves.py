@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from signxai_torch import explain, explain_many
-from signxai_torch.hook import Call
-from signxai_torch.moves import moves_values
+from signxai_torch.operations.hook import Call
+from signxai_torch.operations.moves import moves_values
 from tests.signxai_torch.nets import pictures, randomized
 
 

@@ -12,11 +12,12 @@ import pytest
 import signxai_torch
 
 FOLDER = Path(signxai_torch.__file__).parent
-TABLE = "methods"
+TABLE = "table"
 """The one place where numbers are looked for; its rows are tested against the references."""
 PUBLISHED = {"analyzers", "factories", "hooks", "lrp_analyzers"}
 """The published API: its signatures have default values of their own."""
-MODULES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != TABLE))
+SOURCES = {path.stem: path for path in sorted(FOLDER.rglob("*.py")) if path.stem not in (TABLE, "__init__")}
+MODULES = tuple(SOURCES)
 
 # Counts, axes, neutral elements and signs: anywhere, but 2 as a factor or divisor only where it is explained.
 ANYWHERE = {0, 1, 2, -1}
@@ -109,13 +110,13 @@ def unexplained(module: str, source: str) -> list[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_number_is_unexplained(module):
-    assert unexplained(module, (FOLDER / f"{module}.py").read_text()) == []
+    assert unexplained(module, SOURCES[module].read_text()) == []
 
 
 def test_every_reason_is_needed_as_often_as_it_says():
     """A reason without its number would let the number come back unseen."""
     for (module, value), (count, _) in REASONS.items():
-        values = [one.value for one in in_need(module, (FOLDER / f"{module}.py").read_text())]
+        values = [one.value for one in in_need(module, SOURCES[module].read_text())]
         assert values.count(value) == count, f"{module}: {value}"
 
 
@@ -127,7 +128,7 @@ def test_every_reason_is_needed_as_often_as_it_says():
 )  # fmt: skip
 @pytest.mark.parametrize("module", MODULES)
 def test_a_planted_number_is_caught(module, planted):
-    source = (FOLDER / f"{module}.py").read_text()
+    source = SOURCES[module].read_text()
     (line,) = {text.split(": ")[0] for text in unexplained(module, f"{source}\n{planted}\n")}
     assert line == f"{module}.py:{len(source.splitlines()) + 2}"
 

@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from signxai_torch import explain, explain_many
-from signxai_torch.walk import SoftmaxWarning
+from signxai_torch.sweep.walk import SoftmaxWarning
 from tests.signxai_torch.nets import pictures, randomized
 
 

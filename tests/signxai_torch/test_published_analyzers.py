@@ -13,8 +13,8 @@ import zennit.rules
 from torch import Tensor, nn
 
 import signxai_torch as sx
-from signxai_torch import rules
-from signxai_torch.options import choose
+from signxai_torch.lrp import rules
+from signxai_torch.published.options import choose
 from tests.signxai_torch.published import (
     ANALYZERS,
     TARGETS,

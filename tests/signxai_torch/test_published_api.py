@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import signxai_torch as sx
-from signxai_torch import rules
+from signxai_torch.lrp import rules
 from tests.signxai_torch.published import (
     ANALYZERS,
     EVERY_NAME,

@@ -13,7 +13,8 @@ import zennit.rules
 from torch import Tensor, nn
 
 import signxai_torch as sx
-from signxai_torch import composites, hooks, layers, rules
+from signxai_torch.lrp import composites, layers, rules
+from signxai_torch.published import hooks
 from tests.signxai_torch.published import (
     FUNCTIONS,
     HOOKS,

@@ -21,8 +21,8 @@ from parity.keras.layers import (
     PaddedMaxPool1d,
     PaddedMaxPool2d,
 )
-from signxai_torch import rules
-from signxai_torch.composites import RuleComposite
+from signxai_torch.lrp import rules
+from signxai_torch.lrp.composites import RuleComposite
 from tests.signxai_torch import oracle, oracle_layers
 from tests.signxai_torch.single_layers import (
     DATA,

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from signxai_torch import explain
-from signxai_torch.composites import UnsupportedLayerError
-from signxai_torch.hook import RelevanceHook
-from signxai_torch.rules import Z
-from signxai_torch.state import _LOCKS
+from signxai_torch.lrp.composites import UnsupportedLayerError
+from signxai_torch.lrp.rules import Z
+from signxai_torch.operations.hook import RelevanceHook
+from signxai_torch.operations.state import _LOCKS
 from tests.signxai_torch.nets import Shared, TorchvisionLike, Unshared, cnn, pictures, randomized
 
 METHODS = [

@@ -10,7 +10,7 @@ from parity.judge.known.rewrites import RELU_ATTRIBUTE
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
-    from signxai_torch.grammar import Method
+    from signxai_torch.methods.grammar import Method
 
 # What its LRP takes the derivative of and SIGN-XAI passes relevance through.
 _BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}

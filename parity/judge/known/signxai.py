@@ -29,7 +29,7 @@ from parity.judge.known.rewrites import (
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
-    from signxai_torch.grammar import Method
+    from signxai_torch.methods.grammar import Method
 
 # SIGN-XAI runs these on the Keras model itself and not layer by layer.
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")

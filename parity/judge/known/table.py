@@ -11,7 +11,7 @@ from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
     from parity.reference.request import Backend
-    from signxai_torch.grammar import Method
+    from signxai_torch.methods.grammar import Method
 
 KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE)
 BY_NAME = {difference.name: difference for difference in KNOWN_DIFFERENCES}

@@ -25,7 +25,7 @@ from parity.run.mutants.mutant import (
     same,
     target_changed,
 )
-from signxai_torch import layers as port
+from signxai_torch.lrp import layers as port
 
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "nested-model": ("nested", ("gradient", "lrp_z")),

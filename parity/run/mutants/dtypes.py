@@ -30,7 +30,7 @@ from parity.run.mutants.mutant import (
     same,
     under,
 )
-from signxai_torch import arithmetic, rules
+from signxai_torch.lrp import arithmetic, rules
 
 
 def _bfloat16(values: Tensor) -> Tensor:

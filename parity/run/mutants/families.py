@@ -22,7 +22,7 @@ from parity.run.mutants.mutant import (
     right,
     same,
 )
-from signxai_torch import cam
+from signxai_torch.families import cam
 
 INTEGRATED = ("integrated_gradients",)
 MISSING = "signxai-deep-lift-missing"

@@ -21,8 +21,8 @@ from parity.run.mutants.mutant import (
     right,
     target_changed,
 )
-from signxai_torch import layers as port
-from signxai_torch.arithmetic import divide, over, stabilize
+from signxai_torch.lrp import layers as port
+from signxai_torch.lrp.arithmetic import divide, over, stabilize
 
 Relevance = Callable[[Any, Any, Tensor, Tensor, Tensor], Tensor]
 

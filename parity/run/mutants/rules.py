@@ -20,7 +20,9 @@ from parity.run.mutants.mutant import (
     right,
     same,
 )
-from signxai_torch import arithmetic, composites, linear, modifiers, rules
+from signxai_torch.families import modifiers
+from signxai_torch.lrp import arithmetic, composites, rules
+from signxai_torch.operations import linear
 
 PLUS = rules.Term(arithmetic.positive, "positive", "positive")
 MINUS = rules.Term(arithmetic.negative, "negative", "negative")

@@ -9,8 +9,8 @@ from parity.run.subjects.door import subject
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.protocol import Subject, SubjectAnswer
 from parity.run.subjects.signxai_torch import SignxaiTorch
-from signxai_torch.explain import list_methods, plan
-from signxai_torch.grammar import Method, UnknownMethodError, parse, wrappers
+from signxai_torch.api import list_methods, plan
+from signxai_torch.methods.grammar import Method, UnknownMethodError, parse, wrappers
 
 __all__ = [
     "FunctionSubject",

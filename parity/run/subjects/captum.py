@@ -29,8 +29,8 @@ from parity.keras import KerasModule
 from parity.keras.layers import ChannelLinear, Concatenate, Crop, FeatureOrder, Rearrange, TrainingOnly
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.zennit import refuse_sign
-from signxai_torch.grammar import Method, parse
-from signxai_torch.parameters import parameters_of
+from signxai_torch.methods.grammar import Method, parse
+from signxai_torch.methods.parameters import parameters_of
 
 STABILIZER = 1e-30
 BUDGET = 2**20

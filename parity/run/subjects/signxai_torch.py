@@ -12,12 +12,12 @@ import torch
 import signxai_torch
 from parity.keras import KerasModule
 from parity.run.subjects.protocol import Array, SubjectAnswer
-from signxai_torch.explain import explain
-from signxai_torch.grammar import parse
-from signxai_torch.parameters import parameters_of
-from signxai_torch.plan import Plan, Wanted
-from signxai_torch.relevance import rules_of
-from signxai_torch.state import undisturbed
+from signxai_torch.api import explain
+from signxai_torch.lrp.relevance import rules_of
+from signxai_torch.methods.grammar import parse
+from signxai_torch.methods.parameters import parameters_of
+from signxai_torch.operations.state import undisturbed
+from signxai_torch.sweep.plan import Plan, Wanted
 
 
 def _plan(methods: Mapping[str, Mapping[str, Any]]) -> Plan:

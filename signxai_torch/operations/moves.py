@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signxai_torch.hook import TRANSPARENT, Call, operation
+from signxai_torch.operations.hook import TRANSPARENT, Call, operation
 
 # Operations in autograd's words that take, join, repeat or reorder values.
 MOVING = TRANSPARENT | frozenset(

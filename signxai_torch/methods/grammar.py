@@ -17,8 +17,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from signxai_torch import methods
-from signxai_torch.methods import BASE_ROWS, PREFIXES, RULE_ROWS, SUFFIXED, SUFFIXES, Prefix, Row
+from signxai_torch.methods import table as methods
+from signxai_torch.methods.table import BASE_ROWS, PREFIXES, RULE_ROWS, SUFFIXED, SUFFIXES, Prefix, Row
 
 NUMBER = r"(?:0|[1-9][0-9]*)(?:_[0-9]*[1-9])?"
 SIGNED = rf"(?:neg_(?!0$|0_(?![0-9])){NUMBER}|{NUMBER})"

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.composites import RuleComposite, composite_for
-from signxai_torch.grammar import Method
-from signxai_torch.targets import Target
-from signxai_torch.walk import UnusedInputRuleWarning, Way, walk
+from signxai_torch.lrp.composites import RuleComposite, composite_for
+from signxai_torch.lrp.targets import Target
+from signxai_torch.methods.grammar import Method
+from signxai_torch.sweep.walk import UnusedInputRuleWarning, Way, walk
 
 __all__ = ["UnusedInputRuleWarning", "propagate", "rules_of"]
 
@@ -30,7 +30,7 @@ def propagate(model: nn.Module, x: Tensor, target: Target, composite: RuleCompos
     composite : RuleComposite
         The rules.
     head : str
-        Where relevance starts, see `signxai_torch.walk.Way`.
+        Where relevance starts, see `signxai_torch.sweep.walk.Way`.
     """
     return walk(model, x, target, [Way(composite, head)])[0]
 

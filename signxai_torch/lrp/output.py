@@ -1,7 +1,7 @@
 """Where relevance starts: at the model's output, or at what its last layer computed before its activation.
 
 The activation is that of the last layer where it is an attribute of it in Keras. In a converted model, which says where
-its layers end (`signxai_torch.ends`), one that is a layer of its own is the last layer then, and relevance starts from
+its layers end (`operations.ends`), one that is a layer of its own is the last layer then, and relevance starts from
 what it returns, as in both references. In any other model an activation module counts as the layer's own.
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.composites import Noting
-from signxai_torch.ends import is_last
-from signxai_torch.hook import RelevanceHook, is_call, is_users_hook, result_of
-from signxai_torch.layers import Average, Pass
-from signxai_torch.linear import linear_map
-from signxai_torch.rules import Epsilon, LinearRule, StdxEpsilon, Z
+from signxai_torch.lrp.composites import Noting
+from signxai_torch.lrp.layers import Average, Pass
+from signxai_torch.lrp.rules import Epsilon, LinearRule, StdxEpsilon, Z
+from signxai_torch.operations.ends import is_last
+from signxai_torch.operations.hook import RelevanceHook, is_call, is_users_hook, result_of
+from signxai_torch.operations.linear import linear_map
 
 # In SIGN-XAI these rules divide by what the last layer computed before its activation, and start from it too; all
 # others start from the model's output.

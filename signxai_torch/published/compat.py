@@ -10,12 +10,12 @@ import numpy as np
 from torch import Tensor, nn
 from zennit.types import Convolution
 
-from signxai_torch import analyzers
-from signxai_torch.analyzer import Map, MethodAnalyzer
-from signxai_torch.explain import explain
-from signxai_torch.grammar import UnknownMethodError, listed, parse
-from signxai_torch.options import canonical
-from signxai_torch.targets import Target
+from signxai_torch.api import explain
+from signxai_torch.lrp.targets import Target
+from signxai_torch.methods.grammar import UnknownMethodError, listed, parse
+from signxai_torch.published import analyzers
+from signxai_torch.published.analyzer import Map, MethodAnalyzer
+from signxai_torch.published.options import canonical
 
 __all__ = ["SUPPORTED_ZENNIT_METHODS", "calculate_relevancemap", "calculate_relevancemaps"]
 
@@ -91,7 +91,7 @@ def calculate_relevancemap(
     neuron_selection : None, int or one int per sample
         Another name of `target_class`.
     **kwargs
-        Parameters of the method, under their own names or published ones (`signxai_torch.options.SPELLINGS`).
+        Parameters of the method, under their own names or published ones (`signxai_torch.published.options.SPELLINGS`).
 
     Returns
     -------

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.checks import check_input, check_logits, telling_of_mismatch
+from signxai_torch.operations.checks import check_input, check_logits, telling_of_mismatch
 
 # A lock per module. An explanation takes those of all modules of its model, so that models that share some wait for
 # each other too, and all others do not.
@@ -70,7 +70,7 @@ def _copied(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @contextmanager
 def explaining(model: nn.Module, x: Any) -> Iterator[Tensor]:
-    """Explain a batch inside, `undisturbed`; yields the batch, checked. See `signxai_torch.checks` for what raises."""
+    """Explain a batch inside, `undisturbed`; yields the batch, checked. `operations.checks` says what raises."""
     x = check_input(model, x)
     with undisturbed(model), telling_of_mismatch(model, x):
         yield x

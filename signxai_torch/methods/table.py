@@ -1,6 +1,6 @@
 """The method table: every attribution method, its formula, its parameters and where it is defined.
 
-A name is spelled ``prefix_rule[_parameters][_modifiers]`` (`signxai_torch.grammar` reads and prints names);
+A name is spelled ``prefix_rule[_parameters][_modifiers]`` (`signxai_torch.methods.grammar` reads and prints names);
 this file holds the rows those parts refer to. There is no other list of methods anywhere.
 
 References are SIGN-XAI 1.1.9.2 (its wrappers and its eager iNNvestigate fork, called ``signxai``) and
@@ -75,7 +75,7 @@ class Row:
     """One method before its prefix, numbers and modifiers are known.
 
     `template` spells the name; ``{epsilon}`` stands for a number in it. `layers` says which rule of
-    `signxai_torch.rules.RULES` goes on which kind of kernel layer ("kernel", or "dense" and "conv"), with fixed
+    `signxai_torch.lrp.rules.RULES` goes on which kind of kernel layer ("kernel", or "dense" and "conv"), with fixed
     parameters. `defaults` are the parameters that the name does not spell. `head` is the relevance the output
     starts from: "logit", "one" or "positive_logit". `signxai` and `innvestigate` name the
     analyzer of the reference, "" where it has none; `wrapped` lists the modified names that SIGN-XAI has a

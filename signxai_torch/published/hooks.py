@@ -1,4 +1,4 @@
-"""The published hook classes: the rules of `signxai_torch.rules` under their published names and arguments.
+"""The published hook classes: the rules of `signxai_torch.lrp.rules` under their published names and arguments.
 
 ``hook.register(module)`` attaches one, and the handles that it returns detach it; a composite does both. The
 published composites attached hooks with ``module.register_forward_hook(hook.forward)`` and
@@ -12,9 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from signxai_torch.arithmetic import KERAS_EPSILON
-from signxai_torch.options import choose
-from signxai_torch.rules import (
+from signxai_torch.lrp.arithmetic import KERAS_EPSILON
+from signxai_torch.lrp.rules import (
     SIGN,
     Epsilon,
     Flat,
@@ -25,6 +24,7 @@ from signxai_torch.rules import (
     WSquare,
     Z,
 )
+from signxai_torch.published.options import choose
 
 __all__ = [
     "DirectStdxEpsilonHook",
@@ -46,7 +46,7 @@ UNUSED_EPSILON = 1e-6  # the default of a published parameter that the reference
 
 
 class LrpBaseHook(LinearRule):
-    """Base of the published hooks; a subclass overrides `relevance` or starts a rule of `signxai_torch.rules`.
+    """Base of the published hooks; a subclass overrides `relevance` or starts a rule of `signxai_torch.lrp.rules`.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class LrpBaseHook(LinearRule):
 
 
 class EpsilonHook(LrpBaseHook, Epsilon):
-    """The epsilon rule, see `signxai_torch.rules.Epsilon`.
+    """The epsilon rule, see `signxai_torch.lrp.rules.Epsilon`.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class EpsilonHook(LrpBaseHook, Epsilon):
 
 
 class StdxEpsilonHook(LrpBaseHook, StdxEpsilon):
-    """The epsilon rule with ``epsilon = stdfactor * std(x)``, see `signxai_torch.rules.StdxEpsilon`.
+    """The epsilon rule with ``epsilon = stdfactor * std(x)``, see `signxai_torch.lrp.rules.StdxEpsilon`.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class DirectStdxEpsilonHook(LrpBaseHook, StdxEpsilon):
 
 
 class FlatHook(LrpBaseHook, Flat):
-    """The flat rule, see `signxai_torch.rules.Flat`.
+    """The flat rule, see `signxai_torch.lrp.rules.Flat`.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class FlatHook(LrpBaseHook, Flat):
 
 
 class WSquareHook(LrpBaseHook, WSquare):
-    """The w-square rule, see `signxai_torch.rules.WSquare`.
+    """The w-square rule, see `signxai_torch.lrp.rules.WSquare`.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def _refuse_epsilon(hook: LrpBaseHook, epsilon: float) -> None:
 
 
 class GammaHook(LrpBaseHook, Gamma):
-    """SIGN-XAI's gamma rule, see `signxai_torch.rules.Gamma`.
+    """SIGN-XAI's gamma rule, see `signxai_torch.lrp.rules.Gamma`.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class GammaHook(LrpBaseHook, Gamma):
 
 
 class SignHook(LrpBaseHook, SIGN):
-    """The SIGN rule with bias, see `signxai_torch.rules.SIGN`."""
+    """The SIGN rule with bias, see `signxai_torch.lrp.rules.SIGN`."""
 
     def __init__(self) -> None:
         SIGN.__init__(self)
@@ -201,7 +201,7 @@ class SignHook(LrpBaseHook, SIGN):
 
 
 class SignMuHook(LrpBaseHook, SIGNmu):
-    """The SIGN rule with a threshold, see `signxai_torch.rules.SIGNmu`.
+    """The SIGN rule with a threshold, see `signxai_torch.lrp.rules.SIGNmu`.
 
     Parameters
     ----------

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.gradients import baseline_like, noise_for
-from signxai_torch.grammar import Method
-from signxai_torch.targets import Target, target_indices
+from signxai_torch.families.gradients import baseline_like, noise_for
+from signxai_torch.lrp.targets import Target, target_indices
+from signxai_torch.methods.grammar import Method
 
 
 def identity(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 from zennit.core import Composite
 
-from signxai_torch.composites import ActivationComposite, Arrival, RuleComposite
-from signxai_torch.hook import Call, RelevanceHook, made_by, remaking
-from signxai_torch.layers import Gradient
-from signxai_torch.layout import Layout, like
-from signxai_torch.output import last_layer
-from signxai_torch.targets import Target, start, target_indices
-from signxai_torch.unhooked import calls_of
+from signxai_torch.lrp.composites import ActivationComposite, Arrival, RuleComposite
+from signxai_torch.lrp.layers import Gradient
+from signxai_torch.lrp.output import last_layer
+from signxai_torch.lrp.targets import Target, start, target_indices
+from signxai_torch.operations.hook import Call, RelevanceHook, made_by, remaking
+from signxai_torch.operations.unhooked import calls_of
+from signxai_torch.sweep.layout import Layout, like
 
 
 class UnusedInputRuleWarning(UserWarning):
@@ -44,8 +44,8 @@ class Way:
     composite : RuleComposite or ActivationComposite
         What each layer does.
     head : str
-        Where relevance starts, see `signxai_torch.targets.start`; besides "preactivation": where the rule of the last
-        layer starts, which is the value before the activation for some (`signxai_torch.output`).
+        Where relevance starts, see `signxai_torch.lrp.targets.start`; besides "preactivation": where the rule of the
+        last layer starts, which is the value before the activation for some (`signxai_torch.lrp.output`).
     """
 
     composite: RuleComposite | ActivationComposite
@@ -60,7 +60,7 @@ class Way:
 
     @property
     def start(self) -> str:
-        """The head as `signxai_torch.targets.start` knows it."""
+        """The head as `signxai_torch.lrp.targets.start` knows it."""
         return "logit" if self.head == "preactivation" else self.head
 
     @property

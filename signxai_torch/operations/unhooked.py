@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.hook import is_call, is_users_hook, operation
-from signxai_torch.moves import MOVING
+from signxai_torch.operations.hook import is_call, is_users_hook, operation
+from signxai_torch.operations.moves import MOVING
 
 
 class UnhookedOperationError(TypeError):

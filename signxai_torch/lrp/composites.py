@@ -12,11 +12,11 @@ from zennit.core import Composite
 from zennit.layer import Sum
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution
 
-from signxai_torch import layers
-from signxai_torch.grammar import Method
-from signxai_torch.hook import Call, RelevanceHook, sees_input
-from signxai_torch.rules import RULES, LinearRule
-from signxai_torch.unhooked import KERNELS, LAYERS, RECTIFIERS, Operations
+from signxai_torch.lrp import layers
+from signxai_torch.lrp.rules import RULES, LinearRule
+from signxai_torch.methods.grammar import Method
+from signxai_torch.operations.hook import Call, RelevanceHook, sees_input
+from signxai_torch.operations.unhooked import KERNELS, LAYERS, RECTIFIERS, Operations
 
 RESHAPING = (nn.Flatten, nn.Unflatten, nn.ZeroPad1d, nn.ZeroPad2d)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from signxai_torch.arithmetic import sign, sign_mu
-from signxai_torch.grammar import Method
+from signxai_torch.lrp.arithmetic import sign, sign_mu
+from signxai_torch.methods.grammar import Method
 
 
 def modify(result: Tensor, x: Tensor, method: Method, parameters: Mapping[str, Any]) -> Tensor:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from signxai_torch.explain import explain
-from signxai_torch.grammar import parse
-from signxai_torch.options import canonical
-from signxai_torch.parameters import parameters_of
-from signxai_torch.targets import Target
+from signxai_torch.api import explain
+from signxai_torch.lrp.targets import Target
+from signxai_torch.methods.grammar import parse
+from signxai_torch.methods.parameters import parameters_of
+from signxai_torch.published.options import canonical
 
 Map = np.ndarray[Any, Any]
 

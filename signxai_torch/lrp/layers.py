@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.arithmetic import KERAS_EPSILON, divide, stabilize
-from signxai_torch.hook import Call, RelevanceHook, behind_a_rule
-from signxai_torch.linear import GeneralMap, linear_map
-from signxai_torch.moves import moves_values
-from signxai_torch.rules import Z
+from signxai_torch.lrp.arithmetic import KERAS_EPSILON, divide, stabilize
+from signxai_torch.lrp.rules import Z
+from signxai_torch.operations.hook import Call, RelevanceHook, behind_a_rule
+from signxai_torch.operations.linear import GeneralMap, linear_map
+from signxai_torch.operations.moves import moves_values
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.arithmetic import (
+from signxai_torch.lrp.arithmetic import (
     KERAS_EPSILON,
     deviation,
     divide,
@@ -35,8 +35,8 @@ from signxai_torch.arithmetic import (
     stabilize,
     times,
 )
-from signxai_torch.hook import Call, RelevanceHook, sees_input
-from signxai_torch.linear import LinearMap, linear_map
+from signxai_torch.operations.hook import Call, RelevanceHook, sees_input
+from signxai_torch.operations.linear import LinearMap, linear_map
 
 Modifier = Callable[[Tensor], Tensor]
 

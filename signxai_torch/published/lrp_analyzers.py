@@ -1,4 +1,4 @@
-"""The published analyzer classes of layer-wise relevance propagation and deep Taylor; see `signxai_torch.analyzer`."""
+"""The published analyzer classes of layer-wise relevance propagation and deep Taylor; see `published.analyzer`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from signxai_torch.analyzer import AnalyzerBase, Map, MethodAnalyzer
-from signxai_torch.composites import RuleComposite, make_rule
-from signxai_torch.grammar import parse
-from signxai_torch.hooks import UNUSED_EPSILON
-from signxai_torch.layout import owned
-from signxai_torch.options import choose
-from signxai_torch.relevance import propagate
-from signxai_torch.rules import RULES, LinearRule
-from signxai_torch.state import explaining
-from signxai_torch.targets import Target
+from signxai_torch.lrp.composites import RuleComposite, make_rule
+from signxai_torch.lrp.relevance import propagate
+from signxai_torch.lrp.rules import RULES, LinearRule
+from signxai_torch.lrp.targets import Target
+from signxai_torch.methods.grammar import parse
+from signxai_torch.operations.state import explaining
+from signxai_torch.published.analyzer import AnalyzerBase, Map, MethodAnalyzer
+from signxai_torch.published.hooks import UNUSED_EPSILON
+from signxai_torch.published.options import choose
+from signxai_torch.sweep.layout import owned
 
 __all__ = [
     "AdvancedLRPAnalyzer",

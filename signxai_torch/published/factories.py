@@ -1,4 +1,4 @@
-"""The published composite factories: each puts rules of `signxai_torch.rules` on the layers of a model.
+"""The published composite factories: each puts rules of `signxai_torch.lrp.rules` on the layers of a model.
 
 Every factory (but the ``vargrad_*`` ones, which make analyzers) returns a composite for zennit. Relevance starts
 from the target's logit, which the caller passes on ::
@@ -19,18 +19,10 @@ from typing import Any
 
 from torch import nn
 
-from signxai_torch.analyzers import (
-    VarGradAnalyzer,
-    VarGradXInputAnalyzer,
-    VarGradXInputXSignAnalyzer,
-    VarGradXSignAnalyzer,
-)
-from signxai_torch.arithmetic import KERAS_EPSILON
-from signxai_torch.composites import ActivationComposite, RuleComposite
-from signxai_torch.hooks import sign_rule, stabilized
-from signxai_torch.layers import DeconvNetReLU
-from signxai_torch.options import choose
-from signxai_torch.rules import (
+from signxai_torch.lrp.arithmetic import KERAS_EPSILON
+from signxai_torch.lrp.composites import ActivationComposite, RuleComposite
+from signxai_torch.lrp.layers import DeconvNetReLU
+from signxai_torch.lrp.rules import (
     RULES,
     SIGN,
     AlphaBeta,
@@ -43,6 +35,14 @@ from signxai_torch.rules import (
     Z,
     ZPlus,
 )
+from signxai_torch.published.analyzers import (
+    VarGradAnalyzer,
+    VarGradXInputAnalyzer,
+    VarGradXInputXSignAnalyzer,
+    VarGradXSignAnalyzer,
+)
+from signxai_torch.published.hooks import sign_rule, stabilized
+from signxai_torch.published.options import choose
 
 __all__ = [
     "DeconvNetComposite",
@@ -79,7 +79,7 @@ __all__ = [
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 Rule = LinearRule | type[LinearRule] | str
-"""A rule, its class, or the class's name in `signxai_torch.rules.RULES`."""
+"""A rule, its class, or the class's name in `signxai_torch.lrp.rules.RULES`."""
 
 
 def _made(argument: str, rule: Any, parameters: Mapping[str, Any]) -> LinearRule:
@@ -89,8 +89,8 @@ def _made(argument: str, rule: Any, parameters: Mapping[str, Any]) -> LinearRule
         return rule(**parameters)
     if not isinstance(rule, LinearRule):
         raise TypeError(
-            f"{argument} must be a rule of signxai_torch.rules or signxai_torch.hooks, its class or its name, "
-            f"not {rule!r}"
+            f"{argument} must be a rule of signxai_torch.lrp.rules or signxai_torch.published.hooks, its class or its "
+            f"name, not {rule!r}"
         )
     if parameters:
         raise TypeError(f"{argument} is a finished rule, {rule}; give its class to use parameters {dict(parameters)}")

@@ -1,6 +1,6 @@
 """The published analyzer classes: each names a method of the table and passes its options on.
 
-This file has those of the gradient family, and imports the others; see `signxai_torch.analyzer` for what they share.
+This file has those of the gradient family, and imports the others; `published.analyzer` has what they share.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from signxai_torch.analyzer import AnalyzerBase, Map, MethodAnalyzer
-from signxai_torch.explain import explain
-from signxai_torch.gradients import noise_for
-from signxai_torch.lrp_analyzers import (
+from signxai_torch.api import explain
+from signxai_torch.families.gradients import noise_for
+from signxai_torch.lrp.targets import Target
+from signxai_torch.published.analyzer import AnalyzerBase, Map, MethodAnalyzer
+from signxai_torch.published.lrp_analyzers import (
     AdvancedLRPAnalyzer,
     BoundedLRPAnalyzer,
     DeepTaylorAnalyzer,
@@ -22,8 +23,7 @@ from signxai_torch.lrp_analyzers import (
     LRPSequential,
     LRPStdxEpsilonAnalyzer,
 )
-from signxai_torch.options import canonical, choose
-from signxai_torch.targets import Target
+from signxai_torch.published.options import canonical, choose
 
 __all__ = [
     "AdvancedLRPAnalyzer",

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.grammar import Method
-from signxai_torch.layout import Layout
-from signxai_torch.memory import BUDGET, counting
-from signxai_torch.targets import Target, per_sample, start, target_indices
+from signxai_torch.lrp.targets import Target, per_sample, start, target_indices
+from signxai_torch.methods.grammar import Method
+from signxai_torch.sweep.layout import Layout
+from signxai_torch.sweep.memory import BUDGET, counting
 
 
 def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:

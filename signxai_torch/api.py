@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from signxai_torch.grammar import listed, parse
-from signxai_torch.layout import owned
-from signxai_torch.parameters import parameters_of
-from signxai_torch.plan import Plan, Wanted
-from signxai_torch.state import explaining
-from signxai_torch.targets import Target
+from signxai_torch.lrp.targets import Target
+from signxai_torch.methods.grammar import listed, parse
+from signxai_torch.methods.parameters import parameters_of
+from signxai_torch.operations.state import explaining
+from signxai_torch.sweep.layout import owned
+from signxai_torch.sweep.plan import Plan, Wanted
 
 
 def list_methods() -> list[str]:

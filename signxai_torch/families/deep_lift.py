@@ -11,12 +11,12 @@ from zennit.core import Composite
 from zennit.layer import Sum
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution, MaxPool
 
-from signxai_torch.gradients import baseline_like
-from signxai_torch.grammar import Method
-from signxai_torch.hook import RelevanceHook
-from signxai_torch.layers import DROPOUT
-from signxai_torch.targets import Target, start, target_indices
-from signxai_torch.unhooked import BENDS, calls_of
+from signxai_torch.families.gradients import baseline_like
+from signxai_torch.lrp.layers import DROPOUT
+from signxai_torch.lrp.targets import Target, start, target_indices
+from signxai_torch.methods.grammar import Method
+from signxai_torch.operations.hook import RelevanceHook
+from signxai_torch.operations.unhooked import BENDS, calls_of
 
 # The powers of a dtype's rounding that a map's sum may be off by: half of the digits of all that is added up, because
 # what cancels rounds no better, and three quarters of those of the logits, which a forward pass rounds to.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from signxai_torch.grammar import Method
-from signxai_torch.rules import RULES
+from signxai_torch.lrp.rules import RULES
+from signxai_torch.methods.grammar import Method
 
 # What a call may set besides the parameters of the method's row.
 _NOISE = ("noise", "seed")

@@ -1,6 +1,6 @@
 """What several methods share: an explicit plan, made before anything is computed.
 
-A plan is a tree. Its branches are jobs: one walk of rules (`signxai_torch.walk`) for all methods of rules and
+A plan is a tree. Its branches are jobs: one walk of rules (`signxai_torch.sweep.walk`) for all methods of rules and
 gradients, one for deep Taylor, one set of noisy inputs for SmoothGrad and VarGrad of the same noise, and each other
 map by itself. Under a walk stand its backward passes, under a pass the rules of the input layer; the leaves are
 method names, which differ in what multiplies the map.
@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch import baselines, cam, deep_lift, gradients
-from signxai_torch.composites import ActivationComposite, composite_for
-from signxai_torch.gradients import STATISTICS, of_noisy_inputs
-from signxai_torch.grammar import Method
-from signxai_torch.layers import DeconvNetReLU, GuidedReLU
-from signxai_torch.memory import Count, counting, size
-from signxai_torch.modifiers import modify
-from signxai_torch.state import undisturbed
-from signxai_torch.targets import Target, target_indices
-from signxai_torch.walk import Way, walk
+from signxai_torch.families import baselines, cam, deep_lift, gradients
+from signxai_torch.families.gradients import STATISTICS, of_noisy_inputs
+from signxai_torch.families.modifiers import modify
+from signxai_torch.lrp.composites import ActivationComposite, composite_for
+from signxai_torch.lrp.layers import DeconvNetReLU, GuidedReLU
+from signxai_torch.lrp.targets import Target, target_indices
+from signxai_torch.methods.grammar import Method
+from signxai_torch.operations.state import undisturbed
+from signxai_torch.sweep.memory import Count, counting, size
+from signxai_torch.sweep.walk import Way, walk
 
 Parameters = Mapping[str, Any]
 Attribution = Callable[[nn.Module, Tensor, Target, Method, Parameters], Tensor]
@@ -143,7 +143,7 @@ class Plan:
         Parameters
         ----------
         model : torch.nn.Module
-            In eval mode, see `signxai_torch.state.undisturbed`.
+            In eval mode, see `signxai_torch.operations.state.undisturbed`.
         x : torch.Tensor
             Inputs, batch first.
         target : None, int or one int per sample

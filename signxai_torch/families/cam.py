@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from zennit.types import Activation, Convolution
 
-from signxai_torch.composites import ActivationComposite
-from signxai_torch.ends import ends_of
-from signxai_torch.grammar import Method
-from signxai_torch.hook import made_by
-from signxai_torch.layers import GuidedReLU
-from signxai_torch.resample import bicubic_8bit, linear
-from signxai_torch.targets import Target, start, target_indices
-from signxai_torch.unhooked import RECTIFIERS, calls_of, refuse_hidden_layers
+from signxai_torch.families.resample import bicubic_8bit, linear
+from signxai_torch.lrp.composites import ActivationComposite
+from signxai_torch.lrp.layers import GuidedReLU
+from signxai_torch.lrp.targets import Target, start, target_indices
+from signxai_torch.methods.grammar import Method
+from signxai_torch.operations.ends import ends_of
+from signxai_torch.operations.hook import made_by
+from signxai_torch.operations.unhooked import RECTIFIERS, calls_of, refuse_hidden_layers
 
 
 class NoConvolutionError(ValueError):
@@ -29,9 +29,9 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> tuple[
     """Return the module whose output Grad-CAM weighs, and whether an activation that reads it counts instead.
 
     A module stands for its own output. A name, or None for the last convolution, stands for a layer, and a layer of
-    Keras includes its activation: in a model that says where its layers end (`signxai_torch.ends`, as converted models
-    do) that module is taken; in any other it is the named module or, where an activation module reads its output, that
-    activation.
+    Keras includes its activation: in a model that says where its layers end (`signxai_torch.operations.ends`, as
+    converted models do) that module is taken; in any other it is the named module or, where an activation module reads
+    its output, that activation.
 
     Raises
     ------

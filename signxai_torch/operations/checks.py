@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from signxai_torch.layout import with_settled_strides
+from signxai_torch.sweep.layout import with_settled_strides
 
 DTYPES = (torch.float32, torch.float64)
 # What torch says of another dtype or device, in many ways; it says other things of shapes.

@@ -1,0 +1,1 @@
+"""Rules, composites, and where relevance starts."""

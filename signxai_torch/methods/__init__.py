@@ -1,0 +1,1 @@
+"""The method table: names, their grammar, their parameters."""

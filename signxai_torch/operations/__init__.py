@@ -1,0 +1,1 @@
+"""What a model computes, and how rules are attached to it."""

@@ -1,0 +1,1 @@
+"""The published port's vocabulary: analyzers, hooks, composite factories, functions."""

@@ -1,0 +1,1 @@
+"""Many methods at once: plan, walk, memory, layout."""
