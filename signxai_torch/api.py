@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import listed, parse
-from signxai_torch.methods.parameters import parameters_of
-from signxai_torch.operations.state import explaining
-from signxai_torch.sweep.layout import owned
+from signxai_torch.operations.layout import owned
+from signxai_torch.operations.model import Output, explaining
+from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
 
 
@@ -21,22 +21,40 @@ def list_methods() -> list[str]:
     return list(listed())
 
 
-def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **params: Any) -> np.ndarray[Any, Any]:
+def explain(
+    model: nn.Module,
+    x: Tensor,
+    method: str,
+    target: Target = None,
+    *,
+    output: Output | None = None,
+    strict: bool = False,
+    **params: Any,
+) -> np.ndarray[Any, Any]:
     """Explain a model's output for a batch with one method.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Returns logits of shape (N, classes). It is left as it was: mode, hooks, gradients, parameters. Meanwhile it is
-        changed, so threads that explain one model take turns; with models of their own they do not.
+        Any model of torch's functions, in training or in eval mode; it is explained as in eval mode. It is only
+        read: no hook, mode, gradient or buffer of it changes, so threads may use it meanwhile.
     x : torch.Tensor
         Inputs in torch layout, batch first: (N, C, H, W), (N, C, T) or (N, F), float32 or float64. It is not changed.
     method : str
         A method name such as ``"lrpsign_epsilon_0_25_std_x"``; see `list_methods`.
-    target : None, int or one int per sample
-        The explained class; None takes each sample's arg-max.
+    target : None, int, tuple of int, callable or one per sample
+        The explained class; None takes each sample's arg-max. In an output of more axes a tuple is a place in it,
+        such as (position, class). A callable makes targets of the logits.
+    output : callable, optional
+        Makes logits, one row per sample, of what the model returns: ``output=lambda made: made.logits``.
+    strict : bool
+        Refuse what neither reference has a rule for, such as a squeeze-and-excitation or a layer normalisation.
+        Otherwise a rule of the literature is used, and a `BeyondReferenceWarning` names it.
     **params
-        Parameters of the method, such as ``steps``, ``noise_scale``, ``seed``, ``epsilon`` or ``mu``.
+        Parameters of the method, such as ``steps``, ``noise_scale``, ``seed``, ``epsilon`` or ``mu``. All LRP
+        methods take
+        ``batch_norm``: "reference" is SIGN-XAI's rule, "merge" makes a batch normalisation a part of the kernel
+        before it.
 
     Returns
     -------
@@ -48,13 +66,22 @@ def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, **p
     ------
     UnknownMethodError
         If there is no such method; the nearest names are given.
+    UnhookedOperationError
+        If the model computes something that no rule reaches; the message names all of it, with module and line.
     TypeError, ValueError
         If the input, the target or a parameter is not usable; the message says which and why.
+
+    Examples
+    --------
+    >>> import torch, signxai_torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> signxai_torch.explain(model, torch.ones(2, 4), "lrp_epsilon_0_1", target=0).shape
+    (2, 4)
     """
     parsed = parse(method)
-    alone = Plan([Wanted(parsed, parameters_of(parsed, params))])
-    with explaining(model, x) as batch:
-        return owned([alone.run(model, batch, target)[method]])[0]
+    alone = Plan([Wanted(parsed, parameters_of(parsed, params))], strict)
+    with explaining(model, x, output) as (explained, batch):
+        return owned([alone.run(explained, batch, target)[method]])[0]
 
 
 def plan(methods: Sequence[str]) -> Plan:
@@ -79,26 +106,31 @@ def explain_many(
     methods: Sequence[str],
     target: Target = None,
     memory_limit: int | None = None,
+    *,
+    output: Output | None = None,
+    strict: bool = False,
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Explain a model's output for a batch with several methods, which share what they have in common.
 
-    The maps are those of `explain`, in a fraction of the time: one forward pass serves all methods of rules and
-    gradients, methods that differ in the input layer's rule share the pass above it, variants such as ``_x_input``
+    The maps are those of `explain`, in a fraction of the time: one forward pass serves all methods of rules,
+    methods that differ in the input layer's rule share the pass above it, variants such as ``_x_input``
     their base, SmoothGrad and VarGrad their noise. `plan` shows what is shared.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Returns logits of shape (N, classes). It is left as it was.
+        The model; it is only read.
     x : torch.Tensor
         Inputs in torch layout, batch first. It is not changed.
     methods : sequence of str
         Method names.
-    target : None, int or one int per sample
-        The explained class; None takes each sample's arg-max.
+    target : None, int, tuple of int, callable or one per sample
+        The explained class, as for `explain`.
     memory_limit : int, optional
         Bytes that may be taken besides the weights (``plan(methods).memory(model, x)`` says how many it takes
         without a limit); the batch is explained in parts that fit.
+    output, strict
+        As for `explain`.
 
     Returns
     -------
@@ -113,7 +145,8 @@ def explain_many(
         As `explain`; and if not even one sample fits into `memory_limit`.
     """
     together = plan(methods)  # an unknown name costs nothing but the message
-    with explaining(model, x) as batch:
-        maps = together.run(model, batch, target, memory_limit)
+    together.strict = strict
+    with explaining(model, x, output) as (explained, batch):
+        maps = together.run(explained, batch, target, memory_limit)
         # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.
         return dict(zip(maps, owned(maps.values()), strict=True))

@@ -1,13 +1,15 @@
 """The torch modules that torch itself lacks.
 
 Where a module only adds TensorFlow's padding to a torch module it is a subclass of it, so that whatever is
-attached by module type finds it. All take and return torch layout: `(N, C, H, W)`, `(N, C, T)`, `(N, F)`.
+attached by module type finds it. What is one layer in Keras, whatever functions it takes here, declares that to the
+port with the class attribute `signxai_operation` (`signxai_torch.operations.declared`). All take and return torch
+layout: `(N, C, H, W)`, `(N, C, T)`, `(N, F)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +38,8 @@ class PaddedConv1d(nn.Conv1d):
         As for `torch.nn.Conv1d`, without `padding`.
     """
 
+    signxai_operation: ClassVar[str] = "conv"
+
     def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.margins = margins
@@ -59,6 +63,8 @@ class PaddedConv2d(nn.Conv2d):
     *args, **kwargs
         As for `torch.nn.Conv2d`, without `padding`.
     """
+
+    signxai_operation: ClassVar[str] = "conv"
 
     def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,6 +95,8 @@ class SeparableConv(nn.Module):
     margins
         Zeros before and after, per spatial axis.
     """
+
+    signxai_operation: ClassVar[str] = "conv"
 
     def __init__(
         self,
@@ -132,6 +140,8 @@ class ChannelLinear(nn.Linear):
 class PaddedMaxPool1d(nn.MaxPool1d):
     """`MaxPool1d` whose uneven margins never win (they are minus infinity)."""
 
+    signxai_operation: ClassVar[str] = "maximum"
+
     def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.margins = margins
@@ -144,6 +154,8 @@ class PaddedMaxPool1d(nn.MaxPool1d):
 
 class PaddedMaxPool2d(nn.MaxPool2d):
     """`MaxPool2d` whose uneven margins never win (they are minus infinity)."""
+
+    signxai_operation: ClassVar[str] = "maximum"
 
     def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -163,6 +175,8 @@ def _count(x: Tensor, margins: Margins) -> Tensor:
 class PaddedAvgPool1d(nn.AvgPool1d):
     """`AvgPool1d` over uneven margins, which are not counted."""
 
+    signxai_operation: ClassVar[str] = "average"
+
     def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.margins = margins
@@ -175,6 +189,8 @@ class PaddedAvgPool1d(nn.AvgPool1d):
 
 class PaddedAvgPool2d(nn.AvgPool2d):
     """`AvgPool2d` over uneven margins, which are not counted."""
+
+    signxai_operation: ClassVar[str] = "average"
 
     def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -322,6 +338,8 @@ class BoundedReLU(nn.ReLU6):
     `x` where `threshold <= x < max_value`, `max_value` above, `negative_slope * (x - threshold)` below.
     """
 
+    signxai_operation: ClassVar[str] = "rectifier"
+
     def __init__(self, max_value: float | None, negative_slope: float, threshold: float) -> None:
         super().__init__()
         self.max_value = max_value
@@ -345,6 +363,8 @@ class BoundedReLU(nn.ReLU6):
 class PositionPReLU(nn.PReLU):
     """`PReLU` with a slope per position, or shared over some axes only: `weight` broadcasts over `(N, ...)`."""
 
+    signxai_operation: ClassVar[str] = "activation"
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply to `(N, ...)`."""
         return torch.relu(x) - self.weight * torch.relu(-x)
@@ -352,6 +372,8 @@ class PositionPReLU(nn.PReLU):
 
 class Exponential(nn.Softsign):
     """`exp(x)`; an activation by type, like all that torch has."""
+
+    signxai_operation: ClassVar[str] = "activation"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""
@@ -361,6 +383,8 @@ class Exponential(nn.Softsign):
 class TensorFlowGELU(nn.GELU):
     """`gelu` as TensorFlow 2 computes it: the square root of 2 is rounded to float32, also in float64."""
 
+    signxai_operation: ClassVar[str] = "activation"
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""
         return 0.5 * x * (1.0 + torch.erf(x / _SQRT_2_FLOAT32))
@@ -368,6 +392,8 @@ class TensorFlowGELU(nn.GELU):
 
 class HardSigmoid(nn.Hardsigmoid):
     """Keras 2's `hard_sigmoid`: `0.2 * x + 0.5` cut to 0..1 (Keras 3 and torch use `x / 6 + 0.5`)."""
+
+    signxai_operation: ClassVar[str] = "activation"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""

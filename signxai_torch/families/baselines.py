@@ -7,28 +7,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from signxai_torch.families.gradients import baseline_like, noise_for
 from signxai_torch.lrp.targets import Target, target_indices
 from signxai_torch.methods.grammar import Method
+from signxai_torch.operations.model import Model
 
 
-def identity(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+def identity(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the input."""
     return x.clone()
 
 
-def random(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+def random(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the input plus normal noise (iNNvestigate 2.1.2, Random: noise is added to the input)."""
     if parameters["samples"] != 1:
         raise ValueError(f"random is one draw: samples must be 1, not {parameters['samples']}")
     return (x + noise_for(x, parameters)(0)).to(x.dtype)
 
 
-def random_uniform(
-    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
-) -> Tensor:
+def random_uniform(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return one U(-1, 1) value per position, the same for all channels, samples and models (seed 1)."""
     generator = np.random.RandomState(parameters["seed"])
     # Positions in the order of the channels-last reference.
@@ -36,7 +35,7 @@ def random_uniform(
     return (values.unsqueeze(0) if x.dim() > 2 else values).to(x.dtype).expand_as(x).clone()
 
 
-def occlusion(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+def occlusion(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return how much the logit falls when a window over a position is set to the baseline, averaged over windows."""
     window, stride = int(parameters["window"]), int(parameters["stride"])
     if window < 1 or stride < 1:
@@ -45,15 +44,15 @@ def occlusion(model: nn.Module, x: Tensor, target: Target, method: Method, param
     sizes = x.shape[2:] if x.dim() > 2 else x.shape[1:]
     total, count = torch.zeros_like(x), torch.zeros_like(x)
     with torch.no_grad():
-        output = model(x)
-        chosen = target_indices(output, target).unsqueeze(1)
+        output = model.logits(x)
+        chosen = target_indices(output, target, model.shape).unsqueeze(1)
         clean = output.gather(1, chosen)
         starts = [[*range(0, max(size - window, 0), stride), max(size - window, 0)] for size in sizes]
         for corner in np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, len(sizes)):
             area: Any = (..., *(slice(int(first), int(first) + window) for first in corner))
             occluded = x.clone()
             occluded[area] = reference[area]
-            drop = clean - model(occluded).gather(1, chosen)
+            drop = clean - model.logits(occluded).gather(1, chosen)
             total[area] += drop.reshape(-1, *[1] * (x.dim() - 1))
             count[area] += 1
     return total / count

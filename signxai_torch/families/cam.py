@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from zennit.types import Activation, Convolution
 
 from signxai_torch.families.resample import bicubic_8bit, linear
-from signxai_torch.lrp.composites import ActivationComposite
-from signxai_torch.lrp.layers import GuidedReLU
+from signxai_torch.lrp.assignment import assign, softmax_at_the_end
+from signxai_torch.lrp.backward import backward
+from signxai_torch.lrp.composites import ActivationComposite, Composite
+from signxai_torch.lrp.passes import keeping, recorded, warn_of_softmax
 from signxai_torch.lrp.targets import Target, start, target_indices
+from signxai_torch.lrp.weightless import GuidedReLU
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.ends import ends_of
-from signxai_torch.operations.hook import made_by
-from signxai_torch.operations.unhooked import RECTIFIERS, calls_of, refuse_hidden_layers
+from signxai_torch.operations.kind import Kind
+from signxai_torch.operations.model import Model, explaining
+from signxai_torch.operations.operation import Operation, Value
+from signxai_torch.operations.recorder import Keep, Recorder
+from signxai_torch.operations.refusal import refuse
 
 
 class NoConvolutionError(ValueError):
-    """The model has no convolution for Grad-CAM to look at, or not the one named."""
+    """The model has no maps for Grad-CAM to look at, or not those named."""
 
 
-def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> tuple[nn.Module, bool]:
-    """Return the module whose output Grad-CAM weighs, and whether an activation that reads it counts instead.
+Transform = Callable[[Tensor], Tensor]
 
-    A module stands for its own output. A name, or None for the last convolution, stands for a layer, and a layer of
-    Keras includes its activation: in a model that says where its layers end (`signxai_torch.operations.ends`, as
-    converted models do) that module is taken; in any other it is the named module or, where an activation module reads
-    its output, that activation.
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps that Grad-CAM weighs.
+
+    Attributes
+    ----------
+    value : Value
+        What they are in the recorded forward pass.
+    name : str
+        What made them, and where.
+    values : torch.Tensor
+        (N, channels, places...).
+    arranged : callable
+        Brings values and slopes into that order.
+    """
+
+    value: Value
+    name: str
+    values: Tensor
+    arranged: Transform
+
+
+def layer_path(model: nn.Module, target_layer: str | nn.Module) -> tuple[str, bool]:
+    """Return the path of the module whose result Grad-CAM weighs, and whether an activation behind it counts instead.
+
+    A module stands for its own output, a name for a layer, and a layer of Keras includes its activation: in a model
+    that says where its layers end (`signxai_torch.operations.ends`, as converted models do) that module is taken; in
+    any other it is the named module or, where an activation reads its output, that activation.
 
     Raises
     ------
@@ -39,113 +68,261 @@ def find_layer(model: nn.Module, target_layer: str | nn.Module | None) -> tuple[
         If there is no such layer; the message lists the model's convolutions.
     """
     modules: dict[str, nn.Module] = dict(model.named_modules())
-    convolutions = [name for name, module in modules.items() if isinstance(module, Convolution)]
+    convolutions = [
+        name for name, module in modules.items() if hasattr(module, "kernel_size") and hasattr(module, "weight")
+    ]
     there = f"its convolutions are {', '.join(convolutions) or 'none'} (pass target_layer=)"
     if isinstance(target_layer, nn.Module):
-        if all(module is not target_layer for module in modules.values()):
+        path = next((name for name, module in modules.items() if module is target_layer), None)
+        if path is None:
             raise NoConvolutionError(f"target_layer is a {type(target_layer).__name__} that the model has not; {there}")
-        return target_layer, False
-    if target_layer is None:
-        if not convolutions:
-            raise NoConvolutionError("Grad-CAM needs a convolution, and the model has none")
-        target_layer = convolutions[-1]
+        return path, False
     if not isinstance(target_layer, str) or not target_layer:
         raise NoConvolutionError(f"target_layer must be a layer's name or a module, not {target_layer!r}; {there}")
     ends = ends_of(model)
     name = ends.get(target_layer, target_layer)
     if name not in modules:
         raise NoConvolutionError(f"the model has no layer {target_layer!r}; {there}")
-    return modules[name], target_layer not in ends
+    return name, target_layer not in ends
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Return whether two values are one tensor, up to a full backward hook of the user between the two."""
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+_POOLS = ("max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool")
+
+
+def _is_pool(operation: Operation | None) -> bool:
+    if operation is None:
         return False
-    return one is other or (one.grad_fn is not None and made_by(one) is made_by(other))
+    return operation.function.name.startswith(_POOLS) or (
+        operation.declared is not None and operation.kind in (Kind.AVERAGE, Kind.MAXIMUM)
+    )
 
 
-@contextmanager
-def _outputs(model: nn.Module, layer: nn.Module, with_activation: bool) -> Iterator[list[Any]]:
-    """Collect what a layer gives, call by call; the first activation that reads it gives its output instead."""
-    found: list[Any] = []
-    bare: list[Any] = []  # the layer's own output, until an activation has read it
-    fed: set[nn.Module] = set()
-
-    def arrive(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if bare and inputs and _same(inputs[0], bare[0]):
-            fed.add(module)
-
-    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if module is layer:
-            found.append(output)
-            bare[:] = [output]
-        elif module in fed:
-            found[-1] = output
-            bare.clear()
-            fed.clear()
-
-    handles = [layer.register_forward_hook(keep)]
-    for module in model.modules() if with_activation else ():
-        if isinstance(module, Activation) and module is not layer:
-            # Ahead of the rules' hooks, which hand the module another tensor.
-            handles += [module.register_forward_pre_hook(arrive, prepend=True), module.register_forward_hook(keep)]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+def _is_spatial(operation: Operation) -> bool:
+    """Return whether an operation works on places: a convolution, pooling, or batch normalisation."""
+    return operation.kind in (Kind.CONVOLUTION, Kind.NORM) or _is_pool(operation)
 
 
-def _maps_of(model: nn.Module, layer: nn.Module, found: Sequence[Any], x: Tensor) -> Tensor:
-    """Return what a layer gave last, which must be maps over the input's axes that depend on the input."""
-    name = next(f"layer {name!r} ({type(one).__name__})" for name, one in model.named_modules() if one is layer)
+_ONE_BY_ONE = (Kind.ACTIVATION, Kind.SUM, Kind.SCALE, Kind.PRODUCT, Kind.NORM)
+_JOINS = ("cat", "concat", "concatenate", "pad", "contiguous", "clone", "chunk", "split", "channel_shuffle")
+
+
+def _stacked(operation: Operation) -> tuple[Value, ...]:
+    """Return what an operation sums, or averages, along the axis that it was stacked on; nothing if it does not."""
+    maker = operation.sources[0].maker
+    stacked = operation.kind is Kind.AVERAGE and maker is not None and maker.function.name == "stack"
+    return maker.sources if stacked and maker is not None and operation.shape == maker.shapes[0] else ()
+
+
+def last_maps(operations: Sequence[Operation], output: Value, axes: int) -> Value:
+    """Return the last maps with places that the head of a model reads, before they are pooled.
+
+    Parameters
+    ----------
+    operations : sequence of Operation
+        A recorded forward pass.
+    output : Value
+        The logits.
+    axes : int
+        How many axes the input has, which maps have too.
+
+    Raises
+    ------
+    NoConvolutionError
+        If there are none, or the model goes on with tokens made of them.
+    """
+    reached, maps, shapes = {output}, set(), {}
+    for operation in operations:
+        shapes[operation.results[0]] = operation.shape
+        spatial = _is_spatial(operation) and len(operation.shapes[0]) == axes
+        if spatial:
+            maps.add(operation.sources[0])
+        joined = _stacked(operation)
+        carried = bool(joined) or operation.kind in _ONE_BY_ONE or operation.function.name in _JOINS
+        if (spatial or (carried and any(source in maps for source in joined or operation.sources))) and (
+            len(operation.shape) == axes
+        ):
+            maps.add(operation.results[0])
+    # A map may be known as one only by what reads it, so the search goes from the end. What the head reads is a tensor
+    # that everything goes through, not one branch of several.
+    for operation in reversed(operations):
+        made = operation.results[0]
+        if made not in reached:
+            continue
+        if made in maps and reached == {made} and _places(shapes[made]) > 1:
+            break
+        if len("NCHW") == axes and operation.kind is Kind.DENSE and _places(operation.shapes[0], last=True) > 1:
+            raise NoConvolutionError(
+                f"Grad-CAM needs maps with places, and the head of this model reads tokens ({operation}); name a layer "
+                "with target_layer= and say with reshape_transform= how (N, tokens, channels) becomes "
+                "(N, channels, height, width)"
+            )
+        reached.discard(made)
+        reached.update(operation.sources)
+    else:
+        raise NoConvolutionError("Grad-CAM needs a convolution, and the model has none that its logits depend on")
+    while made.maker is not None and _is_pool(made.maker) and made.maker.sources[0].maker is not None:
+        made = made.maker.sources[0]
+    return made
+
+
+def _places(shape: Sequence[int], last: bool = False) -> int:
+    places = 1
+    for size in shape[1:-1] if last else shape[2:]:
+        places *= size
+    return places
+
+
+def _named_maps(model: nn.Module, recorder: Recorder, path: str, with_activation: bool) -> tuple[Value, str]:
+    name = f"layer {path!r} ({type(dict(model.named_modules())[path]).__name__})"
+    found = recorder.results[path]
     if not found:
         raise NoConvolutionError(f"Grad-CAM has nothing to look at: {name} does not run in the model's forward pass")
-    maps = found[-1]
-    if not isinstance(maps, Tensor) or maps.dim() != x.dim() or len(maps) != len(x):
-        what = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+    value = found[-1]
+    if value is None or value.cut:
         raise NoConvolutionError(
-            f"Grad-CAM needs a layer that gives maps over the axes of the input {tuple(x.shape)}; {name} gives {what}, "
-            "so name an earlier convolution (pass target_layer=)"
+            f"Grad-CAM has nothing to look at: {name} does not depend on the input, or is no tensor"
         )
-    if not maps.requires_grad:
-        raise NoConvolutionError(f"Grad-CAM has nothing to look at: {name} does not depend on the input")
+    if with_activation:
+        readers = (one for one in recorder.operations if one.kind is Kind.ACTIVATION and value in one.sources)
+        reader = next(readers, None)
+        value = value if reader is None else reader.results[0]
+    return value, name
+
+
+def _has_channels_last(value: Value) -> bool:
+    """Return whether what made a tensor works on its last axis, so that channels lie there."""
+    maker = value.maker
+    while maker is not None:
+        if maker.kind is Kind.DENSE or maker.function.name in ("layer_norm", "rms_norm"):
+            return True
+        if maker.kind not in (*_ONE_BY_ONE, Kind.SCALE):
+            return False
+        maker = maker.sources[0].maker
+    return False
+
+
+def _arranged(value: Value, name: str, made: Tensor, x: Tensor, transform: Transform | None) -> Maps:
+    if transform is not None:
+        arrange = transform
+    elif made.dim() == len("NCHW") and _has_channels_last(value):
+        arrange = _channels_first
+    else:
+        arrange = _as_they_are
+    maps = arrange(made)
+    if maps.dim() != x.dim() or len(maps) != len(x):
+        raise NoConvolutionError(
+            f"Grad-CAM needs a layer that gives maps over the axes of the input {tuple(x.shape)}; {name} gives "
+            f"{tuple(maps.shape)}, so name an earlier convolution (pass target_layer=), or say with reshape_transform= "
+            "how tokens become maps"
+        )
+    if _places(maps.shape) == 1:
+        raise NoConvolutionError(
+            f"Grad-CAM of {name} is zero by construction: its maps {tuple(maps.shape)} have a single place; name an "
+            "earlier convolution (pass target_layer=)"
+        )
+    return Maps(value, name, maps, arrange)
+
+
+def _as_they_are(maps: Tensor) -> Tensor:
     return maps
 
 
-def class_activation(
-    model: nn.Module, x: Tensor, target: Target, target_layer: str | nn.Module | None
-) -> tuple[Tensor, Tensor]:
+def _channels_first(maps: Tensor) -> Tensor:
+    return maps.movedim(-1, 1)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A forward pass with the maps that Grad-CAM looks at."""
+
+    recorder: Recorder
+    logits: Tensor
+    output: Value
+    maps: Maps
+
+
+def look(model: Model, x: Tensor, parameters: Mapping[str, Any], composite: Composite | None = None) -> Looked:
+    """Record a forward pass and find the maps; see `layer_path` and `last_maps`.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    x : torch.Tensor
+        Input, batch first.
+    parameters : mapping
+        ``target_layer`` and ``reshape_transform``.
+    composite : Composite, optional
+        Whose rules the pass is walked with besides the gradient.
+    """
+    layer = parameters.get("target_layer")
+    path, with_activation = ("", False) if layer is None else layer_path(model.module, layer)
+    composites = [ActivationComposite(None), *([composite] if composite is not None else [])]
+    keep = keeping(composites)
+    recorder, logits, output = recorded(model, x, _keeping_results(keep), () if layer is None else (path,))
+    refuse("Grad-CAM", recorder.obstacles)
+    if layer is None:
+        value = last_maps(recorder.operations, output, x.dim())
+        name = str(value.maker) if value.maker is not None else "the input"
+    else:
+        value, name = _named_maps(model.module, recorder, path, with_activation)
+    return Looked(
+        recorder, logits, output, _arranged(value, name, value.tensor, x, parameters.get("reshape_transform"))
+    )
+
+
+def _keeping_results(keep: Keep) -> Keep:
+    return lambda operation: (keep(operation)[0], True)
+
+
+def class_activation(model: Model, looked: Looked, target: Target) -> tuple[Tensor, Tensor]:
     """Return relu(sum_c mean(df/dA_c) A_c) and the same before the relu, each (N, ...) without channels."""
-    refuse_hidden_layers(model)
-    layer, with_activation = find_layer(model, target_layer)
-    with _outputs(model, layer, with_activation) as found, torch.enable_grad():
-        output = model(x.detach().requires_grad_())
-        head = start(output, target_indices(output, target), "one")
-        activation = _maps_of(model, layer, found, x)
-        (slope,) = torch.autograd.grad(output, activation, head, allow_unused=True)
+    logits, maps = looked.logits, looked.maps
+    head = start(logits, target_indices(logits, target, model.shape), "one")
+    slope = backward(looked.recorder.operations, {looked.output: head}, (maps.value,)).get(maps.value)
     if slope is None:
-        raise NoConvolutionError(
-            "Grad-CAM has nothing to look at: the logits do not depend on the target layer's output"
-        )
+        raise NoConvolutionError(f"Grad-CAM has nothing to look at: the logits do not depend on {maps.name}")
+    slope = maps.arranged(slope)
     weights = slope.mean(dim=tuple(range(2, slope.dim())), keepdim=True)
-    with torch.no_grad():
-        heat = (weights * activation.detach()).sum(dim=1)
+    heat = (weights * maps.values).sum(dim=1)
+    last = softmax_at_the_end(looked.output)
+    warn_of_softmax("" if last is None else f"{last.function.name} ({last})")
     return heat.clamp(min=0), heat
 
 
-def grad_cam(model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+def grad_cam_layer(model: nn.Module, x: Tensor, target_layer: str | nn.Module | None = None) -> str:
+    """Return what made the maps that Grad-CAM looks at, and where; without a layer the one that it takes by itself.
+
+    Raises
+    ------
+    NoConvolutionError
+        If there are none.
+    """
+    with explaining(model, x) as (explained, batch):
+        return look(explained, batch, {"target_layer": target_layer}).maps.name
+
+
+def grad_cam(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return the map in the shape of `x`: whole numbers 0 to 255, the same for every channel.
 
     The reference scales to 8 bits before it resizes (bicubic), and swaps height and width of images that are not
     square; the swap is a defect and not followed. A map without positive evidence is zero. The parameter ``size``,
     (height, width), asks for a map of another size than the input's.
     """
+    _check_axes(x)
+    return _grad_cam(model, look(model, x, parameters), x, target, method, parameters)
+
+
+def _check_axes(x: Tensor) -> None:
     if x.dim() != 4:
         raise ValueError(f"grad_cam needs images (N, C, H, W), not {tuple(x.shape)}; see grad_cam_timeseries")
+
+
+def _grad_cam(
+    model: Model, looked: Looked, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
+) -> Tensor:
     height, width = _size(parameters.get("size"), x, method)
-    heat, _ = class_activation(model, x, target, parameters["target_layer"])
+    heat, _ = class_activation(model, looked, target)
     maps = [torch.from_numpy(_resized(one, height, width)) for one in heat]
     return torch.stack(maps).to(x).unsqueeze(1).repeat(1, x.shape[1], 1, 1)
 
@@ -172,7 +349,7 @@ def _resized(heat: Tensor, height: int, width: int) -> np.ndarray[Any, Any]:
 
 
 def grad_cam_timeseries(
-    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
+    model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
 ) -> Tensor:
     """Return the map in the shape of `x` (N, C, T), the same for every channel.
 
@@ -180,7 +357,7 @@ def grad_cam_timeseries(
     """
     if x.dim() != 3:
         raise ValueError(f"grad_cam_timeseries needs series (N, C, T), not {tuple(x.shape)}; see grad_cam")
-    positive, heat = class_activation(model, x, target, parameters["target_layer"])
+    positive, heat = class_activation(model, look(model, x, parameters), target)
     maps = [
         torch.from_numpy(linear((one / whole.max() if whole.max() != 0 else one).cpu().numpy(), x.shape[2]))
         for one, whole in zip(positive, heat, strict=True)
@@ -188,20 +365,14 @@ def grad_cam_timeseries(
     return torch.stack(maps).to(x).unsqueeze(1).repeat(1, x.shape[1], 1)
 
 
-def guided_grad_cam(
-    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
-) -> Tensor:
+def guided_grad_cam(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
     """Return grad_cam times the guided gradient of the sum of the layer's activations (not of the class)."""
-    layer, with_activation = find_layer(model, parameters["target_layer"])
-    with (
-        ActivationComposite(GuidedReLU).context(model),
-        calls_of(model) as calls,
-        _outputs(model, layer, with_activation) as found,
-        torch.enable_grad(),
-    ):
-        point = x.detach().requires_grad_()
-        model(point)
-        maps = _maps_of(model, layer, found, x)
-        calls.check(maps, RECTIFIERS)
-        (guided,) = torch.autograd.grad(maps.sum(), point)
-    return grad_cam(model, x, target, method, parameters) * guided
+    _check_axes(x)
+    composite = ActivationComposite(GuidedReLU())
+    looked = look(model, x, parameters, composite)
+    value = looked.maps.value
+    assigned = assign(looked.recorder.operations, value, composite)
+    begin = {value: torch.ones_like(value.tensor)}
+    guided = backward(looked.recorder.operations, begin, (looked.recorder.input,), assigned)
+    gradient = guided.get(looked.recorder.input, torch.zeros_like(x))
+    return _grad_cam(model, looked, x, target, method, parameters) * gradient

@@ -9,21 +9,40 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from signxai_torch.lrp.targets import Target, per_sample, start, target_indices
+from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.methods.grammar import Method
-from signxai_torch.sweep.layout import Layout
-from signxai_torch.sweep.memory import BUDGET, counting
+from signxai_torch.operations.counting import BUDGET, Count
+from signxai_torch.operations.layout import Layout, like
+from signxai_torch.operations.model import Model
 
 
-def backward(model: nn.Module, x: Tensor, target: Target, head: str) -> Tensor:
-    """Return the gradient of the target's logit ("one") or of half its square ("logit") with respect to `x`."""
+def backward(model: Model, x: Tensor, relevance_of: Callable[[Tensor], Tensor], count: Count | None = None) -> Tensor:
+    """Return the gradient of the logits with respect to `x`, weighted by what `relevance_of` makes of them.
+
+    Raises
+    ------
+    UnhookedOperationError
+        If the logits do not depend on `x`, as far as autograd can tell.
+    """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        output = model(x)
-        relevance = start(output, target_indices(output, target), head)
-        return torch.autograd.grad(output, x, relevance)[0]
+        output = model.logits(x, count)
+        relevance = relevance_of(output.detach())
+        (found,) = torch.autograd.grad(output, x, relevance, allow_unused=True) if output.requires_grad else (None,)
+    if found is None:
+        model.why_no_gradient(x)
+    return found  # type: ignore[return-value]
+
+
+def gradient(model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]) -> Tensor:
+    """Return the gradient of the target's logit."""
+
+    def relevance_of(output: Tensor) -> Tensor:
+        return start(output, target_indices(output, target, model.shape), method.head)
+
+    return like(Layout().run(lambda given: backward(model, given, relevance_of), x), x)
 
 
 def baseline_like(x: Tensor, baseline: Any) -> Tensor:
@@ -45,7 +64,7 @@ def baseline_like(x: Tensor, baseline: Any) -> Tensor:
 
 
 def integrated_gradients(
-    model: nn.Module, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
+    model: Model, x: Tensor, target: Target, method: Method, parameters: Mapping[str, Any]
 ) -> Tensor:
     """Return (x - r) * mean of the gradients on the path from the baseline r to x.
 
@@ -113,7 +132,7 @@ STATISTICS = {"smoothgrad": "mean", "vargrad": "variance"}
 
 
 def of_noisy_inputs(
-    model: nn.Module, x: Tensor, target: Target, parameters: Mapping[str, Any], families: Sequence[str]
+    model: Model, x: Tensor, target: Target, parameters: Mapping[str, Any], families: Sequence[str]
 ) -> list[Tensor]:
     """Return the maps of several families of `STATISTICS` from one set of noise and gradients.
 
@@ -123,31 +142,32 @@ def of_noisy_inputs(
     return _statistics(model, noisy(x, parameters), int(parameters["samples"]), x, target, parameters, wanted)
 
 
+def _one_hot(indices: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda output: start(output, indices, "one")
+
+
 def _gradients(
-    model: nn.Module, points: Iterator[Tensor], x: Tensor, target: Target, parameters: Mapping[str, Any]
+    model: Model, points: Iterator[Tensor], x: Tensor, target: Target, parameters: Mapping[str, Any]
 ) -> Iterator[Tensor]:
     """Yield the gradients at points in the shape of `x`, as many points at once as fit: (k, *x.shape)."""
     batch_size, budget = parameters.get("batch_size"), parameters.get("budget", BUDGET)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     copies = 1 if batch_size is None else max(1, batch_size // len(x))
-    if target is None:  # the class of the clean input, at every point
-        with torch.no_grad():
-            indices = target_indices(model(x), None)
-    else:
-        indices = per_sample(target, len(x))
     layout = Layout()
+    with torch.no_grad():  # the class of the clean input, at every point
+        indices = target_indices(layout.run(model.logits, x), target, model.shape)
     while group := list(itertools.islice(points, copies)):
-        gradient = partial(backward, model, target=indices.repeat(len(group)), head="one")
-        with counting(model) as count:
-            result = layout.run(gradient, torch.cat(group))
+        count = Count()
+        chosen = indices.repeat(len(group))
+        result = layout.run(partial(backward, model, relevance_of=_one_hot(chosen), count=count), torch.cat(group))
         yield result.reshape(len(group), *x.shape)
         if batch_size is None:  # now it is known what one takes
-            copies = max(1, budget * len(group) // count.gradient)
+            copies = max(1, budget * len(group) // max(count.gradient, 1))
 
 
 def _statistics(
-    model: nn.Module,
+    model: Model,
     points: Iterator[Tensor],
     count: int,
     x: Tensor,

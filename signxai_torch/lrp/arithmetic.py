@@ -8,9 +8,9 @@ from torch import Tensor
 KERAS_EPSILON = 1e-7  # keras.backend.epsilon(): what both references put in place of a zero denominator
 
 
-def divide(relevance: Tensor, denominator: Tensor) -> Tensor:
-    """Return relevance / denominator, with 1e-7 in place of denominators that are exactly zero."""
-    return over(relevance, torch.where(denominator == 0, KERAS_EPSILON, denominator))
+def divide(relevance: Tensor, denominator: Tensor, guard: float = KERAS_EPSILON) -> Tensor:
+    """Return relevance / denominator, with `guard` in place of denominators that are exactly zero."""
+    return over(relevance, torch.where(denominator == 0, guard, denominator))
 
 
 def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:

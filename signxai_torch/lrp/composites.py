@@ -1,258 +1,202 @@
-"""Which rule goes on which layer: composites for whole methods."""
+"""Which rule goes on which operation: composites for whole methods."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from zennit.core import Composite
-from zennit.layer import Sum
-from zennit.types import Activation, AvgPool, BatchNorm, Convolution
-
-from signxai_torch.lrp import layers
-from signxai_torch.lrp.rules import RULES, LinearRule
+from signxai_torch.lrp.beyond import beyond
+from signxai_torch.lrp.rules import RULES, LinearRule, Rule
+from signxai_torch.lrp.weightless import Affine, Average, BatchNorm, Pass
 from signxai_torch.methods.grammar import Method
-from signxai_torch.operations.hook import Call, RelevanceHook, sees_input
-from signxai_torch.operations.unhooked import KERNELS, LAYERS, RECTIFIERS, Operations
+from signxai_torch.operations.kind import KERNELS, Kind
+from signxai_torch.operations.operation import Operation
 
-RESHAPING = (nn.Flatten, nn.Unflatten, nn.ZeroPad1d, nn.ZeroPad2d)
-
-
-class UnsupportedLayerError(TypeError):
-    """A layer that no reference defines a rule for."""
-
-
-def kind(module: nn.Module) -> str | None:
-    """Return what a module is to LRP.
-
-    Returns
-    -------
-    str or None
-        "dense" or "conv" (a kernel layer), "average" (average pooling, sums), "norm" (batch normalisation), "pass"
-        (relevance goes through unchanged), "shape" (unchanged where the shape is kept), "unknown" (so too, but where
-        values are only moved: a module without parameters of which no more is known), or None (the gradient:
-        max-pooling with a stride, reshaping, padding).
-
-    Raises
-    ------
-    UnsupportedLayerError
-        If the module has parameters of its own and is none of these.
-    """
-    if isinstance(module, nn.Linear):
-        return "dense"
-    if isinstance(module, Convolution):
-        return "conv"
-    if isinstance(module, (AvgPool, Sum)):
-        return "average"
-    if isinstance(module, BatchNorm):
-        return "norm"
-    if isinstance(module, (Activation, *layers.DROPOUT, nn.Identity, nn.Softmax)):
-        return "pass"
-    own = [parameter for _, parameter in module.named_parameters(recurse=False)]
-    if own and any(one.__module__.startswith("torch.nn.") and one is not nn.Module for one in type(module).__mro__):
-        raise UnsupportedLayerError(
-            f"no reference defines an LRP rule for {type(module).__name__}; use a gradient method, or replace it"
-        )
-    if own:  # a kernel layer of somebody's own, such as a separable convolution
-        return "conv" if max(parameter.dim() for parameter in own) > 2 else "dense"
-    stride = getattr(module, "stride", None)
-    if stride is not None:
-        return "shape" if set(_sizes(stride)) == {1} else None
-    return None if isinstance(module, RESHAPING) else "unknown"
+BATCH_NORMS = ("reference", "merge")
+"""What becomes of a batch normalisation: SIGN-XAI's rule, or a part of the kernel before it (zennit's canonizers)."""
+_OF_INPUT_RULES = ("mu", "low", "high")
+"""Parameters of methods that are the input rule's; all others, such as epsilon, are those of the other layers."""
+_FLOATING = (Kind.ACTIVATION, Kind.SOFTMAX)
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+class Composite:
+    """Says the rule of each operation; the base of all composites."""
 
+    everything = False
+    """Whether every operation that relevance reaches needs a rule: what has none is refused."""
 
-class RuleComposite(Composite):
-    """Rules by kind of layer, with another rule for the input layer.
+    def rule_of(self, operation: Operation, step: int = 0) -> Rule | None:
+        """Return the rule of an operation, None for its gradient.
 
-    Parameters
-    ----------
-    rules : mapping of str to LinearRule
-        The rule per kind of kernel layer: "kernel" for all, or "dense" and "conv".
-    input_rule : LinearRule, optional
-        The rule of the layers that see the model's input.
-    until : int
-        Kernel layers up to this step also get the input rule. The first kernel layer is step 0; every further
-        layer counts one but activations and, unless `count_reshaping` is set, reshaping layers. Steps follow the
-        order in which the model registers its layers.
-    count_reshaping : bool
-        Whether Flatten and the like count as steps (iNNvestigate's raw layer index) or not (SIGN-XAI's distance).
-    kernels_only : bool
-        Whether all layers without a kernel, but for the activation of a kernel layer, take the gradient (deep Taylor)
-        instead of a rule of their own.
+        Parameters
+        ----------
+        operation : Operation
+            The operation.
+        step : int
+            How many layers lie between the first kernel and it, see `RuleComposite`.
+        """
+        raise NotImplementedError
 
-    Attributes
-    ----------
-    once : bool
-        Whether only one backward pass follows a forward pass, so that it may let go of what it has used.
-    arrivals : list of Arrival or None
-        Where a list, relevance stops at the layers that see the model's input and is noted there instead of going
-        through a rule.
-    trace : list of (str, str, str)
-        Layer name, module type and rule of each call of the last forward pass, input to output.
-    """
-
-    def __init__(
-        self,
-        rules: Mapping[str, LinearRule],
-        input_rule: LinearRule | None = None,
-        until: int = 0,
-        count_reshaping: bool = False,
-        kernels_only: bool = False,
-    ) -> None:
-        super().__init__(module_map=self._map)
-        self.rules = dict(rules)
-        self.input_rule = input_rule
-        self.until = until
-        self.count_reshaping = count_reshaping
-        self.kernels_only = kernels_only
-        self.once = False
-        self.arrivals: list[Arrival] | None = None
-        self.trace: list[tuple[str, str, str]] = []
-        self.input_rule_ran = False
-
-    @property
-    def operations(self) -> Operations:
-        """What must be a module, because it has a rule."""
-        return KERNELS if self.kernels_only else LAYERS
-
-    def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
-        if next(module.children(), None) is not None:
-            if next(module.parameters(recurse=False), None) is not None:
-                raise UnsupportedLayerError(
-                    f"{name or 'the model'} ({type(module).__name__}) has parameters of its own beside its layers; "
-                    "no reference defines an LRP rule for it"
-                )
-            return None
-        what = kind(module)
-        step = self._step(ctx, what, module)
-        if what in ("dense", "conv"):
-            rule = self.rules.get(what, self.rules.get("kernel"))
-            if rule is None:
-                raise UnsupportedLayerError(f"no rule for the {what} layer {name!r}; rules: {sorted(self.rules)}")
-            early = self.input_rule is not None and 0 < step <= self.until
-            return _Listening(self.input_rule if early and self.input_rule else rule, self, name)
-        if self.kernels_only:
-            return _Listening(layers.PassAfterKernel(), self, name) if isinstance(module, Activation) else None
-        simple = {"average": layers.Average, "norm": layers.BatchNorm, "pass": layers.Pass,
-                  "shape": layers.PassWhereShapeKept, "unknown": layers.PassUnlessMoved}  # fmt: skip
-        return _Listening(simple[what](), self, name) if what else None
-
-    def _step(self, ctx: dict[str, Any], what: str | None, module: nn.Module) -> int:
-        reshaping = isinstance(module, RESHAPING)
-        if what == "pass" or (reshaping and not self.count_reshaping):
-            return int(ctx.get("step", -1))
-        if what in ("dense", "conv") or "step" in ctx:
-            ctx["step"] = ctx.get("step", -1) + 1
-        return int(ctx.get("step", -1))
-
-    def register(self, module: nn.Module) -> None:
-        """Attach to a model; what was noted of an earlier one is forgotten."""
-        self.start()
-        try:
-            super().register(module)
-        except BaseException:
-            self.remove()  # a layer without a rule is found while hooks are attached already
-            raise
-
-    def start(self) -> None:
-        """Forget the last forward pass."""
-        self.trace.clear()
-        self.input_rule_ran = False
-
-
-class _Listening(RelevanceHook):
-    """A rule on one layer of a composite: picks the rule of each call and tells the composite."""
-
-    def __init__(self, rule: RelevanceHook, composite: RuleComposite, name: str) -> None:
-        super().__init__()
-        self.rule, self.composite, self.name, self.once = rule, composite, name, composite.once
-        self.lenient = rule.lenient
-
-    def copy(self) -> RelevanceHook:
-        return _Listening(self.rule.copy(), self.composite, self.name)
-
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
-        if isinstance(self.rule, LinearRule) and not isinstance(self.rule, layers.Average):
-            if self.composite.arrivals is not None and sees_input(x):
-                return Noting(self.rule, self.composite.arrivals)
-            self.rule.input_rule = self.composite.input_rule
-        return self.rule.choose(module, x, output, call)
-
-    def seen(self, module: nn.Module, x: Tensor, rule: RelevanceHook | None) -> None:
-        self.composite.trace.append((self.name, type(module).__name__, str(rule or "gradient")))
-        self.composite.input_rule_ran |= rule is not None and rule is self.composite.input_rule
+    def candidates(self, operation: Operation) -> Sequence[Rule | None]:
+        """Return all rules that an operation may get, while it is not known yet where it lies."""
+        return (self.rule_of(operation),)
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """Relevance at the output of a layer that sees the model's input, and what the rules of that layer need.
-
-    Attributes
-    ----------
-    rule : LinearRule
-        The layer's rule where the method has none for the input layer.
-    module : torch.nn.Module
-        The layer.
-    x, output, relevance : torch.Tensor
-        Its input (in the autograd graph), its output, and the relevance of the output.
-    """
-
-    rule: LinearRule
-    module: nn.Module
-    x: Tensor
-    output: Tensor
-    relevance: Tensor
-
-
-class Noting(RelevanceHook):
-    """Notes what arrives at an input layer and lets nothing through.
+class RuleComposite(Composite):
+    """Rules by kind of operation, with another rule for the input layer.
 
     Parameters
     ----------
-    rule : LinearRule
-        The layer's rule where the method has none for the input layer.
-    arrivals : list of Arrival
-        Where it is noted.
+    rules : mapping of str to LinearRule, or its items
+        The rule per kind of kernel: "kernel" for all, or "dense" and "conv".
+    input_rule : LinearRule, optional
+        The rule of the kernels that see the model's input.
+    until : int
+        Kernels up to this step also get the input rule. The first kernel is step 0; every further layer counts one but
+        activations and, unless `count_reshaping` is set, reshaping. A layer is a module without children, or an
+        operation outside of such; steps follow the order of the forward pass.
+    count_reshaping : bool
+        Whether reshaping counts as steps (iNNvestigate's raw layer index) or not (SIGN-XAI's distance).
+    kernels_only : bool
+        Whether all operations without weights, but for the activation of a kernel, take the gradient (deep Taylor)
+        instead of a rule of their own.
+    batch_norm : str
+        One of `BATCH_NORMS`.
     """
 
-    def __init__(self, rule: LinearRule, arrivals: list[Arrival]) -> None:
-        super().__init__()
-        self.rule, self.arrivals = rule, arrivals
+    rules: Any
+    input_rule: Rule | None = None
+    until: int = 0
+    count_reshaping: bool = False
+    kernels_only: bool = False
+    batch_norm: str = "reference"
 
-    def __str__(self) -> str:
-        return "the rules of the input layer"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", tuple(sorted(dict(self.rules).items(), key=lambda pair: pair[0])))
+        if self.batch_norm not in BATCH_NORMS:
+            raise ValueError(f"batch_norm must be one of {', '.join(BATCH_NORMS)}, not {self.batch_norm!r}")
 
-    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-        """Return zeros."""
-        self.arrivals.append(Arrival(self.rule, module, x, output, relevance))
-        return torch.zeros_like(x)
+    @property
+    def everything(self) -> bool:  # type: ignore[override]
+        """Whether every operation that relevance reaches needs a rule."""
+        return not self.kernels_only
+
+    @property
+    def above(self) -> RuleComposite:
+        """The same above the input layer; composites that agree there share a backward pass."""
+        return self if self.until > 0 else replace(self, input_rule=None)
+
+    def kernel_rule(self, operation: Operation) -> Rule:
+        """Return the rule of a kernel that does not see the input."""
+        rules = dict(self.rules)
+        rule: Rule | None = rules.get(operation.kind.value, rules.get("kernel"))
+        if rule is None:
+            raise TypeError(f"no rule for {operation}, a {operation.kind.value} layer; rules: {', '.join(rules)}")
+        return rule
+
+    def rule_of(self, operation: Operation, step: int = 0) -> Rule | None:
+        """See `Composite.rule_of`."""
+        kind = operation.kind
+        if kind in KERNELS:
+            early = self.input_rule is not None and (operation.sees_input or 0 < step <= self.until)
+            return self.input_rule if early else self.kernel_rule(operation)
+        if self.kernels_only:
+            maker = operation.sources[0].maker
+            after_kernel = kind in _FLOATING and maker is not None and maker.kind in KERNELS
+            # There an activation is part of the kernel before it, whose rule knows nothing of it; after any other
+            # layer it is a layer of its own, which takes the gradient (iNNvestigate 2.1.2, DeepTaylor).
+            return Pass() if after_kernel else None
+        return self._weightless(operation)
+
+    def _weightless(self, operation: Operation) -> Rule | None:
+        kind = operation.kind
+        if kind in (Kind.SUM, Kind.AVERAGE, Kind.SCALE):
+            return Average()
+        if kind is Kind.NORM:
+            return BatchNorm() if self.batch_norm == "reference" else Affine()
+        if kind is Kind.MAXIMUM:
+            return Pass() if operation.keeps_shape and _stride_of(operation) == {1} else None
+        if kind is Kind.ACTIVATION:
+            return Pass()
+        if kind is Kind.MOVE:
+            return None
+        return beyond(operation)
+
+    def candidates(self, operation: Operation) -> Sequence[Rule | None]:
+        """See `Composite.candidates`."""
+        if operation.kind in KERNELS and self.input_rule is not None and (self.until > 0 or operation.sees_input):
+            return (self.input_rule, self.kernel_rule(operation))
+        if operation.kind is Kind.SOFTMAX:
+            return (Pass(), self.rule_of(operation))
+        if operation.kind is Kind.NORM and self.batch_norm == "merge":
+            return (Pass(), Average())
+        return (self.rule_of(operation),)
 
 
+def _stride_of(operation: Operation) -> set[int]:
+    """Return the strides of a pooling operation; empty if it has none."""
+    stride = operation.argument("stride", None)
+    if operation.declared is not None:
+        stride = getattr(operation.declared, "stride", None)
+    elif not stride:
+        stride = operation.argument("kernel_size", None) if "kernel_size" in operation.function.parameters else None
+    if stride is None:
+        return set()
+    return {int(one) for one in stride} if isinstance(stride, (tuple, list)) else {int(stride)}
+
+
+@dataclass(frozen=True)
 class ActivationComposite(Composite):
     """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet.
 
-    Leaky ReLUs count as ReLUs, as in SIGN-XAI 1.1.9.2 (iNNvestigate refuses them). Without a rule it is the gradient.
+    ReLUs with a slope or a bound count as ReLUs, as in SIGN-XAI 1.1.9.2 (iNNvestigate refuses them).
     """
 
-    def __init__(self, rule: type[RelevanceHook] | None) -> None:
-        self.rule = rule
-        super().__init__(module_map=self._map)
+    rule: Rule | None
 
-    @property
-    def operations(self) -> Operations | None:
-        """What must be a module, because it has a rule."""
-        return RECTIFIERS if self.rule is not None else None
+    def rule_of(self, operation: Operation, step: int = 0) -> Rule | None:
+        """See `Composite.rule_of`."""
+        return self.rule if is_rectifier(operation) else None
 
-    def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
-        relu = isinstance(module, (nn.ReLU, nn.ReLU6, nn.LeakyReLU))
-        return self.rule() if self.rule is not None and relu else None
+
+_RELU6 = 6.0
+_PLAIN_RECTIFIERS = ("relu", "relu6", "leaky_relu", "rectifier")
+
+
+def is_rectifier(operation: Operation) -> bool:
+    """Return whether an operation is a ReLU, however it is spelled."""
+    name = operation.function.name
+    if operation.kind is not Kind.ACTIVATION:
+        return False
+    if name in _PLAIN_RECTIFIERS:
+        return True
+
+    def bound(place: int, *names: str) -> Any:
+        return next((operation.keywords[one] for one in names if one in operation.keywords),
+                    operation.arguments[place] if len(operation.arguments) > place else None)  # fmt: skip
+
+    if name == "threshold":
+        return _is(bound(1, "threshold"), 0) and _is(bound(2, "value"), 0)
+    if name == "hardtanh":
+        return _is(bound(1, "min_val"), 0) and _is(bound(2, "max_val"), _RELU6)
+    if name in ("clamp", "clip", "clamp_min"):
+        low = bound(1, "min")
+        high = None if name == "clamp_min" else bound(2, "max")
+        return _is(low, 0) and (high is None or _is(high, _RELU6))
+    if name in ("maximum", "fmax"):
+        return any(_is(one, 0) for one in (*operation.arguments, *operation.keywords.values()) if one is not None)
+    return False
+
+
+def _is(bound: Any, number: float) -> bool:
+    """Return whether a bound, a number or a tensor or None, is a number everywhere."""
+    if bound is None:
+        return False
+    if hasattr(bound, "all"):
+        return bool((bound == number).all())
+    return bool(bound == number)
 
 
 def make_rule(name: str, parameters: Mapping[str, Any], ignore_bias: bool = False) -> LinearRule:
@@ -266,14 +210,14 @@ def make_rule(name: str, parameters: Mapping[str, Any], ignore_bias: bool = Fals
     if not isinstance(name, str) or name not in RULES:
         raise ValueError(f"unknown rule {name!r}; the rules are {', '.join(RULES)}")
     rule = RULES[name]
-    taken = rule.__init__.__code__.co_varnames[1 : rule.__init__.__code__.co_argcount]
+    taken = [field.name for field in fields(rule)]
     chosen = {key: value for key, value in parameters.items() if key in taken}
     if ignore_bias:
         chosen["bias"] = False
     return rule(**chosen)
 
 
-def composite_for(method: Method, parameters: Mapping[str, Any]) -> RuleComposite:
+def composite_for(method: Method, parameters: Mapping[str, Any], batch_norm: str = "reference") -> RuleComposite:
     """Return the composite of an LRP or deep Taylor method.
 
     Parameters
@@ -282,15 +226,18 @@ def composite_for(method: Method, parameters: Mapping[str, Any]) -> RuleComposit
         A method whose row has layers.
     parameters : mapping
         Its parameters, the user's included.
+    batch_norm : str
+        One of `BATCH_NORMS`.
     """
     rules = {
         what: make_rule(name or parameters["rule"], {**parameters, **fixed}, method.ignore_bias)
         for what, (name, fixed) in method.row.layers.items()
     }
-    input_rule = make_rule(method.input_rule, parameters) if method.input_rule else None
+    own = {key: value for key, value in parameters.items() if key in _OF_INPUT_RULES}
+    input_rule = make_rule(method.input_rule, own) if method.input_rule else None
     until = parameters.get("until_layer_idx")
     if until is None:
-        return RuleComposite(rules, input_rule, kernels_only=method.family == "deep_taylor")
+        return RuleComposite(rules, input_rule, kernels_only=method.family == "deep_taylor", batch_norm=batch_norm)
     # iNNvestigate's index counts the InputLayer too, SIGN-XAI's distance starts at the first kernel layer.
     raw = method.row.signxai == ""
-    return RuleComposite(rules, input_rule, int(until) - raw, count_reshaping=raw)
+    return RuleComposite(rules, input_rule, int(until) - raw, count_reshaping=raw, batch_norm=batch_norm)

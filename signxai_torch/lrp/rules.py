@@ -1,25 +1,25 @@
-"""LRP rules as zennit hooks: how one layer hands its relevance to its input.
+"""LRP rules as frozen data: how one operation hands its relevance to its input.
 
 A rule is a few arguments to one base class, `LinearRule`: a list of passes, each a coefficient and a list of
-terms. With ``L(u; A, p)`` the layer without activation, ``A`` a part of its weights and ``p`` a part of its bias,
+terms. With ``L(u; A, p)`` the operation without activation, ``A`` a part of its weights and ``p`` a part of its bias,
 a pass with terms ``(u_i, A_i, p_i)`` and multipliers ``m_i`` (``u_i`` itself unless said otherwise) computes ::
 
     t = divide(R, sum_i L(u_i; A_i, p_i))
     R_input = coefficient * sum_i m_i * L(.; A_i)^T t
 
 Formulas are those of SIGN-XAI 1.1.9.2 and iNNvestigate 2.1.2 (rule classes of the same names); a division
-replaces only a denominator that is exactly zero (by 1e-7), as both references do.
+replaces only a denominator that is exactly zero (by 1e-7 unless a rule says otherwise), as both references do. Two
+rules are one if their class and parameters are equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from signxai_torch.lrp.arithmetic import (
     KERAS_EPSILON,
@@ -35,10 +35,12 @@ from signxai_torch.lrp.arithmetic import (
     stabilize,
     times,
 )
-from signxai_torch.operations.hook import Call, RelevanceHook, sees_input
 from signxai_torch.operations.linear import LinearMap, linear_map
+from signxai_torch.operations.operation import Operation
 
 Modifier = Callable[[Tensor], Tensor]
+Relevances = tuple[Tensor | None, ...]
+"""The relevance of each input of an operation; None where it gets none."""
 
 
 @dataclass(frozen=True)
@@ -59,60 +61,76 @@ class Pass:
     coefficient: float = 1.0
 
 
-class LinearRule(RelevanceHook):
-    """Base of the rules for layers that are linear up to their activation.
+@dataclass(frozen=True)
+class Rule:
+    """How an operation hands its relevance down; the base of all rules."""
 
-    Parameters
-    ----------
-    passes : sequence of Pass
-        What is computed, see the module's docstring.
-    stabilizer : callable, optional
-        ``(x, denominator) -> denominator`` before the division; without it only exact zeros are replaced.
-    parameters : mapping, optional
-        The rule's parameters, for its text and for copies.
-    """
+    needs_inputs = True
+    """Whether the rule needs what the operation read."""
+    needs_output = True
+    """Whether it needs what the operation made."""
 
-    def __init__(
-        self,
-        passes: Sequence[Pass],
-        stabilizer: Callable[[Tensor, Tensor], Tensor] | None = None,
-        parameters: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
-        self.passes = tuple(passes)
-        self.stabilizer = stabilizer
-        self.parameters = dict(parameters or {})
-        self.input_rule: RelevanceHook | None = None
-        self.needs_input = any((term.inputs, term.weight) != (ones, "ones") for one in passes for term in one.terms)
-        self.needs_output = any(_gives_output(one) for one in passes)
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """Return the relevance of each input that depends on the model's input, in its shape.
 
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
-        """Return the input layer's rule where one is set and this call sees the model's input."""
-        return self.input_rule if self.input_rule is not None and sees_input(x) else self
+        Parameters
+        ----------
+        operation : Operation
+            The operation.
+        arriving : torch.Tensor
+            The relevance of its result, in that shape.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is a base of rules and hands no relevance down")
 
-    def copy(self) -> LinearRule:
-        """Return a fresh hook of the same rule."""
-        return type(self)(**self.parameters)
+    def reaches(self, operation: Operation) -> tuple[bool, ...]:
+        """Return which inputs get relevance."""
+        return (True,) * len(operation.sources)
 
-    def __str__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in self.parameters.items())})"
 
-    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-        """Return the relevance of the layer's input, in its shape."""
-        layer, parts = linear_map(module), _InputParts(x)
+@dataclass(frozen=True)
+class LinearRule(Rule):
+    """Base of the rules for operations with weights; a subclass says its `passes`."""
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """What is computed, see the module's docstring."""
+        raise NotImplementedError(f"{type(self).__name__} is a base of rules and has no passes of its own")
+
+    @property
+    def stabilizer(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """``(x, denominator) -> denominator`` before the division; without it only exact zeros are replaced."""
+        return None
+
+    @property
+    def guard(self) -> float:
+        """What stands in place of a denominator that is exactly zero."""
+        return KERAS_EPSILON
+
+    @property
+    def needs_inputs(self) -> bool:  # type: ignore[override]
+        """Whether the rule needs what the operation read."""
+        return any((term.inputs, term.weight) != (ones, "ones") for one in self.passes for term in one.terms)
+
+    @property
+    def needs_output(self) -> bool:  # type: ignore[override]
+        """Whether it needs what the operation made."""
+        return any(_gives_output(one) for one in self.passes)
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        x = operation.inputs[0] if self.needs_inputs else operation.like_input(arriving)
+        layer, parts = linear_map(operation), _InputParts(x)
         total: Tensor | None = None
         for one in self.passes:
-            part = self._pass(layer, one, parts, output, relevance)
+            part = self._pass(layer, one, parts, operation, arriving)
             part = part if one.coefficient == 1 else times(part, one.coefficient)
             total = part if total is None else plus(total, part)
-        if total is None:
-            raise ValueError(f"{self} has no passes")
-        return total
+        return (total,)
 
-    def _pass(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
+    def _pass(self, layer: LinearMap, one: Pass, parts: _InputParts, operation: Operation, relevance: Tensor) -> Tensor:
         if self.stabilizer is None and one.terms[1:] == () and one.terms[0] == Term(ones, one.terms[0].weight):
-            return layer.spread(relevance, one.terms[0].weight, parts.x, divide)
-        quotient = self._quotient(layer, one, parts, output, relevance)
+            return layer.spread(relevance, one.terms[0].weight, parts.x, self._divide)
+        quotient = self._quotient(layer, one, parts, operation, relevance)
         result: Tensor | None = None
         for term in one.terms:
             factor = parts[term.inputs]
@@ -126,9 +144,11 @@ class LinearRule(RelevanceHook):
             result = part if result is None else plus(result, part)
         return torch.zeros_like(parts.x) if result is None else result
 
-    def _quotient(self, layer: LinearMap, one: Pass, parts: _InputParts, output: Tensor, relevance: Tensor) -> Tensor:
+    def _quotient(
+        self, layer: LinearMap, one: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
+    ) -> Tensor:
         if _gives_output(one):
-            denominator = output
+            denominator = operation.output
         else:
             total: Tensor | None = layer.bias([term.bias for term in one.terms], parts.x)
             for term in one.terms:
@@ -142,11 +162,14 @@ class LinearRule(RelevanceHook):
             denominator = torch.zeros_like(relevance) if total is None else total
         if self.stabilizer is not None:
             return over(relevance, self.stabilizer(parts.x, denominator))
-        return divide(relevance, denominator)
+        return self._divide(relevance, denominator)
+
+    def _divide(self, relevance: Tensor, denominator: Tensor) -> Tensor:
+        return divide(relevance, denominator, self.guard)
 
 
 def _gives_output(one: Pass) -> bool:
-    """Return whether a pass divides by the layer's output, which the forward pass has computed already."""
+    """Return whether a pass divides by the operation's result, which the forward pass has computed already."""
     return [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]
 
 
@@ -177,13 +200,19 @@ def _bias(bias: bool) -> str:
     return "all" if bias else "none"
 
 
+@dataclass(frozen=True)
 class Z(LinearRule):
     """``x * W^T (R / (W x + b))``; the bias counts in the denominator only."""
 
-    def __init__(self, bias: bool = True) -> None:
-        super().__init__([Pass((Term(bias=_bias(bias)),))], parameters={"bias": bias})
+    bias: bool = True
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(bias=_bias(self.bias)),)),)
 
 
+@dataclass(frozen=True)
 class Epsilon(LinearRule):
     """``x * W^T (R / (z + epsilon sgn(z)))`` with ``z = W x + b``; epsilon in the units of the activations.
 
@@ -193,13 +222,25 @@ class Epsilon(LinearRule):
         If epsilon is not greater than 0.
     """
 
-    def __init__(self, epsilon: float = KERAS_EPSILON, bias: bool = True) -> None:
-        if not epsilon > 0:
-            raise ValueError(f"epsilon must be greater than 0, not {epsilon}; the Z rule has no stabilizer")
-        super().__init__([Pass((Term(bias=_bias(bias)),))], lambda _, z: stabilize(z, epsilon),
-                         {"epsilon": epsilon, "bias": bias})  # fmt: skip
+    epsilon: float = KERAS_EPSILON
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon must be greater than 0, not {self.epsilon}; the Z rule has no stabilizer")
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(bias=_bias(self.bias)),)),)
+
+    @property
+    def stabilizer(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `LinearRule.stabilizer`."""
+        return lambda _, z: stabilize(z, self.epsilon)
 
 
+@dataclass(frozen=True)
 class StdxEpsilon(LinearRule):
     """Epsilon rule with ``epsilon = stdfactor * std(x)`` of each sample's layer input (population std).
 
@@ -207,48 +248,101 @@ class StdxEpsilon(LinearRule):
     explains every sample as if alone, which for a single sample is the reference's value.
     """
 
-    def __init__(self, stdfactor: float = 0.25, bias: bool = True, use_global_std: bool = False) -> None:
-        def stabilizer(x: Tensor, z: Tensor) -> Tensor:
-            spread = deviation(x, per_sample=not use_global_std)
-            stable = stabilize(z, stdfactor * spread.reshape(-1, *[1] * (z.dim() - 1)))
-            if bool((spread > 0).all()):
-                return stable
-            # A layer input that is constant (a dead layer) has no deviation, and then z may be exactly 0.
-            return torch.where(stable == 0, KERAS_EPSILON, stable)
+    stdfactor: float = 0.25
+    bias: bool = True
+    use_global_std: bool = False
 
-        super().__init__([Pass((Term(bias=_bias(bias)),))], stabilizer,
-                         {"stdfactor": stdfactor, "bias": bias, "use_global_std": use_global_std})  # fmt: skip
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(bias=_bias(self.bias)),)),)
+
+    @property
+    def stabilizer(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `LinearRule.stabilizer`."""
+        return self._stabilized
+
+    def _stabilized(self, x: Tensor, z: Tensor) -> Tensor:
+        spread = deviation(x, per_sample=not self.use_global_std)
+        stable = stabilize(z, self.stdfactor * spread.reshape(-1, *[1] * (z.dim() - 1)))
+        if bool((spread > 0).all()):
+            return stable
+        # A layer input that is constant (a dead layer) has no deviation, and then z may be exactly 0.
+        return torch.where(stable == 0, KERAS_EPSILON, stable)
 
 
+@dataclass(frozen=True)
 class SIGN(LinearRule):
     """``sgn(x) * W^T (R / (W x + b))`` with ``sgn(0) = +1``."""
 
-    def __init__(self, bias: bool = True) -> None:
-        super().__init__([Pass((Term(bias=_bias(bias), multiplier=sign),))], parameters={"bias": bias})
+    bias: bool = True
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(bias=_bias(self.bias), multiplier=lambda x: sign(x)),)),)
 
 
+@dataclass(frozen=True)
 class SIGNmu(LinearRule):
     """SIGN with the threshold `mu` in the units of the input: +1 where x >= mu, else -1."""
 
-    def __init__(self, mu: float = 0.0, bias: bool = True) -> None:
-        term = Term(bias=_bias(bias), multiplier=lambda x: sign_mu(x, mu))
-        super().__init__([Pass((term,))], parameters={"mu": mu, "bias": bias})
+    mu: float = 0.0
+    bias: bool = True
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(bias=_bias(self.bias), multiplier=lambda x: sign_mu(x, self.mu)),)),)
 
 
-class WSquare(LinearRule):
+@dataclass(frozen=True)
+class _Guarded(LinearRule):
+    """Base of the rules whose epsilon stands in place of a denominator that is exactly zero, and does nothing else.
+
+    Such a denominator means that all weights of a unit are zero, so no map depends on it.
+
+    Raises
+    ------
+    ValueError
+        If epsilon is not greater than 0.
+    """
+
+    epsilon: float = field(default=KERAS_EPSILON, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.epsilon > 0:
+            raise ValueError(
+                f"epsilon must be greater than 0, not {self.epsilon}; it stands in place of a denominator of 0"
+            )
+
+    @property
+    def guard(self) -> float:
+        """See `LinearRule.guard`."""
+        return self.epsilon
+
+
+@dataclass(frozen=True)
+class WSquare(_Guarded):
     """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller."""
 
-    def __init__(self) -> None:
-        super().__init__([Pass((Term(inputs=ones, weight="square"),))])
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(inputs=ones, weight="square"),)),)
 
 
-class Flat(LinearRule):
+@dataclass(frozen=True)
+class Flat(_Guarded):
     """WSquare with every weight set to one."""
 
-    def __init__(self) -> None:
-        super().__init__([Pass((Term(inputs=ones, weight="ones"),))])
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(inputs=ones, weight="ones"),)),)
 
 
+@dataclass(frozen=True)
 class AlphaBeta(LinearRule):
     """Alpha-beta rule; the whole bias counts in both denominators, as in the references.
 
@@ -258,30 +352,45 @@ class AlphaBeta(LinearRule):
         Unless alpha - beta = 1 and alpha >= 1.
     """
 
-    def __init__(self, alpha: float = 2.0, beta: float = 1.0, bias: bool = True) -> None:
-        if not (alpha >= 1 and abs(alpha - beta - 1) < KERAS_EPSILON):
-            raise ValueError(f"alpha - beta must be 1 and alpha at least 1, not alpha={alpha}, beta={beta}")
-        up, down = ("positive", "negative") if bias else ("none", "none")
-        passes = [Pass((Term(positive, "positive", up), Term(negative, "negative", down)), alpha)]
-        if beta != 0:
-            passes.append(Pass((Term(positive, "negative", down), Term(negative, "positive", up)), -beta))
-        super().__init__(passes, parameters={"alpha": alpha, "beta": beta, "bias": bias})
+    alpha: float = 2.0
+    beta: float = 1.0
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        if not (self.alpha >= 1 and abs(self.alpha - self.beta - 1) < KERAS_EPSILON):
+            raise ValueError(f"alpha - beta must be 1 and alpha at least 1, not alpha={self.alpha}, beta={self.beta}")
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        up, down = ("positive", "negative") if self.bias else ("none", "none")
+        more = Pass((Term(positive, "positive", up), Term(negative, "negative", down)), self.alpha)
+        if self.beta == 0:
+            return (more,)
+        return (more, Pass((Term(positive, "negative", down), Term(negative, "positive", up)), -self.beta))
 
 
+@dataclass(frozen=True)
 class ZPlus(LinearRule):
     """Alpha 1 beta 0 without bias; negative inputs with negative weights count as positive."""
 
-    def __init__(self) -> None:
-        super().__init__([Pass((Term(positive, "positive"), Term(negative, "negative")))])
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(positive, "positive"), Term(negative, "negative"))),)
 
 
+@dataclass(frozen=True)
 class ZPlusFast(LinearRule):
     """``x * W+^T (R / (W+ x))``, meant for inputs >= 0; the input is not split."""
 
-    def __init__(self) -> None:
-        super().__init__([Pass((Term(weight="positive"),))])
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        return (Pass((Term(weight="positive"),)),)
 
 
+@dataclass(frozen=True)
 class Gamma(LinearRule):
     """SIGN-XAI's four-term gamma rule (not the LRP-gamma of the literature).
 
@@ -289,30 +398,42 @@ class Gamma(LinearRule):
     ``t = R / (A x+ + p + B x + q)``: every layer scales the total relevance by gamma - 1.
     """
 
-    def __init__(self, gamma: float = 0.5, bias: bool = True) -> None:
-        plus, whole = ("positive", "all") if bias else ("none", "none")
-        passes = [
-            Pass((Term(positive, "positive", plus), Term(None, "all", whole)), gamma),
+    gamma: float = 0.5
+    bias: bool = True
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
+        plus, whole = ("positive", "all") if self.bias else ("none", "none")
+        return (
+            Pass((Term(positive, "positive", plus), Term(None, "all", whole)), self.gamma),
             Pass((Term(positive, "all", whole), Term(None, "positive", plus)), -1.0),
-        ]
-        super().__init__(passes, parameters={"gamma": gamma, "bias": bias})
+        )
 
 
+@dataclass(frozen=True)
 class Bounded(LinearRule):
     """z^B rule for inputs in [low, high] (iNNvestigate 2.1.2, BoundedRule).
 
     SIGN-XAI's fork leaves out the factors x, low and high and returns rounding noise; see the method's page.
     """
 
-    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
-        if not low < high:
-            raise ValueError(f"low must be less than high, not low={low}, high={high}")
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"low must be less than high, not low={self.low}, high={self.high}")
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """See `LinearRule.passes`."""
         terms = (
             Term(),
-            Term(lambda x: torch.full_like(x, -low), "positive"),
-            Term(lambda x: torch.full_like(x, -high), "negative"),
+            Term(lambda x: torch.full_like(x, -self.low), "positive"),
+            Term(lambda x: torch.full_like(x, -self.high), "negative"),
         )
-        super().__init__([Pass(terms)], parameters={"low": low, "high": high})
+        return (Pass(terms),)
 
 
 RULES: dict[str, type[LinearRule]] = {
@@ -333,6 +454,3 @@ RULES: dict[str, type[LinearRule]] = {
     )
 }
 """The rules by name, as the references call them."""
-
-SIGNRule = SIGN  # the published names
-SIGNmuRule = SIGNmu

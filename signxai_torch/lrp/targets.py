@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Target = int | Sequence[int] | np.ndarray[Any, Any] | Tensor | None
+Indices = int | Sequence[int] | np.ndarray[Any, Any] | Tensor
+Target = Indices | tuple[int, ...] | Callable[[Tensor], Any] | None
+"""Which output is explained: None (the arg-max), a class, a class per sample, a place in an output of more axes than
+classes such as (position, class), or a function from logits to one of these."""
 
 
-def target_indices(output: Tensor, target: Target) -> Tensor:
-    """Return one class index per sample.
+def target_indices(output: Tensor, target: Target, shape: Sequence[int] = ()) -> Tensor:
+    """Return one index per sample into its logits, all axes of an output in a row.
 
     Parameters
     ----------
     output : torch.Tensor
         The logits, shape (N, classes).
-    target : None, int or one int per sample
+    target : None, int, tuple, callable or one int per sample
         None takes the arg-max of each sample.
+    shape : sequence of int
+        The axes of one sample's output, if it has more than one; a tuple is a place in it.
 
     Raises
     ------
@@ -32,8 +37,12 @@ def target_indices(output: Tensor, target: Target) -> Tensor:
     if output.dim() != 2:
         raise ValueError(f"the model must return logits of shape (N, classes), not {tuple(output.shape)}")
     count, classes = output.shape
+    if callable(target) and not isinstance(target, Tensor):
+        target = target(output.detach().reshape(count, *shape) if len(shape) > 1 else output.detach())
     if target is None:
         return output.argmax(dim=1)
+    if len(shape) > 1:
+        return _places(target, count, shape).to(output.device)
     values = per_sample(target, count)
     if int(values.min()) < 0 or int(values.max()) >= classes:
         given = sorted(set(values.tolist()))
@@ -41,7 +50,24 @@ def target_indices(output: Tensor, target: Target) -> Tensor:
     return values.to(output.device)
 
 
-def per_sample(target: int | Sequence[int] | np.ndarray[Any, Any] | Tensor, count: int) -> Tensor:
+def _places(target: Any, count: int, shape: Sequence[int]) -> Tensor:
+    """Return the place in an output of several axes, in a row, per sample; `target` is one place or one per sample."""
+    given = target.detach().cpu().numpy() if isinstance(target, Tensor) else np.asarray(target)
+    axes = len(shape)
+    if given.dtype.kind not in "iu" or given.shape not in ((axes,), (count, axes)):
+        raise ValueError(
+            f"the model's output has the axes {tuple(shape)} per sample, so target must be a place in it, such as "
+            f"{(0,) * axes}, or one per sample, not {target!r}"
+        )
+    if (given < 0).any() or (given >= np.asarray(shape)).any():
+        raise ValueError(
+            f"target {target!r} is out of range: the model's output has the axes {tuple(shape)} per sample"
+        )
+    flat = np.ravel_multi_index(tuple(given.reshape(-1, axes).T), tuple(shape))
+    return torch.as_tensor(np.asarray(flat, np.int64)).expand(count)
+
+
+def per_sample(target: Any, count: int) -> Tensor:
     """Return one class index per sample, of which it is not known yet whether the model has them.
 
     Raises
@@ -57,6 +83,12 @@ def per_sample(target: int | Sequence[int] | np.ndarray[Any, Any] | Tensor, coun
         raise TypeError(f"target must be None, an int or one int per sample, not {target!r}") from error
     if values.dtype.kind not in "iu":
         raise TypeError(f"target must be None, an int or one int per sample, not {target!r}")
+    if values.ndim == 2 and values.shape == (count, 1):
+        values = values[:, 0]  # labels in a column
+    if values.ndim == 2:
+        raise ValueError(
+            f"target has the shape {values.shape}; give one class per sample, and of one-hot labels target.argmax(1)"
+        )
     if values.ndim != 1 or len(values) not in (1, count) or (len(values) == 1 and np.ndim(target) == 1 != count):
         raise ValueError(f"target must be one int or one int per sample ({count}), not {len(values)} values")
     return torch.as_tensor(values.astype(np.int64)).expand(count)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from signxai_torch.sweep.layout import with_settled_strides
+from signxai_torch.operations.layout import with_settled_strides
 
 DTYPES = (torch.float32, torch.float64)
 # What torch says of another dtype or device, in many ways; it says other things of shapes.
@@ -31,6 +31,10 @@ def check_input(model: nn.Module, x: Any) -> Tensor:
     check_model(model)
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
+    if x.layout is not torch.strided:
+        raise TypeError(f"x must be a dense tensor, not {x.layout}; use x.to_dense()")
+    if x.device.type == "meta":
+        raise TypeError("x is on the device 'meta', where tensors have no values; make it on a real device")
     if not x.is_floating_point():
         raise TypeError(f"x must be floating point, not {x.dtype}; use x.float()")
     if x.dtype not in DTYPES:
@@ -67,6 +71,12 @@ def check_model(model: Any) -> None:
                 "and let it see training data in train mode first"
             )
     for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ValueError(f"parameter {name!r} is lazy and has no values yet; run the model once first")
+        if parameter.device.type == "meta":
+            raise ValueError(
+                f"parameter {name!r} is on the device 'meta', where tensors have no values; load the model"
+            )
         if parameter.is_inference():
             raise ValueError(
                 f"parameter {name!r} was made under torch.inference_mode(), where no gradient can be taken; make or "
@@ -74,24 +84,35 @@ def check_model(model: Any) -> None:
             )
 
 
-def check_logits(model: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Refuse an output that is no tensor of finite numbers; a forward hook of the whole model.
+def check_logits(model: nn.Module, output: Any, count: int) -> Tensor:
+    """Return an output that is one row of finite numbers per sample.
 
     Raises
     ------
     TypeError
         If it is no tensor.
     ValueError
-        If it holds NaN or infinite values; the message names the first parameter or buffer that does.
+        If it has not one row per sample, or holds NaN or infinite values; the message names the first parameter or
+        buffer that does.
     """
     if not isinstance(output, Tensor):
         keys = f" with {', '.join(map(repr, output))}" if isinstance(output, dict) else ""
         raise TypeError(
-            f"the model must return logits of shape (N, classes), not {type(output).__name__}{keys}; "
-            "explain a module whose forward returns the logits alone"
+            f"the model must return logits of shape (N, classes), not {type(output).__name__}{keys}; say which part "
+            "are the logits, such as output=lambda made: made.logits"
         )
-    if bool(torch.isfinite(output).all()):
-        return
+    if output.dim() < 2:
+        raise ValueError(
+            f"the model must return logits of shape (N, classes), not {tuple(output.shape)}; give the class axis with "
+            "output=lambda made: made.reshape(len(made), -1), and x a batch axis if it has none"
+        )
+    if len(output) != count:
+        raise ValueError(
+            f"the model returned {len(output)} rows for a batch of {count} samples, so its rows are no samples, and "
+            "none would be explained as if alone; give x a batch axis if it has none, or shape the output with output="
+        )
+    if bool(torch.isfinite(output.detach()).all()):
+        return output
     for name, values in (*model.named_parameters(), *model.named_buffers()):
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"the model's logits are not finite: {name!r} holds NaN or infinite values")

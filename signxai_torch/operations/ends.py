@@ -16,12 +16,12 @@ def ends_of(model: nn.Module) -> Mapping[str, str]:
     return getattr(model, "layer_outputs", {})
 
 
-def is_last(model: nn.Module, layer: nn.Module) -> bool:
-    """Return whether a module does the work of a Keras model's last layer; in other models any may.
+def is_last(model: nn.Module, layer: str) -> bool:
+    """Return whether a module, by its path, does the work of a Keras model's last layer; in other models any may.
 
     What does nothing (`Activation("linear")`) is no layer at the end; the references leave it out.
     """
     ends, modules = ends_of(model), dict(model.named_modules())
-    own = next((ends[name] for name, module in modules.items() if module is layer and name in ends), None)
+    own = ends.get(layer)
     working = [end for end in ends.values() if end == own or not isinstance(modules.get(end), nn.Identity)]
     return own is None or own == working[-1]

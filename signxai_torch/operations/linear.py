@@ -2,8 +2,9 @@
 
 LRP rules need ``L(u; A, p)``, the layer without activation applied to some input `u` with a part `A` of its
 weights (the positive ones, their squares, ...) and a part `p` of its bias, and the vector-Jacobian product of
-that map. `linear_map` gives both for a module; dense layers and convolutions go straight to torch's kernels,
-any other module that is linear in its input goes through `torch.func.functional_call` and autograd.
+that map. `linear_map` gives both for an operation, whose weight is the *effective* one: what the function was called
+with, whatever the model made it from. Dense layers and convolutions go straight to torch's kernels, other functions and
+modules that are declared to be one layer through autograd.
 
 Parts of weights are made anew in every call and never kept between calls: dense layers make them block by block of
 rows into one small piece of memory, convolutions hold the last part of one layer while its rule runs. So no copy of
@@ -14,11 +15,21 @@ costs to make them is part of what `make bench` measures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from signxai_torch.operations.kind import Kind
+from signxai_torch.operations.operation import (
+    Operation,
+    Place,
+    filled,
+    is_plain_convolution,
+    memory_format,
+    sizes_of,
+)
 
 PARTS: dict[str, Callable[..., Tensor]] = {
     "all": lambda weight, out=None: weight,
@@ -82,30 +93,22 @@ class _Parts:
         return self.made[part, wanted]
 
 
-def memory_format(x: Tensor) -> torch.memory_format:
-    """Return `torch.channels_last` for pictures stored so, else `torch.contiguous_format`."""
-    pictures = len("NCHW") == x.dim()
-    if pictures and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-        return torch.channels_last
-    return torch.contiguous_format
-
-
 BLOCK = 2**20
 """How many weights of a dense layer become a part at once: few enough to stay near the processor."""
 
 
 class DenseMap:
-    """`torch.nn.Linear`.
+    """`torch.nn.functional.linear`.
 
     Parts of its weights are made block by block of rows and never held as a whole: the weights of a dense layer are
     read once from memory as it is, and a copy of them would cost more than the product.
     """
 
-    def __init__(self, module: nn.Linear) -> None:
-        self.module = module
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self._bias = weight, bias
 
     def _blocks(self, part: str) -> Iterator[tuple[slice, Tensor]]:
-        weight = self.module.weight
+        weight = self.weight
         rows = len(weight) if part == "all" else min(max(1, BLOCK // weight.shape[1]), len(weight))
         memory = weight.new_empty(0 if part == "all" else (rows, weight.shape[1]))
         for first in range(0, len(weight), rows):
@@ -120,7 +123,7 @@ class DenseMap:
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply_ones`."""
         if part == "ones":
-            return like.new_full((1,), self.module.in_features)
+            return like.new_full((1,), self.weight.shape[1])
         return torch.cat([weight.sum(dim=1) for _, weight in self._blocks(part)])
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
@@ -147,22 +150,28 @@ class DenseMap:
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
-        return None if self.module.bias is None else _sum_of_parts(self.module.bias, parts)
+        return None if self._bias is None else _sum_of_parts(self._bias, parts)
 
 
 class ConvolutionMap:
-    """`torch.nn.Conv1d`, `Conv2d` and `Conv3d` with zero padding of equal sides."""
+    """`conv1d`, `conv2d` and `conv3d` with zero padding of equal sides."""
 
-    def __init__(self, module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> None:
-        self.module = module
-        self.dimensions = len(module.kernel_size)
-        self.parts = _Parts(module.weight)
+    def __init__(self, operation: Operation) -> None:
+        weight: Tensor = operation.argument("weight")
+        self.dimensions = weight.dim() - 2
+        self.groups: int = operation.argument("groups", 1)
+        self.stride, self.padding, self.dilation = (
+            sizes_of(operation, name, self.dimensions) for name in ("stride", "padding", "dilation")
+        )
+        self.kernel_size, self.in_channels = weight.shape[2:], weight.shape[1] * self.groups
+        self.parts, self._bias = _Parts(weight), operation.argument("bias")
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
-        m = self.module
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dimensions - 1]
-        return convolve(inputs, self.parts.get(part, inputs), None, m.stride, m.padding, m.dilation, m.groups)  # type: ignore[operator, no-any-return]
+        return convolve(
+            inputs, self.parts.get(part, inputs), None, self.stride, self.padding, self.dilation, self.groups
+        )  # type: ignore[operator, no-any-return]
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply_ones`.
@@ -170,9 +179,8 @@ class ConvolutionMap:
         All channels and samples of the input are alike, so the sum of the weights over them will do; only zero
         padding makes places differ, and it does so along each axis for itself.
         """
-        m = self.module
         if part == "ones":
-            response = like.new_full((1, *m.kernel_size), m.in_channels // m.groups)
+            response = like.new_full((1, *self.kernel_size), self.in_channels // self.groups)
         else:
             response = self.parts.get(part, like).sum(dim=1)
         for axis in reversed(range(self.dimensions)):  # the channel ends up last
@@ -185,8 +193,10 @@ class ConvolutionMap:
 
     def _inside(self, axis: int, like: Tensor) -> Tensor:
         """Return 1 where a tap of the kernel lies on the input, 0 where it lies on the padding: (outputs, taps)."""
-        m, size = self.module, like.shape[2 + axis]
-        kernel, stride, padding, dilation = (int(one[axis]) for one in (m.kernel_size, m.stride, m.padding, m.dilation))
+        size = like.shape[2 + axis]
+        kernel, stride, padding, dilation = (
+            int(one[axis]) for one in (self.kernel_size, self.stride, self.padding, self.dilation)
+        )
         outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         first = torch.arange(outputs, device=like.device).unsqueeze(1) * stride - padding
         position = first + torch.arange(kernel, device=like.device) * dilation
@@ -194,48 +204,35 @@ class ConvolutionMap:
 
     def transpose(self, relevance: Tensor, part: str, like: Tensor) -> Tensor:
         """See `LinearMap.transpose`."""
-        groups, channels = self.module.groups, self.module.in_channels
+        groups, channels = self.groups, self.in_channels
         if part != "ones":
             return self._transpose(relevance, self.parts.get(part, like), like, groups)
         # Every input channel of a group gets the same: transpose one channel for the group's summed relevance.
         summed = relevance.unflatten(1, (groups, -1)).sum(dim=2)
-        kernel = like.new_ones((groups, 1, *self.module.kernel_size))
+        kernel = like.new_ones((groups, 1, *self.kernel_size))
         one = self._transpose(summed, kernel, like[:, :: channels // groups], groups)
         return one.repeat_interleave(channels // groups, dim=1) if groups > 1 else one.expand_as(like)
 
     def _transpose(self, relevance: Tensor, weight: Tensor, like: Tensor, groups: int) -> Tensor:
-        m = self.module
         gradients = torch.ops.aten.convolution_backward(
-            relevance, like, weight, None, m.stride, m.padding, m.dilation, False, [0] * self.dimensions, groups,
-            [True, False, False],
+            relevance, like, weight, None, self.stride, self.padding, self.dilation, False, [0] * self.dimensions,
+            groups, [True, False, False],
         )  # fmt: skip
         return gradients[0]  # type: ignore[no-any-return]
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
-        if self.module.bias is None:
+        if self._bias is None:
             return None
-        bias = _sum_of_parts(self.module.bias, parts)
+        bias = _sum_of_parts(self._bias, parts)
         return None if bias is None else bias.reshape(-1, *[1] * self.dimensions)
 
 
-class GeneralMap:
-    """Any module that is linear in its one input: pooling, sums, separable or asymmetrically padded layers."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+class _AutogradMap:
+    """A map whose transpose autograd takes."""
 
     def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
-        parameters = {}
-        for name, value in self.module.named_parameters():
-            if _is_bias(name):
-                total = _sum_of_parts(value, bias)
-                parameters[name] = torch.zeros_like(value) if total is None else total
-            else:
-                parameters[name] = PARTS[part](value)
-        # The class's own forward: the hooks on the instance must not run again.
-        named = {f"module.{name}": value for name, value in parameters.items()}
-        return torch.func.functional_call(_Unhooked(self.module), named, (inputs,))  # type: ignore[no-any-return]
+        raise NotImplementedError
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
@@ -255,6 +252,69 @@ class GeneralMap:
         """See `LinearMap.spread`."""
         return self.transpose(divide(relevance, self.apply_ones(like, part)), part, like)
 
+
+class FunctionMap(_AutogradMap):
+    """A function of an input and constants, linear in the input: transposed convolutions, products with a constant."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.weight_place, self.weight = _weight_of(operation)
+        self._bias: Tensor | None = operation.argument("bias")
+        self._bias_place = (
+            operation.function.parameters.index("bias") if "bias" in operation.function.parameters else -1
+        )
+
+    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
+        changed: dict[Any, Any] = {self.weight_place: PARTS[part](self.weight)}
+        if self._bias is not None:
+            total = _sum_of_parts(self._bias, bias)
+            place = "bias" if "bias" in self.operation.keywords else self._bias_place
+            changed[place] = torch.zeros_like(self._bias) if total is None else total
+        arguments, keywords = filled(
+            self.operation.arguments, self.operation.keywords, (*self.operation.places, *changed),
+            (inputs, *changed.values()),
+        )  # fmt: skip
+        return self.operation.call(*arguments, **keywords)  # type: ignore[no-any-return]
+
+    def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
+        """See `LinearMap.bias`."""
+        if self._bias is None or all(part == "none" for part in parts):
+            return None
+        return self._run(torch.zeros_like(like), "none", parts)
+
+
+def _weight_of(operation: Operation) -> tuple[Place, Tensor]:
+    """Return the constant that an operation multiplies its input by, and where it stands."""
+    if "weight" in operation.function.parameters:
+        by_name = "weight" in operation.keywords
+        return ("weight" if by_name else operation.function.parameters.index("weight")), operation.argument("weight")
+    standing: list[tuple[int | str, Any]] = [*enumerate(operation.arguments), *operation.keywords.items()]
+    for place, one in standing:
+        if isinstance(one, Tensor):
+            return place, one
+        if isinstance(one, (list, tuple)):
+            for index, inner in enumerate(one):
+                if isinstance(inner, Tensor):
+                    return (place, index), inner
+    raise TypeError(f"{operation} multiplies by no constant")
+
+
+class ModuleMap(_AutogradMap):
+    """A module that is declared to be one kernel layer: separable or asymmetrically padded convolutions."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
+        parameters = {}
+        for name, value in self.module.named_parameters():
+            if _is_bias(name):
+                total = _sum_of_parts(value, bias)
+                parameters[name] = torch.zeros_like(value) if total is None else total
+            else:
+                parameters[name] = PARTS[part](value)
+        return torch.func.functional_call(self.module, parameters, (inputs,))  # type: ignore[no-any-return]
+
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""
         if all(part == "none" for part in parts) or not any(map(_is_bias, dict(self.module.named_parameters()))):
@@ -266,30 +326,18 @@ def _is_bias(name: str) -> bool:
     return name.rpartition(".")[2].startswith("bias")
 
 
-class _Unhooked(nn.Module):
-    """Calls a module's `forward` without the hooks registered on it."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.module.forward(inputs)  # type: ignore[no-any-return]
-
-
-def linear_map(module: nn.Module) -> LinearMap:
-    """Return the linear map of a layer.
+def linear_map(operation: Operation) -> LinearMap:
+    """Return the linear map of an operation that has weights.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        A dense layer, a convolution, or any module that is linear in its one input (up to a parameter whose
-        name starts with ``bias``).
+    operation : Operation
+        Of one of the kinds in `signxai_torch.operations.kind.KERNELS`.
     """
-    if type(module) is nn.Linear:
-        return DenseMap(module)
-    if type(module) in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
-        convolution: nn.Conv2d = module  # type: ignore[assignment]
-        if convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str):
-            return ConvolutionMap(convolution)
-    return GeneralMap(module)
+    if operation.declared is not None:
+        return ModuleMap(operation.declared)
+    if operation.function.name == "linear":
+        return DenseMap(operation.argument("weight"), operation.argument("bias"))
+    if operation.kind is Kind.CONVOLUTION and is_plain_convolution(operation):
+        return ConvolutionMap(operation)
+    return FunctionMap(operation)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from signxai_torch.api import explain
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import parse
-from signxai_torch.methods.parameters import parameters_of
 from signxai_torch.published.options import canonical
+from signxai_torch.sweep.parameters import parameters_of
 
 Map = np.ndarray[Any, Any]
 

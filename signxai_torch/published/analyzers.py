@@ -45,6 +45,7 @@ __all__ = [
     "MethodAnalyzer",
     "SmoothGradAnalyzer",
     "VarGradAnalyzer",
+    "VarGradBaseAnalyzer",
     "VarGradXInputAnalyzer",
     "VarGradXInputXSignAnalyzer",
     "VarGradXSignAnalyzer",
@@ -213,8 +214,8 @@ class VarGradAnalyzer(MethodAnalyzer):
         super().__init__(model, noise_level=noise_level, num_samples=num_samples)
 
 
-class VarGradXInputAnalyzer(MethodAnalyzer):
-    """Method ``vargrad_x_input``.
+class VarGradBaseAnalyzer(MethodAnalyzer):
+    """Method ``vargrad``; the base of those that multiply it.
 
     Parameters
     ----------
@@ -226,20 +227,26 @@ class VarGradXInputAnalyzer(MethodAnalyzer):
         Number of noisy copies.
     """
 
-    method = "vargrad_x_input"
+    method = "vargrad"
 
     def __init__(self, model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> None:
         super().__init__(model, noise_scale=noise_scale, augment_by_n=augment_by_n)
 
 
-class VarGradXSignAnalyzer(VarGradXInputAnalyzer):
-    """Method ``vargrad_x_sign``; options as for `VarGradXInputAnalyzer`."""
+class VarGradXInputAnalyzer(VarGradBaseAnalyzer):
+    """Method ``vargrad_x_input``; options as for `VarGradBaseAnalyzer`."""
+
+    method = "vargrad_x_input"
+
+
+class VarGradXSignAnalyzer(VarGradBaseAnalyzer):
+    """Method ``vargrad_x_sign``; options as for `VarGradBaseAnalyzer`."""
 
     method = "vargrad_x_sign"
 
 
-class VarGradXInputXSignAnalyzer(VarGradXInputAnalyzer):
-    """Method ``vargrad_x_input_x_sign``; options as for `VarGradXInputAnalyzer`."""
+class VarGradXInputXSignAnalyzer(VarGradBaseAnalyzer):
+    """Method ``vargrad_x_input_x_sign``; options as for `VarGradBaseAnalyzer`."""
 
     method = "vargrad_x_input_x_sign"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
-from zennit.types import Convolution
 
 from signxai_torch.api import explain
 from signxai_torch.lrp.targets import Target
@@ -17,13 +16,15 @@ from signxai_torch.published import analyzers
 from signxai_torch.published.analyzer import Map, MethodAnalyzer
 from signxai_torch.published.options import canonical
 
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 __all__ = ["SUPPORTED_ZENNIT_METHODS", "calculate_relevancemap", "calculate_relevancemaps"]
 
 
 @cache
 def _named_classes() -> dict[str, type[MethodAnalyzer]]:
     """Return the published classes whose default is a method of the table, by its name."""
-    classes = (getattr(analyzers, name) for name in analyzers.__all__)
+    # Of two classes of one method the first is meant: `VarGradAnalyzer` before its like with other spellings.
+    classes = (getattr(analyzers, name) for name in reversed(analyzers.__all__))
     return {one.method: one for one in classes if issubclass(one, MethodAnalyzer) and one.method}
 
 
@@ -188,7 +189,7 @@ def _one_target(target_class: Target, neuron_selection: Target) -> Target:
 
 
 def _target_per_input(target: Target, count: int) -> list[Any]:
-    if target is None or np.ndim(target) == 0:
+    if target is None or callable(target) or np.ndim(target) == 0:
         return [target] * count
     targets = list(target)  # type: ignore[arg-type]
     if len(targets) != count:
@@ -201,5 +202,5 @@ def _lacks_batch_axis(model: nn.Module, x: Any) -> bool:
         return False  # explain says what is wrong
     if x.dim() == 1:
         return True
-    needed = {len(module.kernel_size) + 2 for module in model.modules() if isinstance(module, Convolution)}
+    needed = {len(module.kernel_size) + 2 for module in model.modules() if isinstance(module, _CONVOLUTIONS)}
     return needed == {x.dim() + 1}

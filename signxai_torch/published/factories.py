@@ -1,4 +1,4 @@
-"""The published composite factories: each puts rules of `signxai_torch.lrp.rules` on the layers of a model.
+"""The published composite factories: each puts rules of `signxai_torch.lrp.rules` on the operations of a model.
 
 Every factory (but the ``vargrad_*`` ones, which make analyzers) returns a composite for zennit. Relevance starts
 from the target's logit, which the caller passes on ::
@@ -7,8 +7,8 @@ from the target's logit, which the caller passes on ::
     output, relevance = attributor(x, lambda logits: logits * one_hot)
 
 or ``with composite.context(model): ...``. That equals `signxai_torch.explain` with the method named in each
-docstring. Put the model into eval mode first: zennit does not. The input layer is the dense or convolution layer
-that sees the model's input up to reshaping, permuting and zero padding.
+docstring. The model runs as in eval mode while the composite is registered. The input layer is the dense or convolution
+layer that sees the model's input up to reshaping, permuting and zero padding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from torch import nn
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON
 from signxai_torch.lrp.composites import ActivationComposite, RuleComposite
-from signxai_torch.lrp.layers import DeconvNetReLU
 from signxai_torch.lrp.rules import (
     RULES,
     SIGN,
@@ -35,18 +34,25 @@ from signxai_torch.lrp.rules import (
     Z,
     ZPlus,
 )
+from signxai_torch.lrp.rules import Rule as RuleOfAnOperation
+from signxai_torch.lrp.weightless import DeconvNetReLU
 from signxai_torch.published.analyzers import (
     VarGradAnalyzer,
     VarGradXInputAnalyzer,
     VarGradXInputXSignAnalyzer,
     VarGradXSignAnalyzer,
 )
+from signxai_torch.published.base_hook import HookRule, LrpBaseHook
+from signxai_torch.published.composite import ModelComposite
 from signxai_torch.published.hooks import sign_rule, stabilized
-from signxai_torch.published.options import choose
+from signxai_torch.published.options import UNUSED_EPSILON, choose
 
 __all__ = [
     "DeconvNetComposite",
     "alphabeta_composite",
+    "create_innvestigate_epsilon_composite",
+    "create_innvestigate_flat_composite",
+    "create_innvestigate_wsquare_composite",
     "epsilon_composite",
     "flat_composite",
     "gamma_composite",
@@ -78,23 +84,33 @@ __all__ = [
 ]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-Rule = LinearRule | type[LinearRule] | str
-"""A rule, its class, or the class's name in `signxai_torch.lrp.rules.RULES`."""
+Rule = LinearRule | LrpBaseHook | type[LinearRule] | type[LrpBaseHook] | str
+"""A rule or a published hook, its class, or the rule's name in `signxai_torch.lrp.rules.RULES`."""
 
 
-def _made(argument: str, rule: Any, parameters: Mapping[str, Any]) -> LinearRule:
+def _made(argument: str, rule: Any, parameters: Mapping[str, Any]) -> RuleOfAnOperation:
     if isinstance(rule, str):
         rule = choose(argument, rule, RULES)
-    if isinstance(rule, type) and issubclass(rule, LinearRule):
-        return rule(**parameters)
-    if not isinstance(rule, LinearRule):
+    if isinstance(rule, type) and issubclass(rule, (LinearRule, LrpBaseHook)):
+        rule = rule(**parameters)
+    elif not isinstance(rule, (LinearRule, LrpBaseHook)):
         raise TypeError(
             f"{argument} must be a rule of signxai_torch.lrp.rules or signxai_torch.published.hooks, its class or its "
             f"name, not {rule!r}"
         )
-    if parameters:
+    elif parameters:
         raise TypeError(f"{argument} is a finished rule, {rule}; give its class to use parameters {dict(parameters)}")
-    return rule
+    if isinstance(rule, LrpBaseHook):
+        rule.check()
+    made: RuleOfAnOperation = HookRule(rule) if isinstance(rule, LrpBaseHook) else rule
+    return made
+
+
+def _composite(
+    kernel: RuleOfAnOperation | Mapping[str, RuleOfAnOperation], input_rule: RuleOfAnOperation | None = None
+) -> ModelComposite:
+    rules = kernel if isinstance(kernel, Mapping) else {"kernel": kernel}
+    return ModelComposite(RuleComposite(rules, input_rule))
 
 
 def lrp_composite(
@@ -104,16 +120,16 @@ def lrp_composite(
     first_layer_params: Mapping[str, Any] = NOTHING,
     default_params: Mapping[str, Any] = NOTHING,
     last_layer_params: Mapping[str, Any] = NOTHING,
-) -> RuleComposite:
+) -> ModelComposite:
     """Return a composite of up to three rules.
 
     Parameters
     ----------
-    first_layer_rule : LinearRule, type or str
+    first_layer_rule : LinearRule, LrpBaseHook, type or str
         The rule of the input layer: a rule, its class, or the class's name.
-    default_rule : LinearRule, type or str
+    default_rule : LinearRule, LrpBaseHook, type or str
         The rule of the other layers.
-    last_layer_rule : LinearRule, type or str, optional
+    last_layer_rule : LinearRule, LrpBaseHook, type or str, optional
         The rule of the dense layers, as in the references' sequential composites (not of the last layer alone).
     first_layer_params, default_params, last_layer_params : mapping
         Arguments of the rules' classes.
@@ -130,21 +146,21 @@ def lrp_composite(
     if last_layer_rule is None:
         if last_layer_params:
             raise TypeError(f"last_layer_params {dict(last_layer_params)} without a last_layer_rule")
-        return RuleComposite({"kernel": default}, first)
+        return _composite(default, first)
     last = _made("last_layer_rule", last_layer_rule, last_layer_params)
-    return RuleComposite({"conv": default, "dense": last}, first)
+    return _composite({"conv": default, "dense": last}, first)
 
 
-def _sequential(input_rule: LinearRule | None, epsilon: float, alpha: float, beta: float) -> RuleComposite:
-    return RuleComposite({"dense": Epsilon(epsilon), "conv": AlphaBeta(alpha, beta)}, input_rule)
+def _sequential(input_rule: LinearRule | None, epsilon: float, alpha: float, beta: float) -> ModelComposite:
+    return _composite({"dense": Epsilon(epsilon), "conv": AlphaBeta(alpha, beta)}, input_rule)
 
 
-def epsilon_composite(epsilon: float = 0.1) -> RuleComposite:
+def epsilon_composite(epsilon: float = 0.1) -> ModelComposite:
     """Return the epsilon rule on every layer: method ``lrp_epsilon_E``."""
-    return RuleComposite({"kernel": Epsilon(epsilon)})
+    return _composite(Epsilon(epsilon))
 
 
-def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> RuleComposite:
+def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> ModelComposite:
     """Return the std-x epsilon rule on every layer: method ``lrp_epsilon_S_std_x``.
 
     Parameters
@@ -154,15 +170,15 @@ def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> RuleComposite
     stdfactor : float
         Factor of the standard deviation of each layer's input.
     """
-    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)})
+    return _composite(stabilized(epsilon, stdfactor))
 
 
-def zplus_composite() -> RuleComposite:
+def zplus_composite() -> ModelComposite:
     """Return the z-plus rule on every layer: method ``lrp_z_plus``."""
-    return RuleComposite({"kernel": ZPlus()})
+    return _composite(ZPlus())
 
 
-def zbox_composite(low: float = -1.0, high: float = 1.0) -> RuleComposite:
+def zbox_composite(low: float = -1.0, high: float = 1.0) -> ModelComposite:
     """Return the bounded rule at the input layer, epsilon 1e-7 elsewhere: method ``zblrp_epsilon``.
 
     Parameters
@@ -170,33 +186,33 @@ def zbox_composite(low: float = -1.0, high: float = 1.0) -> RuleComposite:
     low, high : float
         The least and greatest value of the input.
     """
-    return RuleComposite({"kernel": Epsilon(KERAS_EPSILON)}, Bounded(low, high))
+    return _composite(Epsilon(KERAS_EPSILON), Bounded(low, high))
 
 
-def flat_composite() -> RuleComposite:
+def flat_composite() -> ModelComposite:
     """Return the flat rule on every layer: method ``lrp_flat``."""
-    return RuleComposite({"kernel": Flat()})
+    return _composite(Flat())
 
 
-def wsquare_composite() -> RuleComposite:
+def wsquare_composite() -> ModelComposite:
     """Return the w-square rule on every layer: method ``lrp_w_square``."""
-    return RuleComposite({"kernel": WSquare()})
+    return _composite(WSquare())
 
 
 wsquare_composite_standard = wsquare_composite
 
 
-def gamma_composite(gamma: float = 0.25) -> RuleComposite:
+def gamma_composite(gamma: float = 0.25) -> ModelComposite:
     """Return SIGN-XAI's gamma rule on every layer: method ``lrp_gamma_G``."""
-    return RuleComposite({"kernel": Gamma(gamma)})
+    return _composite(Gamma(gamma))
 
 
-def alphabeta_composite(alpha: float = 2.0, beta: float = 1.0) -> RuleComposite:
+def alphabeta_composite(alpha: float = 2.0, beta: float = 1.0) -> ModelComposite:
     """Return the alpha-beta rule on every layer: method ``lrp_alpha_A_beta_B``."""
-    return RuleComposite({"kernel": AlphaBeta(alpha, beta)})
+    return _composite(AlphaBeta(alpha, beta))
 
 
-def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float = 1.0) -> RuleComposite:
+def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float = 1.0) -> ModelComposite:
     """Return epsilon on dense layers, alpha-beta on convolutions: method ``lrp_sequential_composite_b``.
 
     With alpha 1 and beta 0 it is ``lrp_sequential_composite_a``.
@@ -204,17 +220,17 @@ def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float =
     return _sequential(None, epsilon, alpha, beta)
 
 
-def sign_composite() -> RuleComposite:
+def sign_composite() -> ModelComposite:
     """Return the SIGN rule on every layer: method ``lrp`` with ``rule="SIGN"``.
 
     The references have SIGN at the input layer only, which is ``lrpsign_epsilon()``.
     """
-    return RuleComposite({"kernel": SIGN()})
+    return _composite(SIGN())
 
 
 def lrpsign_epsilon(
     epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0, input_layer_rule: str = "sign"
-) -> RuleComposite:
+) -> ModelComposite:
     """Return SIGN at the input layer, a stabilized rule elsewhere: method ``lrpsign_epsilon_E``.
 
     Parameters
@@ -233,15 +249,15 @@ def lrpsign_epsilon(
     ValueError
         If the rule is unknown, epsilon or stdfactor is negative, or "sign" is given a threshold.
     """
-    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)}, sign_rule(input_layer_rule, mu))
+    return _composite(stabilized(epsilon, stdfactor), sign_rule(input_layer_rule, mu))
 
 
-def lrpsign_epsilon_mu(epsilon: float = 0.0, mu: float = 0.0) -> RuleComposite:
+def lrpsign_epsilon_mu(epsilon: float = 0.0, mu: float = 0.0) -> ModelComposite:
     """Return SIGN with a threshold at the input layer, epsilon elsewhere: method ``lrpsign_epsilon_E_mu_M``."""
     return lrpsign_epsilon(epsilon, 0.0, mu, "sign_mu")
 
 
-def lrpsign_epsilon_std_x(epsilon: float = 0.0, stdfactor: float = 0.0) -> RuleComposite:
+def lrpsign_epsilon_std_x(epsilon: float = 0.0, stdfactor: float = 0.0) -> ModelComposite:
     """Return SIGN at the input layer, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x``.
 
     See `lrpsign_epsilon` for what becomes of epsilon.
@@ -249,7 +265,7 @@ def lrpsign_epsilon_std_x(epsilon: float = 0.0, stdfactor: float = 0.0) -> RuleC
     return lrpsign_epsilon(epsilon, stdfactor)
 
 
-def lrpsign_epsilon_std_x_mu(epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0) -> RuleComposite:
+def lrpsign_epsilon_std_x_mu(epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0) -> ModelComposite:
     """Return SIGN with a threshold, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x_mu_M``.
 
     See `lrpsign_epsilon` for what becomes of epsilon.
@@ -257,60 +273,67 @@ def lrpsign_epsilon_std_x_mu(epsilon: float = 0.0, stdfactor: float = 0.0, mu: f
     return lrpsign_epsilon(epsilon, stdfactor, mu, "sign_mu")
 
 
-def lrpz_epsilon(epsilon: float = 0.1) -> RuleComposite:
+def lrpz_epsilon(epsilon: float = 0.1) -> ModelComposite:
     """Return Z at the input layer, epsilon elsewhere: method ``lrpz_epsilon_E``."""
-    return RuleComposite({"kernel": Epsilon(epsilon)}, Z())
+    return _composite(Epsilon(epsilon), Z())
 
 
-def lrpz_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> RuleComposite:
+def lrpz_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> ModelComposite:
     """Return Z at the input layer, std-x epsilon elsewhere: method ``lrpz_epsilon_S_std_x``.
 
     With stdfactor 0, the published default, epsilon is the stabilizer: method ``lrpz_epsilon_E``.
     """
-    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)}, Z())
+    return _composite(stabilized(epsilon, stdfactor), Z())
 
 
-def lrpz_sequential_composite_a(epsilon: float = 0.1) -> RuleComposite:
+def lrpz_sequential_composite_a(epsilon: float = 0.1) -> ModelComposite:
     """Return Z, alpha 1 beta 0 and epsilon: method ``lrpz_sequential_composite_a``."""
     return _sequential(Z(), epsilon, 1.0, 0.0)
 
 
-def lrpz_sequential_composite_b(epsilon: float = 0.1) -> RuleComposite:
+def lrpz_sequential_composite_b(epsilon: float = 0.1) -> ModelComposite:
     """Return Z, alpha 2 beta 1 and epsilon: method ``lrpz_sequential_composite_b``."""
     return _sequential(Z(), epsilon, 2.0, 1.0)
 
 
-def w2lrp_epsilon(epsilon: float = 0.1) -> RuleComposite:
+def w2lrp_epsilon(epsilon: float = 0.1) -> ModelComposite:
     """Return w-square at the input layer, epsilon elsewhere: method ``w2lrp_epsilon_E``."""
-    return RuleComposite({"kernel": Epsilon(epsilon)}, WSquare())
+    return _composite(Epsilon(epsilon), WSquare())
 
 
-def w2lrp_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> RuleComposite:
+def w2lrp_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> ModelComposite:
     """Return w-square at the input layer, std-x epsilon elsewhere: method ``w2lrp_epsilon_S_std_x``.
 
     With stdfactor 0, the published default, epsilon is the stabilizer: method ``w2lrp_epsilon_E``.
     """
-    return RuleComposite({"kernel": stabilized(epsilon, stdfactor)}, WSquare())
+    return _composite(stabilized(epsilon, stdfactor), WSquare())
 
 
-def w2lrp_sequential_composite_a(epsilon: float = 0.1) -> RuleComposite:
+def w2lrp_sequential_composite_a(epsilon: float = 0.1) -> ModelComposite:
     """Return w-square, alpha 1 beta 0 and epsilon: method ``w2lrp_sequential_composite_a``."""
     return _sequential(WSquare(), epsilon, 1.0, 0.0)
 
 
-def w2lrp_sequential_composite_b(epsilon: float = 0.1) -> RuleComposite:
+def w2lrp_sequential_composite_b(epsilon: float = 0.1) -> ModelComposite:
     """Return w-square, alpha 2 beta 1 and epsilon: method ``w2lrp_sequential_composite_b``."""
     return _sequential(WSquare(), epsilon, 2.0, 1.0)
 
 
 w2lrp_composite_a = w2lrp_sequential_composite_a
+create_innvestigate_flat_composite = flat_composite
+create_innvestigate_wsquare_composite = wsquare_composite
 
 
-class DeconvNetComposite(ActivationComposite):
+def create_innvestigate_epsilon_composite(epsilon: float = UNUSED_EPSILON) -> ModelComposite:
+    """Return the epsilon rule on every layer: method ``lrp_epsilon_E``, with the published default."""
+    return epsilon_composite(epsilon)
+
+
+class DeconvNetComposite(ModelComposite):
     """The deconvnet rule on every ReLU: method ``deconvnet``, with the logit as the output's relevance."""
 
     def __init__(self) -> None:
-        super().__init__(DeconvNetReLU)
+        super().__init__(ActivationComposite(DeconvNetReLU()))
 
 
 def vargrad_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradAnalyzer:

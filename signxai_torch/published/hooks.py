@@ -1,16 +1,13 @@
 """The published hook classes: the rules of `signxai_torch.lrp.rules` under their published names and arguments.
 
-``hook.register(module)`` attaches one, and the handles that it returns detach it; a composite does both. The
-published composites attached hooks with ``module.register_forward_hook(hook.forward)`` and
-``module.register_full_backward_hook(hook.backward)``, which works too (not behind in-place activations).
-Either way only layers with a hook follow a rule: everything else passes its gradient.
+``hook.register(module)`` attaches one, and the handles that it returns detach it; zennit's own composites take them
+too. The published composites attached hooks with ``module.register_forward_hook(hook.forward)`` and
+``module.register_full_backward_hook(hook.backward)``, which works as well (not behind in-place activations).
+Either way only layers with a hook follow a rule: everything else passes its gradient. On a layer without weights any of
+them is the layer's own rule (averages, activations, batch normalisation), on a module with parts the rule of each part.
 """
 
 from __future__ import annotations
-
-from typing import Any
-
-from torch import Tensor, nn
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON
 from signxai_torch.lrp.rules import (
@@ -24,13 +21,17 @@ from signxai_torch.lrp.rules import (
     WSquare,
     Z,
 )
-from signxai_torch.published.options import choose
+from signxai_torch.published.base_hook import LrpBaseHook, RuleHook
+from signxai_torch.published.options import UNUSED_EPSILON, choose
 
 __all__ = [
     "DirectStdxEpsilonHook",
     "EpsilonHook",
     "FlatHook",
     "GammaHook",
+    "InnvestigateEpsilonHook",
+    "InnvestigateFlatHook",
+    "InnvestigateWSquareHook",
     "LrpBaseHook",
     "LrpSignEpsilonMuHook",
     "LrpSignEpsilonStdXHook",
@@ -42,49 +43,8 @@ __all__ = [
     "WSquareHook",
 ]
 
-UNUSED_EPSILON = 1e-6  # the default of a published parameter that the reference's rule does not have
 
-
-class LrpBaseHook(LinearRule):
-    """Base of the published hooks; a subclass overrides `relevance` or starts a rule of `signxai_torch.lrp.rules`.
-
-    Parameters
-    ----------
-    is_input_layer : bool
-        Whether the layer is the model's input layer; only the hooks that treat it differently look at it.
-    """
-
-    is_input_layer = False
-
-    def __init__(self, is_input_layer: bool = False) -> None:
-        super().__init__((), parameters={"is_input_layer": is_input_layer})
-        self.needs_input = self.needs_output = True  # a subclass's `relevance` may read both
-        self.is_input_layer = is_input_layer
-
-    def forward(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep a layer's input and output: a torch forward hook, for hooks attached without `register`."""
-        self.stored_tensors[module] = (inputs[0].detach(), output.detach())
-
-    def backward(
-        self, module: nn.Module, grad_input: tuple[Any, ...], grad_output: tuple[Tensor, ...]
-    ) -> tuple[Any, ...]:
-        """Return the relevance of the layer's input in place of its gradient: a torch full backward hook.
-
-        Raises
-        ------
-        RuntimeError
-            If `forward` was not registered as a forward hook of the same module.
-        """
-        if module not in self.stored_tensors:
-            raise RuntimeError(
-                f"{self} saw no forward pass of this {type(module).__name__}: use hook.register(module), or register "
-                "hook.forward as a forward hook too"
-            )
-        x, output = self.stored_tensors[module]
-        return (self.relevance(module, x, output.detach(), grad_output[0].detach()), *grad_input[1:])
-
-
-class EpsilonHook(LrpBaseHook, Epsilon):
+class EpsilonHook(RuleHook):
     """The epsilon rule, see `signxai_torch.lrp.rules.Epsilon`.
 
     Parameters
@@ -94,11 +54,10 @@ class EpsilonHook(LrpBaseHook, Epsilon):
     """
 
     def __init__(self, epsilon: float = KERAS_EPSILON) -> None:
-        Epsilon.__init__(self, epsilon)
-        self.parameters = {"epsilon": epsilon}
+        super().__init__(Epsilon(epsilon))
 
 
-class StdxEpsilonHook(LrpBaseHook, StdxEpsilon):
+class StdxEpsilonHook(RuleHook):
     """The epsilon rule with ``epsilon = stdfactor * std(x)``, see `signxai_torch.lrp.rules.StdxEpsilon`.
 
     Parameters
@@ -112,10 +71,10 @@ class StdxEpsilonHook(LrpBaseHook, StdxEpsilon):
     """
 
     def __init__(self, stdfactor: float = 0.25, bias: bool = True, use_global_std: bool = False) -> None:
-        StdxEpsilon.__init__(self, stdfactor, bias, use_global_std)
+        super().__init__(StdxEpsilon(stdfactor, bias, use_global_std))
 
 
-class DirectStdxEpsilonHook(LrpBaseHook, StdxEpsilon):
+class DirectStdxEpsilonHook(RuleHook):
     """`StdxEpsilonHook` with the factor as its only argument.
 
     Parameters
@@ -125,59 +84,77 @@ class DirectStdxEpsilonHook(LrpBaseHook, StdxEpsilon):
     """
 
     def __init__(self, stdfactor: float = 1.0) -> None:
-        StdxEpsilon.__init__(self, stdfactor)
-        self.parameters = {"stdfactor": stdfactor}
+        super().__init__(StdxEpsilon(stdfactor))
 
 
-class FlatHook(LrpBaseHook, Flat):
+class FlatHook(RuleHook):
     """The flat rule, see `signxai_torch.lrp.rules.Flat`.
 
     Parameters
     ----------
     epsilon : float
-        Without meaning: the reference's rule divides by the number of inputs of a unit and has no stabilizer.
-
-    Raises
-    ------
-    ValueError
-        If epsilon is neither the published default nor 0, because a stabilizer would change the result.
+        What stands in place of a denominator that is exactly zero; 0 leaves that to the rule. No map depends on it.
     """
 
     def __init__(self, epsilon: float = UNUSED_EPSILON) -> None:
-        _refuse_epsilon(self, epsilon)
-        Flat.__init__(self)
-        self.parameters = {"epsilon": epsilon}
+        super().__init__(Flat(epsilon) if epsilon != 0 else Flat())
 
 
-class WSquareHook(LrpBaseHook, WSquare):
+class WSquareHook(RuleHook):
     """The w-square rule, see `signxai_torch.lrp.rules.WSquare`.
 
     Parameters
     ----------
     epsilon : float
-        Without meaning: the reference's rule replaces denominators that are exactly zero and has no stabilizer.
-
-    Raises
-    ------
-    ValueError
-        If epsilon is neither the published default nor 0, because a stabilizer would change the result.
+        What stands in place of a denominator that is exactly zero; 0 leaves that to the rule. No map depends on it.
     """
 
     def __init__(self, epsilon: float = UNUSED_EPSILON) -> None:
-        _refuse_epsilon(self, epsilon)
-        WSquare.__init__(self)
-        self.parameters = {"epsilon": epsilon}
+        super().__init__(WSquare(epsilon) if epsilon != 0 else WSquare())
 
 
-def _refuse_epsilon(hook: LrpBaseHook, epsilon: float) -> None:
-    if epsilon not in (UNUSED_EPSILON, 0):
-        raise ValueError(
-            f"{type(hook).__name__} has no stabilizer, as in the references, so epsilon={epsilon} would do nothing; "
-            "leave it out"
-        )
+class InnvestigateEpsilonHook(RuleHook):
+    """The epsilon rule, see `signxai_torch.lrp.rules.Epsilon`.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer in the units of the layer's output, greater than 0.
+    bias : bool
+        Whether the bias counts in the denominator.
+    """
+
+    def __init__(self, epsilon: float = UNUSED_EPSILON, bias: bool = True) -> None:
+        super().__init__(Epsilon(epsilon, bias))
 
 
-class GammaHook(LrpBaseHook, Gamma):
+class InnvestigateFlatHook(FlatHook):
+    """`FlatHook` with its argument under another name.
+
+    Parameters
+    ----------
+    stabilizer : float
+        What stands in place of a denominator that is exactly zero; 0 leaves that to the rule. No map depends on it.
+    """
+
+    def __init__(self, stabilizer: float = UNUSED_EPSILON) -> None:
+        super().__init__(stabilizer)
+
+
+class InnvestigateWSquareHook(WSquareHook):
+    """`WSquareHook` with its argument under another name.
+
+    Parameters
+    ----------
+    stabilizer : float
+        What stands in place of a denominator that is exactly zero; 0 leaves that to the rule. No map depends on it.
+    """
+
+    def __init__(self, stabilizer: float = UNUSED_EPSILON) -> None:
+        super().__init__(stabilizer)
+
+
+class GammaHook(RuleHook):
     """SIGN-XAI's gamma rule, see `signxai_torch.lrp.rules.Gamma`.
 
     Parameters
@@ -189,18 +166,17 @@ class GammaHook(LrpBaseHook, Gamma):
     """
 
     def __init__(self, gamma: float = 0.5, bias: bool = True) -> None:
-        Gamma.__init__(self, gamma, bias)
+        super().__init__(Gamma(gamma, bias))
 
 
-class SignHook(LrpBaseHook, SIGN):
+class SignHook(RuleHook):
     """The SIGN rule with bias, see `signxai_torch.lrp.rules.SIGN`."""
 
     def __init__(self) -> None:
-        SIGN.__init__(self)
-        self.parameters = {}
+        super().__init__(SIGN())
 
 
-class SignMuHook(LrpBaseHook, SIGNmu):
+class SignMuHook(RuleHook):
     """The SIGN rule with a threshold, see `signxai_torch.lrp.rules.SIGNmu`.
 
     Parameters
@@ -210,8 +186,7 @@ class SignMuHook(LrpBaseHook, SIGNmu):
     """
 
     def __init__(self, mu: float = 0.0) -> None:
-        SIGNmu.__init__(self, mu)
-        self.parameters = {"mu": mu}
+        super().__init__(SIGNmu(mu))
 
 
 def stabilized(epsilon: float, stdfactor: float) -> LinearRule:
@@ -282,16 +257,11 @@ class SignEpsilonHook(LrpBaseHook):
         super().__init__(is_input_layer)
         self.hidden = stabilized(epsilon, stdfactor)
         self.input_layer = sign_rule(input_layer_rule, mu)
-        self.parameters = {"epsilon": epsilon, "stdfactor": stdfactor, "mu": mu, "input_layer_rule": input_layer_rule}
 
-    def copy(self) -> LinearRule:
-        """Return a fresh hook of the same rule."""
-        return type(self)(**self.parameters, is_input_layer=self.is_input_layer)
-
-    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-        """Return the relevance of the layer's input, in its shape."""
-        rule = self.input_layer if self.is_input_layer else self.hidden
-        return rule.relevance(module, x, output, relevance)
+    @property
+    def rule(self) -> LinearRule:
+        """The rule of the input layer or that of the others."""
+        return self.input_layer if self.is_input_layer else self.hidden
 
 
 class LrpSignEpsilonMuHook(SignEpsilonHook):
@@ -309,7 +279,6 @@ class LrpSignEpsilonMuHook(SignEpsilonHook):
 
     def __init__(self, epsilon: float = 0.0, mu: float = 0.0, is_input_layer: bool = False) -> None:
         super().__init__(epsilon, mu=mu, input_layer_rule="sign_mu", is_input_layer=is_input_layer)
-        self.parameters = {"epsilon": epsilon, "mu": mu}
 
 
 class LrpSignEpsilonStdXMuHook(SignEpsilonHook):
@@ -331,7 +300,6 @@ class LrpSignEpsilonStdXMuHook(SignEpsilonHook):
         self, epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0, is_input_layer: bool = False
     ) -> None:
         super().__init__(epsilon, stdfactor, mu, "sign_mu", is_input_layer)
-        self.parameters = {"epsilon": epsilon, "stdfactor": stdfactor, "mu": mu}
 
 
 LrpSignEpsilonStdXHook = SignEpsilonHook

@@ -9,15 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from signxai_torch.lrp.composites import RuleComposite, make_rule
-from signxai_torch.lrp.relevance import propagate
 from signxai_torch.lrp.rules import RULES, LinearRule
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import parse
-from signxai_torch.operations.state import explaining
+from signxai_torch.operations.layout import owned
+from signxai_torch.operations.model import explaining
 from signxai_torch.published.analyzer import AnalyzerBase, Map, MethodAnalyzer
-from signxai_torch.published.hooks import UNUSED_EPSILON
-from signxai_torch.published.options import choose
-from signxai_torch.sweep.layout import owned
+from signxai_torch.published.options import UNUSED_EPSILON, choose
+from signxai_torch.sweep.walk import Way, walk
 
 __all__ = [
     "AdvancedLRPAnalyzer",
@@ -45,7 +44,13 @@ RULE_NAMES = {
 }
 """Published names of rules that the table spells otherwise; its own names, such as "z" or "epsilon_IB", work too."""
 INPUT_RULES = {"zbox": "Bounded", "sign": "SIGN", "signmu": "SIGNmu"}
-SEQUENTIAL = {"A": "a", "B": "b", "sequential_composite_a": "a", "sequential_composite_b": "b"}
+SEQUENTIAL = {
+    "A": "a",
+    "B": "b",
+    **{f"{prefix}sequential_composite_{one}": one for prefix in ("", "lrp.", "lrp_") for one in ("a", "b")},
+}
+GUARDED = {"flat": "Flat", "wsquare": "WSquare"}
+"""Variants whose rule takes an epsilon that their method has no name for, and the rule."""
 VARIANTS: dict[str, tuple[str, dict[str, float]]] = {
     **{variant: (f"lrp_{rule}", {}) for variant, rule in RULE_NAMES.items() if variant != "alphabeta"},
     "zbox": ("zblrp_{subvariant}", BOUNDS),
@@ -115,7 +120,8 @@ class AdvancedLRPAnalyzer(MethodAnalyzer):
         input layer, bounds 0 and 1 unless given); or a prefix, "lrpsign", "lrpz", "flatlrp", "w2lrp", "zblrp",
         for its rule at the input layer.
     **kwargs
-        Parameters of the method, such as epsilon, gamma, low and high. With "zbox" and the prefixes ``subvariant``
+        Parameters of the method, such as epsilon, gamma, low and high; the epsilon of "flat" and "wsquare" stands in
+        place of a denominator that is exactly zero. With "zbox" and the prefixes ``subvariant``
         is the rest of the method's name, "epsilon" unless given: ``variant="w2lrp", subvariant="z"`` is ``w2lrp_z``.
 
     Raises
@@ -131,7 +137,10 @@ class AdvancedLRPAnalyzer(MethodAnalyzer):
 
     def resolve(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the method of the variant and its parameters."""
-        template, parameters = choose("variant", options.pop("variant"), VARIANTS)
+        variant = options.pop("variant")
+        template, parameters = choose("variant", variant, VARIANTS)
+        if variant in GUARDED and "epsilon" in options:
+            return "lrp", {"rule": GUARDED[variant], **options}
         rule = options.pop("subvariant", "epsilon") if "{subvariant}" in template else ""
         name = template.format(subvariant=rule)
         return name, _published(name) | parameters | options
@@ -197,8 +206,8 @@ class LRPStdxEpsilonAnalyzer(MethodAnalyzer):
 class DirectLRPStdxEpsilonAnalyzer(MethodAnalyzer):
     """The std-x epsilon rule on every layer: method ``lrp_epsilon_S_std_x``.
 
-    The published class put its hooks on the layers by hand; the hooks of a composite do the same, so this differs
-    from `LRPStdxEpsilonAnalyzer` by its default only.
+    The published class put its hooks on the layers by hand, which comes to the same, so this differs from
+    `LRPStdxEpsilonAnalyzer` by its default only.
 
     Parameters
     ----------
@@ -259,7 +268,8 @@ class LRPSequential(AnalyzerBase):
     last_layer_rule_name : str
         The rule of all dense layers, as in the references' sequential composites (not of the last layer alone).
     variant : str, optional
-        "A" or "B": the middle and last rules of ``lrp_sequential_composite_a`` or ``_b``.
+        "A" or "B", or the method's name with or without its prefix such as "lrp.sequential_composite_a": the middle and
+        last rules of ``lrp_sequential_composite_a`` or ``_b``.
     **kwargs
         Parameters of the rules: epsilon (1e-6 unless given, with a variant 0.1), alpha and beta (1 and 0), low and
         high (0 and 1), gamma, stdfactor, mu, bias. Every rule takes those that it has.
@@ -307,8 +317,9 @@ class LRPSequential(AnalyzerBase):
 
     def analyze(self, input_tensor: Tensor, target_class: Target = None, **kwargs: Any) -> Map:
         """Return the map of an input, see `AnalyzerBase.analyze`; relevance starts from the target's logit."""
-        with explaining(self.model, input_tensor) as x:
-            return owned([propagate(self.model, x, target_class, self.composite(**kwargs), "logit")])[0]
+        way = Way(self.composite(**kwargs), "logit")
+        with explaining(self.model, input_tensor) as (model, x):
+            return owned(walk(model, x, target_class, [way]))[0]
 
 
 def _rule(name: str) -> tuple[str, Mapping[str, Any]]:

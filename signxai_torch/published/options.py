@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+UNUSED_EPSILON = 1e-6
+"""The default of a published parameter that stabilizes nothing in the reference's method."""
+
 SPELLINGS = {
     "noise_level": "noise_scale",
     "num_samples": "samples",

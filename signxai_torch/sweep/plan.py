@@ -1,7 +1,7 @@
 """What several methods share: an explicit plan, made before anything is computed.
 
-A plan is a tree. Its branches are jobs: one walk of rules (`signxai_torch.sweep.walk`) for all methods of rules and
-gradients, one for deep Taylor, one set of noisy inputs for SmoothGrad and VarGrad of the same noise, and each other
+A plan is a tree. Its branches are jobs: one walk of rules (`signxai_torch.sweep.walk`) for all methods of rules, one
+gradient, one set of noisy inputs for SmoothGrad and VarGrad of the same noise, and each other
 map by itself. Under a walk stand its backward passes, under a pass the rules of the input layer; the leaves are
 method names, which differ in what multiplies the map.
 """
@@ -12,33 +12,40 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from signxai_torch.families import baselines, cam, deep_lift, gradients
 from signxai_torch.families.gradients import STATISTICS, of_noisy_inputs
 from signxai_torch.families.modifiers import modify
-from signxai_torch.lrp.composites import ActivationComposite, composite_for
-from signxai_torch.lrp.layers import DeconvNetReLU, GuidedReLU
+from signxai_torch.lrp.composites import BATCH_NORMS, ActivationComposite, composite_for
+from signxai_torch.lrp.passes import warn_of_softmax
 from signxai_torch.lrp.targets import Target, target_indices
+from signxai_torch.lrp.weightless import DeconvNetReLU, GuidedReLU
 from signxai_torch.methods.grammar import Method
-from signxai_torch.operations.state import undisturbed
-from signxai_torch.sweep.memory import Count, counting, size
+from signxai_torch.operations.counting import Count, size
+from signxai_torch.operations.model import Model
 from signxai_torch.sweep.walk import Way, walk
 
 Parameters = Mapping[str, Any]
-Attribution = Callable[[nn.Module, Tensor, Target, Method, Parameters], Tensor]
+Attribution = Callable[[Model, Tensor, Target, Method, Parameters], Tensor]
+
+
+def _way_of_rules(method: Method, parameters: Parameters) -> Way:
+    return Way(composite_for(method, parameters, parameters.get("batch_norm", BATCH_NORMS[0])), method.head)
+
 
 WAYS: dict[str, Callable[[Method, Parameters], Way]] = {
-    "gradient": lambda method, _: Way(ActivationComposite(None), method.head),
-    "guided_backprop": lambda method, _: Way(ActivationComposite(GuidedReLU), method.head),
-    "deconvnet": lambda method, _: Way(ActivationComposite(DeconvNetReLU), method.head),
-    "lrp": lambda method, parameters: Way(composite_for(method, parameters), method.head),
-    "deep_taylor": lambda method, parameters: Way(composite_for(method, parameters), method.head),
+    "guided_backprop": lambda method, given: Way(ActivationComposite(GuidedReLU()), given.get("start", method.head)),
+    "deconvnet": lambda method, given: Way(ActivationComposite(DeconvNetReLU()), given.get("start", method.head)),
+    "lrp": lambda method, parameters: _way_of_rules(method, parameters),
+    "deep_taylor": lambda method, parameters: _way_of_rules(method, parameters),
 }
 """The families that are one backward pass each, and which."""
 
 MAPS: dict[str, Attribution] = {
+    "gradient": gradients.gradient,
     "integrated_gradients": gradients.integrated_gradients,
     "grad_cam": cam.grad_cam,
     "grad_cam_timeseries": cam.grad_cam_timeseries,
@@ -95,6 +102,12 @@ class Job:
     what: str
     wanted: list[Wanted] = field(default_factory=list)
 
+    def shares(self, other: Job) -> bool:
+        """Return whether another job is the same computation; arrays among its parameters are compared by value."""
+        if (self.kind, self.what) != (other.kind, other.what):
+            return False
+        return self.kind == "walk" or _equal(self.wanted[0].parameters, other.wanted[0].parameters)
+
 
 class Plan:
     """The jobs that several methods come down to; ``str(plan)`` draws the tree.
@@ -103,15 +116,22 @@ class Plan:
     ----------
     wanted : sequence of Wanted
         Methods with their parameters.
+    strict : bool
+        Refuse what only the literature has a rule for.
     """
 
-    def __init__(self, wanted: Sequence[Wanted]) -> None:
-        jobs: dict[tuple[str, str], Job] = {}
+    def __init__(self, wanted: Sequence[Wanted], strict: bool = False) -> None:
+        jobs: list[Job] = []
         for one in wanted:
-            kind, what = _job(one)
-            jobs.setdefault((kind, what), Job(kind, what)).wanted.append(one)
-        self.jobs = tuple(jobs.values())
+            job = _job(one)
+            same = next((other for other in jobs if other.shares(job)), None)
+            if same is None:
+                jobs.append(job)
+            else:
+                same.wanted.append(one)
+        self.jobs = tuple(jobs)
         self.methods = tuple(one.method.name for one in wanted)
+        self.strict = strict
 
     def __str__(self) -> str:
         title = f"{len(self.methods)} methods, {len(self.jobs)} jobs, {self.passes} backward passes of rules"
@@ -120,30 +140,33 @@ class Plan:
     @property
     def passes(self) -> int:
         """How many backward passes the walks take."""
-        ways = [[_way(one).title for one in job.wanted] for job in self.jobs if job.kind == "walk"]
-        return sum(len(set(titles)) for titles in ways)
+        ways = [{_way(one).above for one in job.wanted} for job in self.jobs if job.kind == "walk"]
+        return sum(len(passes) for passes in ways)
 
     @property
     def tree(self) -> Node:
         """The plan as a tree."""
         return Node("plan", tuple(_node(job) for job in self.jobs))
 
-    def memory(self, model: nn.Module, x: Tensor) -> int:
+    def memory(self, model: nn.Module | Model, x: Tensor) -> int:
         """Return the bytes that the plan takes for a batch like `x` besides the weights, at most; runs the model once.
 
         It is the largest job's share and the finished maps. Jobs with batches of their own count with the smallest.
         """
-        with undisturbed(model), torch.no_grad(), counting(model) as count:
-            model(x)
+        count = Count()
+        with torch.no_grad():
+            (model if isinstance(model, Model) else Model(model)).logits(x, count)
         return max((_memory(job, count, x) for job in self.jobs), default=0) + len(self.methods) * size(x)
 
-    def run(self, model: nn.Module, x: Tensor, target: Target, memory_limit: int | None = None) -> dict[str, Tensor]:
+    def run(
+        self, model: nn.Module | Model, x: Tensor, target: Target, memory_limit: int | None = None
+    ) -> dict[str, Tensor]:
         """Return a map per method name, in the shape of `x`, but for Grad-CAM with a size of its own.
 
         Parameters
         ----------
-        model : torch.nn.Module
-            In eval mode, see `signxai_torch.operations.state.undisturbed`.
+        model : torch.nn.Module or Model
+            The model.
         x : torch.Tensor
             Inputs, batch first.
         target : None, int or one int per sample
@@ -156,6 +179,7 @@ class Plan:
         ValueError
             If not even one sample fits.
         """
+        model = model if isinstance(model, Model) else Model(model)
         parts, targets = [x], [target]
         if memory_limit is not None and self.jobs:
             parts, targets = self._parts(model, x, target, memory_limit)
@@ -167,9 +191,7 @@ class Plan:
                 maps[one.method.name] = results[0] if len(results) == 1 else torch.cat(results)
         return {name: maps[name] for name in self.methods}
 
-    def _parts(
-        self, model: nn.Module, x: Tensor, target: Target, memory_limit: int
-    ) -> tuple[list[Tensor], list[Target]]:
+    def _parts(self, model: Model, x: Tensor, target: Target, memory_limit: int) -> tuple[list[Tensor], list[Target]]:
         """Return the batch in parts that fit, and the targets of each."""
         need = self.memory(model, x[:1])
         if need > memory_limit:
@@ -180,10 +202,13 @@ class Plan:
         step = memory_limit // need
         parts = [x[first : first + step] for first in range(0, len(x), step)]
         with torch.no_grad():
-            indices = target_indices(torch.cat([model(part) for part in parts]), target)
+            logits = torch.cat([model.logits(part) for part in parts])
+            indices = target_indices(logits, target, model.shape)
+        if len(model.shape) > 1:  # a place per sample
+            indices = torch.stack(torch.unravel_index(indices, tuple(model.shape)), dim=1)
         return parts, list(indices.split(step))
 
-    def _job(self, job: Job, model: nn.Module, x: Tensor, target: Target, limit: int | None) -> list[Tensor]:
+    def _job(self, job: Job, model: Model, x: Tensor, target: Target, limit: int | None) -> list[Tensor]:
         # What a job of many copies may take for them: what its noise and the finished maps leave.
         budget = {} if limit is None else {"budget": limit - _kept(job, x) - len(self.methods) * size(x)}
         results = self._maps(job, model, x, target, budget)
@@ -192,11 +217,20 @@ class Plan:
             for one, result in zip(job.wanted, results, strict=True)
         ]
 
-    def _maps(self, job: Job, model: nn.Module, x: Tensor, target: Target, budget: Parameters) -> Sequence[Tensor]:
+    def _maps(self, job: Job, model: Model, x: Tensor, target: Target, budget: Parameters) -> Sequence[Tensor]:
         first = job.wanted[0]
         if job.kind == "walk":
-            return walk(model, x, target, [_way(one) for one in job.wanted])
-        parameters = {**first.parameters, **budget}
+            return walk(model, x, target, [_way(one) for one in job.wanted], self.strict)
+        parameters = {**first.parameters, **budget, "strict": self.strict}
+        model.softmax = ""
+        maps = self._other_maps(job, model, x, target, parameters)
+        warn_of_softmax(model.softmax)
+        return maps
+
+    def _other_maps(
+        self, job: Job, model: Model, x: Tensor, target: Target, parameters: Parameters
+    ) -> Sequence[Tensor]:
+        first = job.wanted[0]
         if job.kind == "noise":
             return of_noisy_inputs(model, x, target, parameters, [one.method.family for one in job.wanted])
         return [MAPS[first.method.family](model, x, target, first.method, parameters)] * len(job.wanted)
@@ -206,16 +240,38 @@ def _way(one: Wanted) -> Way:
     return WAYS[one.method.family](one.method, one.parameters)
 
 
-def _job(one: Wanted) -> tuple[str, str]:
-    """Return the kind of job that a method belongs to and the job's words; equal ones are one job."""
+def _job(one: Wanted) -> Job:
+    """Return the job that a method belongs to, with no other method in it yet."""
     family = one.method.family
     if family in WAYS:
-        # What deep Taylor does with an activation depends on which layers have rules, so it goes alone.
-        return "walk", "one forward pass for deep Taylor" if family == "deep_taylor" else "one forward pass"
-    given = ", ".join(f"{key}={value!r}" for key, value in sorted(one.parameters.items()) if key not in ("mu",))
+        return Job("walk", "one forward pass", [one])
+    given = ", ".join(f"{key}={value!r}" for key, value in sorted(_shown(one.parameters).items()))
     if family in STATISTICS:
-        return "noise", f"gradients at noisy inputs ({given})"
-    return "map", f"{one.method.row.template} ({given})" if given else one.method.row.template
+        return Job("noise", f"gradients at noisy inputs ({given})", [one])
+    template = one.method.row.family if family == "gradient" else one.method.row.template
+    return Job("map", f"{template} ({given})" if given else template, [one])
+
+
+_FACTORS = ("mu", "vlow", "vhigh", "times_input")
+"""Parameters of what multiplies a map; the map itself does not know them."""
+
+
+def _shown(parameters: Parameters) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key not in _FACTORS}
+
+
+def _equal(one: Parameters, other: Parameters) -> bool:
+    """Return whether two methods have the same parameters."""
+    first, second = _shown(one), _shown(other)
+    return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, (Tensor, np.ndarray)) or isinstance(other, (Tensor, np.ndarray)):
+        return type(one) is type(other) and one.shape == other.shape and bool((one == other).all())
+    return type(one) is type(other) and bool(one == other)
 
 
 def _node(job: Job) -> Node:
@@ -225,7 +281,7 @@ def _node(job: Job) -> Node:
     if job.kind == "map":
         return Node(job.what, methods=_names(job.wanted))
     passes = []
-    for title, group in _grouped(job.wanted, lambda one: _way(one).title).items():
+    for title, group in _grouped(job.wanted, lambda one: _way(one).above.title).items():
         leaves = _grouped(group, lambda one: _way(one).input_title)
         passes.append(Node(title, tuple(Node(what, methods=_names(members)) for what, members in leaves.items())))
     return Node(job.what, tuple(passes))

@@ -1,38 +1,38 @@
 """Several backward passes through one forward pass: what methods of rules have in common is computed once.
 
-A `Way` is one backward pass: a composite, which says what every layer does, and the relevance that the output starts
-from. `walk` runs the model once, with a hook on every layer that any way gives a rule, and then goes each way. Ways
-that differ only in the rule of the input layer share the pass down to that layer.
+A `Way` is one backward pass: a composite, which says what every operation does, and the relevance that the output
+starts from. `walk` records the model's forward pass once and then goes each way. Ways that differ only in the rule of
+the input layer share the pass down to that layer.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zennit.core import Composite
 
-from signxai_torch.lrp.composites import ActivationComposite, Arrival, RuleComposite
-from signxai_torch.lrp.layers import Gradient
-from signxai_torch.lrp.output import last_layer
+from signxai_torch.lrp.assignment import Assignment, assign
+from signxai_torch.lrp.backward import added, backward
+from signxai_torch.lrp.composites import ActivationComposite, Composite, RuleComposite
+from signxai_torch.lrp.passes import (
+    UnusedInputRuleWarning,
+    keeping,
+    name_of_softmax,
+    recorded,
+    tell_of_rules_beyond,
+    warn,
+    warn_of_softmax,
+)
+from signxai_torch.lrp.rules import Rule
+from signxai_torch.lrp.start import last_layer
 from signxai_torch.lrp.targets import Target, start, target_indices
-from signxai_torch.operations.hook import Call, RelevanceHook, made_by, remaking
-from signxai_torch.operations.unhooked import calls_of
-from signxai_torch.sweep.layout import Layout, like
-
-
-class UnusedInputRuleWarning(UserWarning):
-    """No layer saw the model's input, so the rule of the input layer was not used (as in the references)."""
-
-
-class SoftmaxWarning(UserWarning):
-    """The model returns probabilities; both references refuse such a model, or take the softmax off."""
+from signxai_torch.operations.layout import Layout, like
+from signxai_torch.operations.model import Model
+from signxai_torch.operations.operation import Operation, Value
+from signxai_torch.operations.recorder import Recorder
+from signxai_torch.operations.refusal import refuse
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,29 @@ class Way:
     Attributes
     ----------
     composite : RuleComposite or ActivationComposite
-        What each layer does.
+        What each operation does.
     head : str
         Where relevance starts, see `signxai_torch.lrp.targets.start`; besides "preactivation": where the rule of the
-        last layer starts, which is the value before the activation for some (`signxai_torch.lrp.output`).
+        last layer starts, which is the value before the activation for some (`signxai_torch.lrp.start`).
     """
 
     composite: RuleComposite | ActivationComposite
     head: str
 
     @property
+    def above(self) -> Way:
+        """The way down to the input layer; ways that agree there share a pass."""
+        composite = self.composite
+        return Way(composite.above if isinstance(composite, RuleComposite) else composite, self.start)
+
+    @property
+    def input_rule(self) -> Rule | None:
+        """The rule of the input layer, None where it is that of the others."""
+        return self.composite.input_rule if isinstance(self.composite, RuleComposite) else None
+
+    @property
     def title(self) -> str:
-        """What the way does above the input layer, in words; ways of one title share a pass."""
+        """What the way does above the input layer, in words."""
         start_of = {"one": "from 1", "logit": "from the logit", "preactivation": "from the logit",
                     "positive_logit": "from the positive part of the logit"}  # fmt: skip
         return f"{_title(self.composite)}, {start_of[self.head]}"
@@ -66,232 +77,158 @@ class Way:
     @property
     def input_title(self) -> str:
         """What the input layer does, in words."""
-        rule = self.composite.input_rule if isinstance(self.composite, RuleComposite) else None
-        return f"input layer: {rule}" if rule is not None else "input layer: as the others"
+        return f"input layer: {self.input_rule}" if self.input_rule is not None else "input layer: as the others"
 
 
-def _title(composite: RuleComposite | ActivationComposite) -> str:
+def _title(composite: Composite) -> str:
     if isinstance(composite, ActivationComposite):
-        return "gradient" if composite.rule is None else f"gradient with {composite.rule.__name__}"
-    texts = [f"{what}: {rule}" for what, rule in sorted(composite.rules.items(), key=lambda pair: pair[0])]
+        return "gradient" if composite.rule is None else f"gradient with {type(composite.rule).__name__}"
+    assert isinstance(composite, RuleComposite)
+    texts = [f"{what}: {rule}" for what, rule in composite.rules]
     if composite.until > 0:  # layers above the input layer take its rule too
         texts.append(f"up to step {composite.until}: {composite.input_rule}")
         texts += ["reshaping counts"] * composite.count_reshaping
     return "; ".join(texts + ["other layers: gradient"] * composite.kernels_only)
 
 
-def walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> list[Tensor]:
+HALF_OF_THE_DIGITS = 0.5  # as a power
+
+
+def walk(model: Model, x: Tensor, target: Target, ways: Sequence[Way], strict: bool = False) -> list[Tensor]:
     """Return the relevance of the input for each way, in the shape of `x`; equal ways may share a tensor.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        Returns logits (N, classes); activations and pooling must be modules, not functions.
+    model : Model
+        The model.
     x : torch.Tensor
         Input, batch first.
-    target : None, int or one int per sample
-        The explained class.
+    target : None, int, tuple, callable, or one per sample
+        Which output is explained.
     ways : sequence of Way
-        Deep Taylor's must not be mixed with others: what it does with an activation depends on who has a rule.
+        The backward passes.
+    strict : bool
+        Refuse what only the literature has a rule for.
     """
-    found = Layout().run(lambda given: _walk(model, given, target, ways), x)
+    found = Layout().run(lambda given: _walk(model, given, target, ways, strict), x)
     return [like(one, x) for one in found]
 
 
-def _walk(model: nn.Module, x: Tensor, target: Target, ways: Sequence[Way]) -> list[Tensor]:
-    passes: dict[str, list[Way]] = {}
-    for way in ways:
-        passes.setdefault(way.title, []).append(way)
-    composites = [_for_all(group) for group in passes.values()]
-    x = x.detach().requires_grad_()
-    results: dict[int, Tensor] = {}
-    shared = _Shared(composites)
-    with shared.context(model), torch.enable_grad(), remaking():
-        output, softmax = _forward(model, x, composites)
-        indices = target_indices(output, target)
-        starts = [_starts(model, group, output, index) for index, group in enumerate(passes.values())]
-        if softmax is not None and any(_from_output(one, output) for one in starts):
-            _warn_softmax(softmax)
-        left = sum(len(one) for one in starts)
-        for index, composite in enumerate(composites):
-            shared.current = index
-            for values, together in starts[index]:
-                relevance, left = start(values, indices, together[0].start), left - 1
-                last = left == 0 and getattr(composite, "arrivals", None) is None
-                (straight,) = torch.autograd.grad(output, x, relevance, retain_graph=not last)
-                finished: dict[str, Tensor] = {}
-                for way in together:
-                    if way.input_title not in finished:
-                        finished[way.input_title] = _finish(way, composite, x, straight)
-                    results[id(way)] = finished[way.input_title]
-                if isinstance(composite, RuleComposite) and composite.arrivals is not None:
-                    composite.arrivals.clear()
-    return [results[id(way)] for way in ways]
+def _walk(
+    model: Model, x: Tensor, target: Target, ways: Sequence[Way], strict: bool, careful: bool = False
+) -> list[Tensor]:
+    passes: dict[Way, list[Way]] = {}
+    for way in dict.fromkeys(ways):
+        passes.setdefault(way.above, []).append(way)
+    recorder, logits, output = recorded(model, x, keeping([way.composite for way in dict.fromkeys(ways)]))
+    indices = target_indices(logits, target, model.shape)
+    assigned = {above: assign(recorder.operations, output, group[0].composite) for above, group in passes.items()}
+    refuse("a method of rules", [*recorder.obstacles, *(one for each in assigned.values() for one in each.obstacles)])
+    if not careful:
+        tell_of_rules_beyond(list(assigned.values()), strict)
+    results: dict[Way, Tensor] = {}
+    starts = {above: _starts(model.module, group, logits, output, assigned[above]) for above, group in passes.items()}
+    softmax = name_of_softmax([one for above, one in assigned.items() if _from_output(starts[above], logits)])
+    warn_of_softmax("" if careful else softmax)
+    left = sum(len(one) for one in starts.values())
+    for above in passes:
+        for values, together in starts[above]:
+            left -= 1
+            relevance = {output: start(values, indices, together[0].start)}
+            last = left == 0 and not careful
+            results |= _go(recorder, relevance, together, assigned[above], release=last)
+            if careful:
+                _refuse_underflow(recorder, relevance, together, assigned[above])
+    if not careful and any(not bool(one.any()) for one in results.values()):
+        _walk(model, x, target, ways, strict=False, careful=True)  # a map of zeros may have got lost on the way
+    return [results[way] for way in ways]
 
 
-def _forward(
-    model: nn.Module, x: Tensor, composites: Sequence[RuleComposite | ActivationComposite]
-) -> tuple[Tensor, nn.Module | None]:
-    """Return the model's output, and the softmax that makes it, where a composite's rules would start from that.
+def _go(
+    recorder: Recorder, relevance: Mapping[Value, Tensor], together: Sequence[Way], assigned: Assignment, release: bool
+) -> dict[Way, Tensor]:
+    """Go down once for ways that differ in the input layer's rule, and from there each by itself."""
+    x = recorder.input
+    rules = {way.input_rule for way in together}
+    until = any(isinstance(way.composite, RuleComposite) and way.composite.until > 0 for way in together)
+    if len(rules) == 1 or until:
+        rule = together[0].input_rule
+        if rule is not None and not assigned.input_kernels:
+            warn_of_unused_input_rule()
+        arrived = backward(recorder.operations, relevance, (x,), assigned, release=release)
+        return dict.fromkeys(together, arrived.get(x, torch.zeros_like(x.tensor)))
+    stops: dict[Operation, list[Tensor]] = {kernel: [] for kernel in assigned.input_kernels}
+    straight = backward(recorder.operations, relevance, (x,), assigned, stops).get(x)
+    below = [operation for operation in recorder.operations if operation.results[0].sees_input]
+    results: dict[Way, Tensor] = {}
+    for way in together:
+        twin = next((other for other in results if other.input_rule == way.input_rule), None)
+        if twin is not None:  # they differ in the name of where they start, which is the same for this model
+            results[way] = results[twin]
+            continue
+        if way.input_rule is not None and not any(stops.values()):
+            warn_of_unused_input_rule()
+        parts = [] if straight is None else [straight]
+        for kernel, notes in stops.items():
+            for arriving in notes:
+                rule = way.input_rule or _kernel_rule(way, kernel)
+                (part,) = rule.relevance(assigned.stands_for.get(kernel, kernel), arriving)
+                if part is not None:
+                    parts += backward(below, {kernel.sources[0]: part}, (x,)).values()
+        results[way] = added(parts) if parts else torch.zeros_like(x.tensor)
+    if release:
+        recorder.operations.clear()
+    return results
 
-    Refuses a model that computes outside its layers what a composite has a rule for.
+
+def _refuse_underflow(
+    recorder: Recorder, relevance: Mapping[Value, Tensor], together: Sequence[Way], assigned: Assignment
+) -> None:
+    """Refuse a map that is zero because its values were too small for the dtype, and not because there is nothing.
+
+    Raises
+    ------
+    ValueError
+        If relevance fell half-way, in orders of magnitude, to the least normal number of its dtype before it was zero.
     """
-    operations = [one.operations for one in composites if one.operations]
-    if not operations:
-        return model(x), None
-    with calls_of(model) as calls:
-        output: Tensor = model(x)
-        for one in operations:
-            calls.check(output, one)
-        last = calls.makers.get(made_by(output))
-    return output, last if isinstance(last, (nn.Softmax, nn.LogSoftmax)) else None
+    sizes: list[float] = []
+    backward(recorder.operations, relevance, (recorder.input,), assigned, sizes=sizes)
+    dtype = recorder.input.tensor.dtype
+    faintest = min((size for size in sizes if size > 0), default=1.0)
+    if sizes and sizes[-1] == 0 and faintest < torch.finfo(dtype).tiny ** HALF_OF_THE_DIGITS:
+        raise ValueError(
+            f"the relevance of {together[0].title} fades to {faintest:.0e} and to nothing on its way to the input, "
+            "and its map would be zero: an epsilon is large beside the activations; take a smaller one"
+            + (", or float64" if dtype == torch.float32 else "")
+        )
 
 
-def _from_output(starts: Sequence[tuple[Tensor, list[Way]]], output: Tensor) -> bool:
-    """Return whether a way with rules starts from the model's output itself."""
-    return any(values is output and way.composite.operations for values, ways in starts for way in ways)
+def _kernel_rule(way: Way, kernel: Operation) -> Rule:
+    assert isinstance(way.composite, RuleComposite)
+    return way.composite.kernel_rule(kernel)
 
 
-def _starts(model: nn.Module, group: Sequence[Way], output: Tensor, composite: int) -> list[tuple[Tensor, list[Way]]]:
-    """Return the ways of one title by where they start: one pass, but where a model ends in an activation."""
-    last = last_layer(model, output, composite)
+def _starts(
+    model: nn.Module, group: Sequence[Way], logits: Tensor, output: Value, assigned: Assignment
+) -> list[tuple[Tensor, list[Way]]]:
+    """Return the ways of one pass by where they start: one, but where a model ends in an activation."""
+    last = None if all(way.head != "preactivation" for way in group) else last_layer(model, output, assigned)
     found: dict[bool | None, list[Way]] = {}
     for way in group:
-        bias = None
-        if last is not None and way.head == "preactivation" and isinstance(way.composite, RuleComposite):
-            bias = last.bias(way.composite.input_rule)
+        bias = None if last is None or way.head != "preactivation" else last.bias(way.input_rule)
         found.setdefault(bias, []).append(way)
-    values = {bias: output if bias is None or last is None else last.preactivation(bias) for bias in found}
+    values = {bias: logits if bias is None or last is None else last.preactivation(bias) for bias in found}
     return [(values[bias], together) for bias, together in found.items()]
 
 
-def _for_all(group: Sequence[Way]) -> RuleComposite | ActivationComposite:
-    """Return the composite that goes down to the input layer for ways of one title."""
-    composite = group[0].composite
-    if not isinstance(composite, RuleComposite) or len({way.input_title for way in group}) == 1:
-        return composite
-    common = RuleComposite(
-        composite.rules, composite.input_rule, composite.until, composite.count_reshaping, composite.kernels_only
-    )
-    common.arrivals = []
-    return common
+def _from_output(starts: Sequence[tuple[Tensor, list[Way]]], logits: Tensor) -> bool:
+    """Return whether a way starts from the model's output itself."""
+    return any(values is logits for values, _ in starts)
 
 
-def _finish(way: Way, composite: RuleComposite | ActivationComposite, x: Tensor, straight: Tensor) -> Tensor:
-    """Return the relevance of the input: what came straight to it, and what its layer hands down by its rule."""
-    if not isinstance(way.composite, RuleComposite) or not isinstance(composite, RuleComposite):
-        return straight
-    rule = way.composite.input_rule
-    if composite.arrivals is None:
-        if rule is not None and not composite.input_rule_ran:
-            _warn_unused()
-        return straight
-    if rule is not None and not composite.arrivals:
-        _warn_unused()
-    parts = [_hand_down(one, rule, x) for one in composite.arrivals]
-    if not parts or bool((straight != 0).any()):
-        parts.insert(0, straight)
-    return reduce(torch.add, parts)
-
-
-def _hand_down(arrival: Arrival, rule: RelevanceHook | None, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        relevance = (rule or arrival.rule).relevance(
-            arrival.module, arrival.x.detach(), arrival.output, arrival.relevance
-        )
-    (result,) = torch.autograd.grad(arrival.x, x, relevance, retain_graph=True)
-    return result
-
-
-def _warn_unused() -> None:
-    _warn(
+def warn_of_unused_input_rule() -> None:
+    """Warn that no layer took the rule of the input layer."""
+    warn(
         "no dense or convolution layer sees the model's input directly, so the input layer's rule is unused",
         UnusedInputRuleWarning,
     )
-
-
-def _warn_softmax(softmax: nn.Module) -> None:
-    _warn(
-        f"the model ends in {type(softmax).__name__}, so relevance starts from a probability and not from a logit, "
-        "which no reference does; explain the model without it",
-        SoftmaxWarning,
-    )
-
-
-def _warn(text: str, category: type[UserWarning]) -> None:
-    """Warn in the line that called the package."""
-    package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, category, stacklevel=level)
-
-
-class _Shared(Composite):
-    """Several composites on one model; `current` says whose rules the backward pass follows."""
-
-    def __init__(self, composites: Sequence[RuleComposite | ActivationComposite]) -> None:
-        super().__init__(module_map=self._map)
-        self.composites = composites
-        self.current = 0
-
-    def _map(self, ctx: dict[str, Any], name: str, module: nn.Module) -> RelevanceHook | None:
-        hooks = []
-        for index, composite in enumerate(self.composites):
-            own = ctx.setdefault(str(index), {})  # each composite counts its steps for itself
-            hooks.append(composite.module_map(own, name, module))
-        if all(hook is None for hook in hooks):
-            return None
-        return hooks[0] if len(hooks) == 1 else _Switch(hooks, self)
-
-    def register(self, module: nn.Module) -> None:
-        """Attach to a model."""
-        for composite in self.composites:
-            if isinstance(composite, RuleComposite):
-                composite.start()
-                composite.once = len(self.composites) == 1 and composite.arrivals is None
-        try:
-            super().register(module)
-        except BaseException:
-            self.remove()  # a layer without a rule is found while hooks are attached already
-            raise
-
-    def remove(self) -> None:
-        """Detach; no tensor is kept."""
-        super().remove()
-        for composite in self.composites:
-            composite.remove()
-
-
-class _Switch(RelevanceHook):
-    """What several composites do with one layer."""
-
-    def __init__(self, hooks: Sequence[RelevanceHook | None], shared: _Shared) -> None:
-        super().__init__()
-        self.hooks, self.shared = hooks, shared
-        self.lenient = all(hook is None or hook.lenient for hook in hooks)
-
-    def copy(self) -> RelevanceHook:
-        return _Switch([None if hook is None else hook.copy() for hook in self.hooks], self.shared)
-
-    def choose(self, module: nn.Module, x: Tensor, output: Tensor, call: Call) -> RelevanceHook | None:
-        rules = [None if hook is None else hook.choose(module, x, output, call) for hook in self.hooks]
-        for hook, rule in zip(self.hooks, rules, strict=True):
-            if hook is not None:
-                hook.seen(module, x, rule)
-        return None if all(rule is None for rule in rules) else _Chosen(rules, self.shared, call)
-
-
-class _Chosen(RelevanceHook):
-    """The rules of one call of a layer, one per composite."""
-
-    def __init__(self, rules: Sequence[RelevanceHook | None], shared: _Shared, call: Call) -> None:
-        super().__init__()
-        self.rules, self.shared = [rule or Gradient(call) for rule in rules], shared
-        self.needs_input = any(rule.needs_input for rule in self.rules)
-        self.needs_output = any(rule.needs_output for rule in self.rules)
-
-    def of(self, composite: int) -> RelevanceHook:
-        return self.rules[composite]
-
-    def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-        return self.rules[self.shared.current].relevance(module, x, output, relevance)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.lrp import layers, rules
-from signxai_torch.operations import hook, linear
+from signxai_torch.lrp import rules, weightless
+from signxai_torch.operations import linear
 from tests.signxai_torch import oracle, oracle_layers
 from tests.signxai_torch.single_layers import DATA, RULES, Rule, by_port, disagreement, distance, relevance_like
 
@@ -23,29 +23,16 @@ def _replace(target: object, name: str, value: object) -> Patch:
     return lambda patch: patch.setattr(target, name, value)
 
 
-def _sign_of_zero_is_zero(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules.SIGN, "__init__", _with_term(rules.SIGN, multiplier=torch.sign))
-
-
-def _with_term(rule: type[rules.LinearRule], **term) -> Callable[..., None]:
-    def init(self, bias: bool = True) -> None:
-        rules.LinearRule.__init__(self, [rules.Pass((rules.Term(bias="all", **term),))], parameters={"bias": bias})
-
-    return init
-
-
 def _passes(rule: type[rules.LinearRule], *passes: rules.Pass) -> Patch:
-    def init(self, *args, **kwargs) -> None:
-        rules.LinearRule.__init__(self, passes)
+    return _replace(rule, "passes", property(lambda self: passes))
 
-    return lambda patch: patch.setattr(rule, "__init__", init)
+
+def _signs(sign: Callable[[Tensor], Tensor]) -> Patch:
+    return _passes(rules.SIGN, rules.Pass((rules.Term(bias="all", multiplier=sign),)))
 
 
 def _stabilizer(rule: type[rules.LinearRule], stabilizer: Callable[[Tensor, Tensor], Tensor]) -> Patch:
-    def init(self, *args, **kwargs) -> None:
-        rules.LinearRule.__init__(self, [rules.Pass((rules.Term(bias="all"),))], stabilizer)
-
-    return lambda patch: patch.setattr(rule, "__init__", init)
+    return _replace(rule, "stabilizer", property(lambda self: stabilizer))
 
 
 def _sample_std(x: Tensor, dimensions: int) -> Tensor:
@@ -67,12 +54,10 @@ DOWN_UP, UP_DOWN = rules.Term(rules.positive, "negative"), rules.Term(rules.nega
 
 # name: (rules that must notice, what is done to the port)
 MUTANTS: dict[str, tuple[tuple[str, ...], Patch]] = {
-    "sign_of_zero_is_zero": (("SIGN",), _sign_of_zero_is_zero),
+    "sign_of_zero_is_zero": (("SIGN",), _signs(torch.sign)),
     "sign_of_minus_zero_is_minus": (
         ("SIGN",),
-        lambda patch: patch.setattr(
-            rules.SIGN, "__init__", _with_term(rules.SIGN, multiplier=lambda x: torch.copysign(torch.ones_like(x), x))
-        ),
+        _signs(lambda x: torch.copysign(torch.ones_like(x), x)),
     ),
     "mu_itself_is_below": (
         ("SIGNmu_0", "SIGNmu_0_5"),
@@ -84,11 +69,11 @@ MUTANTS: dict[str, tuple[tuple[str, ...], Patch]] = {
     ),
     "zero_denominator_gives_zero": (
         ("Z", "SIGN", "AlphaBeta_1_0"),
-        _replace(rules, "divide", lambda r, z: torch.where(z == 0, 0.0, r / torch.where(z == 0, 1.0, z))),
+        _replace(rules, "divide", lambda r, z, guard: torch.where(z == 0, 0.0, r / torch.where(z == 0, 1.0, z))),
     ),
     "small_value_is_added_always": (
         ("Z", "Flat", "AlphaBeta_2_1"),
-        _replace(rules, "divide", lambda r, z: r / (z + 1e-3)),
+        _replace(rules, "divide", lambda r, z, guard: r / (z + 1e-3)),
     ),
     "zero_counts_as_negative": (
         ("Epsilon_0_1",),
@@ -202,7 +187,7 @@ def test_the_oracle_notices_a_wrong_share_of_a_tie(monkeypatch):
     assert distance(shared[None], expected[None]) > FAR
 
 
-def test_the_oracle_notices_batch_norm_without_its_mean():
+def test_the_oracle_notices_batch_norm_without_its_mean(monkeypatch):
     x = np.array([0.5, -1.0, 2.0])
     facts = {"weight": 1.5, "beta": 0.25, "variance": 0.8, "eps": 1e-3}
     right = oracle.batch_norm(x, np.ones(3), mean=0.75, **facts)
@@ -212,14 +197,15 @@ def test_the_oracle_notices_batch_norm_without_its_mean():
         module.bias.fill_(0.25)
         module.running_mean.fill_(0.75)
         module.running_var.fill_(0.8)
-    found = by_port(module, layers.BatchNorm(), x[:, None], np.ones((3, 1)))[:, 0]
+    found = by_port(module, rules.Z(), x[:, None], np.ones((3, 1)))[:, 0]
     assert distance(found[None], right[None]) <= 1e-12
 
-    class Forgetful(hook.RelevanceHook):
-        def relevance(self, module, x, output, relevance):
-            return rules.divide(x * (output - module.bias) * relevance, rules.stabilize(x * output, 1e-7))
+    def forgetful(self, operation, arriving):
+        x, output, beta = operation.inputs[0], operation.output, operation.argument("bias")
+        return (rules.divide(x * (output - beta) * arriving, rules.stabilize(x * output, 1e-7)),)
 
-    assert distance(by_port(module, Forgetful(), x[:, None], np.ones((3, 1)))[:, 0][None], right[None]) > FAR
+    monkeypatch.setattr(weightless.BatchNorm, "relevance", forgetful)
+    assert distance(by_port(module, rules.Z(), x[:, None], np.ones((3, 1)))[:, 0][None], right[None]) > FAR
 
 
 def test_a_map_with_nan_is_far_from_everything():

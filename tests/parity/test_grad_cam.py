@@ -109,6 +109,7 @@ def test_a_layer_of_keras_ends_behind_its_own_activation_and_no_other(tmp_path: 
     assert module.layer_outputs["bare"] == "bare"
     assert module.layer_outputs["relu"] == "relu"
     x = torch.as_tensor(np.random.default_rng(0).normal(size=(1, 3, 7, 5)), dtype=torch.float32)
-    for name, end in {None: "bare", "f": "f_activation", "relu": "relu"}.items():
+    # Without a name it is no layer of Keras that is looked at, but the last maps that the head reads.
+    for name, end in {"bare": "bare", "f": "f_activation", "relu": "relu", None: "relu"}.items():
         expected = explain(module, x, "grad_cam", 1, target_layer=module.get_submodule(end))
         assert np.array_equal(explain(module, x, "grad_cam", 1, target_layer=name), expected)

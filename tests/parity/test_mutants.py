@@ -113,7 +113,7 @@ def test_small_networks_are_what_the_converter_reads(name: str, tmp_path: Path):
 def test_what_a_mutant_replaces_is_put_back():
     before = rules.divide
     module, x = keras.load(material(DENSE, Path(), 1)[0].path), torch.zeros(1, 1, 28, 28)
-    broken = inside(rules, "divide", lambda relevance, z: 1 / 0)
+    broken = inside(rules, "divide", lambda relevance, z, guard: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         broken(module, x, "lrp_z", [0])
     assert rules.divide is before

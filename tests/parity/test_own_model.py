@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import subprocess
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +107,7 @@ BREAKS = {
     ),
     "gradient times input forgets the input": (
         "gradient_x_input",
-        lambda patch: patch.setattr(
-            import_module("signxai_torch.plan"), "modify", lambda result, x, method, parameters: result
-        ),
+        lambda patch: patch.setattr("signxai_torch.sweep.plan.modify", lambda result, x, method, parameters: result),
     ),
 }
 
@@ -122,7 +119,7 @@ class Whole:
         return self.apply(torch.ones_like(like), part)  # type: ignore[attr-defined]
 
     def transpose(self, relevance: torch.Tensor, part: str, like: torch.Tensor) -> torch.Tensor:
-        return self._transpose(relevance, self.parts.get(part, like), like, self.module.groups)  # type: ignore[attr-defined]
+        return self._transpose(relevance, self.parts.get(part, like), like, self.groups)  # type: ignore[attr-defined]
 
 
 @pytest.mark.reference

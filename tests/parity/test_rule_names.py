@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.report.rule_names import NO_RULE, PORT_NAMES, PORT_SPECIAL, agreement, side_by_side
-from signxai_torch.lrp import layers
+from signxai_torch.lrp import weightless
 from signxai_torch.lrp.rules import RULES
 
 BETA = "AlphaBeta(alpha=1.0, beta=0.0, bias=True)"
@@ -63,7 +63,7 @@ def test_an_unknown_name_is_never_called_the_same(subject, reference):
 
 
 def test_the_table_speaks_of_rules_that_the_port_has():
-    own = {*RULES, *(name for name in vars(layers) if name[0].isupper()), NO_RULE}
+    own = {*RULES, *(name for name in vars(weightless) if name[0].isupper()), NO_RULE}
     assert {*PORT_NAMES.values(), *PORT_SPECIAL} <= own
     assert set(RULES) <= {*PORT_NAMES.values(), *PORT_SPECIAL}, "a rule of the port that could never be compared"
 

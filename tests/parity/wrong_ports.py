@@ -12,6 +12,9 @@ import numpy as np
 import torch
 
 import signxai_torch
+from parity.run.mutants.mutant import replaced
+from signxai_torch.lrp.composites import RuleComposite
+from signxai_torch.lrp.weightless import Pass
 
 
 def right(model, x, method, target, **parameters):
@@ -98,12 +101,15 @@ def garbage_beside_a_permute(model, x, method, target, **parameters):
 
 def permute_that_moves_nothing(model, x, method, target, **parameters):
     """SIGN-XAI's defect, copied: relevance goes unchanged through a Permute that keeps the shape."""
-    model = copy.deepcopy(model)
-    for layer in model.description.layers:
-        if layer.class_name == "Permute":
-            # What has strides of 1 and keeps the shape is taken for pooling, which passes relevance unchanged.
-            model.get_submodule(layer.module).stride = 1
-    return right(model, x, method, target, **parameters)
+    permutes = {layer.module for layer in model.description.layers if layer.class_name == "Permute"}
+    rule_of = RuleComposite.rule_of
+
+    def passing(self, operation, step=0):
+        passes = operation.module in permutes and operation.keeps_shape
+        return Pass() if passes else rule_of(self, operation, step)
+
+    with replaced(RuleComposite, "rule_of", passing)():
+        return right(model, x, method, target, **parameters)
 
 
 def spread_beside_offsets(model, x, method, target, **parameters):

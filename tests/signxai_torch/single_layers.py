@@ -17,6 +17,11 @@ from torch import nn
 
 from parity.keras.layers import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
 from signxai_torch.lrp import rules
+from signxai_torch.lrp.assignment import assign
+from signxai_torch.lrp.backward import backward
+from signxai_torch.lrp.composites import RuleComposite
+from signxai_torch.lrp.passes import keeping, recorded
+from signxai_torch.operations.model import Model
 from tests.signxai_torch import oracle, oracle_layers
 from tests.signxai_torch.oracle import Affine, Array
 
@@ -198,15 +203,14 @@ def relevance_like(output: Array, seed: int = 2) -> Array:
     )
 
 
-def by_port(module: nn.Module, hook: Any, x: Array, R: Array) -> Array:
-    """Return the relevance that a hook of the port computes for a module."""
-    handles = hook.register(module)
-    try:
-        point = torch.as_tensor(x).requires_grad_()
-        (result,) = torch.autograd.grad(module(point), point, torch.as_tensor(R))
-    finally:
-        handles.remove()
-    return result.numpy()
+def by_port(module: nn.Module, rule: rules.Rule, x: Array, R: Array) -> Array:
+    """Return the relevance that arrives at a module's input; layers with weights have the rule, others their own."""
+    composite = RuleComposite({"kernel": rule})
+    recorder, _, output = recorded(Model(module), torch.as_tensor(x), keeping([composite]))
+    assigned = assign(recorder.operations, output, composite)
+    assert not [*recorder.obstacles, *assigned.obstacles]
+    start = {output: torch.as_tensor(R).flatten(1)}
+    return backward(recorder.operations, start, (recorder.input,), assigned)[recorder.input].numpy()
 
 
 def distance(found: Array, expected: Array) -> float:

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.interpolate import interp1d
 from torch import nn
 
-from signxai_torch import explain
+from signxai_torch import explain, grad_cam_layer
 from signxai_torch.families.cam import NoConvolutionError
 from signxai_torch.families.resample import bicubic_8bit, linear
 from tests.signxai_torch.nets import cnn, curves, mlp, pictures, randomized, series
@@ -141,10 +141,10 @@ def test_a_model_may_say_where_its_layers_end(method):
     x, plain = pictures(), cnn()
     for ends, end in ((with_ends(_2="_2"), 2), (with_ends(_2="_3", conv="_3"), 3)):
         expected = explain(plain, x, method, target_layer=plain[end])
-        for named in (None, "2", *(["conv"] if end == 3 else [])):
+        for named in ("2", *(["conv"] if end == 3 else [])):
             assert np.array_equal(explain(ends, x, method, target_layer=named), expected)
-    other = explain(with_ends(_2="_2"), x, method, target_layer=None)
-    assert not np.array_equal(other, explain(plain, x, method, target_layer=None))
+        # Without a name it is what the head reads, whatever layers there are.
+        assert np.array_equal(explain(ends, x, method, target_layer=None), explain(plain, x, method, target_layer=None))
 
 
 def test_only_one_activation_belongs_to_a_layer():
@@ -259,16 +259,33 @@ def of_a_constant() -> nn.Module:
         (cnn, "grad_cam", {"target_layer": nn.Conv2d(2, 4, 3)}, "a Conv2d that the model has not; its convolutions"),
         (cnn, "grad_cam", {"target_layer": "6"}, r"layer '6' \(Linear\) gives \(3, 7\), so name an earlier"),
         (cnn, "guided_grad_cam", {"target_layer": "5"}, r"layer '5' \(Flatten\) gives \(3, 48\)"),
-        (unused, "grad_cam", {"target_layer": None}, r"layer '1' \(Conv2d\) does not run"),
-        (unused, "guided_grad_cam", {"target_layer": None}, r"layer '1' \(Conv2d\) does not run"),
-        (ends_in_1d, "grad_cam", {}, r"needs a layer that gives maps .* \(Conv1d\) gives \(3, 3, 46\)"),
-        (off_the_path, "grad_cam", {}, "the logits do not depend on the target layer's output"),
-        (of_a_constant, "grad_cam", {}, r"layer 'conv' \(Conv2d\) does not depend on the input"),
+        (unused, "grad_cam", {"target_layer": "1"}, r"layer '1' \(Conv2d\) does not run"),
+        (unused, "guided_grad_cam", {"target_layer": "1"}, r"layer '1' \(Conv2d\) does not run"),
+        (
+            ends_in_1d,
+            "grad_cam",
+            {"target_layer": "2"},
+            r"needs a layer that gives maps .* \(Conv1d\) gives \(3, 3, 46\)",
+        ),
+        (off_the_path, "grad_cam", {}, "needs a convolution, and the model has none that its logits depend on"),
+        (off_the_path, "grad_cam", {"target_layer": "conv"}, r"the logits do not depend on layer 'conv' \(Conv2d\)"),
+        (of_a_constant, "grad_cam", {}, "needs a convolution, and the model has none that its logits depend on"),
+        (of_a_constant, "grad_cam", {"target_layer": "conv"}, r"layer 'conv' \(Conv2d\) does not depend on the input"),
     ],
 )
 def test_layers_that_are_not_there(build, method, given, words):
     with pytest.raises(NoConvolutionError, match=words):
         explain(build(), pictures(), method, **given)
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "guided_grad_cam"])
+def test_layers_that_the_head_does_not_read_are_passed_over(method):
+    """A convolution that never runs, and one of series behind one of pictures."""
+    expected = explain(cnn(), pictures(), method, target_layer=None)
+    assert np.array_equal(explain(unused(), pictures(), method, target_layer=None), expected)
+    model = ends_in_1d()
+    assert grad_cam_layer(model, pictures()).startswith("conv2d in 0")
+    assert explain(model, pictures(), method, target_layer=None).any()
 
 
 def test_pictures_and_series_have_methods_of_their_own():

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from signxai_torch import explain
+from signxai_torch import BeyondReferenceWarning, UnhookedOperationError, explain
 from signxai_torch.families.deep_lift import SummationToDeltaError, check_sums
+from signxai_torch.lrp.assignment import Assignment
 from tests.signxai_torch.nets import TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
 SMOOTH = nn.Sequential(
@@ -141,15 +142,38 @@ class Own(nn.Module):
         return x * torch.sigmoid(x)
 
 
-UNKNOWN = [nn.Softmax(1), nn.GLU(1), nn.LPPool2d(2, 2), nn.InstanceNorm2d(4), Own()]
+FROM_THE_LITERATURE = [nn.Softmax(1), nn.GLU(1), nn.InstanceNorm2d(4), nn.GroupNorm(2, 4), Own()]
 
 
-@pytest.mark.parametrize("layer", UNKNOWN, ids=lambda layer: type(layer).__name__)
-def test_a_layer_without_a_rule_is_named_where_the_sum_does_not_hold(layer):
+@pytest.mark.parametrize("layer", FROM_THE_LITERATURE, ids=lambda layer: type(layer).__name__)
+def test_rules_of_the_literature_keep_the_sum_and_are_told(layer):
     model = nn.Sequential(nn.Conv2d(2, 4, 3), layer, nn.Flatten(), nn.LazyLinear(4))
     model(torch.zeros(1, 2, 8, 6))
-    with pytest.raises(SummationToDeltaError, match=f"does not know: {type(layer).__name__}"):
-        explain(randomized(model), pictures(), "deep_lift", baseline=0.3)
+    x = pictures()
+    with pytest.warns(BeyondReferenceWarning, match="Lundberg and Lee 2017"):
+        found = explain(randomized(model), x, "deep_lift", 1, baseline=0.3)
+    with torch.no_grad():
+        change = (model(x) - model(torch.full_like(x, 0.3)))[:, 1].numpy()
+    assert found.reshape(3, -1).sum(1) == pytest.approx(change, rel=1e-9)
+    with pytest.raises(UnhookedOperationError, match="no reference has a rule for"):
+        explain(model, x, "deep_lift", 1, strict=True)
+
+
+class Larger(nn.Module):
+    """Takes the larger of two by a mask, whose change is no matter of degree."""
+
+    def forward(self, x):
+        return x * (x > x.flip(-1)) + torch.where(x > x.flip(-1), 0.0, x.flip(-1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"), [(Larger(), "where in 1"), (nn.LocalResponseNorm(2), "local_response_norm")]
+)
+def test_an_operation_without_a_rule_is_named_where_the_sum_does_not_hold(layer, name):
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), layer, nn.Flatten(), nn.LazyLinear(4))
+    model(torch.zeros(1, 2, 8, 6))
+    with pytest.raises(SummationToDeltaError, match=f"without a rule of its own: .*{name}"):
+        explain(randomized(model), pictures(), "deep_lift", baseline=lambda x: x.flip(0))
 
 
 def test_float32_rounds_by_far_less_than_what_is_refused():
@@ -171,18 +195,14 @@ def test_maps_that_are_not_finite_are_refused():
     found = torch.from_numpy(explain(model, pictures(), "deep_lift", 1))
     found[1] = torch.nan
     with pytest.raises(SummationToDeltaError, match="sample 1 sums to nan"):
-        check_sums(model, found, torch.ones(6))
+        check_sums(Assignment(), found, torch.ones(6))
 
 
 def test_a_large_logit_does_not_hide_a_wrong_sum():
-    class Gated(nn.Module):
-        def forward(self, x):
-            return x * x.mean(dim=(2, 3), keepdim=True)
-
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), Gated(), nn.Flatten(), nn.Linear(72, 4))
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), Larger(), nn.Flatten(), nn.Linear(72, 4))
     torch.manual_seed(0)
     for one in model.parameters():
         nn.init.normal_(one, std=0.1)
     nn.init.constant_(model[-1].bias, 30)
     with pytest.raises(SummationToDeltaError):
-        explain(model, pictures().float(), "deep_lift", 1)
+        explain(model, pictures().float(), "deep_lift", 1, baseline=lambda x: x.flip(0))

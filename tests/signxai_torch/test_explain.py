@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from signxai_torch import UnknownMethodError, explain, explain_many, list_methods, parse
+from signxai_torch import UnknownMethodError, UnusedInputRuleWarning, explain, explain_many, list_methods, parse
 from signxai_torch.lrp.arithmetic import sign_mu
-from signxai_torch.lrp.relevance import UnusedInputRuleWarning
-from signxai_torch.methods.parameters import parameters_of
+from signxai_torch.sweep.parameters import parameters_of
 from tests.signxai_torch.nets import cnn, curves, mlp, pictures, randomized, series
 
 SAMPLING = ("smoothgrad", "vargrad", "random")
@@ -140,7 +139,7 @@ def test_one_target_per_sample():
         ([0, 1], ValueError, "one int per sample (3), not 2 values"),
         ([0], ValueError, "one int per sample (3), not 1 values"),
         ([], (TypeError, ValueError), "target"),
-        ([[0, 1, 2]], ValueError, "one int per sample"),
+        ([[0, 1, 2]], ValueError, "give one class per sample, and of one-hot labels target.argmax(1)"),
         (1.0, TypeError, "target must be None, an int or one int per sample, not 1.0"),
         ("cat", TypeError, "not 'cat'"),
         ([0, 1, 2.5], TypeError, "not [0, 1, 2.5]"),
@@ -156,11 +155,16 @@ def test_wrong_targets(target, error, words):
         explain(cnn(), pictures(), "lrp_z", target)
 
 
-def test_a_model_without_logits():
+class Squeezed(nn.Module):
+    def forward(self, x):
+        return x.mean((1, 2, 3))
+
+
+def test_a_model_without_classes():
     with pytest.raises(
-        ValueError, match=re.escape("the model must return logits of shape (N, classes), not (3, 4, 8, 6)")
+        ValueError, match=re.escape("the model must return logits of shape (N, classes), not (3,); give")
     ):
-        explain(cnn()[:2], pictures(), "gradient")
+        explain(Squeezed(), pictures(), "gradient")
 
 
 # Inputs and parameters.
@@ -208,10 +212,10 @@ def test_a_model_is_a_module(model):
     [
         ("gradient", {"steps": 3}, "gradient takes no parameter steps; it takes none"),
         ("gradient_x_sign", {"mu": 0.1}, "takes no parameter mu"),
-        ("lrp_epsilon_0_1", {"epsylon": 1.0}, "takes no parameter epsylon; it takes epsilon"),
+        ("lrp_epsilon_0_1", {"epsylon": 1.0}, "takes no parameter epsylon; it takes batch_norm, epsilon"),
         ("smoothgrad", {"noise_level": 1, "steps": 2}, "no parameter noise_level, steps; it takes batch_size, noise"),
         ("lrp_z", {"epsilon": 1.0}, "takes no parameter epsilon"),
-        ("lrp", {"rule": "Z", "epsilon": 99.0}, "lrp with rule='Z' takes no parameter epsilon; it takes bias, rule"),
+        ("lrp", {"rule": "Z", "epsilon": 99.0}, "rule='Z' takes no parameter epsilon; it takes batch_norm, bias, rule"),
         ("lrp", {"gamma": 0.3}, "lrp with rule='Z' takes no parameter gamma"),
         ("grad_cam_timeseries", {"size": (3, 4)}, "takes no parameter size"),
     ],

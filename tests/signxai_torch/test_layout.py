@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import signxai_torch
 from signxai_torch import explain
-from signxai_torch.sweep.layout import NEEDS_ITS_OWN, Layout, channels_last
+from signxai_torch.operations.layout import NEEDS_ITS_OWN, Layout, channels_last
 
 
 class Net(nn.Module):

@@ -6,10 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from signxai_torch import explain, explain_many
-from signxai_torch.sweep.walk import SoftmaxWarning
+from signxai_torch import SoftmaxWarning, explain, explain_many
 from tests.signxai_torch.nets import pictures, randomized
 
 
@@ -81,18 +82,59 @@ def test_a_model_that_ends_in_pooling_or_reshaping_starts_from_its_output(end):
     assert found == pytest.approx(model(x)[:, 1].detach().numpy(), rel=1e-9)
 
 
-@pytest.mark.parametrize("end", [nn.Softmax(1), nn.LogSoftmax(1)])
-@pytest.mark.parametrize("method", ["lrp_flat", "lrp.z", "deep_taylor", "guided_backprop"])
+class Functional(nn.Module):
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+SOFTMAXES = {
+    "nn.Softmax": (nn.Softmax(1), "softmax"),
+    "nn.LogSoftmax": (nn.LogSoftmax(1), "log_softmax"),
+    "F.softmax": (Functional(lambda x: F.softmax(x, 1)), "softmax"),
+    "method": (Functional(lambda x: x.log_softmax(-1)), "log_softmax"),
+    "torch.softmax": (Functional(lambda x: torch.softmax(x, dim=1)), "softmax"),
+    "special": (Functional(lambda x: torch.special.log_softmax(x, 1)), "log_softmax"),
+}
+BEHIND = ["gradient", "input_t_gradient", "smoothgrad", "vargrad", "integrated_gradients", "guided_backprop",
+          "deconvnet", "lrp_flat", "lrp.z", "lrp_alpha_1_beta_0", "deep_taylor", "deep_lift", "occlusion"]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", SOFTMAXES)
+@pytest.mark.parametrize("method", BEHIND)
+@pytest.mark.filterwarnings("ignore::signxai_torch.BeyondReferenceWarning")
 def test_a_softmax_at_the_end_is_told(method, end):
-    with pytest.warns(SoftmaxWarning, match=f"ends in {type(end).__name__}") as told:
-        explain(net(end), pictures(), method)
+    module, name = SOFTMAXES[end]
+    with pytest.warns(SoftmaxWarning, match=f"ends in a (special_)?{name} ") as told:
+        explain(net(module), pictures(), method)
     assert {one.filename for one in told} == {__file__}, "a warning points at the line that called the package"
+    assert len([one for one in told if issubclass(one.category, SoftmaxWarning)]) == 1
+    with pytest.warns(SoftmaxWarning, match=f"ends in a (special_)?{name} "):
+        explain_many(net(module), pictures(), [method, "lrp_z"])
 
 
-@pytest.mark.parametrize("method", ["lrp_z", "lrpsign_epsilon_0_1", "gradient"])
-def test_a_softmax_is_not_told_where_relevance_starts_before_it_or_the_gradient_is_meant(method):
+@pytest.mark.parametrize("method", ["gradient", "lrp_flat", "lrp_z", "deep_lift"])
+@pytest.mark.filterwarnings("ignore::signxai_torch.BeyondReferenceWarning")
+def test_reshaping_behind_a_softmax_hides_it_not(method):
+    with pytest.warns(SoftmaxWarning, match="ends in a softmax "):
+        explain(net(Functional(lambda x: x.softmax(1).view(len(x), -1))), pictures(), method)
+
+
+@pytest.mark.parametrize("end", SOFTMAXES)
+@pytest.mark.parametrize("method", ["lrp_z", "lrp_epsilon_0_1", "lrpsign_epsilon_0_25_std_x", "flatlrp_z"])
+def test_a_softmax_is_not_told_where_relevance_starts_before_it(method, end):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = explain(net(nn.Softmax(1)), pictures(), method)
-        explain(net(), pictures(), "lrp_flat")
-    assert np.array_equal(found, explain(net(), pictures(), method)) == (method != "gradient")
+        found = explain(net(SOFTMAXES[end][0]), pictures(), method)
+        explain(net(), pictures(), method)
+    assert np.array_equal(found, explain(net(), pictures(), method))
+
+
+@pytest.mark.parametrize("method", BEHIND)
+def test_nothing_is_told_of_a_model_without_one(method):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explain(net(), pictures(), method)

@@ -70,6 +70,7 @@ CASES = [
     ),
     _case("VarGradAnalyzer", {}, "vargrad", NOISE, NOISE),
     _case("VarGradAnalyzer", {"num_samples": 3}, "vargrad", {"samples": 3, **NOISE}, NOISE),
+    _case("VarGradBaseAnalyzer", {"noise_scale": 0.2, "augment_by_n": 50}, "vargrad", NOISE, NOISE),
     _case("VarGradXInputAnalyzer", {}, "vargrad_x_input", NOISE, NOISE),
     _case("VarGradXSignAnalyzer", {"augment_by_n": 3}, "vargrad_x_sign", {"samples": 3, **NOISE}, NOISE),
     _case(
@@ -96,7 +97,10 @@ CASES = [
     _case("AdvancedLRPAnalyzer", {"variant": "zbox"}, "zblrp_epsilon", {"low": 0.0, "high": 1.0, "epsilon": 1e-6}),
     _case("AdvancedLRPAnalyzer", {"variant": "zbox", "low": -2, "subvariant": "z"}, "zblrp_z", {"low": -2, "high": 1}),
     _case("AdvancedLRPAnalyzer", {"variant": "flat"}, "lrp_flat"),
+    _case("AdvancedLRPAnalyzer", {"variant": "flat", "epsilon": 1e-6}, "lrp_flat"),  # the documentation's own example
+    _case("AdvancedLRPAnalyzer", {"variant": "flat"}, "lrp_flat", call={"epsilon": 1e-3}),
     _case("AdvancedLRPAnalyzer", {"variant": "wsquare"}, "lrp_w_square"),
+    _case("AdvancedLRPAnalyzer", {"variant": "wsquare", "epsilon": 1e-6}, "lrp_w_square"),
     _case("AdvancedLRPAnalyzer", {"variant": "gamma"}, "lrp_gamma"),
     _case("AdvancedLRPAnalyzer", {"variant": "gamma", "gamma": 0.25}, "lrp_gamma_0_25"),
     _case("AdvancedLRPAnalyzer", {"variant": "sequential"}, "lrp_sequential_composite_a"),
@@ -191,6 +195,13 @@ def test_sequential_variant_takes_another_epsilon(model: nn.Module, x: Tensor) -
     same(result, expected.numpy())
 
 
+@pytest.mark.parametrize(("letter", "name"), [("A", "sequential_composite_a"), ("B", "sequential_composite_b")])
+@pytest.mark.parametrize("prefix", ["", "lrp.", "lrp_"])
+def test_sequential_variant_by_name(letter: str, name: str, prefix: str, model: nn.Module, x: Tensor) -> None:
+    expected = sx.LRPSequential(model, variant=letter).analyze(x, TARGETS)
+    same(sx.LRPSequential(model, variant=prefix + name).analyze(x, TARGETS), expected)
+
+
 def test_grad_cam_takes_a_layer_and_series(model: nn.Module, x: Tensor) -> None:
     same(sx.GradCAMAnalyzer(model, model[2]).analyze(x), sx.explain(model, x, "grad_cam", target_layer=model[2]))
     same(sx.GradCAMAnalyzer(model, "2").analyze(x), sx.explain(model, x, "grad_cam", target_layer="2"))
@@ -213,7 +224,8 @@ def test_gaussian_baseline_draws_from_numpy(analyzer: Any, model: nn.Module, x: 
 REFUSED: list[tuple[Callable[[nn.Module], Any], type[Exception], str]] = [
     (lambda m: sx.AdvancedLRPAnalyzer(m, "epsilonn"), ValueError, "'epsilon'"),
     (lambda m: sx.AdvancedLRPAnalyzer(m, "w2lrp", subvariant="sequential_composit_a"), ValueError, "composite_a"),
-    (lambda m: sx.AdvancedLRPAnalyzer(m, "flat", epsilon=0.1), TypeError, "epsilon"),
+    (lambda m: sx.AdvancedLRPAnalyzer(m, "flat", epsilon=0.1, gamma=1), TypeError, "gamma"),
+    (lambda m: sx.AdvancedLRPAnalyzer(m, "zplus", epsilon=0.1), TypeError, "epsilon"),
     (lambda m: sx.LRPAnalyzer(m, "zpluss"), ValueError, "lrp_z_plus"),
     (lambda m: sx.LRPAnalyzer(m, "zplus", epsilon=0.1), TypeError, "epsilon"),
     (lambda m: sx.LRPAnalyzer(m, "epsilon", alpha=2.0), TypeError, "alpha"),
@@ -236,8 +248,10 @@ REFUSED: list[tuple[Callable[[nn.Module], Any], type[Exception], str]] = [
         "samples",
     ),
     (lambda m: sx.LRPAnalyzer(m, "alphabeta", alpha=2.0).analyze(torch.zeros(1, 3, 8, 6)), ValueError, "alpha"),
-    (lambda _: sx.FlatHook(epsilon=0.1), ValueError, "FlatHook"),
-    (lambda _: sx.WSquareHook(epsilon=1e-7), ValueError, "WSquareHook"),
+    (lambda _: sx.FlatHook(epsilon=-0.1), ValueError, "greater than 0"),
+    (lambda _: sx.WSquareRule(epsilon=0), ValueError, "denominator of 0"),
+    (lambda _: sx.LrpBaseHook().register(nn.Linear(2, 2)), NotImplementedError, "LrpBaseHook is abstract: a subclass"),
+    (lambda _: sx.lrp_composite("Z", sx.LrpBaseHook), NotImplementedError, "LrpBaseHook is abstract: a subclass"),
     (lambda _: sx.EpsilonHook(0.0), ValueError, "greater than 0"),
     (lambda _: sx.SignEpsilonHook(mu=0.5), ValueError, "sign_mu"),
     (lambda _: sx.SignEpsilonHook(input_layer_rule="sgn"), ValueError, "'sign'"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 
 import signxai_torch as sx
 from signxai_torch.lrp import rules
+from signxai_torch.published import MODULES
 from tests.signxai_torch.published import (
     ANALYZERS,
     EVERY_NAME,
@@ -27,6 +31,8 @@ from tests.signxai_torch.published import (
     vgg_like,
 )
 
+PUBLISHED = [importlib.import_module(f"signxai_torch.published.{name}") for name in MODULES]
+
 
 @pytest.fixture
 def model() -> Iterator[nn.Module]:
@@ -40,13 +46,45 @@ def x() -> Tensor:
 
 @pytest.mark.parametrize("name", EVERY_NAME)
 def test_is_exported(name: str) -> None:
-    assert name in sx.__all__
+    (home,) = [module for module in PUBLISHED if name in module.__all__]
+    assert getattr(sx, name) is getattr(home, name)
     assert getattr(sx, name).__doc__
 
 
 def test_exports_no_name_twice() -> None:
-    assert len(sx.__all__) == len(set(sx.__all__))
-    assert all(hasattr(sx, name) for name in sx.__all__)
+    names = [name for module in PUBLISHED for name in module.__all__] + sx.__all__
+    assert len(names) == len(set(names))
+    assert all(hasattr(sx, name) for name in names)
+
+
+def test_published_names_come_when_they_are_asked_for() -> None:
+    script = """
+import sys, signxai_torch
+assert len(dir(signxai_torch)) <= 14, dir(signxai_torch)
+from signxai_torch import LRPAnalyzer, calculate_relevancemap
+assert not {"zennit", "torchvision"} & set(sys.modules)
+from signxai_torch import EpsilonHook
+assert "zennit" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("analyzers", "analyzers"), ("hooks", "hooks"), ("composites", "factories"), ("rules", "rules")],
+)
+def test_published_scripts_import_from_submodules(name: str, own: str) -> None:
+    module = importlib.import_module(f"signxai_torch.{name}")
+    assert module is importlib.import_module(f"signxai_torch.published.{own}") is getattr(sx, name)
+    assert module.__spec__ is not None
+    assert module.__spec__.name == module.__name__ == f"signxai_torch.published.{own}"
+
+
+def test_no_such_name() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'EpsilonHok'"):
+        _ = sx.EpsilonHok
+    with pytest.raises(ImportError):
+        importlib.import_module("signxai_torch.hoks")
 
 
 @pytest.mark.parametrize(("name", "expected"), [*ANALYZERS.items(), *HOOKS.items(), *FUNCTIONS.items()])
@@ -76,8 +114,11 @@ def test_analyzer_base_is_abstract(model: nn.Module) -> None:
 
 
 def test_rules_have_their_published_names_too() -> None:
-    assert rules.SIGNRule is rules.SIGN
-    assert rules.SIGNmuRule is rules.SIGNmu
+    for name, rule in rules.RULES.items():
+        assert getattr(sx, f"{name}Rule")().rule == rule()
+    assert sx.BoundedRule(-2, 3).rule == rules.Bounded(-2, 3)
+    assert sx.StdxEpsilonRule is sx.StdxEpsilon
+    assert sx.GammaRule(0.3, bias=False).rule == rules.Gamma(0.3, bias=False)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ import zennit.rules
 from torch import Tensor, nn
 
 import signxai_torch as sx
-from signxai_torch.lrp import composites, layers, rules
+from signxai_torch.lrp import composites, rules
+from signxai_torch.published import composite as zennit_composites
 from signxai_torch.published import hooks
+from signxai_torch.published import rules as rule_hooks
 from tests.signxai_torch.published import (
     FUNCTIONS,
     HOOKS,
@@ -47,8 +49,7 @@ def relevance_by_hand(
     kernels = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     handles = [handle for module in kernels for handle in attach(module, module is kernels[0])]
     # Average pooling has its rule and activations pass relevance on: neither is a matter of the hook under test.
-    handles += [layers.Average().register(m) for m in model.modules() if isinstance(m, nn.AvgPool2d)]
-    handles += [layers.Pass().register(m) for m in model.modules() if isinstance(m, nn.ReLU)]
+    handles += [sx.ZRule().register(m) for m in model.modules() if isinstance(m, (nn.AvgPool2d, nn.ReLU))]
     try:
         point = x.clone().requires_grad_()
         logits = model(point)
@@ -61,7 +62,7 @@ def relevance_by_hand(
             handle.remove()
 
 
-Made = Callable[[bool], rules.LinearRule]
+Made = Callable[[bool], sx.LrpBaseHook]
 HOOK_CASES: list[tuple[str, Made, str, dict[str, Any]]] = [
     ("EpsilonHook", lambda _: sx.EpsilonHook(), "lrp_epsilon", {}),
     ("EpsilonHook", lambda _: sx.EpsilonHook(0.1), "lrp_epsilon_0_1", {}),
@@ -75,11 +76,12 @@ HOOK_CASES: list[tuple[str, Made, str, dict[str, Any]]] = [
     ("DirectStdxEpsilonHook", lambda _: sx.DirectStdxEpsilonHook(), "lrp_epsilon_1_std_x", {}),
     ("FlatHook", lambda _: sx.FlatHook(), "lrp_flat", {}),
     ("FlatHook", lambda _: sx.FlatHook(0), "lrp_flat", {}),
+    ("FlatHook", lambda _: sx.FlatHook(0.1), "lrp_flat", {}),
     ("WSquareHook", lambda _: sx.WSquareHook(), "lrp_w_square", {}),
     ("GammaHook", lambda _: sx.GammaHook(), "lrp_gamma", {}),
     ("GammaHook", lambda _: sx.GammaHook(0.3, False), "lrp", {"rule": "Gamma", "gamma": 0.3, "bias": False}),
-    ("SignHook", lambda first: sx.SignHook() if first else rules.Z(), "lrpsign_z", {}),
-    ("SignMuHook", lambda first: sx.SignMuHook(0.5) if first else rules.Z(), "lrpsign_z_mu_0_5", {}),
+    ("SignHook", lambda first: sx.SignHook() if first else sx.ZRule(), "lrpsign_z", {}),
+    ("SignMuHook", lambda first: sx.SignMuHook(0.5) if first else sx.ZRule(), "lrpsign_z_mu_0_5", {}),
     ("SignEpsilonHook", lambda first: sx.SignEpsilonHook(is_input_layer=first), "lrpsign_z", {}),
     ("SignEpsilonHook", lambda first: sx.SignEpsilonHook(0.1, is_input_layer=first), "lrpsign_epsilon_0_1", {}),
     ("SignEpsilonHook", lambda first: sx.SignEpsilonHook(0.1), "lrp_epsilon_0_1", {}),
@@ -107,9 +109,22 @@ HOOK_CASES: list[tuple[str, Made, str, dict[str, Any]]] = [
         "lrpsign_epsilon_0_25_std_x_mu_0_5",
         {},
     ),
-    ("SIGNRule", lambda first: sx.SIGNRule() if first else rules.Z(), "lrpsign_z", {}),
-    ("SIGNmuRule", lambda first: sx.SIGNmuRule(-0.5) if first else rules.Z(), "lrpsign_z_mu_neg_0_5", {}),
+    ("SIGNRule", lambda first: sx.SIGNRule() if first else sx.ZRule(), "lrpsign_z", {}),
+    ("SIGNmuRule", lambda first: sx.SIGNmuRule(-0.5) if first else sx.ZRule(), "lrpsign_z_mu_neg_0_5", {}),
     ("StdxEpsilon", lambda _: sx.StdxEpsilon(), "lrp_epsilon_0_25_std_x", {}),
+    ("InnvestigateEpsilonHook", lambda _: sx.InnvestigateEpsilonHook(0.1), "lrp_epsilon_0_1", {}),
+    ("InnvestigateFlatHook", lambda _: sx.InnvestigateFlatHook(), "lrp_flat", {}),
+    ("InnvestigateWSquareHook", lambda _: sx.InnvestigateWSquareHook(stabilizer=1e-6), "lrp_w_square", {}),
+    ("AlphaBetaRule", lambda _: sx.AlphaBetaRule(), "lrp_alpha_2_beta_1", {}),
+    ("BoundedRule", lambda f: sx.BoundedRule(-2, 3) if f else sx.ZRule(), "zblrp_z", {"low": -2.0, "high": 3.0}),
+    ("EpsilonRule", lambda _: sx.EpsilonRule(0.1), "lrp_epsilon_0_1", {}),
+    ("FlatRule", lambda _: sx.FlatRule(), "lrp_flat", {}),
+    ("GammaRule", lambda _: sx.GammaRule(0.3), "lrp_gamma_0_3", {}),
+    ("StdxEpsilonRule", lambda _: sx.StdxEpsilonRule(0.5), "lrp_epsilon_0_5_std_x", {}),
+    ("WSquareRule", lambda _: sx.WSquareRule(), "lrp_w_square", {}),
+    ("ZPlusFastRule", lambda _: sx.ZPlusFastRule(), "lrp", {"rule": "ZPlusFast"}),
+    ("ZPlusRule", lambda _: sx.ZPlusRule(), "lrp_z_plus", {}),
+    ("ZRule", lambda _: sx.ZRule(), "lrp_z", {}),
 ]
 
 
@@ -123,19 +138,14 @@ def test_hook_by_hand(
     same(result, sx.explain(model, x, method, TARGETS, **parameters))
 
 
-@pytest.mark.parametrize(
-    ("name", "made", "method", "parameters"),
-    [case for case in HOOK_CASES if issubclass(type(case[1](True)), sx.LrpBaseHook)],
-)
+@pytest.mark.parametrize(("name", "made", "method", "parameters"), HOOK_CASES)
 def test_hook_as_the_published_composites_attached_it(
     name: str, made: Made, method: str, parameters: dict[str, Any], model: nn.Module, x: Tensor
 ) -> None:
     out_of_place = nn.Sequential(*(nn.ReLU() if isinstance(module, nn.ReLU) else module for module in model))
 
     def attach(module: nn.Module, first: bool) -> list[Any]:
-        hook: Any = made(first)
-        if not isinstance(hook, sx.LrpBaseHook):
-            return [hook.register(module)]
+        hook = made(first)
         return [module.register_forward_hook(hook.forward), module.register_full_backward_hook(hook.backward)]
 
     own_start = parameters.get("rule") == "StdxEpsilon"
@@ -144,7 +154,7 @@ def test_hook_as_the_published_composites_attached_it(
 
 def test_every_hook_has_a_case() -> None:
     assert {name for name, *_ in HOOK_CASES} == set(HOOKS) - {"LrpBaseHook"}
-    assert set(hooks.__all__) < set(HOOKS)
+    assert {*hooks.__all__, *rule_hooks.__all__} == set(HOOKS)
     assert sx.LrpSignEpsilonStdXHook is sx.SignEpsilonHook
 
 
@@ -165,12 +175,25 @@ def test_hook_forgets_on_remove() -> None:
 def test_own_hook_on_the_base_class(model: nn.Module, x: Tensor) -> None:
     class Own(sx.LrpBaseHook):
         def relevance(self, module: nn.Module, x: Tensor, output: Tensor, relevance: Tensor) -> Tensor:
-            return (rules.SIGN() if self.is_input_layer else rules.Z()).relevance(module, x, output, relevance)
+            rule = sx.SIGNRule() if self.is_input_layer else sx.ZRule()
+            assert type(module) in (nn.Conv2d, nn.Linear)
+            return rule.relevance(module, x, output, relevance)
 
     result = relevance_by_hand(model, x, lambda module, first: [Own(is_input_layer=first).register(module)])
     same(result, sx.explain(model, x, "lrpsign_z", TARGETS))
-    with pytest.raises(ValueError, match="no passes"):
+    with sx.lrp_composite(Own(is_input_layer=True), Own).context(model):
+        point = x.clone().requires_grad_()
+        logits = model(point)
+        (relevance,) = torch.autograd.grad(logits, point, logit_of_target(logits))
+    same(relevance.numpy(), sx.explain(model, x, "lrpsign_z", TARGETS))
+
+
+def test_the_base_class_is_abstract_in_a_sentence(model: nn.Module, x: Tensor) -> None:
+    said = r"LrpBaseHook is abstract: a subclass overrides relevance\(module, x, output, relevance\), or rule"
+    with pytest.raises(NotImplementedError, match=said):
         relevance_by_hand(model, x, lambda module, first: [sx.LrpBaseHook().register(module)])
+    with pytest.raises(NotImplementedError, match=said):
+        sx.LrpBaseHook().relevance(model[0], x, model[0](x), model[0](x))
 
 
 def test_global_std_is_over_the_batch(x: Tensor) -> None:
@@ -178,7 +201,7 @@ def test_global_std_is_over_the_batch(x: Tensor) -> None:
     rows = x[0, 0]
     output = layer(rows)
 
-    def relevance(rule: rules.LinearRule) -> np.ndarray[Any, Any]:
+    def relevance(rule: sx.LrpBaseHook) -> np.ndarray[Any, Any]:
         return rule.relevance(layer, rows, output, output).numpy()
 
     whole = relevance(sx.StdxEpsilonHook(1.0, use_global_std=True))
@@ -236,6 +259,18 @@ COMPOSITES: list[tuple[str, Callable[[], Any], str, dict[str, Any]]] = [
     ("w2lrp_sequential_composite_a", lambda: sx.w2lrp_sequential_composite_a(), "w2lrp_sequential_composite_a", {}),
     ("w2lrp_sequential_composite_b", lambda: sx.w2lrp_sequential_composite_b(), "w2lrp_sequential_composite_b", {}),
     ("w2lrp_composite_a", lambda: sx.w2lrp_composite_a(), "w2lrp_sequential_composite_a", {}),
+    (
+        *("create_innvestigate_epsilon_composite", lambda: sx.create_innvestigate_epsilon_composite(0.1)),
+        *("lrp_epsilon_0_1", {}),
+    ),
+    (
+        "create_innvestigate_epsilon_composite",
+        sx.create_innvestigate_epsilon_composite,
+        "lrp_epsilon",
+        {"epsilon": 1e-6},
+    ),
+    ("create_innvestigate_flat_composite", sx.create_innvestigate_flat_composite, "lrp_flat", {}),
+    ("create_innvestigate_wsquare_composite", sx.create_innvestigate_wsquare_composite, "lrp_w_square", {}),
     ("DeconvNetComposite", lambda: sx.DeconvNetComposite(), "deconvnet", {}),
 ]
 
@@ -250,9 +285,10 @@ def test_composite_with_zennit(
 ) -> None:
     composite = made()
     is_lrp = name != "DeconvNetComposite"
-    assert isinstance(composite, composites.RuleComposite if is_lrp else composites.ActivationComposite)
+    assert isinstance(composite, zennit_composites.ModelComposite)
+    assert isinstance(composite.composite, composites.RuleComposite if is_lrp else composites.ActivationComposite)
     expected = sx.explain(model, x, method, TARGETS, **parameters)
-    _, relevance = zennit.attribution.Gradient(model, composite)(x.clone(), logit_of_target)
+    _, relevance = zennit.attribution.Gradient(model=model, composite=composite)(x.clone(), logit_of_target)
     same(relevance.numpy(), expected)
     with composite.context(model) as modified:
         point = x.clone().requires_grad_()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from parity.run.mutants.mutant import (
     Map,
     Mutant,
     SubjectFunction,
+    inside,
     map_changed,
     model_changed,
     named,
@@ -25,7 +27,12 @@ from parity.run.mutants.mutant import (
     same,
     target_changed,
 )
-from signxai_torch.lrp import layers as port
+from signxai_torch.lrp import targets
+from signxai_torch.lrp import weightless as port
+from signxai_torch.lrp.composites import RuleComposite
+from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.operations.operation import Operation, Value
+from signxai_torch.sweep import walk
 
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "nested-model": ("nested", ("gradient", "lrp_z")),
@@ -78,50 +85,31 @@ def _beside_each() -> Iterator[Mutant]:
             )  # fmt: skip
 
 
-class _Rectified(torch.autograd.Function):
-    """The identity, whose gradient is rectified."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0].clamp(min=0)
-
-
 def _relu_per_consumer(model: Any) -> None:
-    """Rectify what arrives from each reader of a branching ReLU, before it is added up."""
+    """Rectify what arrives from each reader of a branching ReLU, before it is added up.
+
+    Behind a ReLU another one changes no value, and guided backpropagation rectifies there too.
+    """
 
     def rectify(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        out: Tensor = _Rectified.apply(inputs[0])
-        return out
+        return torch.relu(inputs[0])
 
     def rectify_first(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         branches = inputs[0]
-        return torch.stack([_Rectified.apply(branches[..., 0]), branches[..., 1]], -1)
+        return torch.stack([torch.relu(branches[..., 0]), branches[..., 1]], -1)
 
     for name in ("block1_1_conv", "block2_1_conv", "block2_0_conv", "block3_1_conv", "block3_0_conv"):
         layer(model, name).register_forward_pre_hook(rectify)
     layer(model, "block1_add").register_forward_pre_hook(rectify_first)
 
 
-class _OfAllClasses(nn.Module):
-    """Its input itself; the relevance of one class becomes that of all."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Identity()  # what has children is no layer, and gets no rule
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits."""
-        if x.requires_grad:
-            x.register_hook(lambda relevance: relevance.sum(dim=1, keepdim=True).expand_as(relevance))
-        return x
+def _of_all_classes(output: Tensor, indices: Tensor, head: str) -> Tensor:
+    """Start with the relevance of the chosen class in every class."""
+    relevance = _START(output, indices, head)
+    return relevance.sum(dim=1, keepdim=True).expand_as(relevance)
 
 
-def _spread_over_classes(model: Any) -> None:
-    model.append("all_classes", _OfAllClasses())
+_START = targets.start
 
 
 def _halves_swapped(name: str) -> Callable[[nn.Module], None]:
@@ -134,9 +122,13 @@ def _halves_swapped(name: str) -> Callable[[nn.Module], None]:
     return change
 
 
-def _not_moved(model: nn.Module) -> None:
-    """Let a Permute pass relevance as it is: the port takes what has a stride of 1 for pooling that keeps the shape."""
-    layer(model, "turned").stride = 1
+def _unmoved(self: RuleComposite, operation: Operation, step: int = 0) -> Rule | None:
+    """Let a Permute that keeps the shape pass relevance as it is."""
+    passes = operation.function.name == "permute" and operation.keeps_shape
+    return port.Pass() if passes else _RULE_OF(self, operation, step)
+
+
+_RULE_OF = RuleComposite.rule_of
 
 
 def _turned_channels(model: nn.Module) -> None:
@@ -153,26 +145,23 @@ def _rows_for_columns_in_shape(model: nn.Module, x: Tensor, method: str, target:
     return _rows_for_columns(model, x, method, target, **given).reshape(tuple(x.shape))
 
 
-def _derivative(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return gradient_of(module, x, arriving)
-
-
 def _activations_by_derivative(model: nn.Module, x: Tensor, method: str, target: list[int], **given: Any) -> Map:
     """Multiply relevance by the derivative of activations that are layers, as iNNvestigate does."""
-    with replaced(port.Pass, "needs_input", True)(), replaced(port.Pass, "relevance", _derivative)():
+    with replaced(port.Pass, "needs_inputs", True)(), replaced(port.Pass, "relevance", gradient_of)():
         return right(model, x, method, target, **given)
 
 
-def _chosen_output_for_all(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
+def _chosen_output_for_all(self: port.BatchNorm, operation: Operation, arriving: Tensor) -> Relevances:
     """Take the chosen class's output for that of every unit, and give relevance to all of them."""
-    if x.dim() != 2:
-        return _NORM(self, module, x, output, arriving)
+    if len(operation.shape) != 2:
+        return _NORM(self, operation, arriving)
     label = int(arriving.abs().argmax())
-    chosen = output[:, label : label + 1].expand_as(output)
-    return _NORM(self, module, x, chosen, arriving.sum(dim=1, keepdim=True).expand_as(arriving))
+    chosen = operation.output[:, label : label + 1].repeat(1, operation.shape[1])
+    with_chosen = replace(operation, results=(Value(operation, kept=chosen),))
+    return _NORM(self, with_chosen, arriving.sum(dim=1, keepdim=True).expand_as(arriving))
 
 
-_NORM: Callable[..., Tensor] = port.BatchNorm.relevance
+_NORM = port.BatchNorm.relevance
 
 
 def _norm_at_the_end(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Map:
@@ -181,7 +170,7 @@ def _norm_at_the_end(model: nn.Module, x: Tensor, method: str, target: list[int]
 
 
 def _norm_passes(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Map:
-    with replaced(port.BatchNorm, "relevance", lambda self, module, x, output, arriving: arriving)():
+    with replaced(port.BatchNorm, "relevance", lambda self, operation, arriving: (arriving,))():
         return right(model, x, method, target, **parameters)
 
 
@@ -222,9 +211,9 @@ COPIED = (
     _mutant("grad_cam_transposed_in_shape", "The map with height and width swapped is read into the input's shape.",
             _rows_for_columns_in_shape, "rel_l2", "signxai-grad-cam-is-transposed"),
     _mutant("permute_moves_nothing", "Permute hands relevance on where it was: the defect of SIGN-XAI, copied.",
-            model_changed(_not_moved), "rel_l2", "signxai-permute-of-equal-sizes", "Permute"),
+            inside(RuleComposite, "rule_of", _unmoved), "rel_l2", "signxai-permute-of-equal-sizes", "Permute"),
     _mutant("relevance_of_all_classes", "Every class gets the relevance of the chosen one: SIGN-XAI's defect, copied.",
-            model_changed(_spread_over_classes), "rel_l2", "signxai-relevance-of-all-classes", "output"),
+            inside(walk, "start", _of_all_classes), "rel_l2", "signxai-relevance-of-all-classes", "output"),
     _mutant("chosen_output_for_all", "The last normalisation takes one output for all: SIGN-XAI's defect, copied.",
             _norm_at_the_end, "rel_l2", "signxai-batch-normalization-at-the-end", "last layer"),
     _mutant("input_rule_unused_behind_padding", "The input rule stays unused: the defect of iNNvestigate, copied.",

@@ -101,7 +101,9 @@ def _sum_in_half_precision(values: Map) -> Map:
 
 def _stabilizer(epsilon: float) -> Any:
     return under(
-        replaced(rules, "divide", lambda relevance, z: arithmetic.over(relevance, arithmetic.stabilize(z, epsilon)))
+        replaced(
+            rules, "divide", lambda relevance, z, guard: arithmetic.over(relevance, arithmetic.stabilize(z, epsilon))
+        )
     )
 
 

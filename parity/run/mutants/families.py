@@ -23,6 +23,8 @@ from parity.run.mutants.mutant import (
     same,
 )
 from signxai_torch.families import cam
+from signxai_torch.lrp.backward import backward
+from signxai_torch.operations.model import Model
 
 INTEGRATED = ("integrated_gradients",)
 MISSING = "signxai-deep-lift-missing"
@@ -104,13 +106,11 @@ def _heat(weigh: Callable[[Tensor, Tensor], Tensor]) -> SubjectFunction:
     """Return a port whose Grad-CAM makes its heat map in another way, of activations and their gradient."""
 
     def function(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
-        def activation(net: nn.Module, batch: Tensor, labels: Any, layer: Any) -> tuple[Tensor, Tensor]:
-            module, with_activation = cam.find_layer(net, layer)
-            with cam._outputs(net, module, with_activation) as found, torch.enable_grad():
-                logits = net(batch.detach().requires_grad_())
-                chosen = logits[range(len(batch)), labels].sum()
-                (slope,) = torch.autograd.grad(chosen, found[-1])
-            heat = weigh(found[-1].detach(), slope)
+        def activation(explained: Model, looked: cam.Looked, labels: list[int]) -> tuple[Tensor, Tensor]:
+            maps, chosen = looked.maps, torch.zeros_like(looked.logits)
+            chosen[range(len(labels)), labels] = 1
+            slope = backward(looked.recorder.operations, {looked.output: chosen}, (maps.value,))[maps.value]
+            heat = weigh(maps.values, maps.arranged(slope))
             return heat.clamp(min=0), heat
 
         with replaced(cam, "class_activation", activation)():

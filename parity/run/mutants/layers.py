@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from zennit.layer import Sum
 
 from parity.run.mutants.maps import DENSE, RESNET, SERIES, VGG
 from parity.run.mutants.models import modules_replaced
@@ -18,76 +17,81 @@ from parity.run.mutants.mutant import (
     inside,
     model_changed,
     named,
+    replaced,
     right,
     target_changed,
 )
-from signxai_torch.lrp import layers as port
+from signxai_torch.lrp import weightless as port
 from signxai_torch.lrp.arithmetic import divide, over, stabilize
+from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.operations.operation import Operation
 
-Relevance = Callable[[Any, Any, Tensor, Tensor, Tensor], Tensor]
-
-
-def with_relevance(hook: type[Any], relevance: Relevance) -> SubjectFunction:
-    """Return a port in which one kind of layer hands its relevance down in another way."""
-    return inside(hook, "relevance", relevance)
+Relevance = Callable[[Any, Operation, Tensor], Relevances]
 
 
-def gradient_of(module: Any, x: Tensor, relevance: Tensor) -> Tensor:
-    """Return the vector-Jacobian product of a layer."""
-    with torch.enable_grad():
-        point = x.detach().requires_grad_()
-        return torch.autograd.grad(module.forward(point), point, relevance)[0]
+def with_relevance(rule: type[Rule], relevance: Relevance) -> SubjectFunction:
+    """Return a port in which one kind of operation hands its relevance down in another way."""
+    return inside(rule, "relevance", relevance)
 
 
-def _where(kind: type[nn.Module] | None, other: type[nn.Module] | None = None) -> Relevance:
-    """Return the gradient for averages that are (or are not) of a kind, and the rule for the others."""
-    whole = port.Average.relevance
+def _is_sum(operation: Operation) -> bool:
+    """Return whether an operation of the rule of averages adds up branches."""
+    return operation.function.name in ("add", "sum")
 
-    def relevance(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-        affected = (kind is None or isinstance(module, kind)) and not (other is not None and isinstance(module, other))
-        if affected:
-            return gradient_of(module, x, arriving)
-        return whole(self, module, x, output, arriving)
+
+def _is_pool(operation: Operation) -> bool:
+    return not _is_sum(operation)
+
+
+def _gradient_where(affected: Callable[[Operation], bool]) -> Relevance:
+    """Return the gradient for some averages, and the rule for the others."""
+
+    def relevance(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+        return operation.gradient([arriving]) if affected(operation) else _AVERAGE(self, operation, arriving)
 
     return relevance
 
 
-def _halved_sums(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    whole: Tensor = _AVERAGE(self, module, x, output, arriving)
-    return gradient_of(module, x, arriving) / 2 if isinstance(module, Sum) else whole
+def _halved_sums(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    return operation.gradient([arriving / 2]) if _is_sum(operation) else _AVERAGE(self, operation, arriving)
 
 
 _AVERAGE = port.Average.relevance
 
 
-def _norm_passes(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return arriving
+def _unchanged(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    return (arriving,)
 
 
-def _norm_gradient(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return gradient_of(module, x, arriving)
+def gradient_of(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    """Return the vector-Jacobian product of an operation in place of a rule's relevance."""
+    return operation.gradient([arriving])
 
 
-def _channels(value: Tensor, x: Tensor) -> Tensor:
-    return value.reshape(1, -1, *[1] * (x.dim() - 2))
+def _per_channel(operation: Operation, name: str) -> Tensor:
+    """Return what a batch normalisation has of a number per channel, as it meets its input."""
+    values: Tensor = operation.argument(name)
+    return values.reshape(1, -1, *[1] * (len(operation.shape) - 2))
 
 
-def _norm_of_innvestigate(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
+def _norm_of_innvestigate(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
     """Take k x + c with the squared variance in k, and an offset without gamma: the defect of iNNvestigate 2.1.2."""
-    root = _channels((module.running_var**2 + module.eps).sqrt(), x)
-    slope = _channels(module.weight, x) / root
-    offset = _channels(module.bias, x) - _channels(module.running_mean, x) / root
-    return x * slope * divide(arriving, slope * x + offset)
+    x = operation.inputs[0]
+    root = (_per_channel(operation, "running_var") ** 2 + operation.argument("eps", 1e-5)).sqrt()
+    slope = _per_channel(operation, "weight") / root
+    offset = _per_channel(operation, "bias") - _per_channel(operation, "running_mean") / root
+    return (x * slope * divide(arriving, slope * x + offset),)
 
 
-def _norm_without_mean(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    beta = _channels(module.bias, x)
-    return divide(x * (output - beta) * arriving, stabilize(x * output, 1e-7))
+def _norm_without_mean(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    x, output, beta = operation.inputs[0], operation.output, _per_channel(operation, "bias")
+    return (divide(x * (output - beta) * arriving, stabilize(x * output, 1e-7)),)
 
 
-def _norm_stabilizer_off(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    beta, mean = _channels(module.bias, x), _channels(module.running_mean, x)
-    return over(x * (output - beta) * arriving, stabilize((x - mean) * output, 1e-3))
+def _norm_stabilizer_off(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    x, output, beta = operation.inputs[0], operation.output, _per_channel(operation, "bias")
+    mean = _per_channel(operation, "running_mean")
+    return (over(x * (output - beta) * arriving, stabilize((x - mean) * output, 1e-3)),)
 
 
 class _SharedTies(nn.Module):
@@ -170,36 +174,26 @@ def _one_class_off(label: int) -> SubjectFunction:
     return function
 
 
-def _without_mask(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return torch.clamp(arriving, min=0)
+def _without_mask(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    return (torch.clamp(arriving, min=0),)
 
 
-def _gradient_mask(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return arriving * (x > 0)
+def _gradient_mask(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    return (arriving * (operation.inputs[0] > 0),)
 
 
-def _everything(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return arriving
+def _negative_part(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
+    return (torch.clamp(arriving, max=0),)
 
 
-def _negative_part(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-    return torch.clamp(arriving, max=0)
-
-
-def _blocking(self: Any, module: Any, x: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
+def _blocking(self: Any, operation: Operation, arriving: Tensor) -> Relevances:
     """Block relevance where the activation is off, as the gradient does."""
-    return torch.where(x > 0, arriving, 0.0)
-
-
-class _BlockingPass(port.Pass):
-    needs_input = True
+    return (torch.where(operation.inputs[0] > 0, arriving, 0.0),)
 
 
 def _activations_block(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
     """Let ReLUs take the gradient in LRP."""
-    from parity.run.mutants.mutant import replaced
-
-    with replaced(port.Pass, "needs_input", True)(), replaced(port.Pass, "relevance", _blocking)():
+    with replaced(port.Pass, "needs_inputs", True)(), replaced(port.Pass, "relevance", _blocking)():
         return right(model, x, method, target, **parameters)
 
 
@@ -211,10 +205,10 @@ POOLING = (
     Mutant("pool_ties_shared_in_series", "Equal largest values of a window share its relevance.",
            _series_pools(_SharedTies), "rel_l2", (SERIES,), ("lrp_w_square", "lrp_flat"), where="all max-poolings"),
     Mutant("average_as_gradient", "Average pooling takes the gradient in place of its rule.",
-           with_relevance(port.Average, _where(None, Sum)), "rel_l2", (RESNET,), ("lrp_z", "lrp_alpha_1_beta_0"),
-           where="average pooling"),
+           with_relevance(port.Average, _gradient_where(_is_pool)), "rel_l2", (RESNET,),
+           ("lrp_z", "lrp_alpha_1_beta_0"), where="average pooling"),
     Mutant("sums_as_gradient", "Sums of branches hand all relevance to each branch.",
-           with_relevance(port.Average, _where(Sum)), "rel_l2", (RESNET,), ("lrp_z", "lrp_w_square"),
+           with_relevance(port.Average, _gradient_where(_is_sum)), "rel_l2", (RESNET,), ("lrp_z", "lrp_w_square"),
            where="sums of branches"),
     Mutant("sums_halved", "Sums of branches hand half of the relevance to each branch.",
            with_relevance(port.Average, _halved_sums), "rel_l2", (RESNET,), ("lrp_epsilon_0_1",),
@@ -225,9 +219,9 @@ POOLING = (
 
 NORMALISATION = (
     Mutant("norm_passes", "Batch normalisation passes relevance on as it is.",
-           with_relevance(port.BatchNorm, _norm_passes), "rel_l2", (RESNET,), ("lrp_z",), where="all normalisations"),
+           with_relevance(port.BatchNorm, _unchanged), "rel_l2", (RESNET,), ("lrp_z",), where="all normalisations"),
     Mutant("norm_gradient", "Batch normalisation takes the gradient.",
-           with_relevance(port.BatchNorm, _norm_gradient), "rel_l2", (RESNET,), ("lrp_alpha_1_beta_0",),
+           with_relevance(port.BatchNorm, gradient_of), "rel_l2", (RESNET,), ("lrp_alpha_1_beta_0",),
            where="all normalisations"),
     Mutant("norm_rule_without_mean", "The rule of batch normalisation forgets the mean.",
            with_relevance(port.BatchNorm, _norm_without_mean), "rel_l2", (RESNET,), ("lrp_z", "lrpsign_z"),
@@ -250,7 +244,7 @@ RECTIFIERS = (
     Mutant("deconvnet_as_guided", "Deconvnet blocks units that are off.", named("guided_backprop"), "rel_l2",
            (VGG, SERIES), ("deconvnet",), where="all activations"),
     Mutant("deconvnet_lets_all_pass", "Deconvnet lets negative relevance pass.",
-           with_relevance(port.DeconvNetReLU, _everything), "rel_l2", (DENSE,), ("deconvnet",),
+           with_relevance(port.DeconvNetReLU, _unchanged), "rel_l2", (DENSE,), ("deconvnet",),
            where="all activations"),
     Mutant("deconvnet_negative", "Deconvnet keeps the negative relevance.",
            with_relevance(port.DeconvNetReLU, _negative_part), "rel_l2", (SERIES,), ("deconvnet_x_sign",),

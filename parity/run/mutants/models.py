@@ -184,7 +184,7 @@ def _sample_variance(norm: Any) -> None:
 
 
 def _gradient_in_train_mode(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
-    """Take the gradient with torch alone, of a copy in train mode: the port itself refuses such a model."""
+    """Take the gradient with torch alone, of a copy in train mode: the port itself explains any model in eval mode."""
     spoilt = copy.deepcopy(model).train()
     point = x.clone().requires_grad_()
     logits = spoilt(point)

@@ -23,6 +23,8 @@ from parity.run.mutants.mutant import (
 from signxai_torch.families import modifiers
 from signxai_torch.lrp import arithmetic, composites, rules
 from signxai_torch.operations import linear
+from signxai_torch.operations.kind import Kind
+from signxai_torch.operations.operation import Operation
 
 PLUS = rules.Term(arithmetic.positive, "positive", "positive")
 MINUS = rules.Term(arithmetic.negative, "negative", "negative")
@@ -35,11 +37,7 @@ def other_name(part: str, instead: str) -> SubjectFunction:
 
 def with_passes(rule: type[rules.LinearRule], *passes: rules.Pass) -> SubjectFunction:
     """Return a port in which a rule consists of other passes."""
-
-    def init(self: rules.LinearRule, *_arguments: Any, **_parameters: Any) -> None:
-        rules.LinearRule.__init__(self, passes)
-
-    return inside(rule, "__init__", init)
+    return inside(rule, "passes", property(lambda self: passes))
 
 
 def with_stabilizer(change: Callable[[Tensor, Any], Tensor]) -> SubjectFunction:
@@ -101,11 +99,10 @@ def _epsilon_of_dense_layers_only(model: nn.Module, x: Tensor, method: str, targ
     """Let convolutions take the Z rule."""
     epsilon = rules.Epsilon.relevance
 
-    def relevance(self: Any, module: nn.Module, inputs: Tensor, output: Tensor, arriving: Tensor) -> Tensor:
-        rule = rules.Z() if isinstance(module, (nn.Conv1d, nn.Conv2d)) else None
-        if rule is not None:
-            return rule.relevance(module, inputs, output, arriving)
-        return epsilon(self, module, inputs, output, arriving)
+    def relevance(self: rules.Epsilon, operation: Operation, arriving: Tensor) -> rules.Relevances:
+        if operation.kind is Kind.CONVOLUTION:
+            return rules.Z().relevance(operation, arriving)
+        return epsilon(self, operation, arriving)
 
     with replaced(rules.Epsilon, "relevance", relevance)():
         return right(model, x, method, target, **given)
@@ -125,12 +122,14 @@ def _part(name: str, change: Callable[[Tensor], Tensor]) -> SubjectFunction:
 
 def _until(steps: int) -> SubjectFunction:
     """Return a port that lets further layers take the input layer's rule."""
-    whole = composites.RuleComposite.__init__
+    made = composites.RuleComposite.__post_init__
 
-    def init(self: Any, layer_rules: Any, input_rule: Any = None, until: int = 0, *rest: Any, **more: Any) -> None:
-        whole(self, layer_rules, input_rule, steps if input_rule is not None else until, *rest, **more)
+    def extend(self: composites.RuleComposite) -> None:
+        made(self)
+        if self.input_rule is not None:
+            object.__setattr__(self, "until", steps)
 
-    return inside(composites.RuleComposite, "__init__", init)
+    return inside(composites.RuleComposite, "__post_init__", extend)
 
 
 def _zeros(x: Tensor) -> Tensor:

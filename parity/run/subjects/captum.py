@@ -30,7 +30,7 @@ from parity.keras.layers import ChannelLinear, Concatenate, Crop, FeatureOrder, 
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.zennit import refuse_sign
 from signxai_torch.methods.grammar import Method, parse
-from signxai_torch.methods.parameters import parameters_of
+from signxai_torch.sweep.parameters import parameters_of
 
 STABILIZER = 1e-30
 BUDGET = 2**20

@@ -13,10 +13,9 @@ import signxai_torch
 from parity.keras import KerasModule
 from parity.run.subjects.protocol import Array, SubjectAnswer
 from signxai_torch.api import explain
-from signxai_torch.lrp.relevance import rules_of
+from signxai_torch.lrp.passes import rules_of
 from signxai_torch.methods.grammar import parse
-from signxai_torch.methods.parameters import parameters_of
-from signxai_torch.operations.state import undisturbed
+from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
 
 
@@ -52,8 +51,7 @@ class SignxaiTorch:
         for job in _plan(methods).jobs:
             begun = time.perf_counter()
             try:
-                with undisturbed(module):
-                    maps = Plan(job.wanted).run(module, x, targets)
+                maps = Plan(job.wanted).run(module, x, targets)
             except Exception:  # which method raised it is seen when each runs alone
                 answers |= {asked.method.name: self._alone(module, inputs, targets, asked) for asked in job.wanted}
                 continue

@@ -33,7 +33,7 @@ from zennit.types import Linear as WithKernel
 from parity.keras import KerasModule
 from parity.run.subjects.function import FunctionSubject
 from signxai_torch.methods.grammar import Method, parse
-from signxai_torch.methods.parameters import parameters_of
+from signxai_torch.sweep.parameters import parameters_of
 
 STABILIZER = 1e-30
 _RULES: dict[str, Callable[[Mapping[str, Any], Any], Hook]] = {

@@ -1,13 +1,14 @@
-"""How much memory a model takes: counted during a forward pass, so that batches can be made to fit."""
+"""How much memory a forward pass takes, counted function by function."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from signxai_torch.operations.kind import FUNCTIONS, UNKNOWN, Kind
 
 BUDGET = 2**27
 """Bytes that the methods which explain many copies of an input let one batch of copies take, unless told otherwise.
@@ -24,9 +25,9 @@ class Count:
     Attributes
     ----------
     activations : int
-        The outputs of all layers without children.
+        The results of all functions that make new values.
     largest : int
-        The largest of them, or the largest input of a layer.
+        The largest of them, or the largest tensor that one read.
     weights : int
         The largest weight of a convolution: rules make one part of it at a time.
     """
@@ -45,29 +46,20 @@ class Count:
         """What a pass of rules holds at once, at most: besides, its quotients and a part of the weights."""
         return self.activations + 2 * 2 * 2 * self.largest + 2 * self.weights
 
+    def note(self, function: Callable[..., Any], args: tuple[Any, ...], made: Any) -> None:
+        """Count one call of a function."""
+        row = FUNCTIONS.get(function, UNKNOWN)
+        if row.kind is Kind.MOVE and row.transparent:
+            return
+        if isinstance(made, Tensor) and made.is_floating_point():
+            self.activations += size(made)
+            self.largest = max(self.largest, size(made))
+        read = [size(one) for one in args if isinstance(one, Tensor)]
+        if row.kind is Kind.CONVOLUTION and len(read) > 1:
+            self.weights = max(self.weights, read[1])
+        self.largest = max(self.largest, *read[:1], 0)
+
 
 def size(x: Tensor) -> int:
     """Return the bytes of a tensor."""
     return x.numel() * x.element_size()
-
-
-@contextmanager
-def counting(model: nn.Module) -> Iterator[Count]:
-    """Count what forward passes inside make; the hooks are gone afterwards, also if it raises."""
-    count = Count()
-
-    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        made = size(output) if isinstance(output, Tensor) else 0
-        read = max((size(one) for one in inputs if isinstance(one, Tensor)), default=0)
-        count.activations += made
-        count.largest = max(count.largest, made, read)
-        kernels = (size(one) for one in module.parameters(recurse=False) if one.dim() > 2)
-        count.weights = max(count.weights, *kernels, 0)
-
-    leaves = [module for module in model.modules() if next(module.children(), None) is None]
-    handles = [module.register_forward_hook(note) for module in leaves]
-    try:
-        yield count
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,17 @@ _EXTRA = {
     "vargrad": (*_NOISE, "batch_size"),
     "random": _NOISE,
     "integrated_gradients": ("batch_size",),
-    "grad_cam": ("size",),
+    "grad_cam": ("size", "reshape_transform"),
+    "grad_cam_timeseries": ("reshape_transform",),
+    "guided_grad_cam": ("reshape_transform",),
+    "guided_backprop": ("start",),
+    "deconvnet": ("start",),
+    "lrp": ("batch_norm",),
+    "deep_taylor": ("batch_norm",),
 }
+STARTS = ("logit", "one")
+"""Where guided backpropagation and deconvnet start: from the logit's value, as both references do, or from one, as the
+papers do, whose map is another one where the logit is negative."""
 _WHOLE = ("samples", "steps", "window", "stride", "batch_size", "until_layer_idx")
 _NUMBERS = ("alpha", "beta", "epsilon", "gamma", "high", "low", "mu", "noise_scale", "stdfactor", "vhigh", "vlow")
 _ALPHA_BETA = ("alpha_beta", "lrp")
@@ -43,7 +52,7 @@ def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
     what = str(method)
     rule = given.get("rule", method.parameters.get("rule"))
     if method.row.template == "lrp" and isinstance(rule, str) and rule in RULES:
-        taken |= set(inspect.signature(RULES[rule]).parameters)
+        taken |= {field.name for field in fields(RULES[rule])}
         what = f"{method} with rule={rule!r}"
     if any(name == "x_sign_mu" for name, _ in method.modifiers):
         taken |= {"mu", "vlow", "vhigh"}
@@ -51,6 +60,10 @@ def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise TypeError(
             f"{what} takes no parameter {', '.join(unknown)}; it takes {', '.join(sorted(taken)) or 'none'}"
+        )
+    if given.get("noise") is not None and (useless := sorted({"seed", "noise_scale"} & set(given))):
+        raise TypeError(
+            f"{', '.join(useless)} says nothing where the noise itself is given; leave out one or the other"
         )
     checked = {key: _checked(key, value) for key, value in given.items()}
     return dict(method.parameters) | _completed(method, checked)
@@ -67,6 +80,8 @@ def _completed(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(key: str, value: Any) -> Any:
     if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0:
         value = value.item()
+    if key == "start" and value not in STARTS:
+        raise ValueError(f"start must be one of {', '.join(STARTS)}, not {value!r}")
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if number and not math.isfinite(value):
         raise ValueError(f"{key} must be a finite number, not {value}")

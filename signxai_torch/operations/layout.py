@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from signxai_torch.operations.watch import ReadsMemoryError
+
 T = TypeVar("T")
 # What torch says where a model's forward calls view() on a tensor that does not lie as one piece in its own order.
 NEEDS_ITS_OWN = "view size is not compatible"
@@ -34,7 +36,7 @@ class Layout:
             try:
                 return compute(other)
             except RuntimeError as error:
-                if NEEDS_ITS_OWN not in str(error):
+                if NEEDS_ITS_OWN not in str(error) and not isinstance(error, ReadsMemoryError):
                     raise
                 self._able = False
         return compute(x)

@@ -1,0 +1,84 @@
+"""Rules of operations without weights: what passes relevance on, sums and averages, batch normalisation, ReLUs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from signxai_torch.lrp.arithmetic import KERAS_EPSILON, divide, stabilize
+from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.operations.operation import Operation
+
+
+@dataclass(frozen=True)
+class Pass(Rule):
+    """Relevance unchanged: activations and dropout (SIGN-XAI: every layer whose input and output shapes agree)."""
+
+    needs_inputs = needs_output = False
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        return (arriving,)
+
+
+@dataclass(frozen=True)
+class Average(Rule):
+    """Average pooling, sums and scales: the Z rule, ``x * VJP(x; R / f(x))``; these operations have no weights."""
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        parts = operation.gradient([divide(arriving, operation.output)])
+        return tuple(None if part is None else x * part for x, part in zip(operation.inputs, parts, strict=True))
+
+
+@dataclass(frozen=True)
+class BatchNorm(Rule):
+    """``x (y - beta) R / ((x - mean) y)`` with y the layer's output (SIGN-XAI 1.1.9.2, BatchNormalizationReverseRule).
+
+    iNNvestigate 2.1.2 squares the variance and drops gamma instead; that is a defect and not followed.
+    """
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        x, output = operation.inputs[0], operation.output
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        bias, mean = operation.argument("bias"), operation.argument("running_mean")
+        beta = bias.reshape(shape) if isinstance(bias, Tensor) else 0.0
+        centre = mean.reshape(shape) if isinstance(mean, Tensor) else 0.0
+        return (divide(x * (output - beta) * arriving, stabilize((x - centre) * output, KERAS_EPSILON)),)
+
+
+@dataclass(frozen=True)
+class Affine(Rule):
+    """Batch normalisation as ``k x + c`` under the Z rule, ``x k R / (k x + c)``: where it merges into no kernel."""
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        (part,) = operation.gradient([divide(arriving, operation.output)])
+        return (None if part is None else operation.inputs[0] * part,)
+
+
+@dataclass(frozen=True)
+class GuidedReLU(Rule):
+    """``R+ [x > 0]`` (guided backpropagation)."""
+
+    needs_output = False
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        if operation.function.name == "relu":
+            return (arriving.clamp(min=0) * (operation.inputs[0] > 0),)
+        return operation.gradient([arriving.clamp(min=0)])  # a ReLU with a bound or a slope has its own derivative
+
+
+@dataclass(frozen=True)
+class DeconvNetReLU(Rule):
+    """``R+`` (deconvnet)."""
+
+    needs_inputs = needs_output = False
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        return (torch.clamp(arriving, min=0),)

@@ -1,0 +1,42 @@
+"""Modules that are one operation: what a module declares itself to be, so that nobody looks inside.
+
+A module whose class has the attribute ``signxai_operation`` is one layer to all rules, whatever functions its forward
+calls: a convolution with a padding of its own, say, or an average whose margins are not counted. Its value is one of
+`DECLARABLE`. A declared kernel must be linear in its one input, up to parameters whose names start with ``bias``.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from signxai_torch.operations.kind import Function, Kind
+
+ATTRIBUTE = "signxai_operation"
+DECLARABLE = {
+    "dense": Kind.DENSE,
+    "conv": Kind.CONVOLUTION,
+    "average": Kind.AVERAGE,
+    "maximum": Kind.MAXIMUM,
+    "activation": Kind.ACTIVATION,
+    "rectifier": Kind.ACTIVATION,
+    "move": Kind.MOVE,
+}
+"""What a module can declare itself to be. A rectifier is an activation that guided backpropagation takes for a ReLU."""
+
+
+def declared_function(module: nn.Module) -> Function | None:
+    """Return what a module declares itself to be, None if it does not.
+
+    Raises
+    ------
+    ValueError
+        If there is no such operation.
+    """
+    declared = getattr(type(module), ATTRIBUTE, None)
+    if declared is None:
+        return None
+    if declared not in DECLARABLE:
+        raise ValueError(
+            f"{type(module).__name__}.{ATTRIBUTE} is {declared!r}; it must be one of {', '.join(DECLARABLE)}"
+        )
+    return Function(declared, DECLARABLE[declared])

@@ -1,0 +1,35 @@
+"""What an operation is to the rules where it stands: a product with a constant is a scale."""
+
+from __future__ import annotations
+
+from signxai_torch.operations.kind import Kind
+from signxai_torch.operations.operation import Operation
+
+_OF_ONE_INPUT = (Kind.DENSE, Kind.CONVOLUTION, Kind.NORM, Kind.NORMALIZE, Kind.ACTIVATION, Kind.SOFTMAX)
+
+
+def kind_of(operation: Operation) -> Kind:
+    """Return what an operation is to the rules, given which of its arguments depend on the input."""
+    row, live = operation.function, len(operation.sources)
+    kind = row.kind
+    if operation.keywords.get("out") is not None:
+        return Kind.UNKNOWN
+    if operation.declared is not None:
+        return kind if live == 1 else Kind.UNKNOWN
+    if kind is Kind.PRODUCT and row.name != "glu":
+        return Kind.SCALE if live == 1 else kind
+    if kind is Kind.QUOTIENT and live == 1:
+        return Kind.SCALE if operation.places[0] in (0, "input") else Kind.ACTIVATION
+    if kind is Kind.SCALE and live > 1:
+        return Kind.UNKNOWN
+    if kind is Kind.PRODUCT_OF_MATRICES and live == 1:
+        return Kind.DENSE
+    if kind is Kind.MAXIMUM and row.parameters == ("input", "other") and live == 1:
+        return Kind.ACTIVATION
+    if kind in (Kind.DENSE, Kind.CONVOLUTION, Kind.NORM, Kind.NORMALIZE, Kind.ACTIVATION, Kind.SOFTMAX) and (
+        live > 1
+        or operation.places[0] not in ("input", row.parameters.index("input") if "input" in row.parameters else 0)
+    ):
+        # A weight that depends on the input makes a product of it; no rule says whose the relevance is.
+        return Kind.ACTIVATION if kind is Kind.ACTIVATION and live == 1 else Kind.UNKNOWN
+    return kind

@@ -1,0 +1,145 @@
+"""The user's model as explanations see it: a stand-in in eval mode that returns logits, watched or recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from signxai_torch.operations.checks import check_input, check_logits, telling_of_mismatch
+from signxai_torch.operations.counting import Count
+from signxai_torch.operations.recorder import Keep, Recorder
+from signxai_torch.operations.refusal import Obstacle, UnhookedOperationError, refuse
+from signxai_torch.operations.replica import replicate
+from signxai_torch.operations.watch import Watch, autocast_is_on, is_watching
+
+Output = Callable[[Any], Tensor]
+"""Makes logits of what a model returns, such as ``lambda output: output.logits``."""
+
+
+class Model:
+    """A model and what makes logits of its output; the model itself is only read.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model.
+    output : callable, optional
+        Makes logits of what it returns.
+    """
+
+    def __init__(self, module: nn.Module, output: Output | None = None) -> None:
+        self.module, self.output = module, output
+        self.softmax = ""
+        self.shape = torch.Size()
+
+    @cached_property
+    def replica(self) -> nn.Module:
+        """The stand-in that passes of autograd run."""
+        return replicate(self.module)[0]
+
+    def logits(self, x: Tensor, count: Count | None = None) -> Tensor:
+        """Return the logits, one row per sample, in autograd's graph if `x` is.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Input, batch first. A model that works in place on its input gets a copy.
+        count : Count, optional
+            Counts what the forward pass takes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the output is not one row of finite numbers per sample.
+        """
+        point = x.clone()
+        watch = Watch(point, count)
+        try:
+            with watch:
+                made = self.replica(point)
+                logits = self._settled(made if self.output is None else self.output(made), x, watch)
+        finally:
+            watch.over = True
+        self.softmax = watch.softmax_of(logits)
+        return logits
+
+    def record(self, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> tuple[Recorder, Tensor]:
+        """Return the recording of a forward pass, and the logits.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Input, batch first.
+        keep : callable
+            Says what rules need of each operation.
+        modules : collection of str
+            Paths of modules whose results are wanted.
+        """
+        recorder = Recorder(x, keep, modules)
+        replica, _ = replicate(self.module, recorder.wrap)
+
+        def forward(point: Tensor) -> Tensor:
+            made = replica(point)
+            return self._settled(made if self.output is None else self.output(made), x, recorder)
+
+        return recorder, recorder.run(forward)
+
+    def why_no_gradient(self, x: Tensor) -> None:
+        """Refuse a model whose output autograd finds not to depend on its input, with the place of the cut.
+
+        Raises
+        ------
+        UnhookedOperationError
+            Always.
+        """
+        recorder, _ = self.record(x, lambda operation: (False, False))
+        cuts = "; ".join(dict.fromkeys(recorder.cuts))
+        refuse("a gradient", [
+            Obstacle(f"its output is cut from its input by {cuts}", "let the gradient through") if cuts
+            else Obstacle("its output does not depend on its input, as far as autograd can tell",
+                          "a quantised model has no gradient; use the model that it was made from")
+        ])  # fmt: skip
+
+    def _settled(self, made: Any, x: Tensor, watch: Watch) -> Tensor:
+        watch.paused = True  # looking at the output is no part of the model
+        try:
+            logits = check_logits(self.module, made, len(x))
+        finally:
+            watch.paused = False
+        self.shape = logits.shape[1:]
+        return logits if logits.dim() == 2 else logits.flatten(1)
+
+
+@contextmanager
+def _without_autocast(device: str) -> Iterator[None]:
+    if not autocast_is_on(device):
+        yield
+        return
+    with torch.autocast(device, enabled=False):
+        yield
+
+
+@contextmanager
+def explaining(module: nn.Module, x: Any, output: Output | None = None) -> Iterator[tuple[Model, Tensor]]:
+    """Explain a batch inside; yields the model as explanations see it, and the batch, checked.
+
+    Raises
+    ------
+    UnhookedOperationError
+        Inside of another explanation, whose operations these would be.
+    TypeError, ValueError
+        See `signxai_torch.operations.checks`.
+    """
+    if is_watching():
+        raise UnhookedOperationError(
+            "an explanation runs inside of a forward pass that is being explained (in a hook, or in a model's forward);"
+            " explain after that pass"
+        )
+    x = check_input(module, x)
+    with torch.inference_mode(False), _without_autocast(x.device.type), telling_of_mismatch(module, x):
+        yield Model(module, output), x

@@ -1,0 +1,419 @@
+"""Recording a forward pass: each operation that depends on the input, with what its rule needs.
+
+Every function that a model calls arrives at `Recorder.__torch_function__`. One that reads nothing that depends on the
+input is left alone; this is how a weight becomes the *effective* weight, whatever the model makes it from. Any other
+runs on detached tensors and is noted as an `Operation`. Tensors carry a mark of ours, so that one which depends on the
+input but was made out of sight (by TorchScript, an `autograd.Function`, an extension in C++) is noticed: it needs a
+gradient, but has no mark.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from signxai_torch.operations.declared import declared_function
+from signxai_torch.operations.in_place import asked_in_place, out_of_place, works_in_place
+from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, UNKNOWN, Function, Kind
+from signxai_torch.operations.kind_here import kind_of
+from signxai_torch.operations.opened import OPENED, opened
+from signxai_torch.operations.operation import Memory, Operation, Place, Value, filled, memory_format, tensors_of
+from signxai_torch.operations.passive import COMPARISONS, CUTS, LEAVES_TORCH, PASSIVE
+from signxai_torch.operations.refusal import Obstacle, users_line
+from signxai_torch.operations.watch import _DROPOUTS, _LOOKED_AT, Watch, autocast_is_on
+
+Keep = Callable[[Operation], tuple[bool, bool]]
+"""Says of an operation whether rules need its inputs, and its result."""
+_TOLD_WHERE = (Kind.PRODUCT, Kind.QUOTIENT, Kind.NORMALIZE, Kind.SOFTMAX, Kind.ATTENTION, Kind.UNKNOWN,
+               Kind.PRODUCT_OF_MATRICES)  # fmt: skip
+_DROPPED = Function("dropout", Kind.ACTIVATION)
+_number = itertools.count()
+
+
+@dataclass
+class _Call:
+    """A module whose forward is running."""
+
+    path: str
+    type_name: str
+    unit: int | None  # None: it has children, whose operations count for themselves
+
+
+class Recorder(Watch):
+    """Records what a forward pass computes.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        The input.
+    keep : callable
+        Says what rules need of each operation.
+    modules : collection of str
+        Paths of modules whose results are wanted.
+
+    Attributes
+    ----------
+    operations : list of Operation
+        In the order in which they ran.
+    obstacles : list of Obstacle
+        What keeps every rule from following the model.
+    cuts : list of str
+        Where the model cuts the gradient.
+    results : dict of str to list of Value
+        What the wanted modules returned, call by call.
+    """
+
+    def __init__(self, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> None:
+        self.input = Value(None, sees_input=True)
+        point = x.detach()
+        self.input.keep(point.detach())
+        number = next(_number)  # marks of other recordings mean nothing here
+        self._mark, self._mask = f"_signxai_value_{number}", f"_signxai_mask_{number}"
+        setattr(point.requires_grad_(), self._mark, self.input)
+        super().__init__(point)
+        self.operations: list[Operation] = []
+        self.obstacles: list[Obstacle] = []
+        self.cuts: list[str] = []
+        self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
+        self._keep = keep
+        self._calls: list[_Call] = []
+        self._units = itertools.count()
+        self._active = False
+
+    def run(self, model: Callable[[Tensor], Tensor]) -> Tensor:
+        """Run a stand-in for a model that `wrap` has wrapped; return its logits."""
+        self._active = True
+        try:
+            with self, torch.enable_grad():
+                return model(self.x)
+        finally:
+            self.over = True
+            self._active = False
+            self._calls.clear()
+
+    def value_of(self, tensor: Any) -> Value | None:
+        """Return what is known of a tensor; None if it does not depend on the input."""
+        if not isinstance(tensor, Tensor):
+            return None
+        value: Value | None = getattr(tensor, self._mark, None)
+        if (value is None or value.cut) and tensor.requires_grad and tensor.grad_fn is not None:
+            # An autograd.Function computes without gradients, and gives its result one afterwards.
+            return self._adopted(tensor) or value
+        return value
+
+    def wrap(self, module: nn.Module, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a forward that tells whose operations run; see `signxai_torch.operations.replica.replicate`."""
+        declared, leaf, type_name = declared_function(module), not module._modules, type(module).__name__
+        wanted = self.results.get(path)
+
+        def run(*args: Any, **keywords: Any) -> Any:
+            if not self._active:
+                return forward(*args, **keywords)
+            self._calls.append(_Call(path, type_name, next(self._units) if leaf or declared is not None else None))
+            try:
+                if declared is None:
+                    made = forward(*args, **keywords)
+                else:
+                    made = self._declared(declared, module, forward, args, keywords)
+            finally:
+                self._calls.pop()
+            if wanted is not None:
+                wanted.append(self.value_of(made))
+            return made
+
+        return run
+
+    def _declared(
+        self, row: Function, module: nn.Module, forward: Callable[..., Any], args: Any, keywords: dict[str, Any]
+    ) -> Any:
+        self._active, self.paused = False, True
+        try:
+            live = self._live(args, keywords)
+            if not live:
+                return forward(*args, **keywords)
+            return self._operate(row, forward, args, keywords, live, module)
+        finally:
+            self._active, self.paused = True, False
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """See `torch.overrides.TorchFunctionMode`."""
+        keywords = kwargs or {}
+        if self.over or self.paused:
+            return function(*args, **keywords)
+        if function in PASSIVE:
+            made = function(*args, **keywords)
+            if function in COMPARISONS and self._live(args, keywords):
+                setattr(made, self._mask, True)
+            return made
+        if function in _LOOKED_AT:
+            if function in _DROPOUTS:
+                return self._dropped(args[0] if args else keywords["input"])
+            args, keywords = self.settled(function, args, keywords)
+        if function in OPENED:
+            with self:
+                return opened(function)(*args, **keywords)
+        live = self._live(args, keywords)
+        if autocast_is_on(self.device):
+            with torch.autocast(self.device, enabled=False):
+                return self._answer(function, args, keywords, live)
+        return self._answer(function, args, keywords, live)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        """Return what a dropout makes: the same; but in both references one in front of a model hides its input."""
+        value = self.value_of(x)
+        if value is None or not value.sees_input:
+            return x
+        made: Tensor = self._operate(_DROPPED, torch.ops.aten.alias, (x,), {}, [_Live(0, x, value)], None)
+        return made
+
+    def _answer(
+        self, function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], live: list[_Live]
+    ) -> Any:
+        if not live:
+            with torch.no_grad():
+                made = function(*args, **keywords)
+            if self._masks(args, keywords) and isinstance(made, Tensor):
+                setattr(made, self._mask, True)  # a mask as numbers is a mask
+            return made
+        if function in LEAVES_TORCH:
+            self.obstacles.append(
+                Obstacle(
+                    f"values that depend on the input leave torch through {function.__name__}() at {users_line()}",
+                    "what NumPy makes of them cannot be followed; compute it with torch",
+                )
+            )
+            return function(args[0].detach(), *args[1:], **keywords)
+        if function in CUTS or not torch.is_grad_enabled() or all(one.value.cut for one in live):
+            return self._cut(function, args, keywords, live)
+        row = FUNCTIONS.get(function, UNKNOWN)
+        cut = next((one.value.cut for one in live if one.value.cut), "")
+        if cut:
+            for one in live:
+                if one.value.cut:  # a constant, as far as a gradient goes
+                    args, keywords = _with(args, keywords, one.place, one.tensor.detach())
+            live = [one for one in live if not one.value.cut]
+        return self._operate(row, function, args, keywords, live, None, cut)
+
+    def _masks(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+        """Return whether an argument, or an index, is a mask made by comparing what depends on the input."""
+        return any(getattr(one, self._mask, False) for one in (*args, *keywords.values()))
+
+    def _live(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> list[_Live]:
+        """Return the arguments that depend on the input."""
+        found: list[_Live] = []
+        standing: list[tuple[int | str, Any]] = [*enumerate(args), *keywords.items()]
+        for place, one in standing:
+            if isinstance(one, Tensor):
+                self._look_at(place, one, found)
+            elif isinstance(one, (list, tuple)):
+                for index, inner in enumerate(one):
+                    if isinstance(inner, Tensor):
+                        self._look_at((place, index), inner, found)
+        return found
+
+    def _look_at(self, place: Place, tensor: Tensor, found: list[_Live]) -> None:
+        value = self.value_of(tensor)
+        if value is None:
+            return
+        if value.memory.overwritten:
+            self.obstacles.append(
+                Obstacle(
+                    f"a tensor is read at {users_line()} that was changed in place through another view of it at "
+                    f"{value.memory.overwritten}",
+                    "make a new tensor instead (`h = h + 1` for `h += 1`, torch.cat for an assignment to a part)",
+                )
+            )
+        found.append(_Live(place, tensor, value))
+
+    def _cut(
+        self, function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], live: list[_Live]
+    ) -> Any:
+        """Run what no gradient goes through; what it makes is a constant, but one that depends on the input."""
+        why = next((one.value.cut for one in live if one.value.cut), "")
+        if not why:
+            how = f"{getattr(function, '__name__', '')}()" if function in CUTS else "torch.no_grad()"
+            why = f"{'.data' if how == '__get__()' else how} at {users_line()}"
+            self.cuts.append(why)
+        places = [one.place for one in live]
+        by_place, by_name = filled(args, keywords, places, [one.tensor.detach() for one in live])
+        with torch.no_grad():
+            made = function(*by_place, **by_name)
+        for tensor in tensors_of(made):
+            setattr(tensor, self._mark, Value(None, cut=why))
+        return made
+
+    def _operate(
+        self,
+        row: Function,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        keywords: dict[str, Any],
+        live: list[_Live],
+        module: nn.Module | None,
+        cut: str = "",
+    ) -> Any:
+        call, arguments, keywords, target = function, args, keywords, None
+        if module is None and (works_in_place(function) or asked_in_place(function, args, keywords)):
+            target = args[0] if args else keywords["input"]
+            call, arguments, keywords = out_of_place(function, args, keywords)
+        if row.kind is Kind.PRODUCT and len(live) == 2 and live[0].value is live[1].value:
+            row, call, arguments, keywords, live = BY_NAME["square"], torch.square, (None,), {}, [live[0].at(0)]
+        places = tuple(one.place for one in live)
+        tensors = tuple(one.tensor.detach() for one in live)
+        by_place, by_name = filled(arguments, keywords, places, tensors)
+        with torch.no_grad():
+            extra, made = _EXTRA[row.name](by_place, by_name) if row.name in _EXTRA else (None, None)
+            if made is None:
+                made = call(*by_place, **by_name)
+        results = list(tensors_of(made))
+        if not results:
+            if isinstance(made, Tensor) and made.is_complex():
+                self._note_complex(function)
+            return made
+        blanked = filled(arguments, keywords, places, [None] * len(places))  # type: ignore[list-item]
+        caller = self._calls[-1] if self._calls else _Call("", "", None)
+        operation = Operation(
+            row, Kind.UNKNOWN, call, tuple(blanked[0]), blanked[1], places, tuple(one.value for one in live),
+            tuple(tensor.shape for tensor in tensors), shape=results[0].shape, module=caller.path,
+            module_type=caller.type_name, declared=module,
+            unit=next(self._units) if caller.unit is None else caller.unit, extra=extra,
+            memory_format=memory_format(tensors[0]),
+        )  # fmt: skip
+        operation.kind = kind_of(operation)
+        if operation.kind in _TOLD_WHERE:
+            operation.where = users_line()
+        operation.cut = cut
+        operation.masked = self._masks(args, keywords)
+        if operation.masked and not operation.where:
+            operation.where = users_line()
+        transparent = len(live) == 1 and row.transparent and live[0].value.sees_input and _keeps_all(operation)
+        shared = (
+            live[0].value.memory
+            if (row.kind is Kind.MOVE or row is _DROPPED) and _shares(results[0], tensors[0])
+            else None
+        )
+        if shared is not None:
+            shared.shared = True
+        operation.results = tuple(
+            Value(operation, index, shared or Memory(), transparent) for index in range(len(results))
+        )
+        self.operations.append(operation)
+        needs_inputs, needs_output = self._keep(operation)
+        if needs_inputs:
+            for one, tensor in zip(live, tensors, strict=True):
+                one.value.keep(tensor)
+        if needs_output:
+            operation.results[0].keep(results[0].detach())
+        if target is not None:
+            return self._written(target, results[0], operation.results[0])
+        for tensor, value in zip(results, operation.results, strict=True):
+            setattr(tensor.requires_grad_(), self._mark, value)
+        return made
+
+    def _note_complex(self, function: Callable[..., Any]) -> None:
+        self.obstacles.append(
+            Obstacle(
+                f"the model computes {function.__name__} in complex numbers at {users_line()}, which have no rules",
+                "compute it with real numbers, or use a gradient method",
+            )
+        )
+
+    def _written(self, target: Tensor, made: Tensor, value: Value) -> Tensor:
+        """Let the tensor that an in-place function was called on be what the function has made."""
+        before = getattr(target, self._mark, None)
+        where = users_line() or "a module that works in place"
+        reshaped = before is not None and before.memory is value.memory  # `transpose_` and the like change no value
+        if before is not None and not reshaped:
+            before.memory.overwritten = where if before.memory.shared else ""
+        base = target._base
+        if base is not None and not reshaped:
+            setattr(base, self._mark, Value(None, memory=Memory(overwritten=where)))
+        target.data = made
+        setattr(target.requires_grad_(), self._mark, value)
+        return target
+
+    def _adopted(self, tensor: Tensor) -> Value | None:
+        """Return what is known of a tensor that no operation in sight has made, None if it depends on no input."""
+        leaves, waiting, met = [], [tensor.grad_fn], set()
+        while waiting:
+            node = waiting.pop()
+            if node is None or node in met:
+                continue
+            met.add(node)
+            leaf = getattr(node, "variable", None)
+            if leaf is not None and getattr(leaf, self._mark, None) is not None:
+                leaves.append(leaf)
+            waiting += [before for before, _ in node.next_functions]
+        if not leaves:
+            return None
+        name = tensor.grad_fn.name() if tensor.grad_fn is not None else ""
+        sources = tuple(getattr(leaf, self._mark) for leaf in leaves)
+        output = tensor
+
+        def hidden(*_: Tensor) -> Tensor:
+            raise RuntimeError(f"{name} cannot be run again")
+
+        operation = Operation(
+            Function(name, Kind.UNKNOWN), Kind.UNKNOWN, hidden, (), {}, (), sources,
+            tuple(leaf.shape for leaf in leaves), shape=tensor.shape,
+            module=self._calls[-1].path if self._calls else "",
+            unit=next(self._units), where=users_line(), graph=(output, tuple(leaves)),
+        )  # fmt: skip
+        value = Value(operation)
+        operation.results = (value,)
+        self.operations.append(operation)
+        setattr(tensor, self._mark, value)
+        return value
+
+
+@dataclass(slots=True)
+class _Live:
+    """An argument that depends on the input."""
+
+    place: Place
+    tensor: Tensor
+    value: Value
+
+    def at(self, place: Place) -> _Live:
+        """Return the same in another place."""
+        return _Live(place, self.tensor, self.value)
+
+
+def _with(
+    args: tuple[Any, ...], keywords: dict[str, Any], place: Place, tensor: Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    by_place, by_name = filled(args, keywords, [place], [tensor])
+    return tuple(by_place), by_name
+
+
+def _keeps_all(operation: Operation) -> bool:
+    """Return whether padding is with zeros; all else that is transparent loses nothing."""
+    if operation.function.name != "pad":
+        return True
+    return operation.argument("mode", "constant") == "constant" and not operation.argument("value", 0)
+
+
+def _shares(made: Tensor, source: Tensor) -> bool:
+    return made.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
+
+
+def _pooled(by_place: list[Any], by_name: dict[str, Any]) -> tuple[Any, Any]:
+    """Run 2-d max-pooling with the places of its maxima, which its gradient needs."""
+    if by_name.get("return_indices"):
+        return None, None
+    given = {key: value for key, value in by_name.items() if key != "return_indices"}
+    if by_place[0].dim() != len("NCHW") or len(by_place) > 6:
+        return None, None
+    made, places = F.max_pool2d_with_indices(*by_place, **given)
+    return places, made
+
+
+_EXTRA: dict[str, Callable[[list[Any], dict[str, Any]], tuple[Any, Any]]] = {"max_pool2d": _pooled}
