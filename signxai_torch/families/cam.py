@@ -287,6 +287,7 @@ def class_activation(model: Model, looked: Looked, target: Target) -> tuple[Tens
     heat = (weights * maps.values).sum(dim=1)
     last = softmax_at_the_end(looked.output)
     warn_of_softmax("" if last is None else f"{last.function.name} ({last})")
+    looked.recorder.forget()
     return heat.clamp(min=0), heat
 
 

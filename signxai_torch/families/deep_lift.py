@@ -53,6 +53,7 @@ def deep_lift(model: Model, x: Tensor, target: Target, method: Method, parameter
     multipliers = arrived.get(recorder.input, torch.zeros_like(recorder.input.tensor))[:half]
     result = (x - reference) * multipliers
     check_sums(assigned, result, logits.gather(1, torch.cat([indices, indices]).unsqueeze(1)).squeeze(1))
+    recorder.forget()
     return result
 
 

@@ -97,6 +97,14 @@ class Recorder(Watch):
             self._active = False
             self._calls.clear()
 
+    def forget(self) -> None:
+        """Let go of all tensors, now and not when Python next looks for circles."""
+        for operation in self.operations:
+            for result in operation.results:
+                result.kept = None
+            operation.sources = operation.results = ()
+        self.operations.clear()
+
     def value_of(self, tensor: Any) -> Value | None:
         """Return what is known of a tensor; None if it does not depend on the input."""
         if not isinstance(tensor, Tensor):

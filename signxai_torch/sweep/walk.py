@@ -141,6 +141,7 @@ def _walk(
                 _refuse_underflow(recorder, relevance, together, assigned[above])
     if not careful and any(not bool(one.any()) for one in results.values()):
         _walk(model, x, target, ways, strict=False, careful=True)  # a map of zeros may have got lost on the way
+    recorder.forget()
     return [results[way] for way in ways]
 
 
@@ -176,8 +177,6 @@ def _go(
                 if part is not None:
                     parts += backward(below, {kernel.sources[0]: part}, (x,)).values()
         results[way] = added(parts) if parts else torch.zeros_like(x.tensor)
-    if release:
-        recorder.operations.clear()
     return results
 
 
