@@ -34,6 +34,8 @@ class Assignment:
         What has a rule of the literature only.
     last_softmax : Operation or None
         The softmax that makes the output.
+    input_rule : Rule or None
+        The rule of the input layer under the composite, None where it is that of the others.
     """
 
     rules: dict[Operation, Rule | None] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Assignment:
     obstacles: list[Obstacle] = field(default_factory=list)
     beyond: dict[Operation, BeyondReference] = field(default_factory=dict)
     last_softmax: Operation | None = None
+    input_rule: Rule | None = None
 
     @property
     def input_kernels(self) -> list[Operation]:
@@ -60,7 +63,8 @@ def assign(operations: Sequence[Operation], output: Value, composite: Composite)
     composite : Composite
         Says the rules.
     """
-    assigned = Assignment(last_softmax=softmax_at_the_end(output))
+    input_rule = composite.input_rule if isinstance(composite, RuleComposite) else None
+    assigned = Assignment(last_softmax=softmax_at_the_end(output), input_rule=input_rule)
     steps = _steps(operations, composite)
     reached = {output}
     for operation in reversed(operations):

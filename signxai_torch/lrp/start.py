@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from signxai_torch.lrp.assignment import Assignment
+from signxai_torch.lrp.composites import Composite
 from signxai_torch.lrp.rules import Epsilon, LinearRule, Rule, StdxEpsilon, Z
 from signxai_torch.lrp.weightless import Pass
 from signxai_torch.operations.ends import is_last
@@ -43,15 +44,15 @@ class LastLayer:
     rule: Rule
     bare: bool
 
-    def bias(self, input_rule: Rule | None) -> bool | None:
+    def bias(self, composite: Composite) -> bool | None:
         """Return whether the start counts the bias; None where relevance starts from the model's output.
 
         Parameters
         ----------
-        input_rule : Rule or None
-            The rule of the input layer, which the last layer may be.
+        composite : Composite
+            The rules; the last layer may see the input.
         """
-        rule = input_rule if input_rule is not None and self.operation.sees_input else self.rule
+        rule = composite.rule_of(self.operation) if self.operation.sees_input else self.rule
         if not isinstance(rule, _FROM_PREACTIVATION):
             return None
         return None if rule.bias and self.bare else rule.bias

@@ -118,6 +118,7 @@ class Recorder(Watch):
     def wrap(self, module: nn.Module, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         """Return a forward that tells whose operations run; see `signxai_torch.operations.replica.replicate`."""
         declared, leaf, type_name = declared_function(module), not module._modules, type(module).__name__
+        identity = isinstance(module, nn.Identity)
         wanted = self.results.get(path)
 
         def run(*args: Any, **keywords: Any) -> Any:
@@ -127,6 +128,8 @@ class Recorder(Watch):
             try:
                 if declared is None:
                     made = forward(*args, **keywords)
+                    if identity and len(args) == 1 and made is args[0]:
+                        made = self._passed_on(made)
                 else:
                     made = self._declared(declared, module, forward, args, keywords)
             finally:
@@ -173,6 +176,13 @@ class Recorder(Watch):
             with torch.autocast(self.device, enabled=False):
                 return self._answer(function, args, keywords, live)
         return self._answer(function, args, keywords, live)
+
+    def _passed_on(self, x: Tensor) -> Tensor:
+        self.paused = True
+        try:
+            return self._dropped(x)
+        finally:
+            self.paused = False
 
     def _dropped(self, x: Tensor) -> Tensor:
         """Return what a dropout makes: the same; but in both references one in front of a model hides its input."""

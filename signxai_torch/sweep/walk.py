@@ -152,7 +152,7 @@ def _go(
     x = recorder.input
     rules = {way.input_rule for way in together}
     until = any(isinstance(way.composite, RuleComposite) and way.composite.until > 0 for way in together)
-    if len(rules) == 1 or until:
+    if rules == {assigned.input_rule} or until:
         rule = together[0].input_rule
         if rule is not None and not assigned.input_kernels:
             warn_of_unused_input_rule()
@@ -214,7 +214,7 @@ def _starts(
     last = None if all(way.head != "preactivation" for way in group) else last_layer(model, output, assigned)
     found: dict[bool | None, list[Way]] = {}
     for way in group:
-        bias = None if last is None or way.head != "preactivation" else last.bias(way.input_rule)
+        bias = None if last is None or way.head != "preactivation" else last.bias(way.composite)
         found.setdefault(bias, []).append(way)
     values = {bias: logits if bias is None or last is None else last.preactivation(bias) for bias in found}
     return [(values[bias], together) for bias, together in found.items()]
