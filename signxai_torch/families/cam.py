@@ -14,7 +14,7 @@ from signxai_torch.families.resample import bicubic_8bit, linear
 from signxai_torch.lrp.assignment import assign, softmax_at_the_end
 from signxai_torch.lrp.backward import backward
 from signxai_torch.lrp.composites import ActivationComposite, Composite
-from signxai_torch.lrp.passes import keeping, recorded, warn_of_softmax
+from signxai_torch.lrp.passes import keeping, name_of_softmax, recorded, warn_of_softmax
 from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.lrp.weightless import GuidedReLU
 from signxai_torch.methods.grammar import Method
@@ -285,8 +285,7 @@ def class_activation(model: Model, looked: Looked, target: Target) -> tuple[Tens
     slope = maps.arranged(slope)
     weights = slope.mean(dim=tuple(range(2, slope.dim())), keepdim=True)
     heat = (weights * maps.values).sum(dim=1)
-    last = softmax_at_the_end(looked.output)
-    warn_of_softmax("" if last is None else f"{last.function.name} ({last})")
+    warn_of_softmax(name_of_softmax(softmax_at_the_end(looked.output)))
     looked.recorder.forget()
     return heat.clamp(min=0), heat
 

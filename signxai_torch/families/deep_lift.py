@@ -45,7 +45,7 @@ def deep_lift(model: Model, x: Tensor, target: Target, method: Method, parameter
     assigned = assign(recorder.operations, output, composite)
     refuse("deep_lift", [*recorder.obstacles, *assigned.obstacles])
     tell_of_rules_beyond([assigned], parameters.get("strict", False))
-    warn_of_softmax(name_of_softmax([assigned]))
+    warn_of_softmax(name_of_softmax(assigned.last_softmax))
     indices = target_indices(logits[:half], target, model.shape)
     head = start(logits, torch.cat([indices, indices]), "one")
     head[half:] = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from signxai_torch.lrp.beyond import beyond
 from signxai_torch.lrp.rules import RULES, LinearRule, Rule
-from signxai_torch.lrp.weightless import Affine, Average, BatchNorm, Pass
+from signxai_torch.lrp.weightless import Average, BatchNorm, Pass
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.kind import KERNELS, Kind
 from signxai_torch.operations.operation import Operation
@@ -115,7 +115,7 @@ class RuleComposite(Composite):
         if kind in (Kind.SUM, Kind.AVERAGE, Kind.SCALE):
             return Average()
         if kind is Kind.NORM:
-            return BatchNorm() if self.batch_norm == "reference" else Affine()
+            return BatchNorm() if self.batch_norm == "reference" else Average()
         if kind is Kind.MAXIMUM:
             return Pass() if operation.keeps_shape and _stride_of(operation) == {1} else None
         if kind is Kind.ACTIVATION:

@@ -111,9 +111,8 @@ def rules_of(model: nn.Module, x: Tensor, method: Method, parameters: Mapping[st
     ]
 
 
-def name_of_softmax(assigned: Sequence[Assignment]) -> str:
-    """Return what softmax makes the output, and where; empty if none does."""
-    last = next((one.last_softmax for one in assigned if one.last_softmax is not None), None)
+def name_of_softmax(last: Operation | None) -> str:
+    """Return the name and the place of the softmax that makes the output; empty if none does."""
     return "" if last is None else f"{last.function.name} ({last})"
 
 

@@ -25,7 +25,7 @@ class Pass(Rule):
 
 @dataclass(frozen=True)
 class Average(Rule):
-    """Average pooling, sums and scales: the Z rule, ``x * VJP(x; R / f(x))``; these operations have no weights."""
+    """Average pooling, sums, scales, and batch norms by themselves: the Z rule, ``x * VJP(x; R / f(x))``."""
 
     def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
         """See `Rule.relevance`."""
@@ -48,16 +48,6 @@ class BatchNorm(Rule):
         beta = bias.reshape(shape) if isinstance(bias, Tensor) else 0.0
         centre = mean.reshape(shape) if isinstance(mean, Tensor) else 0.0
         return (divide(x * (output - beta) * arriving, stabilize((x - centre) * output, KERAS_EPSILON)),)
-
-
-@dataclass(frozen=True)
-class Affine(Rule):
-    """Batch normalisation as ``k x + c`` under the Z rule, ``x k R / (k x + c)``: where it merges into no kernel."""
-
-    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
-        """See `Rule.relevance`."""
-        (part,) = operation.gradient([divide(arriving, operation.output)])
-        return (None if part is None else operation.inputs[0] * part,)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ column_stack row_stack unsafe_chunk unsafe_split slice_scatter select_scatter in
 index_put scatter scatter_add masked_scatter __setitem__ copy_ fill_ zero_ put_ meshgrid half bfloat16 embedding
 combinations"""
 _STATISTICS = "norm vector_norm std var std_mean"
-_PRODUCTS = "matmul mm bmm mv dot einsum __matmul__ tensordot"
+_PRODUCTS = "matmul mm bmm mv dot einsum tensordot"
 _TABLE: tuple[Function, ...] = (
     Function("linear", Kind.DENSE, ("input", "weight", "bias")),
     *(Function(f"conv{n}d", Kind.CONVOLUTION, _CONVOLUTION) for n in (1, 2, 3)),
@@ -115,6 +115,8 @@ _TABLE: tuple[Function, ...] = (
     *(Function(name, Kind.MAXIMUM, ("input", "dim", "keepdim")) for name in ["amax", "amin", "max", "min"]),
     *(Function(name, Kind.MAXIMUM, ("input", "other")) for name in ["maximum", "minimum", "fmax", "fmin"]),
     *(Function(name, Kind.ACTIVATION) for name in _ACTIVATIONS.split()),
+    Function("rdiv", Kind.ACTIVATION),
+    Function("dropout", Kind.ACTIVATION),
     *(Function(name, Kind.ACTIVATION, gate=True) for name in _GATES.split()),
     Function("glu", Kind.PRODUCT, ("input", "dim")),
     *(Function(name, Kind.PRODUCT, ("input", "other")) for name in ("mul", "multiply")),
@@ -130,7 +132,8 @@ _PLACES: tuple[ModuleType | type, ...] = (torch, F, Tensor, torch._C._nn, torch.
 _SPELLINGS = {"__iadd__": "add", "__add__": "add", "__radd__": "add", "__sub__": "sub", "__isub__": "sub",
               "__rsub__": "rsub", "__mul__": "mul", "__imul__": "mul", "__rmul__": "mul", "__truediv__": "div",
               "__itruediv__": "div", "__pow__": "pow", "__ipow__": "pow", "__neg__": "neg", "__abs__": "abs",
-              "__rtruediv__": "rdiv", "__rdiv__": "rdiv", "__rpow__": "exp", "__rmatmul__": "matmul",
+              "__rtruediv__": "rdiv", "__rdiv__": "rdiv", "__rpow__": "exp", "__matmul__": "matmul",
+              "__rmatmul__": "matmul",
               "expit": "sigmoid"}  # fmt: skip
 
 
@@ -148,6 +151,5 @@ def _spellings(function: Function) -> Iterator[Callable[..., Any]]:
 
 FUNCTIONS: dict[Any, Function] = {spelled: one for one in _TABLE for spelled in _spellings(one)}
 """The table, by every function, method and in-place form that torch has of it."""
-FUNCTIONS |= {getattr(Tensor, name): Function("rdiv", Kind.ACTIVATION) for name in ("__rtruediv__", "__rdiv__")}
 UNKNOWN = Function("", Kind.UNKNOWN)
 BY_NAME = {one.name: one for one in _TABLE}

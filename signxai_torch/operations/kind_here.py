@@ -26,10 +26,8 @@ def kind_of(operation: Operation) -> Kind:
         return Kind.DENSE
     if kind is Kind.MAXIMUM and row.parameters == ("input", "other") and live == 1:
         return Kind.ACTIVATION
-    if kind in (Kind.DENSE, Kind.CONVOLUTION, Kind.NORM, Kind.NORMALIZE, Kind.ACTIVATION, Kind.SOFTMAX) and (
-        live > 1
-        or operation.places[0] not in ("input", row.parameters.index("input") if "input" in row.parameters else 0)
-    ):
+    place = row.parameters.index("input") if "input" in row.parameters else 0
+    if kind in _OF_ONE_INPUT and (live > 1 or operation.places[0] not in ("input", place)):
         # A weight that depends on the input makes a product of it; no rule says whose the relevance is.
         return Kind.ACTIVATION if kind is Kind.ACTIVATION and live == 1 else Kind.UNKNOWN
     return kind

@@ -40,7 +40,7 @@ class Model:
     @cached_property
     def replica(self) -> nn.Module:
         """The stand-in that passes of autograd run."""
-        return replicate(self.module)[0]
+        return replicate(self.module)
 
     def logits(self, x: Tensor, count: Count | None = None) -> Tensor:
         """Return the logits, one row per sample, in autograd's graph if `x` is.
@@ -81,7 +81,7 @@ class Model:
             Paths of modules whose results are wanted.
         """
         recorder = Recorder(x, keep, modules)
-        replica, _ = replicate(self.module, recorder.wrap)
+        replica = replicate(self.module, recorder.wrap)
 
         def forward(point: Tensor) -> Tensor:
             made = replica(point)

@@ -218,12 +218,8 @@ class Operation:
 
     def like_input(self, arriving: Tensor) -> Tensor:
         """Return a tensor in the shape and memory format of what it read; its values mean nothing."""
-        return (
-            arriving.new_empty(0)
-            if not self.shapes
-            else torch.empty(
-                self.shapes[0], dtype=arriving.dtype, device=arriving.device, memory_format=self.memory_format
-            )
+        return torch.empty(
+            self.shapes[0], dtype=arriving.dtype, device=arriving.device, memory_format=self.memory_format
         )
 
     def gradient_at(self, inputs: Sequence[Tensor], arriving: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:

@@ -32,7 +32,7 @@ Keep = Callable[[Operation], tuple[bool, bool]]
 """Says of an operation whether rules need its inputs, and its result."""
 _TOLD_WHERE = (Kind.PRODUCT, Kind.QUOTIENT, Kind.NORMALIZE, Kind.SOFTMAX, Kind.ATTENTION, Kind.UNKNOWN,
                Kind.PRODUCT_OF_MATRICES)  # fmt: skip
-_DROPPED = Function("dropout", Kind.ACTIVATION)
+_DROPPED = BY_NAME["dropout"]
 _number = itertools.count()
 
 
@@ -178,6 +178,7 @@ class Recorder(Watch):
         return self._answer(function, args, keywords, live)
 
     def _passed_on(self, x: Tensor) -> Tensor:
+        """Return what an identity makes, which hides the input as a dropout does."""
         self.paused = True
         try:
             return self._dropped(x)

@@ -19,8 +19,8 @@ Wrap = Callable[[nn.Module, str, Callable[..., Any]], Callable[..., Any]]
 """Makes another forward of a module, its path and its forward."""
 
 
-def replicate(model: nn.Module, wrap: Wrap | None = None) -> tuple[nn.Module, dict[nn.Module, nn.Module]]:
-    """Return a stand-in and, from each of the model's modules, its stand-in.
+def replicate(model: nn.Module, wrap: Wrap | None = None) -> nn.Module:
+    """Return a stand-in.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def replicate(model: nn.Module, wrap: Wrap | None = None) -> tuple[nn.Module, di
             replica.__dict__["forward"] = wrap(replica, path, _forward_of(replica))
         return replica
 
-    return replica_of(model, ""), replicas
+    return replica_of(model, "")
 
 
 def _alias(parameter: Any, weights: dict[int, torch.Tensor]) -> Any:

@@ -41,7 +41,7 @@ class _Called(Model):
     def record(self, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> tuple[Recorder, Tensor]:
         """Return the recording of the call with `x` at its place, and the result."""
         recorder = Recorder(x, keep, modules)
-        replica, _ = replicate(self.module, recorder.wrap)
+        replica = replicate(self.module, recorder.wrap)
         # Hooks on the module itself run in its own call, around this one.
         replica.__dict__.update((name, OrderedDict()) for name in _USERS_HOOKS)
 

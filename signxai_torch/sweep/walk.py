@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.lrp.assignment import Assignment, assign
+from signxai_torch.lrp.assignment import Assignment, assign, softmax_at_the_end
 from signxai_torch.lrp.backward import added, backward
 from signxai_torch.lrp.composites import ActivationComposite, Composite, RuleComposite
 from signxai_torch.lrp.passes import (
@@ -128,21 +128,21 @@ def _walk(
         tell_of_rules_beyond(list(assigned.values()), strict)
     results: dict[Way, Tensor] = {}
     starts = {above: _starts(model.module, group, logits, output, assigned[above]) for above, group in passes.items()}
-    softmax = name_of_softmax([one for above, one in assigned.items() if _from_output(starts[above], logits)])
-    warn_of_softmax("" if careful else softmax)
+    if not careful and any(_from_output(values, logits) for values in starts.values()):
+        warn_of_softmax(name_of_softmax(softmax_at_the_end(output)))
     left = sum(len(one) for one in starts.values())
     for above in passes:
         for values, together in starts[above]:
             left -= 1
             relevance = {output: start(values, indices, together[0].start)}
-            last = left == 0 and not careful
-            results |= _go(recorder, relevance, together, assigned[above], release=last)
             if careful:
                 _refuse_underflow(recorder, relevance, together, assigned[above])
-    if not careful and any(not bool(one.any()) for one in results.values()):
+            else:
+                results |= _go(recorder, relevance, together, assigned[above], release=left == 0)
+    if any(not bool(one.any()) for one in results.values()):
         _walk(model, x, target, ways, strict=False, careful=True)  # a map of zeros may have got lost on the way
     recorder.forget()
-    return [results[way] for way in ways]
+    return [results[way] for way in ways if way in results]
 
 
 def _go(

@@ -227,3 +227,19 @@ def test_an_explanation_inside_of_another_one_is_refused():
     for method in ("gradient", "lrp_z", "smoothgrad", "grad_cam"):
         with pytest.raises(UnhookedOperationError, match="explanation runs inside of a forward pass"):
             explain(model, pictures(), method)
+
+
+@pytest.mark.parametrize("compare", [torch.gt, torch.greater, torch.Tensor.__gt__], ids=["gt", "greater", "operator"])
+@pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
+def test_a_relu_written_as_a_mask_is_refused_by_name_where_relus_have_a_rule(method, compare):
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            h = self.first(x)
+            return self.last(h * compare(h, torch.zeros(())))
+
+    with pytest.raises(UnhookedOperationError, match="may be a ReLU"):
+        explain(Masked(), torch.randn(2, 6), method, 1)
