@@ -323,8 +323,9 @@ def _grad_cam(
 ) -> Tensor:
     height, width = _size(parameters.get("size"), x, method)
     heat, _ = class_activation(model, looked, target)
-    maps = [torch.from_numpy(_resized(one, height, width)) for one in heat]
-    return torch.stack(maps).to(x).unsqueeze(1).repeat(1, x.shape[1], 1, 1)
+    pixels = np.stack([_in_8_bits(one) for one in heat.cpu()])
+    maps = torch.from_numpy(bicubic_8bit(pixels, height, width))
+    return maps.to(x).unsqueeze(1).repeat(1, x.shape[1], 1, 1)
 
 
 def _size(size: Any, x: Tensor, method: Method) -> tuple[int, int]:
@@ -337,15 +338,15 @@ def _size(size: Any, x: Tensor, method: Method) -> tuple[int, int]:
     return size[0], size[1]
 
 
-def _resized(heat: Tensor, height: int, width: int) -> np.ndarray[Any, Any]:
+def _in_8_bits(heat: Tensor) -> np.ndarray[Any, Any]:
     peak = heat.max()
     if peak <= 0:
-        return np.zeros((height, width), np.uint8)
-    scaled = (heat / peak).cpu().numpy()
+        return np.zeros(tuple(heat.shape), np.uint8)
+    scaled = (heat / peak).numpy()
     scaled = scaled - scaled.min()
     if scaled.max() != 0:
         scaled = scaled / scaled.max()
-    return bicubic_8bit((scaled * 255).astype(np.uint8), height, width)
+    return (scaled * 255).astype(np.uint8)
 
 
 def grad_cam_timeseries(

@@ -7,6 +7,7 @@ convolution with the a = -0.5 cubic, widened when shrinking, coefficients in 22-
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,59 +28,62 @@ def _cubic(x: float) -> float:
     return 0.0
 
 
-def _coefficients(size: int, target: int) -> list[tuple[int, Array]]:
+@lru_cache(maxsize=64)
+def _coefficients(size: int, target: int) -> Array:
+    """Return Pillow's weights for one axis: whole numbers, (target, size), in fixed point."""
     scale = size / target
     widened = max(scale, 1.0)
     support = SUPPORT * widened
-    rows: list[tuple[int, Array]] = []
-    for index in range(target):
+    inverse = 1.0 / widened
+    matrix = np.zeros((target, size))
+    for row, index in zip(matrix, range(target), strict=True):
         centre = (index + 0.5) * scale
         first = max(int(centre - support + 0.5), 0)
         last = min(int(centre + support + 0.5), size)
-        inverse = 1.0 / widened
         weights = np.array([_cubic((k + first - centre + 0.5) * inverse) for k in range(last - first)])
         total = weights.sum()
         if total != 0:
             weights = weights * (1.0 / total)
         half = np.where(weights < 0, -0.5, 0.5)
-        rows.append((first, (half + weights * (1 << PRECISION)).astype(np.int64)))
-    return rows
+        row[first:last] = (half + weights * (1 << PRECISION)).astype(np.int64)
+    return matrix
 
 
-def _resize_rows(image: Array, target: int) -> Array:
-    result = np.empty((target, *image.shape[1:]), np.uint8)
-    for index, (first, weights) in enumerate(_coefficients(image.shape[0], target)):
-        window = image[first : first + len(weights)].astype(np.int64)
-        total = np.tensordot(weights, window, axes=1) + (1 << (PRECISION - 1))
-        result[index] = np.clip(total >> PRECISION, 0, 255)
-    return result
+def _resize_rows(images: Array, target: int) -> Array:
+    # Whole numbers below 2 ** 53: the product is exact in float64, whatever the order of its sums.
+    total = (_coefficients(images.shape[-2], target) @ images.astype(np.float64)).astype(np.int64)
+    return np.clip((total + (1 << (PRECISION - 1))) >> PRECISION, 0, 255).astype(np.uint8)
 
 
-def bicubic_8bit(image: Array, height: int, width: int) -> Array:
-    """Resize an 8-bit image.
+def _resize_columns(images: Array, target: int) -> Array:
+    return _resize_rows(images.swapaxes(-1, -2), target).swapaxes(-1, -2)
+
+
+def bicubic_8bit(images: Array, height: int, width: int) -> Array:
+    """Resize 8-bit images.
 
     Parameters
     ----------
-    image : numpy.ndarray
-        uint8, shape (H, W).
+    images : numpy.ndarray
+        uint8, shape (..., H, W).
     height, width : int
         The new size.
 
     Returns
     -------
     numpy.ndarray
-        uint8, shape (height, width), equal to what Pillow 13 makes of ``resize((width, height))``, bicubic, bit for
+        uint8, shape (..., height, width), equal to what Pillow 13 makes of ``resize((width, height))``, bicubic, bit for
         bit where not both sizes shrink; where both do, Pillow may order its passes otherwise. Grad-CAM enlarges.
     """
-    if image.dtype != np.uint8 or image.ndim != 2:
-        raise ValueError(f"expected uint8 of shape (H, W), not {image.dtype} of shape {image.shape}")
-    if image.shape[0] > height and image.shape[1] < width:  # Pillow 13: the pass that shrinks goes first
-        image = _resize_rows(image, height)
-    if image.shape[1] != width:  # else the horizontal one, and none where the size stays
-        image = _resize_rows(image.T, width).T
-    if image.shape[0] != height:
-        image = _resize_rows(image, height)
-    return image
+    if images.dtype != np.uint8 or images.ndim < 2:
+        raise ValueError(f"expected uint8 of shape (..., H, W), not {images.dtype} of shape {images.shape}")
+    if images.shape[-2] > height and images.shape[-1] < width:  # Pillow 13: the pass that shrinks goes first
+        images = _resize_rows(images, height)
+    if images.shape[-1] != width:  # else the horizontal one, and none where the size stays
+        images = _resize_columns(images, width)
+    if images.shape[-2] != height:
+        images = _resize_rows(images, height)
+    return images
 
 
 def linear(series: Array, length: int) -> Array:

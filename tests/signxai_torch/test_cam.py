@@ -59,10 +59,15 @@ def test_bicubic_on_extreme_values(before, after):
         assert np.array_equal(bicubic_8bit(image, *after), pillow(image, *after))
 
 
-@pytest.mark.parametrize("image", [np.zeros((3, 3)), np.zeros((3, 3, 3), np.uint8), np.zeros(3, np.uint8)])
+@pytest.mark.parametrize("image", [np.zeros((3, 3)), np.zeros((3, 3, 3)), np.zeros(3, np.uint8)])
 def test_bicubic_takes_8_bit_images(image):
     with pytest.raises(ValueError, match="expected uint8"):
         bicubic_8bit(image, 4, 4)
+
+
+def test_bicubic_resizes_each_image_of_a_batch():
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 4)).astype(np.uint8)
+    assert np.array_equal(bicubic_8bit(images, 9, 11), [pillow(image, 9, 11) for image in images])
 
 
 @given(arrays.arrays(np.float64, st.integers(2, 30), elements=st.floats(-10, 10)), st.integers(1, 100))
