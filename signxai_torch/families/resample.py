@@ -72,8 +72,8 @@ def bicubic_8bit(images: Array, height: int, width: int) -> Array:
     Returns
     -------
     numpy.ndarray
-        uint8, shape (..., height, width), equal to what Pillow 13 makes of ``resize((width, height))``, bicubic, bit for
-        bit where not both sizes shrink; where both do, Pillow may order its passes otherwise. Grad-CAM enlarges.
+        uint8, shape (..., height, width), equal to what Pillow 13 makes of ``resize((width, height))``, bicubic, bit
+        for bit where not both sizes shrink; where both do, Pillow may order its passes otherwise. Grad-CAM enlarges.
     """
     if images.dtype != np.uint8 or images.ndim < 2:
         raise ValueError(f"expected uint8 of shape (..., H, W), not {images.dtype} of shape {images.shape}")
