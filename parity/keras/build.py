@@ -13,16 +13,16 @@ import torch
 from torch import nn
 
 from parity.hashing import file_sha256
-from parity.keras.activations import is_identity, is_softmax
 from parity.keras.architectures import architecture_for, known_architecture
 from parity.keras.description import LayerDescription, ModelDescription
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Node, parse_architecture
-from parity.keras.handlers import HANDLERS, Handler
+from parity.keras.handlers.activations import is_identity, is_softmax
+from parity.keras.handlers.layer import DTYPES, Layer, Value, Variable
+from parity.keras.handlers.table import HANDLERS, Handler
 from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
-from parity.keras.layer import DTYPES, Layer, Value, Variable
-from parity.keras.layers import FeatureOrder
 from parity.keras.module import KerasModule, Step
+from parity.keras.modules.moving import FeatureOrder
 from parity.keras.weights import assign
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.

@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from parity.keras.activations import is_softmax
 from parity.keras.build import architecture_of, variables_of
 from parity.keras.description import ModelDescription, Shape
 from parity.keras.graph import parse_architecture
+from parity.keras.handlers.activations import is_softmax
 from parity.keras.hdf5 import open_keras
 from parity.keras.weights import assign
 

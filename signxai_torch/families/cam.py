@@ -342,7 +342,7 @@ def _in_8_bits(heat: Tensor) -> np.ndarray[Any, Any]:
     peak = heat.max()
     if peak <= 0:
         return np.zeros(tuple(heat.shape), np.uint8)
-    scaled = (heat / peak).numpy()
+    scaled: np.ndarray[Any, Any] = (heat / peak).numpy()
     scaled = scaled - scaled.min()
     if scaled.max() != 0:
         scaled = scaled / scaled.max()

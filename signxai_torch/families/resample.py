@@ -52,7 +52,8 @@ def _coefficients(size: int, target: int) -> Array:
 def _resize_rows(images: Array, target: int) -> Array:
     # Whole numbers below 2 ** 53: the product is exact in float64, whatever the order of its sums.
     total = (_coefficients(images.shape[-2], target) @ images.astype(np.float64)).astype(np.int64)
-    return np.clip((total + (1 << (PRECISION - 1))) >> PRECISION, 0, 255).astype(np.uint8)
+    rows: Array = np.clip((total + (1 << (PRECISION - 1))) >> PRECISION, 0, 255).astype(np.uint8)
+    return rows
 
 
 def _resize_columns(images: Array, target: int) -> Array:

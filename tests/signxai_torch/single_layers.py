@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parity.keras.layers import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
+from parity.keras.modules.kernels import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
 from signxai_torch.lrp import rules
 from signxai_torch.lrp.assignment import assign
 from signxai_torch.lrp.backward import backward

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from zennit.layer import Sum
 
-from parity.keras.layers import (
-    Exponential,
+from parity.keras.modules.activations import Exponential
+from parity.keras.modules.pooling import (
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalMaxPool,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parity.keras import LayerDescription, ModelDescription
-from parity.keras.handlers import TRAINING_ONLY
+from parity.keras.handlers.table import TRAINING_ONLY
 
 _POOLING = ("MaxPooling1D", "MaxPooling2D")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D")

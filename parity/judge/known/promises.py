@@ -16,7 +16,7 @@ import torch
 
 from parity.judge.known.conditions import activation_of
 from parity.keras import KerasModule, ModelDescription
-from parity.keras.handlers import TRAINING_ONLY
+from parity.keras.handlers.table import TRAINING_ONLY
 
 Array = npt.NDArray[Any]
 

@@ -26,7 +26,8 @@ from zennit.layer import Sum
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
-from parity.keras.layers import ChannelLinear, Concatenate, Crop, FeatureOrder, Rearrange, TrainingOnly
+from parity.keras.modules.kernels import ChannelLinear
+from parity.keras.modules.moving import Concatenate, Crop, FeatureOrder, Rearrange, TrainingOnly
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.zennit import refuse_sign
 from signxai_torch.methods.grammar import Method, parse

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import parity.keras
-from parity.keras import ConversionError, KerasModule, build, kernels, layers, shapes, weights, windows
+from parity.keras import ConversionError, KerasModule, build, weights
 from parity.keras.config import Config
-from parity.keras.handlers import HANDLERS
+from parity.keras.handlers import kernels, shapes, windows
+from parity.keras.handlers.table import HANDLERS
+from parity.keras.modules import pooling
+from parity.keras.modules.padding import pad_argument
 from tests.parity.keras.recipes import ALL_FORMATS, RECIPES
 
 pytestmark = pytest.mark.reference
@@ -115,18 +119,18 @@ def _even_same_padding(monkeypatch):
 
 
 def _padding_counted(monkeypatch):
-    monkeypatch.setattr(layers.PaddedAvgPool2d, "forward", _average_with_padding)
+    monkeypatch.setattr(pooling.PaddedAvgPool2d, "forward", _average_with_padding)
 
 
 def _average_with_padding(self, x):
-    return nn.AvgPool2d.forward(self, layers.F.pad(x, layers.pad_argument(self.margins)))
+    return nn.AvgPool2d.forward(self, functional.pad(x, pad_argument(self.margins)))
 
 
 def _zero_padded_max(monkeypatch):
     monkeypatch.setattr(
-        layers.PaddedMaxPool2d,
+        pooling.PaddedMaxPool2d,
         "forward",
-        lambda self, x: nn.MaxPool2d.forward(self, layers.F.pad(x, layers.pad_argument(self.margins))),
+        lambda self, x: nn.MaxPool2d.forward(self, functional.pad(x, pad_argument(self.margins))),
     )
 
 

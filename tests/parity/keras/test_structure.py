@@ -14,8 +14,10 @@ from zennit.layer import Sum
 
 import parity.keras
 from parity.hashing import file_sha256
-from parity.keras import ConversionError, shapes
-from parity.keras.layers import HardSigmoid, PaddedConv2d, SeparableConv
+from parity.keras import ConversionError
+from parity.keras.handlers import shapes
+from parity.keras.modules.activations import HardSigmoid
+from parity.keras.modules.kernels import PaddedConv2d, SeparableConv
 from tests.parity.keras.keras_files import (
     KerasModel,
     functional,

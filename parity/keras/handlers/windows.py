@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parity.keras.description import Shape
-from parity.keras.layer import Layer
-from parity.keras.layers import Margins
+from parity.keras.handlers.layer import Layer
+from parity.keras.modules.padding import Margins
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from parity.keras.layer import Built, Layer, Value, Variable
-from parity.keras.layers import BoundedReLU, Exponential, HardSigmoid, PositionPReLU, TensorFlowGELU
+from parity.keras.handlers.layer import Built, Layer, Value, Variable
+from parity.keras.modules.activations import BoundedReLU, Exponential, HardSigmoid, PositionPReLU, TensorFlowGELU
 
 # In torch layout the channels, Keras's last axis, are axis 1.
 _CHANNELS = 1

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from parity.keras.layer import Built, Layer, Value
-from parity.keras.layers import (
+from parity.keras.handlers.layer import Built, Layer, Value
+from parity.keras.handlers.windows import Window, window
+from parity.keras.modules.pooling import (
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalMaxPool,
@@ -16,7 +17,6 @@ from parity.keras.layers import (
     PaddedMaxPool1d,
     PaddedMaxPool2d,
 )
-from parity.keras.windows import Window, window
 
 
 def max_pooling(layer: Layer) -> Built:

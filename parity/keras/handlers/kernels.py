@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from parity.keras.activations import with_activation
-from parity.keras.layer import Built, FloatArray, Layer, Value, Variable, fill
-from parity.keras.layers import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
-from parity.keras.windows import Window, window
+from parity.keras.handlers.activations import with_activation
+from parity.keras.handlers.layer import Built, FloatArray, Layer, Value, Variable, fill
+from parity.keras.handlers.windows import Window, window
+from parity.keras.modules.kernels import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
 
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 _PADDED_CONV = {1: PaddedConv1d, 2: PaddedConv2d}

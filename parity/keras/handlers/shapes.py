@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from zennit.layer import Sum
 
-from parity.keras.activations import torch_axis
 from parity.keras.description import Shape
-from parity.keras.layer import Built, Layer, Order, Value, Variable, fill
-from parity.keras.layers import Concatenate, Crop, Rearrange, TrainingOnly, pad_argument
+from parity.keras.handlers.activations import torch_axis
+from parity.keras.handlers.layer import Built, Layer, Order, Value, Variable, fill
+from parity.keras.modules.moving import Concatenate, Crop, Rearrange, TrainingOnly
+from parity.keras.modules.padding import pad_argument
 
 
 def nothing(layer: Layer) -> Built:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parity.keras import activations, kernels, pooling, shapes
-from parity.keras.layer import Built, Layer, Variable
+from parity.keras.handlers import activations, kernels, pooling, shapes
+from parity.keras.handlers.layer import Built, Layer, Variable
 
 
 def _none(config: Mapping[str, Any]) -> tuple[Variable, ...]:
