@@ -15,7 +15,7 @@ from signxai_torch.lrp.multipliers import DeepLiftComposite
 from signxai_torch.lrp.passes import keeping, name_of_softmax, recorded, tell_of_rules_beyond, warn_of_softmax
 from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.methods.grammar import Method
-from signxai_torch.operations.kind import Kind
+from signxai_torch.operations.kind import OPENED_BY_DEEP_LIFT, Kind
 from signxai_torch.operations.model import Model
 from signxai_torch.operations.refusal import refuse
 
@@ -40,7 +40,8 @@ def deep_lift(model: Model, x: Tensor, target: Target, method: Method, parameter
     """
     reference = baseline_like(x, parameters["baseline"])
     composite = DeepLiftComposite()
-    recorder, logits, output = recorded(model, torch.cat([x, reference]), keeping([composite]))
+    both = torch.cat([x, reference])
+    recorder, logits, output = recorded(model, both, keeping([composite]), opened=OPENED_BY_DEEP_LIFT)
     half = len(x)
     assigned = assign(recorder.operations, output, composite)
     refuse("deep_lift", [*recorder.obstacles, *assigned.obstacles])

@@ -118,9 +118,9 @@ class RuleComposite(Composite):
             return BatchNorm() if self.batch_norm == "reference" else Average()
         if kind is Kind.MAXIMUM:
             return Pass() if operation.keeps_shape and _stride_of(operation) == {1} else None
-        if kind is Kind.ACTIVATION:
+        if kind in (Kind.ACTIVATION, Kind.UNCHANGED):
             return Pass()
-        if kind is Kind.MOVE:
+        if kind in (Kind.MOVE, Kind.DERIVATIVE):
             return None
         return beyond(operation)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from signxai_torch.lrp.assignment import Assignment, assign
 from signxai_torch.lrp.composites import Composite, composite_for
 from signxai_torch.methods.grammar import Method
+from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.model import Model, explaining
 from signxai_torch.operations.operation import Operation, Value
 from signxai_torch.operations.recorder import Keep, Recorder
@@ -43,7 +44,9 @@ def keeping(composites: Sequence[Composite]) -> Keep:
     return keep
 
 
-def recorded(model: Model, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> tuple[Recorder, Tensor, Value]:
+def recorded(
+    model: Model, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()
+) -> tuple[Recorder, Tensor, Value]:
     """Return the recording of a forward pass, the logits, and what is known of them.
 
     Raises
@@ -51,7 +54,7 @@ def recorded(model: Model, x: Tensor, keep: Keep, modules: Collection[str] = ())
     UnhookedOperationError
         If they do not depend on the input.
     """
-    recorder, made = model.record(x, keep, modules)
+    recorder, made = model.record(x, keep, modules, opened)
     output = recorder.value_of(made)
     refuse("a method of rules", _out_of_reach(recorder, output))
     assert output is not None

@@ -1,8 +1,9 @@
 """Modules that are one operation: what a module declares itself to be, so that nobody looks inside.
 
-A module whose class has the attribute ``signxai_operation`` is one layer to all rules, whatever functions its forward
-calls: a convolution with a padding of its own, say, or an average whose margins are not counted. Its value is one of
-`DECLARABLE`. A declared kernel must be linear in its one input, up to parameters whose names start with ``bias``.
+A module with the attribute ``signxai_operation``, mostly of its class, is one layer to all rules, whatever functions
+its forward calls: a convolution with a padding of its own, say, or an average whose margins are not counted. Its value
+is one of `DECLARABLE`. A declared kernel must be linear in its one input, up to parameters whose names start with
+``bias``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,16 @@ DECLARABLE = {
     "activation": Kind.ACTIVATION,
     "rectifier": Kind.ACTIVATION,
     "move": Kind.MOVE,
+    "unchanged": Kind.UNCHANGED,
+    "derivative": Kind.DERIVATIVE,
 }
-"""What a module can declare itself to be. A rectifier is an activation that guided backpropagation takes for a ReLU."""
+"""What a module can declare itself to be.
+
+A rectifier is an activation that guided backpropagation takes for a ReLU. LRP hands relevance through an "unchanged"
+layer as it is, and by the gradient through a "derivative", which may read several tensors: that is what SIGN-XAI
+1.1.9.2 does with every layer that has no kernel, sum or average, by whether its shape stays (iNNvestigate 2.1.2 takes
+the gradient of both).
+"""
 
 
 def declared_function(module: nn.Module) -> Function | None:
@@ -32,7 +41,7 @@ def declared_function(module: nn.Module) -> Function | None:
     ValueError
         If there is no such operation.
     """
-    declared = getattr(type(module), ATTRIBUTE, None)
+    declared = getattr(module, ATTRIBUTE, None)
     if declared is None:
         return None
     if declared not in DECLARABLE:

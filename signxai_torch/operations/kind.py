@@ -31,11 +31,15 @@ class Kind(enum.Enum):
     MOVE = "move"
     SOFTMAX = "softmax"
     ATTENTION = "attention"
+    UNCHANGED = "layer that keeps the shape"
+    DERIVATIVE = "layer taken by its derivative"
     UNKNOWN = "unknown"
 
 
 KERNELS = (Kind.DENSE, Kind.CONVOLUTION)
 """The kinds of operations that have weights."""
+OPENED_BY_DEEP_LIFT = (Kind.UNCHANGED, Kind.DERIVATIVE)
+"""Kinds that the references' LRP treats as one layer, whatever it computes; DeepLIFT follows what it computes."""
 
 
 @dataclass(frozen=True)

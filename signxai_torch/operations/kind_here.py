@@ -15,7 +15,7 @@ def kind_of(operation: Operation) -> Kind:
     if operation.keywords.get("out") is not None:
         return Kind.UNKNOWN
     if operation.declared is not None:
-        return kind if live == 1 else Kind.UNKNOWN
+        return kind if live == 1 or kind is Kind.DERIVATIVE else Kind.UNKNOWN
     if kind is Kind.PRODUCT and row.name != "glu":
         return Kind.SCALE if live == 1 else kind
     if kind is Kind.QUOTIENT and live == 1:

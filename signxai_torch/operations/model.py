@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from signxai_torch.operations.checks import check_input, check_logits, telling_of_mismatch
 from signxai_torch.operations.counting import Count
+from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.recorder import Keep, Recorder
 from signxai_torch.operations.refusal import Obstacle, UnhookedOperationError, refuse
 from signxai_torch.operations.replica import replicate
@@ -68,7 +69,9 @@ class Model:
         self.softmax = watch.softmax_of(logits)
         return logits
 
-    def record(self, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> tuple[Recorder, Tensor]:
+    def record(
+        self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()
+    ) -> tuple[Recorder, Tensor]:
         """Return the recording of a forward pass, and the logits.
 
         Parameters
@@ -79,8 +82,10 @@ class Model:
             Says what rules need of each operation.
         modules : collection of str
             Paths of modules whose results are wanted.
+        opened : collection of Kind
+            Modules that declare themselves to be of these kinds are looked into all the same.
         """
-        recorder = Recorder(x, keep, modules)
+        recorder = Recorder(x, keep, modules, opened)
         replica = replicate(self.module, recorder.wrap)
 
         def forward(point: Tensor) -> Tensor:

@@ -56,6 +56,8 @@ class Recorder(Watch):
         Says what rules need of each operation.
     modules : collection of str
         Paths of modules whose results are wanted.
+    opened : collection of Kind
+        Modules that declare themselves to be of these kinds are looked into all the same.
 
     Attributes
     ----------
@@ -69,7 +71,7 @@ class Recorder(Watch):
         What the wanted modules returned, call by call.
     """
 
-    def __init__(self, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> None:
+    def __init__(self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()) -> None:
         self.input = Value(None, sees_input=True)
         point = x.detach()
         self.input.keep(point.detach())
@@ -81,7 +83,7 @@ class Recorder(Watch):
         self.obstacles: list[Obstacle] = []
         self.cuts: list[str] = []
         self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
-        self._keep = keep
+        self._keep, self._opened = keep, opened
         self._calls: list[_Call] = []
         self._units = itertools.count()
         self._active = False
@@ -118,6 +120,8 @@ class Recorder(Watch):
     def wrap(self, module: nn.Module, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         """Return a forward that tells whose operations run; see `signxai_torch.operations.replica.replicate`."""
         declared, leaf, type_name = declared_function(module), not module._modules, type(module).__name__
+        if declared is not None and declared.kind in self._opened:
+            declared = None
         identity = isinstance(module, nn.Identity)
         wanted = self.results.get(path)
 

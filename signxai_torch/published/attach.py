@@ -23,6 +23,7 @@ from signxai_torch.lrp.assignment import Assignment, assign
 from signxai_torch.lrp.backward import backward
 from signxai_torch.lrp.composites import Composite
 from signxai_torch.lrp.passes import recorded
+from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.model import Model
 from signxai_torch.operations.operation import Place, filled
 from signxai_torch.operations.recorder import Keep, Recorder
@@ -38,9 +39,11 @@ class _Called(Model):
     def __init__(self, module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], place: Place) -> None:
         self.module, self.args, self.keywords, self.place = module, args, keywords, place
 
-    def record(self, x: Tensor, keep: Keep, modules: Collection[str] = ()) -> tuple[Recorder, Tensor]:
+    def record(
+        self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()
+    ) -> tuple[Recorder, Tensor]:
         """Return the recording of the call with `x` at its place, and the result."""
-        recorder = Recorder(x, keep, modules)
+        recorder = Recorder(x, keep, modules, opened)
         replica = replicate(self.module, recorder.wrap)
         # Hooks on the module itself run in its own call, around this one.
         replica.__dict__.update((name, OrderedDict()) for name in _USERS_HOOKS)

@@ -1,20 +1,13 @@
-"""Keras models to convert, by name. The reference interpreter builds them; the tests read the names."""
+"""The layers of classic convolutional networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tests.parity.keras.random_models import random_model
+from tests.parity.keras.recipes.registry import RECIPES, recipe
 
-RECIPES: dict[str, Callable[[Any], Any]] = {}
-ALL_FORMATS = ("nested_frozen", "three_convolutions", "residual", "conv1d_causal")
 RANDOM_MODELS = 8
-
-
-def recipe(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    RECIPES[build.__name__] = build
-    return build
 
 
 def sequential(keras: Any, shape: tuple, *layers: Any, classes: int = 3, softmax: bool = True) -> Any:

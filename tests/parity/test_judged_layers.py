@@ -1,0 +1,55 @@
+"""Every kind of layer: both sides on a small network around it, in float64, both references asked."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from parity.assets.inputs import Input
+from parity.assets.source import ModelSource
+from parity.hashing import array_sha256, file_sha256
+from parity.keras.network import write_network
+from parity.reference.client import ReferenceClient
+from parity.reference.environment import ReferenceEnvironmentError, find_python
+from parity.run.cases import Plan
+from parity.run.runner import Runner
+from parity.run.subjects import subject
+from tests.parity.judged import ROWS
+from tests.parity.judged.registry import METHODS
+
+pytestmark = pytest.mark.reference
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceClient]:
+    try:
+        find_python()
+    except ReferenceEnvironmentError as error:
+        pytest.skip(f"no reference environment: {error}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with ReferenceClient(store=tmp_path_factory.mktemp("store"), keep_both=True, threads=1) as one:
+        yield one
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_layer(name: str, client: ReferenceClient, tmp_path: Path) -> None:
+    row = ROWS[name]
+    rng = np.random.default_rng([len(name), *name.encode()])
+    path = tmp_path / f"{name}.h5"
+    write_network(row.network(rng), path)
+    source = ModelSource(name, path, None, file_sha256(path), "none", "", "a network around one layer")
+    x = rng.normal(size=row.shape).astype(np.float32)
+    plan = Plan(source, (Input("x", x, array_sha256(x), None, None),), METHODS, frozenset(METHODS), frozenset())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of input rules that no layer uses, as in the references
+        rows = [outcome.row for outcome in Runner(plan, client, subject("signxai_torch")).run()]
+    found = {one["method"]: (one["status"], one["message"]) for one in rows}
+    wrong = {one: found[one] for one in METHODS if found[one][0] != row.verdict(one)}
+    assert not wrong

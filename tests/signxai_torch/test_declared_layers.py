@@ -1,0 +1,74 @@
+"""Modules that declare themselves to be one layer to LRP, whatever they compute."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import signxai_torch
+
+
+class Standardized(nn.Module):
+    signxai_operation: ClassVar[str] = "unchanged"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - 0.5) * x.exp()
+
+
+class Product(nn.Module):
+    signxai_operation: ClassVar[str] = "derivative"
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x * y
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = (nn.Linear(n, m).double() for n, m in ((4, 5), (4, 5), (5, 3)))
+        self.product, self.norm = Product(), Standardized()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.norm(self.product(self.first(x), self.second(x))))
+
+
+@pytest.fixture
+def case() -> tuple[Network, Tensor]:
+    torch.manual_seed(0)
+    return Network(), torch.randn(2, 4, dtype=torch.float64)
+
+
+def test_lrp_passes_unchanged_layers_and_differentiates_the_others(case):
+    model, x = case
+    a, b = model.first(x), model.second(x)
+    h = model.norm(a * b)
+    arriving = h * model.last.weight[1]  # the Z rule, from the logit itself
+    # The product's derivative, not a share: relevance of each factor is the arriving one times the other factor.
+    expected = sum(
+        x * ((arriving * other / layer(x)) @ layer.weight) for layer, other in ((model.first, b), (model.second, a))
+    )
+    np.testing.assert_allclose(
+        signxai_torch.explain(model, x, "lrp_z", target=1), expected.detach().numpy(), rtol=1e-10
+    )
+
+
+def test_no_literature_is_needed(case, recwarn):
+    signxai_torch.explain(*case, "lrp_epsilon_0_1", target=0, strict=True)
+    assert not recwarn.list
+
+
+def test_deep_lift_follows_what_they_compute(case):
+    model, x = case
+    relevance = signxai_torch.explain(model, x, "deep_lift", target=2)
+    change = (model(x) - model(torch.zeros_like(x)))[:, 2]
+    np.testing.assert_allclose(relevance.sum(axis=1), change.detach().numpy(), rtol=1e-9)
+
+
+def test_the_gradient_is_that_of_the_function(case):
+    model, x = case
+    expected = torch.autograd.functional.jacobian(lambda point: model(point)[:, 0].sum(), x)
+    np.testing.assert_allclose(signxai_torch.explain(model, x, "gradient", target=0), expected.numpy(), rtol=1e-10)
