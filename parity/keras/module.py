@@ -14,6 +14,7 @@ from zennit.layer import Sum
 
 from parity.keras.description import ModelDescription
 from parity.keras.errors import ConversionError
+from parity.keras.modules.merging import with_axes
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class KerasModule(nn.Module):
             module = self.get_submodule(step.module)
             inputs = [value for p in step.inputs if (value := values[p]) is not None]
             if isinstance(module, Sum):
-                inputs = [torch.stack(torch.broadcast_tensors(*inputs), -1)]
+                axes = max(value.dim() for value in inputs)
+                inputs = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in inputs)), -1)]
             values.append(module(*inputs))
             for position in self._done[i]:
                 values[position] = None
