@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # What its LRP takes the derivative of and SIGN-XAI passes relevance through.
 _BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}
+_KEEP_THE_SHAPE = {"Rescaling", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
+                   "UnitNormalization"}  # fmt: skip
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
 _BLIND_TO_X = ("Flat", "WSquare")
 
@@ -37,7 +39,7 @@ def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
 
 def _derivative_in_lrp(method: Method, model: ModelDescription) -> bool:
     blind = any(rule in _BLIND_TO_X for rule, _ in method.row.layers.values())
-    bent = classes(model) & _BENT or (blind and "ReLU" in classes(model))
+    bent = classes(model) & (_BENT | _KEEP_THE_SHAPE) or (blind and "ReLU" in classes(model))
     return method.family == "lrp" and (bool(bent) or any(keeps_shape(layer) for layer in model.layers))
 
 
@@ -98,8 +100,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         references=("innvestigate",),
         applies=_derivative_in_lrp,
         condition=(
-            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), or max- "
-            "pooling that keeps the shape, in innvestigate 2.1.2."
+            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), Rescaling, "
+            "normalization but by batch statistics, or max-pooling that keeps the shape, in innvestigate 2.1.2."
         ),
         cause=(
             "It multiplies relevance by the derivative of these layers, though it passes the same functions "
@@ -107,7 +109,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         ),
         evidence=(
             "LeakyReLU(0.25), Flatten, Dense relu, Dense: lrp.flat rel. L2 1.5 between the two references; 0 where "
-            "the function is an attribute of the layer before."
+            "the function is an attribute of the layer before. Rescaling(1 / 127.5, -1), Conv2D, Flatten, Dense: "
+            "lrp.alpha_2_beta_1 differs by the factor 127.5."
         ),
     ),
 )

@@ -151,7 +151,7 @@ def normalization(rng: np.random.Generator) -> Network:
 
 @row((6, 5, 2))
 def normalization_by_constants(rng: np.random.Generator) -> Network:
-    return _around(rng, layer("Normalization", "n", axis=[3], mean=[0.1, -0.3, 0.4], variance=[0.2, 1.1, 2.0]))
+    return _around(rng, layer("Normalization", "n", axis=[3], mean=[-0.1, 0.3, -0.4], variance=[0.2, 1.1, 2.0]))
 
 
 @row((6, 5, 2))
