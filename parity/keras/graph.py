@@ -17,6 +17,8 @@ from parity.keras.errors import ConversionError
 _SEQUENTIAL = "Sequential"
 _FUNCTIONAL = ("Functional", "Model")
 _DEEPEST_NESTING = 32
+# How TensorFlow 1 calls layers of today.
+_OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Node:
     keras_name
         The layer's own Keras name.
     class_name, config
-        As in the file.
+        As in the file, but for old names of classes.
     inbound
         Names of the nodes that it reads, in order.
     """
@@ -226,6 +228,7 @@ class _Parser:
             raise self.fail(f"two layers are named {name!r}. Rename one of them and save the model again.")
         self.names.add(name)
         class_name = str(entry.get("class_name"))
+        class_name = _OLD_NAMES.get(class_name, class_name)
         # A user's own class must not pass for Keras's because it has the same name.
         module, registered = entry.get("module"), entry.get("registered_name")
         if isinstance(registered, str) and registered not in ("", class_name):

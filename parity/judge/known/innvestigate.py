@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}
 _KEEP_THE_SHAPE = {"Rescaling", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
                    "UnitNormalization"}  # fmt: skip
+_STATISTICS = {"LayerNormalization", "GroupNormalization", "UnitNormalization"}
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
 _BLIND_TO_X = ("Flat", "WSquare")
 
@@ -30,6 +31,11 @@ def _normalization(method: Method, model: ModelDescription) -> bool:
 
 def _normalization_graph(method: Method, model: ModelDescription) -> bool:
     return method.family not in ("lrp", "input", "random") and "BatchNormalization" in classes(model)
+
+
+def _length_of_a_sample(method: Method, model: ModelDescription) -> bool:
+    normalized = any(one.class_name == "Dot" and one.config.get("normalize") for one in model.layers)
+    return method.family not in ("input", "random") and (normalized or bool(classes(model) & _STATISTICS))
 
 
 def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
@@ -83,6 +89,24 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "guided_backprop does not."
         ),
         recipe="averaged",
+    ),
+    KnownDifference(
+        name="innvestigate-statistics-of-a-sample",
+        references=("innvestigate",),
+        applies=_length_of_a_sample,
+        condition=(
+            "A model with LayerNormalization, GroupNormalization, UnitNormalization or Dot(normalize=True), in "
+            "innvestigate 2.1.2."
+        ),
+        cause=(
+            "It leaves the operations of the derivative to Keras, which takes some that depend on the input for "
+            "constants and runs them before there is an input."
+        ),
+        evidence=(
+            "Conv2D relu, UnitNormalization, Flatten, Dense: gradient and lrp.z raise InvalidArgumentError (You must "
+            "feed a value for placeholder tensor) in both precisions; with LayerNormalization in float64 only, "
+            "because in float32 Keras takes a fused operation."
+        ),
     ),
     KnownDifference(
         name="innvestigate-input-rule-behind-padding",

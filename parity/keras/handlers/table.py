@@ -46,7 +46,6 @@ _TRAINING_ONLY = Handler(shapes.training_only, "any")
 _MERGE = Handler(merging.merge, "same")
 _RANDOM = Handler(preprocessing.random, "any")
 _NORM = normalization.scale_and_offset
-_BATCH_NORM = Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables)
 _MAX = Handler(pooling.max_pooling)
 _AVERAGE = Handler(pooling.average_pooling)
 _GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
@@ -64,9 +63,7 @@ HANDLERS: dict[str, Handler] = {
     "DepthwiseConv2D": _DEPTHWISE,
     "SeparableConv1D": _SEPARABLE,
     "SeparableConv2D": _SEPARABLE,
-    "BatchNormalization": _BATCH_NORM,
-    "BatchNormalizationV1": _BATCH_NORM,  # how TensorFlow 1 names it
-    "BatchNormalizationV2": _BATCH_NORM,
+    "BatchNormalization": Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables),
     "LayerNormalization": Handler(normalization.layer_normalization, variables=_NORM),
     "GroupNormalization": Handler(normalization.group_normalization, variables=_NORM),
     "UnitNormalization": Handler(normalization.unit_normalization),

@@ -7,6 +7,17 @@ import numpy as np
 from parity.keras.network import Network, NetworkLayer
 from tests.parity.judged.registry import conv, dense, layer, network, row
 
+# SIGN-XAI rectifies per consumer and has no rule for a first layer that two read; deep Taylor counts branches twice.
+BRANCHED = {
+    "guided_backprop": "reference-defect",
+    "lrpsign_epsilon_0_25_std_x": "reference-defect",
+    "deep_taylor": "unsupported",
+}
+# iNNvestigate takes the derivative of what keeps the shape, so that its own name is held to SIGN-XAI.
+DERIVATIVE = {"lrp.alpha_2_beta_1": "reference-defect"}
+# iNNvestigate raises, and is the only one with deep Taylor.
+RAISES = {"lrp.alpha_2_beta_1": "reference-defect", "deep_taylor": "unjudged"}
+
 
 def _merged(rng: np.random.Generator, class_name: str, **config: object) -> Network:
     """Return two convolutions of one activation, joined."""
@@ -28,8 +39,8 @@ def _around(rng: np.random.Generator, made: NetworkLayer, features: int = 60) ->
         conv(rng, "c", (2, 2), 2, 3, activation="relu"),
         made,
         layer("Flatten", "f"),
-        dense(rng, "d", features, 4, activation="relu"),
-        dense(rng, "out", 4, 3),
+        dense(rng, "d", features, 8, activation="relu"),
+        dense(rng, "out", 8, 3),
     )
 
 
@@ -51,37 +62,37 @@ def _scale_and_offset(rng: np.random.Generator, *shape: int) -> dict[str, np.nda
     }
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def multiply(rng: np.random.Generator) -> Network:
     return _merged(rng, "Multiply")
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def average(rng: np.random.Generator) -> Network:
     return _merged(rng, "Average")
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def maximum(rng: np.random.Generator) -> Network:
     return _merged(rng, "Maximum")
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def minimum(rng: np.random.Generator) -> Network:
     return _merged(rng, "Minimum")
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def subtract(rng: np.random.Generator) -> Network:
     return _merged(rng, "Subtract")
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def custom_scale(rng: np.random.Generator) -> Network:
     return _merged(rng, "Custom>CustomScaleLayer", scale=0.17)
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), {"deep_taylor": "unsupported", "lrp.alpha_2_beta_1": "parity", "*": "reference-defect"})
 def subtract_late_from_early(rng: np.random.Generator) -> Network:
     """The first tensor arrives last."""
     return network(
@@ -95,7 +106,7 @@ def subtract_late_from_early(rng: np.random.Generator) -> Network:
     )
 
 
-@row((6, 4))
+@row((6, 4), {"guided_backprop": "reference-defect", "deep_taylor": "unsupported"})
 def dot(rng: np.random.Generator) -> Network:
     return network(
         (6, 4),
@@ -107,7 +118,7 @@ def dot(rng: np.random.Generator) -> Network:
     )
 
 
-@row((6, 4))
+@row((6, 4), {"guided_backprop": "reference-defect", "lrp.*": "reference-defect", "deep_taylor": "unsupported"})
 def dot_normalized(rng: np.random.Generator) -> Network:
     return network(
         (6, 4),
@@ -119,7 +130,7 @@ def dot_normalized(rng: np.random.Generator) -> Network:
     )
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), BRANCHED)
 def squeeze_and_excite(rng: np.random.Generator) -> Network:
     return network(
         (6, 5, 2),
@@ -134,12 +145,12 @@ def squeeze_and_excite(rng: np.random.Generator) -> Network:
     )
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), DERIVATIVE)
 def rescaling(rng: np.random.Generator) -> Network:
     return _before(rng, layer("Rescaling", "r", scale=0.7, offset=0.1))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), DERIVATIVE)
 def normalization(rng: np.random.Generator) -> Network:
     weights = {
         "mean": rng.normal(size=2).astype(np.float32),
@@ -149,12 +160,12 @@ def normalization(rng: np.random.Generator) -> Network:
     return _before(rng, layer("Normalization", "n", weights=weights, axis=[-1], mean=None, variance=None))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), DERIVATIVE)
 def normalization_by_constants(rng: np.random.Generator) -> Network:
     return _around(rng, layer("Normalization", "n", axis=[3], mean=[-0.1, 0.3, -0.4], variance=[0.2, 1.1, 2.0]))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), {"*": "reference-defect"})
 def augmentation(rng: np.random.Generator) -> Network:
     return network(
         (6, 5, 2),
@@ -167,7 +178,7 @@ def augmentation(rng: np.random.Generator) -> Network:
     )
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), {"*": "reference-defect"})
 def random_crop(rng: np.random.Generator) -> Network:
     return _around(rng, layer("RandomCrop", "r", height=3, width=3, seed=None), 27)
 
@@ -187,24 +198,24 @@ def resizing_nearest(rng: np.random.Generator) -> Network:
     return _before(rng, layer("Resizing", "r", height=6, width=5, interpolation="nearest"), (9, 7, 2))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), RAISES)
 def layer_normalization(rng: np.random.Generator) -> Network:
     weights = _scale_and_offset(rng, 3)
     return _around(rng, layer("LayerNormalization", "n", weights=weights, axis=[3], epsilon=1e-3))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), RAISES)
 def group_normalization(rng: np.random.Generator) -> Network:
     weights = _scale_and_offset(rng, 3)
     return _around(rng, layer("GroupNormalization", "n", weights=weights, groups=3, axis=-1, epsilon=1e-3))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), RAISES)
 def unit_normalization(rng: np.random.Generator) -> Network:
     return _around(rng, layer("UnitNormalization", "n", axis=[3]))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), RAISES)
 def batch_normalization_of_tensorflow_1(rng: np.random.Generator) -> Network:
     weights = {
         **_scale_and_offset(rng, 3),
@@ -214,7 +225,7 @@ def batch_normalization_of_tensorflow_1(rng: np.random.Generator) -> Network:
     return _around(rng, layer("BatchNormalizationV1", "n", weights=weights, axis=[3], epsilon=1e-3))
 
 
-@row((6, 5, 2))
+@row((6, 5, 2), DERIVATIVE)
 def layer_scale(rng: np.random.Generator) -> Network:
     weights = {"gamma": rng.normal(size=3).astype(np.float32)}
     return _around(rng, layer("LayerScale", "n", weights=weights, init_values=1e-6, projection_dim=3))
