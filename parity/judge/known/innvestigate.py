@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import classes, input_layers, keeps_shape
+from parity.judge.known.conditions import classes, input_layers, keeps_shape, same_shape
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import RELU_ATTRIBUTE
 from parity.keras import ModelDescription
@@ -46,7 +46,11 @@ def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
 def _derivative_in_lrp(method: Method, model: ModelDescription) -> bool:
     blind = any(rule in _BLIND_TO_X for rule, _ in method.row.layers.values())
     bent = classes(model) & (_BENT | _KEEP_THE_SHAPE) or (blind and "ReLU" in classes(model))
-    return method.family == "lrp" and (bool(bent) or any(keeps_shape(layer) for layer in model.layers))
+    kept = any(
+        keeps_shape(layer) or (layer.class_name == "TimeDistributed" and same_shape(model, layer))
+        for layer in model.layers
+    )
+    return method.family == "lrp" and (bool(bent) or kept)
 
 
 INNVESTIGATE: tuple[KnownDifference, ...] = (
@@ -125,7 +129,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         applies=_derivative_in_lrp,
         condition=(
             "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), Rescaling, "
-            "normalization but by batch statistics, or max-pooling that keeps the shape, in innvestigate 2.1.2."
+            "normalization but by batch statistics, or max-pooling or TimeDistributed that keeps the shape, in "
+            "innvestigate 2.1.2."
         ),
         cause=(
             "It multiplies relevance by the derivative of these layers, though it passes the same functions "

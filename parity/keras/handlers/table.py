@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parity.keras.handlers import activations, kernels, merging, normalization, pooling, preprocessing, shapes
+from parity.keras.handlers import activations, kernels, merging, normalization, pooling, preprocessing, shapes, wrappers
 from parity.keras.handlers.layer import Built, Layer, Variable
 
 
@@ -115,6 +115,7 @@ HANDLERS: dict[str, Handler] = {
     "StochasticDepth": Handler(preprocessing.stochastic_depth, "any"),
     **dict.fromkeys(preprocessing.RANDOM, _RANDOM),
 }
+HANDLERS["TimeDistributed"] = Handler(wrappers.time_distributed(HANDLERS), variables=wrappers.inner_variables(HANDLERS))
 TRAINING_ONLY = frozenset(
     name
     for name, handler in HANDLERS.items()

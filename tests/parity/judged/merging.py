@@ -239,3 +239,37 @@ def stochastic_depth(rng: np.random.Generator) -> Network:
 @row((6, 5, 2), {"*": "unsupported"})
 def softmax_in_the_middle(rng: np.random.Generator) -> Network:
     return _around(rng, layer("Softmax", "s", axis=-1))
+
+
+def _inside(made: NetworkLayer) -> NetworkLayer:
+    """Return a layer for every step of a series."""
+    inner = {"class_name": made.class_name, "config": {"name": f"{made.name}_inside", **made.config}}
+    inner["config"]["name"] = f"{made.name}_inside"
+    return layer("TimeDistributed", made.name, weights=made.weights, layer=inner)
+
+
+def _series(rng: np.random.Generator, *made: NetworkLayer, features: int) -> Network:
+    return network((5, 4), conv(rng, "c", (2,), 4, 3, activation="relu"), *made, layer("Flatten", "f"),
+                   dense(rng, "out", features, 3))  # fmt: skip
+
+
+@row((5, 4), DERIVATIVE)
+def time_distributed_keeps_the_shape(rng: np.random.Generator) -> Network:
+    return _series(rng, _inside(dense(rng, "each", 3, 3, activation="relu")), features=12)
+
+
+@row((5, 4))
+def time_distributed(rng: np.random.Generator) -> Network:
+    return _series(rng, _inside(dense(rng, "each", 3, 6, activation="relu")), features=24)
+
+
+@row((3, 6, 5, 2))
+def time_distributed_images(rng: np.random.Generator) -> Network:
+    return network(
+        (3, 6, 5, 2),
+        _inside(conv(rng, "each", (2, 2), 2, 3, activation="relu")),
+        _inside(layer("Flatten", "flat")),
+        conv(rng, "c", (2,), 60, 3, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 6, 3),
+    )

@@ -179,3 +179,15 @@ def layers_of_keras_applications(keras):
     y = CUSTOM_OBJECTS["Custom>CustomScaleLayer"](0.17)([x, L.Conv2D(3, 1, activation="relu")(x)])
     y = CUSTOM_OBJECTS["LayerScale"](1e-6, 3)(y)
     return head(keras, x, CUSTOM_OBJECTS["StochasticDepth"](0.3)(y))
+
+
+@recipe
+def time_distributed(keras):
+    L = keras.layers
+    each = L.TimeDistributed
+    return chain(
+        keras, (4, 6, 5, 2), each(L.Conv2D(3, (2, 3), padding="same", activation="relu")), each(L.BatchNormalization()),
+        each(L.MaxPooling2D(2)), each(L.Dropout(0.3)), each(L.Activation("tanh")), each(L.Flatten()),
+        each(L.Dense(5, activation="relu")), each(L.Reshape((5, 1))), each(L.Conv1D(2, 2, strides=2, padding="same")),
+        each(L.GlobalAveragePooling1D()), each(L.Rescaling(0.3, 0.1)), each(L.LayerNormalization()),
+    )  # fmt: skip
