@@ -22,7 +22,8 @@ ELEMENTWISE = (
     "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
 )  # fmt: skip
 """Layers without weights that work on each value alone."""
-ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>CustomScaleLayer")
+ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>CustomScaleLayer", "Attention",
+           "AdditiveAttention")  # fmt: skip
 """Layers to which the order of their inputs matters; of equal values, the first is the largest and the smallest."""
 
 

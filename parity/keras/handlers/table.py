@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parity.keras.handlers import activations, kernels, merging, normalization, pooling, preprocessing, shapes, wrappers
+from parity.keras.handlers import (
+    activations,
+    attention,
+    kernels,
+    merging,
+    normalization,
+    pooling,
+    preprocessing,
+    shapes,
+    wrappers,
+)
 from parity.keras.handlers.layer import Built, Layer, Variable
 
 
@@ -95,6 +105,9 @@ HANDLERS: dict[str, Handler] = {
     "Minimum": _MERGE,
     "Subtract": _MERGE,
     "Dot": Handler(merging.dot),
+    "Attention": Handler(attention.attention, variables=attention.attention_variables),
+    "AdditiveAttention": Handler(attention.additive_attention, variables=attention.additive_variables),
+    "MultiHeadAttention": Handler(attention.multi_head_attention, variables=attention.multi_head_variables),
     "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
     "Concatenate": Handler(shapes.concatenate, "any"),
     "Activation": Handler(activations.activation, "any"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from parity.keras.network import Network, NetworkLayer
@@ -33,14 +35,16 @@ def _merged(rng: np.random.Generator, class_name: str, **config: object) -> Netw
 
 
 def _around(rng: np.random.Generator, made: NetworkLayer, features: int = 60) -> Network:
-    """Return a layer between a convolution and a classifier."""
+    """Return a layer between a convolution and a classifier without negative weights, so that no rule gives zeros."""
+    out = dense(rng, "out", 8, 3)
+    out = replace(out, weights={name: abs(values) for name, values in out.weights.items()})
     return network(
         (6, 5, 2),
         conv(rng, "c", (2, 2), 2, 3, activation="relu"),
         made,
         layer("Flatten", "f"),
         dense(rng, "d", features, 8, activation="relu"),
-        dense(rng, "out", 8, 3),
+        out,
     )
 
 
@@ -273,3 +277,25 @@ def time_distributed_images(rng: np.random.Generator) -> Network:
         layer("Flatten", "f"),
         dense(rng, "out", 6, 3),
     )
+
+
+def _attending(rng: np.random.Generator, class_name: str, weights: dict[str, np.ndarray], **config: object) -> Network:
+    return network(
+        (5, 4),
+        conv(rng, "q", (2,), 4, 3, "x", activation="relu"),
+        conv(rng, "v", (1,), 4, 3, "x"),
+        layer(class_name, "a", "q", "v", weights=weights, **config),
+        layer("Flatten", "f"),
+        dense(rng, "out", 12, 3),
+    )
+
+
+@row((5, 4))
+def attention(rng: np.random.Generator) -> Network:
+    return _attending(rng, "Attention", {"scale": np.float32(0.7)}, use_scale=True, score_mode="dot")
+
+
+@row((5, 4))
+def additive_attention(rng: np.random.Generator) -> Network:
+    weights = {"scale": rng.normal(size=3).astype(np.float32)}
+    return _attending(rng, "AdditiveAttention", weights, use_scale=True)

@@ -191,3 +191,19 @@ def time_distributed(keras):
         each(L.Dense(5, activation="relu")), each(L.Reshape((5, 1))), each(L.Conv1D(2, 2, strides=2, padding="same")),
         each(L.GlobalAveragePooling1D()), each(L.Rescaling(0.3, 0.1)), each(L.LayerNormalization()),
     )  # fmt: skip
+
+
+@recipe
+def attention(keras):
+    L = keras.layers
+    x = keras.Input((5, 4))
+    query, value, key = L.Conv1D(3, 2)(x), L.Conv1D(3, 1)(x), L.Conv1D(3, 1)(x)
+    parts = [
+        L.Attention()([query, value]),
+        L.Attention(use_scale=True)([query, value, key]),
+        L.Attention(score_mode="concat", use_scale=True)([query, value]),
+        L.Attention(score_mode="concat")([query, value, key]),
+        L.AdditiveAttention()([query, value]),
+        L.AdditiveAttention(use_scale=False)([query, L.Conv1D(2, 1)(x), key]),
+    ]
+    return head(keras, x, L.Concatenate()(parts))
