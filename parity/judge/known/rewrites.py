@@ -201,7 +201,6 @@ def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-UNNESTED = Rewrite("the nested models' layers in one model", lambda network, _target: network)
 NO_BRANCH_AT_A_LAYER = Rewrite("a linear activation behind each layer that several read", _no_branch_at_a_layer)
 RELU_ATTRIBUTE = Rewrite("ReLU layers as Activation('relu')", _relu_attribute)
 ZERO_OFFSET = Rewrite("center=False as an offset of zero", _zero_offset)
@@ -215,7 +214,7 @@ PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
 REWRITES = (
-    UNNESTED, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE,
+    ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE,
     PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""

@@ -67,7 +67,7 @@ def reshape(layer: Layer) -> Built:
         target = [math.prod(sizes) // fixed if n == -1 else n for n in target]
     if math.prod(target) != math.prod(sizes) or -1 in target:
         raise layer.fail(f"{sizes} cannot be reshaped to {target}")
-    module = Rearrange(_to_keras(len(sizes)), target, _to_torch(len(target)))
+    module = Rearrange(to_keras_axes(len(sizes)), target, to_torch_axes(len(target)))
     return Built(Value(tuple(target)), (("", module),))
 
 
@@ -77,7 +77,7 @@ def permute(layer: Layer) -> Built:
     dims = layer.node.config.get("dims")
     if not (isinstance(dims, list) and sorted(map(str, dims)) == sorted(str(i + 1) for i in range(len(shape)))):
         raise layer.fail(f"'dims' is {dims!r}, expected the numbers 1 to {len(shape)} in some order")
-    to_keras, to_torch = _to_keras(len(shape)), _to_torch(len(shape))
+    to_keras, to_torch = to_keras_axes(len(shape)), to_torch_axes(len(shape))
     keras_order = [0, *dims]
     order = [to_keras[keras_order[axis]] for axis in to_torch]
     return Built(Value(tuple(shape[d - 1] for d in dims)), (("", Rearrange(order, None, None)),))
@@ -186,7 +186,7 @@ def _around_channels(layer: Layer, axes: list[int], module: nn.Module) -> tuple[
     rank = len(shape)
     rest = [axis for axis in range(1, rank + 1) if axis not in axes]
     keras_order = [0, *axes, *rest]
-    to_keras, to_torch = _to_keras(rank), _to_torch(rank)
+    to_keras, to_torch = to_keras_axes(rank), to_torch_axes(rank)
     before = [to_keras[axis] for axis in keras_order]
     merged = [math.prod(shape[a - 1] for a in axes), math.prod(shape[a - 1] for a in rest)]
     split = [shape[axis - 1] for axis in (*axes, *rest)]
@@ -229,11 +229,11 @@ def _joined_order(inputs: tuple[Value, ...]) -> Order | None:
     return np.concatenate(parts)
 
 
-def _to_keras(rank: int) -> list[int]:
+def to_keras_axes(rank: int) -> list[int]:
     """Return the axes of a torch tensor (batch first) in Keras's order."""
     return [0, *range(2, rank + 1), 1]
 
 
-def _to_torch(rank: int) -> list[int]:
+def to_torch_axes(rank: int) -> list[int]:
     """Return the axes of a Keras tensor (batch first) in torch's order."""
     return [0, rank, *range(1, rank)]

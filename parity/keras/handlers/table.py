@@ -31,11 +31,14 @@ class Handler:
         result what it returns), `"same"` does if all its inputs share one order, `"keras"` wants Keras's order.
     variables
         The Keras variables that a layer of this configuration has, in Keras's order.
+    settings
+        What a call may tell the layer besides tensors, which `build` reads.
     """
 
     build: Callable[[Layer], Built]
     order: Literal["any", "same", "keras"] = "keras"
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
+    settings: tuple[str, ...] = ()
 
 
 _TRAINING_ONLY = Handler(shapes.training_only, "any")

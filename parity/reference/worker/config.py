@@ -134,8 +134,6 @@ def _output_layer(config: Config) -> Config:
     outputs = body["output_layers"]
     if len(outputs) != 1 or not isinstance(outputs[0], list):
         raise RefusedModelError(f"the model has {len(outputs)} outputs: exactly one can be explained")
-    if len(body["input_layers"]) != 1:
-        raise RefusedModelError(f"the model has {len(body['input_layers'])} inputs: exactly one can be explained")
     return next(layer for layer in layers if layer.get("name", layer["config"]["name"]) == outputs[0][0])
 
 
