@@ -29,7 +29,7 @@ class Node:
     keras_name
         The layer's own Keras name.
     class_name, config
-        As in the file.
+        As in the file, but for old names of classes.
     inbound
         Names of the nodes that it reads, in order.
     call

@@ -68,8 +68,10 @@ class StoredTensor:
             dataset = self._dataset
             kind = dataset.dtype
             missing = _missing_data(dataset)
-            values = None if missing or kind.kind != "f" else np.asarray(dataset[()])
-        if kind.kind != "f":
+            count = kind.kind in "iu" and self.shape == ()  # of the samples that a layer has seen
+            readable = kind.kind == "f" or count
+            values = None if missing or not readable else np.asarray(dataset[()])
+        if not readable:
             raise ConversionError(
                 f"{self._file}: the tensor {self.path!r} holds {kind}, not floating point numbers. "
                 "Quantised weights are not supported: save the model with float weights."

@@ -15,6 +15,7 @@ from zennit.layer import Sum
 
 from parity.keras.description import ModelDescription, Shape
 from parity.keras.errors import ConversionError
+from parity.keras.modules.merging import with_axes
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class KerasModule(nn.Module):
             module = self.get_submodule(step.module)
             taken = [value for p in step.inputs if (value := values[p]) is not None]
             if isinstance(module, Sum):
-                taken = [torch.stack(torch.broadcast_tensors(*taken), -1)]
+                axes = max(value.dim() for value in taken)
+                taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
             values.append(module(*taken))
             for position in self._done[i]:
                 values[position] = None

@@ -16,6 +16,8 @@ _SEQUENTIAL = "Sequential"
 _FUNCTIONAL = ("Functional", "Model")
 _DEEPEST_NESTING = 32
 _MOST_CALLS = 10_000
+# How TensorFlow 1 calls layers of today.
+_OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"}
 
 Results = tuple[str, ...]
 """The nodes that make the results of a call."""
@@ -395,6 +397,7 @@ def _first_calls(sources: Sequence[Source]) -> dict[str, int]:
 def _class_of(entry: Mapping[str, Any]) -> str:
     """Return a layer's class; a user's own class must not pass for Keras's because it has the same name."""
     class_name = str(entry.get("class_name"))
+    class_name = _OLD_NAMES.get(class_name, class_name)
     module, registered = entry.get("module"), entry.get("registered_name")
     if isinstance(module, str) and module.startswith(("keras.src.ops", "keras.ops")):
         return f"ops.{class_name}"  # Keras 3's functions are layers of the graph

@@ -205,7 +205,8 @@ SIGNXAI: tuple[KnownDifference, ...] = (
         applies=_concatenate_order,
         condition=(
             "A model whose Concatenate inputs reach the layer, depth first from the input, in another order than the "
-            "model's, such as [x, f(x)], in signxai 1.1.9.2."
+            "model's, such as [x, f(x)], in signxai 1.1.9.2; also Subtract, Dot, Maximum and Minimum (where values are "
+            "equal) and the scaled sum of InceptionResNetV2."
         ),
         cause=(
             "It takes a layer's inputs in the order in which they arrive, so it evaluates and explains another "

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from zennit.layer import Sum
 
-from parity.keras.description import Shape
 from parity.keras.handlers.activations import torch_axis
 from parity.keras.handlers.layer import Built, Layer, Order, Value, Variable, fill
+from parity.keras.handlers.merging import broadcast
 from parity.keras.modules.moving import Concatenate, Crop, Rearrange, TrainingOnly
 from parity.keras.modules.padding import pad_argument
 
@@ -109,12 +109,7 @@ def cropping(layer: Layer) -> Built:
 
 def add(layer: Layer) -> Built:
     """`Add`: the inputs arrive stacked along a last axis."""
-    shapes = [value.shape for value in layer.inputs]
-    shape = shapes[0]
-    for other in shapes[1:]:
-        shape = _broadcast(layer, shape, other)
-    order = layer.inputs[0].order
-    return Built(Value(shape, order), (("", Sum(-1)),))
+    return Built(Value(broadcast(layer), layer.inputs[0].order), (("", Sum(-1)),))
 
 
 def concatenate(layer: Layer) -> Built:
@@ -203,17 +198,6 @@ def _spatial_axes(layer: Layer) -> int:
     axes = int(layer.node.class_name[-2])
     layer.rank(axes + 1)
     return axes
-
-
-def _broadcast(layer: Layer, one: Shape, other: Shape) -> Shape:
-    if len(one) != len(other):
-        raise layer.fail(f"the shapes {one} and {other} have different numbers of axes")
-    sizes: list[int | None] = []
-    for a, b in zip(one, other, strict=True):
-        if a != b and a != 1 and b != 1:
-            raise layer.fail(f"the shapes {one} and {other} do not match")
-        sizes.append(b if a == 1 else a)
-    return tuple(sizes)
 
 
 def _joined_order(inputs: tuple[Value, ...]) -> Order | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parity.keras.handlers import activations, kernels, pooling, shapes
+from parity.keras.handlers import activations, kernels, merging, normalization, pooling, preprocessing, shapes, wrappers
 from parity.keras.handlers.layer import Built, Layer, Variable
 
 
@@ -16,6 +16,10 @@ def _none(config: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 def _alpha(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     return activations.ALPHA
+
+
+def _gamma(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    return (Variable("gamma"),)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Handler:
 
 
 _TRAINING_ONLY = Handler(shapes.training_only, "any")
+_MERGE = Handler(merging.merge, "same")
+_RANDOM = Handler(preprocessing.random, "any")
+_NORM = normalization.scale_and_offset
 _MAX = Handler(pooling.max_pooling)
 _AVERAGE = Handler(pooling.average_pooling)
 _GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
@@ -60,6 +67,15 @@ HANDLERS: dict[str, Handler] = {
     "SeparableConv1D": _SEPARABLE,
     "SeparableConv2D": _SEPARABLE,
     "BatchNormalization": Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables),
+    "LayerNormalization": Handler(normalization.layer_normalization, variables=_NORM),
+    "GroupNormalization": Handler(normalization.group_normalization, variables=_NORM),
+    "UnitNormalization": Handler(normalization.unit_normalization),
+    "Rescaling": Handler(preprocessing.rescaling),
+    "Normalization": Handler(preprocessing.normalization, variables=preprocessing.normalization_variables),
+    "LayerScale": Handler(preprocessing.layer_scale, variables=_gamma),
+    "Resizing": Handler(preprocessing.resizing),
+    "CenterCrop": Handler(preprocessing.centre_crop),
+    "RandomCrop": Handler(preprocessing.random_crop),
     "MaxPooling1D": _MAX,
     "MaxPooling2D": _MAX,
     "AveragePooling1D": _AVERAGE,
@@ -76,6 +92,13 @@ HANDLERS: dict[str, Handler] = {
     "Reshape": Handler(shapes.reshape),
     "Permute": Handler(shapes.permute),
     "Add": Handler(shapes.add, "same"),
+    "Multiply": _MERGE,
+    "Average": _MERGE,
+    "Maximum": _MERGE,
+    "Minimum": _MERGE,
+    "Subtract": _MERGE,
+    "Dot": Handler(merging.dot),
+    "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
     "Concatenate": Handler(shapes.concatenate, "any"),
     "Activation": Handler(activations.activation, "any"),
     "ReLU": Handler(activations.relu, "any"),
@@ -92,8 +115,13 @@ HANDLERS: dict[str, Handler] = {
     "AlphaDropout": _TRAINING_ONLY,
     "ActivityRegularization": _TRAINING_ONLY,
     "Identity": _TRAINING_ONLY,
+    "StochasticDepth": Handler(preprocessing.stochastic_depth, "any"),
+    **dict.fromkeys(preprocessing.RANDOM, _RANDOM),
 }
+HANDLERS["TimeDistributed"] = Handler(wrappers.time_distributed(HANDLERS), variables=wrappers.inner_variables(HANDLERS))
 TRAINING_ONLY = frozenset(
-    name for name, handler in HANDLERS.items() if handler.build in (shapes.dropout, shapes.training_only)
+    name
+    for name, handler in HANDLERS.items()
+    if handler.build in (shapes.dropout, shapes.training_only, preprocessing.random, preprocessing.stochastic_depth)
 )
 """The layers that pass values on as they are, but in training."""

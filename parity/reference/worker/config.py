@@ -21,6 +21,10 @@ Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
+# Layers that Keras builds in float32 only, but that do nothing at inference.
+_AUGMENTATIONS = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast",
+                  "RandomBrightness", "RandomHeight", "RandomWidth")  # fmt: skip
+_OF_EVERY_LAYER = ("name", "trainable", "batch_input_shape")
 _MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -72,10 +76,14 @@ def for_inference(config: Config, dtype: str) -> Config:
     """Return a copy of the configuration in one dtype, without what only training needs.
 
     Initial values are replaced by zeros (drawing them for a VGG16 takes seconds, and weights follow at once),
-    regularizers and constraints are dropped; both may be a user's own code otherwise.
+    regularizers and constraints are dropped; both may be a user's own code otherwise. In float64 layers that augment
+    images are what they are at inference, because Keras can build most of them in float32 only.
     """
     config = copy.deepcopy(config)
     for layer in layers_of(config):
+        if layer["class_name"] in _AUGMENTATIONS and dtype == "float64":
+            nothing = {key: value for key, value in layer["config"].items() if key in _OF_EVERY_LAYER}
+            layer["class_name"], layer["config"] = "Activation", {**nothing, "activation": "linear"}
         settings = layer["config"]
         settings["dtype"] = dtype
         for name in settings:
