@@ -21,6 +21,8 @@ Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
+# Layers whose activation works in every step of a recurrence, so that it is not the last thing they do.
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -144,4 +146,6 @@ def _is_nothing(layer: Config) -> bool:
 
 
 def _is_softmax(layer: Config) -> bool:
+    if layer["class_name"] in _RECURRENT:
+        return False
     return bool(layer["class_name"] == "Softmax" or is_softmax(layer["config"].get("activation")))

@@ -37,7 +37,7 @@ def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
     last = model
     while hasattr(last, "layers"):
         last = last.layers[-1]
-    activation = getattr(last, "activation", None)
+    activation = None if hasattr(last, "cell") else getattr(last, "activation", None)
     if isinstance(activation, keras.layers.Softmax) or activation is keras.activations.softmax:
         last.activation = keras.activations.linear
     elif isinstance(last, keras.layers.Softmax):
@@ -61,6 +61,8 @@ def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -
             weights = random_weights(model, rng)
             shape = [9 if size is None else size for size in model.input_shape[1:]]
             arrays["x"] = rng.normal(size=(3, *shape)).astype(np.float32)
+            if (sample := getattr(build, "sample", None)) is not None:
+                arrays["x"] = sample(arrays["x"])
         model.set_weights(weights)
         if precision == "float32":
             model.save(out / f"{name}.h5")
