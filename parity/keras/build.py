@@ -209,8 +209,8 @@ class _Builder:
         masks = [self.masks[name] for name in node.inbound if name in self.masks]
         if masks and handler.mask == "ends" and node.class_name in MASK_AWARE:
             raise layer.fail(
-                "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), which is not supported "
-                "for this kind of layer. Rebuild the model without masks there"
+                "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), which is not "
+                "supported for this kind of layer. Rebuild the model without masks there"
             )
         if handler.mask == "reads":
             position = (*position, *masks[:1])

@@ -44,10 +44,21 @@ class Value:
 
 @dataclass(frozen=True)
 class Variable:
-    """One Keras variable of a layer: its name, and whether training changes it (files are sorted by that)."""
+    """One Keras variable of a layer.
+
+    Attributes
+    ----------
+    name
+        Its name; those of a layer's parts are told apart by what they begin with.
+    trainable
+        Whether training changes it; files are sorted by that.
+    place
+        Which part of the layer it belongs to (`"cell"`, `"forward_layer/cell"`), as files "by position" have it.
+    """
 
     name: str
     trainable: bool = True
+    place: str = ""
 
 
 @dataclass(frozen=True)

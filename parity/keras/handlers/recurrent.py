@@ -17,6 +17,8 @@ from parity.keras.modules import recurrent as modules
 from parity.keras.modules.recurrent import BothWays, Cell, Recurrence, StackedCells
 
 _GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
+# What Keras calls a cell's group in a file.
+_GROUPS = {"LSTMCell": "lstm_cell", "GRUCell": "gru_cell", "SimpleRNNCell": "simple_rnn_cell"}
 _CELLS = ("LSTM", "GRU", "SimpleRNN")
 _CONVOLUTIONS = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _MERGES = ("concat", "sum", "ave", "mul")
@@ -25,25 +27,43 @@ _DEFAULT_GATE = {"LSTM": "sigmoid", "GRU": "sigmoid"}
 
 @dataclass(frozen=True)
 class _Part:
-    """A cell as it stands in a configuration: its class without "Cell", its settings, and what its variables begin with."""
+    """A cell as it stands in a configuration.
+
+    Attributes
+    ----------
+    kind
+        Its class without "Cell".
+    config
+        Its settings.
+    prefix
+        What the names of its variables begin with.
+    place
+        Where it lies in the layer, as `Variable` has it.
+    """
 
     kind: str
     config: Mapping[str, Any]
     prefix: str
+    place: str
 
 
 def _cells(class_name: str, config: Mapping[str, Any], prefix: str = "") -> list[_Part]:
     """Return the cells of a recurrent layer, the first first; empty where it is of no known form."""
+    place = f"{prefix}layer/cell" if prefix else "cell"
     if class_name in _CELLS or class_name in _CONVOLUTIONS:
-        return [_Part(class_name, config, prefix)]
+        return [_Part(class_name, config, prefix, place)]
     if class_name != "RNN":
         return []
     cell = _entry(config.get("cell"))
     if cell[0] != "StackedRNNCells":
-        return _one_cell(cell, prefix)
+        return _one_cell(cell, prefix, place)
     entries = cell[1].get("cells")
     entries = [_entry(one) for one in entries] if isinstance(entries, list) else []
-    parts = [part for i, one in enumerate(entries) for part in _one_cell(one, f"{prefix}cell_{i}_")]
+    parts: list[_Part] = []
+    for i, one in enumerate(entries):
+        again = sum(before[0] == one[0] for before in entries[:i])
+        name = _GROUPS.get(one[0], "") + (f"_{again}" if again else "")
+        parts += _one_cell(one, f"{prefix}cell_{i}_", f"{place}/cells/{name}")
     return parts if len(parts) == len(entries) else []
 
 
@@ -53,9 +73,9 @@ def _entry(entry: Any) -> tuple[str, Mapping[str, Any]]:
     return "", {}
 
 
-def _one_cell(entry: tuple[str, Mapping[str, Any]], prefix: str) -> list[_Part]:
+def _one_cell(entry: tuple[str, Mapping[str, Any]], prefix: str, place: str) -> list[_Part]:
     kind = entry[0].removesuffix("Cell")
-    return [_Part(kind, entry[1], prefix)] if entry[0].endswith("Cell") and kind in _CELLS else []
+    return [_Part(kind, entry[1], prefix, place)] if entry[0].endswith("Cell") and kind in _CELLS else []
 
 
 def _both(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:
@@ -68,11 +88,11 @@ def _both(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]
 
 def variables(class_name: str, config: Mapping[str, Any], prefix: str = "") -> tuple[Variable, ...]:
     """Kernels and bias of each cell, in order."""
-    names: list[str] = []
+    found: list[Variable] = []
     for part in _cells(class_name, config, prefix):
         own = ("kernel", "recurrent_kernel", *(() if part.config.get("use_bias") is False else ("bias",)))
-        names += [part.prefix + name for name in own]
-    return tuple(Variable(name) for name in names)
+        found += [Variable(part.prefix + name, place=part.place) for name in own]
+    return tuple(found)
 
 
 def bidirectional_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:

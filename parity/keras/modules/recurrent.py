@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from parity.keras.modules.padding import Margins, pad_argument
 
+_CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 States = tuple[Tensor, ...]
 Merge = Literal["concat", "sum", "ave", "mul"]
 
@@ -114,9 +115,10 @@ class GRUCell(_DenseCell):
         """See `Cell.forward`."""
         (before,) = states
         units = before.shape[1]
-        bias, recurrent_bias = (None, None) if self.bias is None else (self.bias, None)
+        bias: Tensor | None = self.bias
+        recurrent_bias: Tensor | None = None
         if bias is not None and self.reset_after:
-            bias, recurrent_bias = bias.unbind(0)
+            bias, recurrent_bias = bias[0], bias[1]
         total = x @ self.kernel if bias is None else x @ self.kernel + bias
         update, reset, new = total.split(units, 1)
         if self.reset_after:
@@ -166,7 +168,6 @@ class ConvLSTMCell(Cell):
         self.bias = _parameter(bias)
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.stride, self.dilation, self.margins = tuple(stride), tuple(dilation), margins
-        self.convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(margins)]
         self.around = tuple(((size - 1) // 2, size // 2) for size in kernel.shape[2:])
 
     def start(self, x: Tensor) -> States:
@@ -178,12 +179,16 @@ class ConvLSTMCell(Cell):
         """See `Cell.forward`."""
         before, carried = states
         padded = F.pad(before, pad_argument(self.around))
-        made, carried = gated(self, self._of_input(x) + self.convolve(padded, self.recurrent_kernel), carried)
+        made, carried = gated(self, self._of_input(x) + self._convolve(padded, self.recurrent_kernel), carried)
         return made, (made, carried)
 
     def _of_input(self, x: Tensor) -> Tensor:
         padded = F.pad(x, pad_argument(self.margins))
-        return self.convolve(padded, self.kernel, self.bias, self.stride, 0, self.dilation)
+        return self._convolve(padded, self.kernel, self.bias, self.stride, 0, self.dilation)
+
+    def _convolve(self, *arguments: Any) -> Tensor:
+        made: Tensor = _CONVOLUTIONS[len(self.margins)](*arguments)
+        return made
 
 
 class StackedCells(Cell):
@@ -234,7 +239,10 @@ class Recurrence(nn.Module):
         self.backwards, self.sequences, self.zeros = backwards, sequences, zeros
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map `(N, C, T, ...)` to `(N, units, T, ...)` or `(N, units, ...)`; steps off in the mask `(N, T)` are left out."""
+        """Map `(N, C, T, ...)` to `(N, units, T, ...)` or `(N, units, ...)`.
+
+        Steps that are off in the mask `(N, T)` change nothing.
+        """
         order = range(x.shape[2] - 1, -1, -1) if self.backwards else range(x.shape[2])
         states = self.cell.start(x.select(2, order[0]))
         outputs: list[Tensor] = []
@@ -273,7 +281,8 @@ class BothWays(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map `(N, C, T, ...)` as `Recurrence` does."""
-        there, back = self.forward_layer(x, mask), self.backward_layer(x, mask)
+        there: Tensor = self.forward_layer(x, mask)
+        back: Tensor = self.backward_layer(x, mask)
         if self.backward_layer.sequences:
             back = back.flip(2)
         match self.merge:
