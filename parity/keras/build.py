@@ -19,9 +19,10 @@ from parity.keras.graph import Graph, Node
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.layer import DTYPES, Layer, Value
 from parity.keras.handlers.shapes import to_keras_axes
-from parity.keras.handlers.table import HANDLERS, Handler
+from parity.keras.handlers.table import HANDLERS, MASK_AWARE, Handler
 from parity.keras.module import KerasModule, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
+from parity.keras.modules.tokens import MaskOfAll
 from parity.keras.stored import Stored, open_model
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
@@ -102,6 +103,7 @@ class _Builder:
     last_softmax: str | None
     values: dict[str, Value] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    masks: dict[str, int] = field(default_factory=dict)  # by layer: the position of its result's mask
     modules: list[tuple[str, nn.Module]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     layers: list[LayerDescription] = field(default_factory=list)
@@ -157,7 +159,15 @@ class _Builder:
         if unused:
             raise layer.fail(f"the tensors {sorted(unused)} in the file are left over")
         own = None
-        position = tuple(position for _, position in inputs)
+        position = read = tuple(position for _, position in inputs)
+        masks = [self.masks[name] for name in node.inbound if name in self.masks]
+        if masks and handler.mask == "ends" and node.class_name in MASK_AWARE:
+            raise layer.fail(
+                "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), which is not "
+                "supported for this kind of layer. Rebuild the model without masks there"
+            )
+        if handler.mask == "reads":
+            position = (*position, *masks[:1])
         for suffix, module in built.modules:
             name = self._add_module(node.name + suffix, module, position)
             own = name if suffix == "" else own
@@ -165,8 +175,20 @@ class _Builder:
             position = (self.last,)
         if len(position) > 1:
             raise layer.fail(f"it reads {len(position)} tensors, expected one")
-        self.values[node.name], self.positions[node.name] = built.value, position[0]
+        self.positions[node.name] = position[0]
+        passes = "passes" in (handler.mask, built.mask)
+        if isinstance(built.mask, nn.Module) or (passes and masks):
+            self.masks[node.name] = self._mask(node.name, built.mask, read, masks)
+        self.values[node.name] = replace(built.value, masked=node.name in self.masks)
         self._describe(node, own)
+
+    def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
+        """Return the position of a layer's mask: made of what it reads, or that of what it reads."""
+        if not isinstance(made, nn.Module) and len(masks) == 1:
+            return masks[0]
+        module, inputs = (made, read) if isinstance(made, nn.Module) else (MaskOfAll(), tuple(masks))
+        self._add_module(f"{name}_mask", module, inputs)
+        return self.last
 
     def finish(self, sha256: str) -> KerasModule:
         """Return the module after checking that it yields logits and that every parameter has its values."""

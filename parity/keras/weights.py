@@ -148,17 +148,9 @@ def _by_position(
             if wanted:
                 raise _absent(path, member, group)
             continue
-        if len(found.variables) != len(wanted):
-            named = [(member, variable.name) for variable in wanted]
-            raise _count_error(path, member.name, named, found.variables)
-        if found.stray:
-            raise ConversionError(
-                f"{path}: the tensor {found.stray[0]!r} in layer {member.name!r} ({member.class_name}) is left over. "
-                "The layer has a part that is not supported: save the model without it."
-            )
         if found.members:
             raise ConversionError(f"{path}: {found.path!r} holds layers, but {member.name!r} is not a model.")
-        assigned[member.name] = {v.name: tensor for v, tensor in zip(wanted, found.variables, strict=True)}
+        assigned[member.name] = _in_places(path, member, wanted, found)
     for queue in queues.values():
         for rest in queue:
             tensors = _tensors_inside(rest)
@@ -169,8 +161,30 @@ def _by_position(
                 )
 
 
+def _in_places(path: Path, node: Node, wanted: tuple[Variable, ...], found: PositionedGroup) -> dict[str, StoredTensor]:
+    """Pair the variables of a layer, and of its parts, with the tensors at their places."""
+    stored = {"": found.variables, **found.parts}
+    places: dict[str, list[Variable]] = {"": []}
+    for variable in wanted:
+        places.setdefault(variable.place, []).append(variable)
+    stray = [*found.stray, *(one.path for place, some in stored.items() if place not in places for one in some)]
+    if stray:
+        raise ConversionError(
+            f"{path}: the tensor {stray[0]!r} in layer {node.name!r} ({node.class_name}) is left over. "
+            "The layer has a part that is not supported: save the model without it."
+        )
+    assigned: dict[str, StoredTensor] = {}
+    for place, variables in places.items():
+        tensors = stored.get(place, ())
+        if len(tensors) != len(variables):
+            raise _count_error(path, node.name, [(node, one.name) for one in variables], tensors)
+        assigned |= {one.name: tensor for one, tensor in zip(variables, tensors, strict=True)}
+    return assigned
+
+
 def _tensors_inside(group: PositionedGroup) -> list[str]:
-    inside = [tensor.path for tensor in group.variables] + list(group.stray)
+    own = [*group.variables, *(tensor for some in group.parts.values() for tensor in some)]
+    inside = [tensor.path for tensor in own] + list(group.stray)
     for member in group.members.values():
         inside += _tensors_inside(member)
     return inside

@@ -33,6 +33,8 @@ class Kind(enum.Enum):
     ATTENTION = "attention"
     UNCHANGED = "layer that keeps the shape"
     DERIVATIVE = "layer taken by its derivative"
+    EMBEDDING = "embedding of tokens"
+    RECURRENCE = "recurrence"
     UNKNOWN = "unknown"
 
 

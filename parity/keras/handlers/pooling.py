@@ -17,6 +17,7 @@ from parity.keras.modules.pooling import (
     PaddedMaxPool1d,
     PaddedMaxPool2d,
 )
+from parity.keras.modules.tokens import MaskedAveragePool1d
 
 
 def max_pooling(layer: Layer) -> Built:
@@ -51,7 +52,9 @@ def global_average_pooling(layer: Layer) -> Built:
     axes = _axes(layer)
     keep = layer.config.flag("keepdims", False)
     module: nn.Module
-    if axes == 1:
+    if layer.input.masked:
+        module = MaskedAveragePool1d(keep)
+    elif axes == 1:
         module = nn.AdaptiveAvgPool1d(1) if keep else GlobalAvgPool1d()
     else:
         module = nn.AdaptiveAvgPool2d(1) if keep else GlobalAvgPool2d()

@@ -115,6 +115,11 @@ def add(layer: Layer) -> Built:
 def concatenate(layer: Layer) -> Built:
     """`Concatenate` along any axis but the batch."""
     dim = torch_axis(layer, layer.node.config.get("axis", -1))
+    if dim != 1 and any(value.masked for value in layer.inputs):
+        raise layer.fail(
+            "it joins sequences with masks (of Masking, or Embedding with mask_zero=True) along another axis than the "
+            "last, which is not supported. Rebuild the model without masks there"
+        )
     shapes = [value.shape for value in layer.inputs]
     axis = len(shapes[0]) - 1 if dim == 1 else dim - 2
     rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes if len(shape) == len(shapes[0])}

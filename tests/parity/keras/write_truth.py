@@ -37,7 +37,7 @@ def logits(keras: Any, model: Any, x: Any) -> np.ndarray:
     last = model
     while hasattr(last, "layers"):
         last = last.layers[-1]
-    activation = getattr(last, "activation", None)
+    activation = None if hasattr(last, "cell") else getattr(last, "activation", None)
     if isinstance(activation, keras.layers.Softmax) or activation is keras.activations.softmax:
         last.activation = keras.activations.linear
     elif isinstance(last, keras.layers.Softmax):
@@ -71,6 +71,8 @@ def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -
         if not weights:
             weights = random_weights(model, rng)
             inputs = [rng.normal(size=(3, *shape)).astype(np.float32) for shape in input_shapes(model)]
+            if (sample := getattr(build, "sample", None)) is not None:
+                inputs = [sample(x) for x in inputs]
             # Several inputs go into one array, the values of one after those of the other.
             several = len(inputs) > 1
             arrays["x"] = np.concatenate([x.reshape(3, -1) for x in inputs], axis=1) if several else inputs[0]
