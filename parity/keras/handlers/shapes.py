@@ -17,6 +17,9 @@ from parity.keras.handlers.merging import broadcast
 from parity.keras.modules.moving import Concatenate, Crop, Rearrange, TrainingOnly
 from parity.keras.modules.padding import pad_argument
 
+_ZERO_PAD = {1: nn.ZeroPad1d, 2: nn.ZeroPad2d, 3: nn.ZeroPad3d}
+_BATCH_NORM: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]] = {3: nn.BatchNorm2d, 4: nn.BatchNorm3d}
+
 
 def nothing(layer: Layer) -> Built:
     """`InputLayer`."""
@@ -84,11 +87,11 @@ def permute(layer: Layer) -> Built:
 
 
 def zero_padding(layer: Layer) -> Built:
-    """`ZeroPadding1D`, `ZeroPadding2D`."""
+    """`ZeroPadding1D`, `ZeroPadding2D`, `ZeroPadding3D`."""
     axes = _spatial_axes(layer)
     margins = layer.config.margins("padding", axes)
     sides: Any = tuple(pad_argument(margins))
-    module = (nn.ZeroPad1d if axes == 1 else nn.ZeroPad2d)(sides)
+    module = _ZERO_PAD[axes](sides)
     spatial = tuple(
         None if size is None else size + before + after
         for size, (before, after) in zip(layer.input.shape, margins, strict=False)
@@ -97,7 +100,7 @@ def zero_padding(layer: Layer) -> Built:
 
 
 def cropping(layer: Layer) -> Built:
-    """`Cropping1D`, `Cropping2D`."""
+    """`Cropping1D`, `Cropping2D`, `Cropping3D`."""
     margins = layer.config.margins("cropping", _spatial_axes(layer))
     spatial: list[int | None] = []
     for size, (before, after) in zip(layer.input.shape, margins, strict=False):
@@ -141,7 +144,7 @@ def batch_normalization_variables(config: Mapping[str, Any]) -> tuple[Variable, 
 def batch_normalization(layer: Layer) -> Built:
     """`BatchNormalization` over its moving statistics, on any axes."""
     shape = layer.input.shape
-    rank = layer.rank(1, 2, 3)
+    rank = layer.rank(1, 2, 3, 4)
     if layer.node.config.get("renorm") or layer.node.config.get("virtual_batch_size"):
         raise layer.fail("'renorm' and 'virtual_batch_size' are not supported. Rebuild the layer without them")
     axes = layer.node.config.get("axis", -1)
@@ -163,7 +166,7 @@ def batch_normalization(layer: Layer) -> Built:
     if (values["moving_variance"] + epsilon).min() <= 0:
         raise layer.fail("'moving_variance' + epsilon is not positive: the file is damaged, save the model again")
     channels_only = keras_axes == [rank]
-    kind = nn.BatchNorm2d if channels_only and rank == 3 else nn.BatchNorm1d
+    kind = _BATCH_NORM.get(rank, nn.BatchNorm1d) if channels_only else nn.BatchNorm1d
     module = kind(features, eps=epsilon, device="meta")
     one, zero = np.ones(features), np.zeros(features)
     fill(

@@ -125,9 +125,11 @@ class Worker:
         tf.config.threading.set_inter_op_parallelism_threads(1)
         if mode == "innvestigate":
             tf.compat.v1.disable_eager_execution()
+        from parity.reference.worker import missing_kernels
         from parity.reference.worker.methods import InnvestigateMethods, SignxaiMethods
         from parity.reference.worker.models import Models
 
+        missing_kernels.install()
         self._mode = mode
         self._channel = channel
         self._models = Models(graph=mode == "innvestigate")
