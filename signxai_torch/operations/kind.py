@@ -33,6 +33,8 @@ class Kind(enum.Enum):
     ATTENTION = "attention"
     UNCHANGED = "layer that keeps the shape"
     DERIVATIVE = "layer taken by its derivative"
+    EMBEDDING = "embedding of tokens"
+    RECURRENCE = "recurrence"
     UNKNOWN = "unknown"
 
 
@@ -156,4 +158,8 @@ def _spellings(function: Function) -> Iterator[Callable[..., Any]]:
 FUNCTIONS: dict[Any, Function] = {spelled: one for one in _TABLE for spelled in _spellings(one)}
 """The table, by every function, method and in-place form that torch has of it."""
 UNKNOWN = Function("", Kind.UNKNOWN)
+PARTS = Function("the cut into inputs", Kind.MOVE, transparent=True)
+"""What makes a model's several inputs of the one tensor that explanations see; no part of the model."""
+ROWS = Function("the logits in a row", Kind.MOVE, transparent=True)
+"""What puts the axes of an output in a row; no part of the model either."""
 BY_NAME = {one.name: one for one in _TABLE}

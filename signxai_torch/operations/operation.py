@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signxai_torch.operations.kind import KERNELS, Function, Kind
+from signxai_torch.operations.kind import KERNELS, ROWS, Function, Kind
 from signxai_torch.operations.refusal import UnhookedOperationError
 
 
@@ -386,6 +386,7 @@ _QUICK: dict[str, _Gradient] = {
     "max_pool2d": _Gradient(_max_pooled, lambda operation: operation.extra is not None),
     "batch_norm": _Gradient(_normalized, lambda operation: operation.argument("running_var") is not None),
     **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"), _Gradient(_reshaped)),
+    ROWS.name: _Gradient(_reshaped),
 }
 
 

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from signxai_torch.operations.declared import declared_function
 from signxai_torch.operations.in_place import asked_in_place, out_of_place, works_in_place
-from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, UNKNOWN, Function, Kind
+from signxai_torch.operations.inputs import Inputs
+from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, PARTS, ROWS, UNKNOWN, Function, Kind
 from signxai_torch.operations.kind_here import kind_of
 from signxai_torch.operations.opened import OPENED, opened
 from signxai_torch.operations.operation import Memory, Operation, Place, Value, filled, memory_format, tensors_of
@@ -58,9 +59,15 @@ class Recorder(Watch):
         Paths of modules whose results are wanted.
     opened : collection of Kind
         Modules that declare themselves to be of these kinds are looked into all the same.
+    inputs : Inputs, optional
+        What the input is made of, if the model takes several.
 
     Attributes
     ----------
+    input : Value
+        The input.
+    parts : tuple of Value
+        The model's inputs: the input itself, or what it is cut into.
     operations : list of Operation
         In the order in which they ran.
     obstacles : list of Obstacle
@@ -71,29 +78,60 @@ class Recorder(Watch):
         What the wanted modules returned, call by call.
     """
 
-    def __init__(self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        keep: Keep,
+        modules: Collection[str] = (),
+        opened: Collection[Kind] = (),
+        inputs: Inputs | None = None,
+    ) -> None:
+        inputs = inputs or Inputs()
         self.input = Value(None, sees_input=True)
-        point = x.detach()
-        self.input.keep(point.detach())
+        self.input.keep(x.detach())
         number = next(_number)  # marks of other recordings mean nothing here
         self._mark, self._mask = f"_signxai_value_{number}", f"_signxai_mask_{number}"
-        setattr(point.requires_grad_(), self._mark, self.input)
-        super().__init__(point)
+        super().__init__([x.detach()] if inputs.alone else inputs.points(x.detach()), inputs)
+        self._units = itertools.count()
         self.operations: list[Operation] = []
+        self.parts = (self.input,) if inputs.alone else self._cut_into_parts(x.shape)
+        for point, value in zip(self.points, self.parts, strict=True):
+            setattr(point.requires_grad_(), self._mark, value)
         self.obstacles: list[Obstacle] = []
         self.cuts: list[str] = []
         self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
         self._keep, self._opened = keep, opened
         self._calls: list[_Call] = []
-        self._units = itertools.count()
         self._active = False
 
-    def run(self, model: Callable[[Tensor], Tensor]) -> Tensor:
-        """Run a stand-in for a model that `wrap` has wrapped; return its logits."""
+    def _cut_into_parts(self, shape: torch.Size) -> tuple[Value, ...]:
+        """Note the cut of the input into the model's inputs, behind which an operation still sees the input."""
+        cut = Operation(
+            PARTS, PARTS.kind, self.inputs.points, (None,), {}, (0,), (self.input,), (shape,),
+            shape=self.points[0].shape, unit=next(self._units),
+        )  # fmt: skip
+        cut.results = tuple(Value(cut, index, sees_input=True) for index in range(len(self.points)))
+        self.operations.append(cut)
+        return cut.results
+
+    def rows(self, logits: Tensor) -> Tensor:
+        """See `Watch.rows`."""
+        self.paused = True
+        try:
+            live = self._live((logits,), {})
+            if not live or live[0].value.cut:
+                return super().rows(logits)
+            made: Tensor = self._operate(ROWS, torch.flatten, (logits, 1), {}, live, None)
+            return made
+        finally:
+            self.paused = False
+
+    def run(self, model: Callable[..., Tensor]) -> Tensor:
+        """Run a stand-in for a model that `wrap` has wrapped, on its inputs; return its logits."""
         self._active = True
         try:
             with self, torch.enable_grad():
-                return model(self.x)
+                return model(*self.points)
         finally:
             self.over = True
             self._active = False

@@ -110,7 +110,7 @@ def walk(model: Model, x: Tensor, target: Target, ways: Sequence[Way], strict: b
     strict : bool
         Refuse what only the literature has a rule for.
     """
-    found = Layout().run(lambda given: _walk(model, given, target, ways, strict), x)
+    found = Layout(model.inputs).run(lambda given: _walk(model, given, target, ways, strict), x)
     return [like(one, x) for one in found]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from parity.keras import LayerDescription, ModelDescription
 from parity.keras.handlers.table import TRAINING_ONLY
 
-_POOLING = ("MaxPooling1D", "MaxPooling2D")
-_PADDING = ("ZeroPadding1D", "ZeroPadding2D")
+_POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
+_PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
 _PASSING = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Rescaling", "Normalization",
@@ -99,7 +99,7 @@ def keeps_shape(layer: LayerDescription) -> bool:
     """Return whether a layer is a max-pooling that keeps the shape."""
     strides = layer.config.get("strides") or layer.config.get("pool_size")
     sizes = strides if isinstance(strides, list) else [strides]
-    kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1], [1], 1)
+    kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1, 1], [1, 1], [1], 1)
     return layer.class_name in _POOLING and set(sizes) == {1} and kept
 
 

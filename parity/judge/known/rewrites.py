@@ -19,7 +19,7 @@ from parity.keras.network import Network, NetworkLayer, keras_order
 Array = npt.NDArray[Any]
 ELEMENTWISE = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
-    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
+    "SpatialDropout3D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
 )  # fmt: skip
 """Layers without weights that work on each value alone."""
 ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>CustomScaleLayer", "Attention",
@@ -217,7 +217,6 @@ def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-UNNESTED = Rewrite("the nested models' layers in one model", lambda network, _target: network)
 NO_BRANCH_AT_A_LAYER = Rewrite("a linear activation behind each layer that several read", _no_branch_at_a_layer)
 RELU_ATTRIBUTE = Rewrite("ReLU layers as Activation('relu')", _relu_attribute)
 ZERO_OFFSET = Rewrite("center=False as an offset of zero", _zero_offset)
@@ -232,7 +231,7 @@ PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
 REWRITES = (
-    UNNESTED, AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL,
+    AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL,
     PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""

@@ -22,7 +22,6 @@ from parity.judge.known.rewrites import (
     PERMUTE_THROUGH_ANOTHER_SHAPE,
     PERMUTED_INPUT,
     RELU_ATTRIBUTE,
-    UNNESTED,
     ZERO_OFFSET,
     arrival_order,
 )
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 # SIGN-XAI runs these on the Keras model itself and not layer by layer.
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
-
-
-def _nested(_method: Method, model: ModelDescription) -> bool:
-    return any("/" in layer.name for layer in model.layers)
 
 
 def _integrated_gradients(method: Method, _model: ModelDescription) -> bool:
@@ -127,18 +122,6 @@ SIGNXAI: tuple[KnownDifference, ...] = (
             "reference's own gradient jumps as much when the last digits of the baseline change, as every row shows."
         ),
         by_values="kink",
-    ),
-    KnownDifference(
-        name="nested-model",
-        references=("signxai", "innvestigate"),
-        applies=_nested,
-        condition="A model inside a model, in both references.",
-        cause="They walk through the layers of the outer model and take the inner one for a layer of its own.",
-        evidence=(
-            "Conv2D, Conv2D as an inner model, Flatten, Dense: SIGN-XAI's gradient is a single 1 among zeros, and "
-            "iNNvestigate's lrp.* refuses. The same layers in one model are at parity."
-        ),
-        rewrites=(UNNESTED,),
     ),
     KnownDifference(
         name="signxai-grad-cam-of-nothing",

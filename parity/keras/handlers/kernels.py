@@ -11,10 +11,10 @@ from torch import nn
 from parity.keras.handlers.activations import with_activation
 from parity.keras.handlers.layer import Built, FloatArray, Layer, Value, Variable, fill
 from parity.keras.handlers.windows import Window, window
-from parity.keras.modules.kernels import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
+from parity.keras.modules.kernels import ChannelLinear, PaddedConv1d, PaddedConv2d, PaddedConv3d, SeparableConv
 
-_CONV = {1: nn.Conv1d, 2: nn.Conv2d}
-_PADDED_CONV = {1: PaddedConv1d, 2: PaddedConv2d}
+_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_PADDED_CONV = {1: PaddedConv1d, 2: PaddedConv2d, 3: PaddedConv3d}
 
 
 def kernel_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -52,8 +52,8 @@ def dense(layer: Layer) -> Built:
 
 
 def convolution(layer: Layer) -> Built:
-    """`Conv1D`, `Conv2D`."""
-    axes = layer.rank(2, 3) - 1
+    """`Conv1D`, `Conv2D`, `Conv3D`."""
+    axes = layer.rank(2, 3, 4) - 1
     place, channels = _place(layer, axes)
     filters = layer.config.integer("filters")
     groups = layer.config.integer("groups", 1)

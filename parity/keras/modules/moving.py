@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from parity.keras.modules.padding import Margins
+from parity.keras.modules.padding import FixedMargins
 
 
 class Crop(nn.Module):
     """Cut margins off the spatial axes."""
 
-    def __init__(self, margins: Margins) -> None:
+    def __init__(self, margins: FixedMargins) -> None:
         super().__init__()
         self.margins = margins
 
     def forward(self, x: Tensor) -> Tensor:
-        """Crop `(N, C, T)` or `(N, C, H, W)`."""
+        """Crop `(N, C, *space)`."""
         for axis, (before, after) in enumerate(self.margins, start=2):
             x = x.narrow(axis, before, x.shape[axis] - before - after)
         return x

@@ -25,6 +25,8 @@ _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "Insta
 _AUGMENTATIONS = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast",
                   "RandomBrightness", "RandomHeight", "RandomWidth")  # fmt: skip
 _OF_EVERY_LAYER = ("name", "trainable", "batch_input_shape")
+# Layers whose activation works in every step of a recurrence, so that it is not the last thing they do.
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -142,8 +144,6 @@ def _output_layer(config: Config) -> Config:
     outputs = body["output_layers"]
     if len(outputs) != 1 or not isinstance(outputs[0], list):
         raise RefusedModelError(f"the model has {len(outputs)} outputs: exactly one can be explained")
-    if len(body["input_layers"]) != 1:
-        raise RefusedModelError(f"the model has {len(body['input_layers'])} inputs: exactly one can be explained")
     return next(layer for layer in layers if layer.get("name", layer["config"]["name"]) == outputs[0][0])
 
 
@@ -152,4 +152,6 @@ def _is_nothing(layer: Config) -> bool:
 
 
 def _is_softmax(layer: Config) -> bool:
+    if layer["class_name"] in _RECURRENT:
+        return False
     return bool(layer["class_name"] == "Softmax" or is_softmax(layer["config"].get("activation")))

@@ -45,7 +45,7 @@ def truth(reference_python: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
             command = [str(reference_python), "-m", "tests.parity.keras.write_truth", str(out)]
             done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
             )
             assert done.returncode == 0, f"write_truth failed:\n{done.stderr[-3000:]}"
             (out / "complete").touch()

@@ -32,12 +32,12 @@ def random_weights(model: Any, rng: np.random.Generator) -> list[np.ndarray]:
     return weights
 
 
-def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
+def logits(keras: Any, model: Any, x: Any) -> np.ndarray:
     """Return the model's output before its last softmax, computed by Keras itself."""
     last = model
     while hasattr(last, "layers"):
         last = last.layers[-1]
-    activation = getattr(last, "activation", None)
+    activation = None if hasattr(last, "cell") else getattr(last, "activation", None)
     if isinstance(activation, keras.layers.Softmax) or activation is keras.activations.softmax:
         last.activation = keras.activations.linear
     elif isinstance(last, keras.layers.Softmax):
@@ -47,6 +47,17 @@ def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
         if getattr(before, "activation", None) is keras.activations.softmax:  # softmax, then what does nothing
             before.activation = keras.activations.linear
     return np.asarray(model(x, training=False))
+
+
+def input_shapes(model: Any) -> list[list[int]]:
+    """Return the shape of each input, without the batch axis; an open size is 9."""
+    shapes = model.input_shape if isinstance(model.input_shape, list) else [model.input_shape]
+    return [[9 if size is None else size for size in shape[1:]] for shape in shapes]
+
+
+def _given(inputs: list[np.ndarray], precision: str) -> Any:
+    arrays = [x.astype(precision) for x in inputs]
+    return arrays if len(arrays) > 1 else arrays[0]
 
 
 def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -> None:
@@ -59,8 +70,12 @@ def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -
         model = build(keras)
         if not weights:
             weights = random_weights(model, rng)
-            shape = [9 if size is None else size for size in model.input_shape[1:]]
-            arrays["x"] = rng.normal(size=(3, *shape)).astype(np.float32)
+            inputs = [rng.normal(size=(3, *shape)).astype(np.float32) for shape in input_shapes(model)]
+            if (sample := getattr(build, "sample", None)) is not None:
+                inputs = [sample(x) for x in inputs]
+            # Several inputs go into one array, the values of one after those of the other.
+            several = len(inputs) > 1
+            arrays["x"] = np.concatenate([x.reshape(3, -1) for x in inputs], axis=1) if several else inputs[0]
         model.set_weights(weights)
         if precision == "float32":
             model.save(out / f"{name}.h5")
@@ -68,8 +83,8 @@ def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -
                 write_formats(keras, model, name, out)
         else:
             model.save(out / f"{name}-float64.h5")
-            arrays["output"] = np.asarray(model(arrays["x"].astype(precision), training=False))
-        arrays[precision] = logits(keras, model, arrays["x"].astype(precision))
+            arrays["output"] = np.asarray(model(_given(inputs, precision), training=False))
+        arrays[precision] = logits(keras, model, _given(inputs, precision))
     np.savez(out / f"{name}.npz", **arrays)
 
 
