@@ -63,6 +63,14 @@ CASES: dict[str, tuple[str, list[int], list[dict]]] = {
         "lrp.sequential_preset_b_flat", [5, 4, 2],
         [layer("ZeroPadding2D", "p", "x", padding=[[1, 1], [1, 1]]), conv("f", "p"), flatten("f"), dense("o", "flat")],
     ),
+    "augmentation": (
+        "gradient", [6, 5, 3],
+        [layer("RandomFlip", "r", "x", mode="horizontal", seed=None), conv("f", "r"), flatten("f"), dense("o", "flat")],
+    ),
+    "innvestigate-statistics-of-a-sample": (
+        "lrp.z", [6, 5, 3],
+        [conv("f", "x"), layer("UnitNormalization", "u", "f", axis=[3]), flatten("u"), dense("o", "flat")],
+    ),
     "innvestigate-derivative-in-lrp": (
         "lrp.z", [5], [dense("h", "x"), layer("LeakyReLU", "l", "h", alpha=0.25), dense("o", "l")],
     ),

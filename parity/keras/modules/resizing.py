@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parity.keras.modules.padding import Margins
-
+Cuts = tuple[tuple[int, int], ...]
 _HALF = np.float32(0.5)
 
 
-def centre_of_shape(size: tuple[int, int], target: tuple[int, int]) -> Margins:
+def centre_of_shape(size: tuple[int, int], target: tuple[int, int]) -> Cuts:
     """Return what to cut off an image so that its largest middle part of the target's shape is left.
 
     Parameters
@@ -34,7 +33,7 @@ class _Resizing(nn.Module):
 
     signxai_operation: ClassVar[str] = "derivative"
 
-    def __init__(self, margins: Margins, target: tuple[int, int]) -> None:
+    def __init__(self, margins: Cuts, target: tuple[int, int]) -> None:
         super().__init__()
         self.margins = margins
         self.target = target

@@ -54,6 +54,8 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "innvestigate-batch-normalization": (RESNET, ("lrp.z", "lrp.epsilon")),
     "innvestigate-batch-normalization-graph": (RESNET, ("innvestigate.integrated_gradients", "gradient.baseline")),
     "innvestigate-input-rule-behind-padding": ("behind_padding", ("lrp.sequential_preset_b_flat",)),
+    "augmentation": ("augmented", ("gradient", "lrp_z")),
+    "innvestigate-statistics-of-a-sample": ("unit_length", ("lrp.alpha_2_beta_1", "lrp.z")),
     "innvestigate-derivative-in-lrp": ("leaky", ("lrp.flat", "lrp.z")),
 }
 """For each known difference a model and methods to which it applies."""
