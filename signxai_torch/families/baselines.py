@@ -42,9 +42,9 @@ def occlusion(model: Model, x: Tensor, target: Target, method: Method, parameter
         raise ValueError(f"window and stride must be at least 1, not {window} and {stride}")
     reference = baseline_like(x, parameters["baseline"])
     sizes = x.shape[2:] if x.dim() > 2 else x.shape[1:]
-    total, count = torch.zeros_like(x), torch.zeros_like(x)
     with torch.no_grad():
         output = model.logits(x)
+        total, count = (torch.zeros_like(x, dtype=output.dtype) for _ in range(2))
         chosen = target_indices(output, target, model.shape).unsqueeze(1)
         clean = output.gather(1, chosen)
         starts = [[*range(0, max(size - window, 0), stride), max(size - window, 0)] for size in sizes]

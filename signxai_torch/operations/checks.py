@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from signxai_torch.operations.declared import ATTRIBUTE
 from signxai_torch.operations.layout import with_settled_strides
 
 DTYPES = (torch.float32, torch.float64)
+TOKENS = (torch.int64, torch.int32)
+"""The dtypes of tokens, which models with an embedding take."""
 # What torch says of another dtype or device, in many ways; it says other things of shapes.
 _MISMATCH = re.compile(r"dtype|datatype|device|scalar type|type \(|promoting|double", re.IGNORECASE)
 
@@ -24,7 +27,8 @@ def check_input(model: nn.Module, x: Any) -> Tensor:
     Raises
     ------
     TypeError
-        If the model is no module, or `x` no tensor of float32 or float64.
+        If the model is no module, or `x` no tensor of float32 or float64 (or of tokens, for a model that has an
+        embedding).
     ValueError
         If `x` is empty or holds NaN or infinite values, or if the model cannot be explained sample by sample.
     """
@@ -35,9 +39,11 @@ def check_input(model: nn.Module, x: Any) -> Tensor:
         raise TypeError(f"x must be a dense tensor, not {x.layout}; use x.to_dense()")
     if x.device.type == "meta":
         raise TypeError("x is on the device 'meta', where tensors have no values; make it on a real device")
-    if not x.is_floating_point():
-        raise TypeError(f"x must be floating point, not {x.dtype}; use x.float()")
-    if x.dtype not in DTYPES:
+    tokens = x.dtype in TOKENS and any(looks_up(module) for module in model.modules())
+    if not x.is_floating_point() and not tokens:
+        of_tokens = "; integers are tokens, and the model has no nn.Embedding" if x.dtype in TOKENS else ""
+        raise TypeError(f"x must be floating point, not {x.dtype}; use x.float(){of_tokens}")
+    if x.dtype not in DTYPES and not tokens:
         raise TypeError(
             f"x must be float32 or float64, not {x.dtype}, in which small denominators vanish; "
             "use model.float() and x.float()"
@@ -51,6 +57,11 @@ def check_input(model: nn.Module, x: Any) -> Tensor:
         with torch.inference_mode(False):
             return with_settled_strides(x.clone())
     return with_settled_strides(x.detach())
+
+
+def looks_up(module: nn.Module) -> bool:
+    """Return whether a module looks tokens up in a table."""
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or getattr(module, ATTRIBUTE, None) == "embedding"
 
 
 def check_model(model: Any) -> None:

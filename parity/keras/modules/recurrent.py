@@ -198,10 +198,14 @@ class StackedCells(Cell):
         super().__init__()
         self.cells = nn.ModuleList(cells)
 
+    @property
+    def _chain(self) -> list[Cell]:
+        return [cell for cell in self.cells if isinstance(cell, Cell)]
+
     def start(self, x: Tensor) -> States:
         """See `Cell.start`."""
         found: States = ()
-        for cell in self.cells:
+        for cell in self._chain:
             states = cell.start(x)
             found, x = (*found, *states), states[0]
         return found
@@ -209,7 +213,7 @@ class StackedCells(Cell):
     def forward(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """See `Cell.forward`."""
         after: States = ()
-        for cell in self.cells:
+        for cell in self._chain:
             count = len(cell.start(x))
             x, new = cell(x, states[len(after) : len(after) + count])
             after = (*after, *new)
