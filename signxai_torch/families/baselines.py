@@ -57,11 +57,11 @@ def occlusion(model: Model, x: Tensor, target: Target, method: Method, parameter
     if window < 1 or stride < 1:
         raise ValueError(f"window and stride must be at least 1, not {window} and {stride}")
     reference = baseline_like(x, parameters["baseline"], model.inputs)
-    total, count = torch.zeros_like(x), torch.zeros_like(x)
-    occluded = x.clone()
-    parts = [model.inputs.views(one) for one in (x, occluded, reference, total, count)]
     with torch.no_grad():
         output = model.logits(x)
+        total, count = (torch.zeros_like(x, dtype=output.dtype) for _ in range(2))
+        occluded = x.clone()
+        parts = [model.inputs.views(one) for one in (x, occluded, reference, total, count)]
         chosen = target_indices(output, target, model.shape).unsqueeze(1)
         clean = output.gather(1, chosen)
         for part, hidden, replacement, drops, windows in zip(*parts, strict=True):

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from signxai_torch.operations.declared import ATTRIBUTE
 from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.layout import with_settled_strides
 
 DTYPES = (torch.float32, torch.float64)
+TOKENS = (torch.int64, torch.int32)
+"""The dtypes of tokens, which models with an embedding take."""
 # What torch says of another dtype or device, in many ways; it says other things of shapes.
 _MISMATCH = re.compile(r"dtype|datatype|device|scalar type|type \(|promoting|double", re.IGNORECASE)
 
@@ -25,14 +28,15 @@ def check_inputs(model: nn.Module, x: Any) -> tuple[Tensor, Inputs]:
     Raises
     ------
     TypeError
-        If the model is no module, or `x` no tensor of float32 or float64, nor a tuple, list or dict of such.
+        If the model is no module, or `x` no tensor of float32 or float64 (or of tokens, for a model that has an
+        embedding), nor a tuple, list or dict of such.
     ValueError
         If `x` is empty or holds NaN or infinite values, or if the model cannot be explained sample by sample.
     """
     check_model(model)
     if isinstance(x, (Mapping, tuple, list)):
         return _checked_together(x)
-    _check_tensor(x, "x")
+    _check_tensor(x, "x", tokens=any(looks_up(module) for module in model.modules()))
     if x.dim() < 2:
         raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
     with torch.inference_mode(False):
@@ -40,20 +44,28 @@ def check_inputs(model: nn.Module, x: Any) -> tuple[Tensor, Inputs]:
         return with_settled_strides(x.clone() if x.is_inference() else x.detach()), Inputs()
 
 
-def _check_tensor(x: Any, name: str) -> None:
+def _check_tensor(x: Any, name: str, tokens: bool = False) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
     if x.layout is not torch.strided:
         raise TypeError(f"{name} must be a dense tensor, not {x.layout}; use {name}.to_dense()")
     if x.device.type == "meta":
         raise TypeError(f"{name} is on the device 'meta', where tensors have no values; make it on a real device")
+    if tokens and x.dtype in TOKENS:
+        _check_values(x, name)
+        return
     if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating point, not {x.dtype}; use {name}.float()")
+        of_tokens = "; integers are tokens, and the model has no nn.Embedding" if x.dtype in TOKENS else ""
+        raise TypeError(f"{name} must be floating point, not {x.dtype}; use {name}.float(){of_tokens}")
     if x.dtype not in DTYPES:
         raise TypeError(
             f"{name} must be float32 or float64, not {x.dtype}, in which small denominators vanish; "
             f"use model.float() and {name}.float()"
         )
+    _check_values(x, name)
+
+
+def _check_values(x: Tensor, name: str) -> None:
     if x.numel() == 0:
         raise ValueError(f"{name} must have a batch axis and at least one value, not shape {tuple(x.shape)}")
     if not bool(torch.isfinite(x).all()):
@@ -106,6 +118,11 @@ def _check_alike(names: Sequence[str], parts: Sequence[Tensor]) -> None:
             )
     if all(part.dim() == 1 for part in parts):
         raise ValueError(f"{names[0]} must have a batch axis and at least one value, not shape {tuple(first.shape)}")
+
+
+def looks_up(module: nn.Module) -> bool:
+    """Return whether a module looks tokens up in a table."""
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or getattr(module, ATTRIBUTE, None) == "embedding"
 
 
 def check_model(model: Any) -> None:

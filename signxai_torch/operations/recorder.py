@@ -10,7 +10,7 @@ gradient, but has no mark.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ Keep = Callable[[Operation], tuple[bool, bool]]
 """Says of an operation whether rules need its inputs, and its result."""
 _TOLD_WHERE = (Kind.PRODUCT, Kind.QUOTIENT, Kind.NORMALIZE, Kind.SOFTMAX, Kind.ATTENTION, Kind.UNKNOWN,
                Kind.PRODUCT_OF_MATRICES)  # fmt: skip
+_JOINS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "where")
 _DROPPED = BY_NAME["dropout"]
 _number = itertools.count()
 
@@ -89,6 +90,7 @@ class Recorder(Watch):
         inputs = inputs or Inputs()
         self.input = Value(None, sees_input=True)
         self.input.keep(x.detach())
+        self._tokens = not x.is_floating_point()
         number = next(_number)  # marks of other recordings mean nothing here
         self._mark, self._mask = f"_signxai_value_{number}", f"_signxai_mask_{number}"
         super().__init__([x.detach()] if inputs.alone else inputs.points(x.detach()), inputs)
@@ -96,7 +98,7 @@ class Recorder(Watch):
         self.operations: list[Operation] = []
         self.parts = (self.input,) if inputs.alone else self._cut_into_parts(x.shape)
         for point, value in zip(self.points, self.parts, strict=True):
-            setattr(point.requires_grad_(), self._mark, value)
+            setattr(point.requires_grad_(not self._tokens), self._mark, value)
         self.obstacles: list[Obstacle] = []
         self.cuts: list[str] = []
         self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
@@ -335,10 +337,19 @@ class Recorder(Watch):
             if made is None:
                 made = call(*by_place, **by_name)
         results = list(tensors_of(made))
-        if not results:
+        whole = not results
+        if whole:
             if isinstance(made, Tensor) and made.is_complex():
                 self._note_complex(function)
-            return made
+            if not any(_is_token(one) for one in live):
+                return made
+            results = list(whole_numbers_of(made))
+            if row.kind is not Kind.MOVE or (len(live) > 1 and row.name not in _JOINS) or not results:
+                why = f"{getattr(function, '__name__', '')}() at {users_line()}, which computes with tokens"
+                for tensor in results:
+                    setattr(tensor, self._mark, Value(None, cut=why))
+                self.cuts += [why] * bool(results)
+                return made
         blanked = filled(arguments, keywords, places, [None] * len(places))  # type: ignore[list-item]
         caller = self._calls[-1] if self._calls else _Call("", "", None)
         operation = Operation(
@@ -352,7 +363,8 @@ class Recorder(Watch):
         if operation.kind in _TOLD_WHERE:
             operation.where = users_line()
         operation.cut = cut
-        operation.masked = self._masks(args, keywords)
+        # A mask that a declared layer is handed is its own business.
+        operation.masked = module is None and self._masks(args, keywords)
         if operation.masked and not operation.where:
             operation.where = users_line()
         transparent = len(live) == 1 and row.transparent and live[0].value.sees_input and _keeps_all(operation)
@@ -376,7 +388,7 @@ class Recorder(Watch):
         if target is not None:
             return self._written(target, results[0], operation.results[0])
         for tensor, value in zip(results, operation.results, strict=True):
-            setattr(tensor.requires_grad_(), self._mark, value)
+            setattr(tensor if whole else tensor.requires_grad_(), self._mark, value)
         return made
 
     def _note_complex(self, function: Callable[..., Any]) -> None:
@@ -453,6 +465,21 @@ def _with(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     by_place, by_name = filled(args, keywords, [place], [tensor])
     return tuple(by_place), by_name
+
+
+def _is_token(live: _Live) -> bool:
+    """Return whether an argument holds the model's input, or a part of it, as whole numbers or before it is cast."""
+    return live.value.sees_input or not live.tensor.is_floating_point()
+
+
+def whole_numbers_of(made: Any) -> Iterator[Tensor]:
+    """Yield the tensors of whole numbers of what a function returned, in order."""
+    if isinstance(made, Tensor):
+        if not made.is_floating_point() and not made.is_complex() and made.dtype is not torch.bool:
+            yield made
+    elif isinstance(made, (tuple, list)):
+        for one in made:
+            yield from whole_numbers_of(one)
 
 
 def _keeps_all(operation: Operation) -> bool:

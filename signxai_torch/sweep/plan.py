@@ -27,6 +27,7 @@ from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.counting import Count, size
 from signxai_torch.operations.inputs import Several
 from signxai_torch.operations.model import Model, explaining
+from signxai_torch.sweep.tokens import refuse_gradients_of_tokens
 from signxai_torch.sweep.walk import Way, walk
 
 Parameters = Mapping[str, Any]
@@ -185,6 +186,7 @@ class Plan:
             If not even one sample fits.
         """
         model = model if isinstance(model, Model) else Model(model)
+        refuse_gradients_of_tokens(model, x, [one.method for job in self.jobs for one in job.wanted])
         parts, targets = [x], [target]
         if memory_limit is not None and self.jobs:
             parts, targets = self._parts(model, x, target, memory_limit)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parity.keras.modules.padding import Margins, pad_argument
+from parity.keras.modules.padding import Margins, padded
 
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 States = tuple[Tensor, ...]
@@ -178,13 +178,12 @@ class ConvLSTMCell(Cell):
     def forward(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """See `Cell.forward`."""
         before, carried = states
-        padded = F.pad(before, pad_argument(self.around))
-        made, carried = gated(self, self._of_input(x) + self._convolve(padded, self.recurrent_kernel), carried)
+        around = padded(before, self.around)
+        made, carried = gated(self, self._of_input(x) + self._convolve(around, self.recurrent_kernel), carried)
         return made, (made, carried)
 
     def _of_input(self, x: Tensor) -> Tensor:
-        padded = F.pad(x, pad_argument(self.margins))
-        return self._convolve(padded, self.kernel, self.bias, self.stride, 0, self.dilation)
+        return self._convolve(padded(x, self.margins), self.kernel, self.bias, self.stride, 0, self.dilation)
 
     def _convolve(self, *arguments: Any) -> Tensor:
         made: Tensor = _CONVOLUTIONS[len(self.margins)](*arguments)
@@ -198,10 +197,14 @@ class StackedCells(Cell):
         super().__init__()
         self.cells = nn.ModuleList(cells)
 
+    @property
+    def _chain(self) -> list[Cell]:
+        return [cell for cell in self.cells if isinstance(cell, Cell)]
+
     def start(self, x: Tensor) -> States:
         """See `Cell.start`."""
         found: States = ()
-        for cell in self.cells:
+        for cell in self._chain:
             states = cell.start(x)
             found, x = (*found, *states), states[0]
         return found
@@ -209,7 +212,7 @@ class StackedCells(Cell):
     def forward(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """See `Cell.forward`."""
         after: States = ()
-        for cell in self.cells:
+        for cell in self._chain:
             count = len(cell.start(x))
             x, new = cell(x, states[len(after) : len(after) + count])
             after = (*after, *new)

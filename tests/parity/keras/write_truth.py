@@ -1,6 +1,6 @@
-"""What Keras makes of the recipes. Runs in the reference interpreter: `python -m tests.parity.keras.write_truth OUT`.
+"""What Keras makes of the recipes. Runs in the reference interpreter.
 
-Per recipe: `NAME.h5` (float32), `NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the
+`python -m tests.parity.keras.write_truth OUT PART PARTS`, where part 0 of 1 is all. Per recipe: `NAME.h5` (float32), `NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the
 recipes in `ALL_FORMATS` every other file format too. Weights are random with both signs and exact zeros.
 """
 
@@ -100,9 +100,11 @@ def main() -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    out = Path(sys.argv[1])
-    for name, build in RECIPES.items():
+    out, part, parts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    for name, build in list(RECIPES.items())[part::parts]:
         write_truth(tf.keras, name, build, out)
+    if part:
+        return
     tf.keras.backend.set_floatx("float32")
     for name in ("VGG16", "VGG19"):
         small = {"weights": None, "input_shape": (32, 32, 3), "classes": 10}  # random weights take time to draw
