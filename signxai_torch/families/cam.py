@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from signxai_torch.lrp.weightless import GuidedReLU
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.ends import ends_of
 from signxai_torch.operations.inputs import Several
-from signxai_torch.operations.kind import PARTS, Kind
+from signxai_torch.operations.kind import PARTS, ROWS, Kind
 from signxai_torch.operations.model import Model, explaining
 from signxai_torch.operations.operation import Operation, Value
 from signxai_torch.operations.recorder import Keep, Recorder
@@ -32,6 +32,8 @@ class NoConvolutionError(ValueError):
 
 
 Transform = Callable[[Tensor], Tensor]
+IMAGES, SERIES = 4, 3
+"""How many axes pictures (N, C, H, W) and time series (N, C, T) have."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def last_maps(operations: Sequence[Operation], output: Value, axes: int, seen: V
         If there are none, or the model goes on with tokens made of them.
     """
     reached, maps, shapes = {output}, set(), {}
-    behind = _made_of(operations, seen)
+    behind, last = _made_of(operations, seen), _at_the_end(output)
     for operation in operations:
         shapes[operation.results[0]] = operation.shape
         spatial = _is_spatial(operation) and len(operation.shapes[0]) == axes
@@ -154,7 +156,8 @@ def last_maps(operations: Sequence[Operation], output: Value, axes: int, seen: V
             continue
         if made in maps and reached == {made} and _places(shapes[made]) > 1:
             break
-        if len("NCHW") == axes and operation.kind is Kind.DENSE and _places(operation.shapes[0], last=True) > 1:
+        tokens = operation.kind is Kind.DENSE and _places(operation.shapes[0], last=True) > 1
+        if tokens and axes == IMAGES and not (operation is last and _reads_maps_with_channels_last(operation, maps)):
             raise NoConvolutionError(
                 f"Grad-CAM needs maps with places, and the head of this model reads tokens ({operation}); name a layer "
                 "with target_layer= and say with reshape_transform= how (N, tokens, channels) becomes "
@@ -176,6 +179,21 @@ def _made_of(operations: Sequence[Operation], value: Value) -> set[Value]:
         if any(source in behind for source in operation.sources):
             behind.update(operation.results)
     return behind
+
+
+def _at_the_end(output: Value) -> Operation | None:
+    """Return what makes the output, up to activations: the classifier of a model that ends in one."""
+    maker = output.maker
+    while maker is not None and (maker.function is ROWS or maker.kind in (Kind.ACTIVATION, Kind.SOFTMAX)):
+        maker = maker.sources[0].maker
+    return maker
+
+
+def _reads_maps_with_channels_last(operation: Operation, maps: Collection[Value]) -> bool:
+    """Return whether an operation reads maps whose channels were moved to the end, as a classifier of pixels does."""
+    mover = operation.sources[0].maker
+    moves = mover is not None and mover.function.name in ("permute", "movedim", "moveaxis")
+    return moves and mover is not None and mover.sources[0] in maps
 
 
 def _places(shape: Sequence[int], last: bool = False) -> int:
@@ -387,10 +405,6 @@ def grad_cam(model: Model, x: Tensor, target: Target, method: Method, parameters
     maps = _painted(model, x, looked, target, _image_of(parameters.get("size")))
     _finished(looked)
     return maps
-
-
-IMAGES, SERIES = 4, 3
-"""How many axes pictures (N, C, H, W) and time series (N, C, T) have."""
 
 
 def _check_axes(model: Model, x: Tensor, axes: int) -> None:

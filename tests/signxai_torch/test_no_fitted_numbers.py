@@ -44,7 +44,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("families/deep_lift", 0.5): (1, "half of a dtype's digits: how well a map must sum to the change of the logit"),
     ("families/deep_lift", 0.75): (1, "three quarters of a dtype's digits: how well the logits are known"),
     ("families/cam", 4): (1, "axes of a batch of pictures"),
-    ("families/cam", 3): (2, "axes of a batch of series, and the same for Grad-CAM of series"),
+    ("families/cam", 3): (1, "axes of a batch of series"),
     ("families/cam", 255): (1, "largest value of 8 bits (keras.utils.array_to_img)"),
     ("families/resample", 0.5): (5, "centre of a pixel, and rounding to the nearest"),
     ("families/resample", -0.5): (2, "Pillow's cubic parameter a, and rounding to the nearest"),

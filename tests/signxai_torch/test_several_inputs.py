@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import signxai_torch
 from signxai_torch import (
     BeyondReferenceWarning,
     UnhookedOperationError,
@@ -446,3 +447,24 @@ def test_strides_that_a_model_reads_are_not_lost_in_silence(method):
     model = randomized(Viewing(HOW["as_strided"]))
     with pytest.raises(RuntimeError, match=r"in which it lies in memory.*x\.contiguous\(\)"):
         explain(model, (pictures().contiguous(memory_format=torch.channels_last), features()), method, 1)
+
+
+def test_the_published_callers_take_several_inputs():
+    model, x = fused()
+    for made, method in (
+        (signxai_torch.calculate_relevancemap(model, x, "lrpsign_z", 1), "lrpsign_z"),
+        (signxai_torch.GradientAnalyzer(model).analyze(x, 1), "gradient"),
+        (signxai_torch.DeepLiftAnalyzer(model, baseline_type="white").analyze(x, 1), None),
+        (signxai_torch.LRPSequential(model).analyze(x, 1), None),
+    ):
+        assert isinstance(made, tuple)
+        assert [one.shape for one in made] == [(3, 2, 8, 6), (3, 5)]
+        expected = explain(model, x, method, 1) if method else made
+        assert all(np.array_equal(one, other) for one, other in zip(made, expected, strict=True))
+    np.random.seed(0)
+    noisy = signxai_torch.IntegratedGradientsAnalyzer(model, baseline_type="gaussian").analyze(x, 1)
+    np.random.seed(0)
+    draws = [np.moveaxis(np.random.normal(0, 0.1, (3, 8, 6, 2)), -1, 1), np.random.normal(0, 0.1, (3, 5))]
+    analyzer = signxai_torch.IntegratedGradientsAnalyzer(model)
+    for one, other in zip(noisy, analyzer.analyze(x, 1, baseline=tuple(draws)), strict=True):
+        assert one == pytest.approx(other, rel=1e-9, abs=1e-12)
