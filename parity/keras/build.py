@@ -19,6 +19,7 @@ from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Node, parse_architecture
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.layer import DTYPES, Layer, Value, Variable
+from parity.keras.handlers.masks import mask_behind
 from parity.keras.handlers.table import HANDLERS, Handler
 from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
 from parity.keras.module import KerasModule, Step
@@ -211,7 +212,8 @@ class _Builder:
             position = (len(self.steps),)
         if len(position) > 1:
             raise layer.fail(f"it reads {len(position)} tensors, expected one")
-        self.values[node.name], self.positions[node.name] = built.value, position[0]
+        value = replace(built.value, masked=mask_behind(layer))
+        self.values[node.name], self.positions[node.name] = value, position[0]
         self._describe(node, stored, own)
 
     def finish(self, sha256: str) -> KerasModule:
@@ -256,7 +258,7 @@ class _Builder:
             return value, position
         index = torch.from_numpy(np.argsort(value.order))
         self._add_module(f"{name}_order", FeatureOrder(index), (position,))
-        return Value(value.shape), len(self.steps)
+        return Value(value.shape, masked=value.masked), len(self.steps)
 
     def _add_module(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> str:
         """Register a module under a free name that torch accepts, and its one call."""

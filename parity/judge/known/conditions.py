@@ -8,7 +8,7 @@ from parity.keras.handlers.table import TRAINING_ONLY
 _POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
-_PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
+_PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Masking")
 
 
 def classes(model: ModelDescription) -> set[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
 
 # What its LRP takes the derivative of and SIGN-XAI passes relevance through.
-_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}
+_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Masking"}
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
 _BLIND_TO_X = ("Flat", "WSquare")
 
@@ -98,8 +98,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         references=("innvestigate",),
         applies=_derivative_in_lrp,
         condition=(
-            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), or max- "
-            "pooling that keeps the shape, in innvestigate 2.1.2."
+            "LRP on a model with layers of class LeakyReLU, ELU, Masking and the like, ReLU (flat and w_square), or "
+            "max-pooling that keeps the shape, in innvestigate 2.1.2."
         ),
         cause=(
             "It multiplies relevance by the derivative of these layers, though it passes the same functions "

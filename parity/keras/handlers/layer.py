@@ -33,10 +33,13 @@ class Value:
     order
         Flattened features lie in torch order (channels first) although Keras counts them channels last:
         `order[i]` is the Keras position of torch feature `i`. None where the two are the same.
+    masked
+        Keras hands a mask on beside it; see `parity.keras.handlers.masks`.
     """
 
     shape: Shape
     order: Order | None = None
+    masked: bool = False
 
 
 @dataclass(frozen=True)

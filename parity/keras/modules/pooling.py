@@ -12,7 +12,6 @@ from torch.nn.modules.pooling import _AvgPoolNd, _MaxPoolNd
 
 from parity.keras.modules.padding import Margins, padded
 
-
 _Sizes = tuple[int, int, int]
 
 

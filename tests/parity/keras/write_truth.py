@@ -84,6 +84,9 @@ def write_formats(keras: Any, model: Any, name: str, out: Path) -> None:
 def main() -> None:
     import tensorflow as tf
 
+    from parity.reference.worker import missing_kernels
+
+    missing_kernels.install()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     out = Path(sys.argv[1])
     for name, build in RECIPES.items():
