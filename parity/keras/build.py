@@ -239,7 +239,7 @@ class _Builder:
             return value, position
         index = torch.from_numpy(np.argsort(value.order))
         self._add_module(f"{name}_order", FeatureOrder(index), (position,))
-        return Value(value.shape), self.last
+        return Value(value.shape, masked=value.masked), self.last
 
     def _add_module(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> str:
         """Register a module under a free name that torch accepts, and its one call."""

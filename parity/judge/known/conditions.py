@@ -10,7 +10,7 @@ _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
 _PASSING = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Rescaling", "Normalization",
-    "LayerScale", "LayerNormalization", "GroupNormalization", "UnitNormalization",
+    "LayerScale", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Masking",
 )  # fmt: skip
 # Layers that have weights but no kernel, so that no rule goes on them.
 _WITHOUT_KERNEL = ("BatchNormalization", "PReLU", "Normalization", "LayerScale", "LayerNormalization",

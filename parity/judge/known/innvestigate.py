@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
 
 # What its LRP takes the derivative of and SIGN-XAI passes relevance through.
-_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}
+_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Masking"}
 _KEEP_THE_SHAPE = {"Rescaling", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
                    "UnitNormalization"}  # fmt: skip
 _STATISTICS = {"LayerNormalization", "GroupNormalization", "UnitNormalization"}
@@ -128,8 +128,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         references=("innvestigate",),
         applies=_derivative_in_lrp,
         condition=(
-            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), Rescaling, "
-            "normalization but by batch statistics, or max-pooling or TimeDistributed that keeps the shape, in "
+            "LRP on a model with layers of class LeakyReLU, ELU, Masking and the like, ReLU (flat and w_square), "
+            "Rescaling, normalization but by batch statistics, or max-pooling or TimeDistributed that keeps the shape, in "
             "innvestigate 2.1.2."
         ),
         cause=(

@@ -47,7 +47,7 @@ def dense(layer: Layer) -> Built:
     kind = nn.Linear if len(layer.input.shape) == 1 else ChannelLinear
     module = kind(features, units, bias="bias" in layer.stored, device="meta")
     fill(module, weight=layer.tensor(kernel.T))
-    _fill_bias(layer, module, units)
+    fill_bias(layer, module, units)
     return with_activation(layer, Value((*layer.input.shape[:-1], units)), module)
 
 
@@ -130,11 +130,12 @@ def _convolution(layer: Layer, place: Window, weight: FloatArray, channels: int,
     else:
         module = _PADDED_CONV[axes](place.margins, channels, filters, **settings)
     fill(module, weight=layer.tensor(weight))
-    _fill_bias(layer, module, filters)
+    fill_bias(layer, module, filters)
     return module
 
 
-def _fill_bias(layer: Layer, module: nn.Module, size: int) -> None:
+def fill_bias(layer: Layer, module: nn.Module, size: int) -> None:
+    """Set the bias of a module, if the layer has one."""
     if "bias" in layer.stored:
         fill(module, bias=layer.tensor(layer.weight("bias", (size,))))
 

@@ -11,13 +11,16 @@ from parity.keras.handlers import (
     activations,
     attention,
     kernels,
+    local,
     merging,
     normalization,
     pooling,
     preprocessing,
     recurrent,
+    repeating,
     shapes,
     tokens,
+    transposed,
     wrappers,
 )
 from parity.keras.handlers.layer import Built, Layer, Variable
@@ -77,6 +80,9 @@ _GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
 _GLOBAL_MAX = Handler(pooling.global_max_pooling)
 _CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables)
 _DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables)
+_TRANSPOSED = Handler(transposed.transposed_convolution, variables=kernels.kernel_variables)
+_LOCAL = Handler(local.locally_connected, variables=kernels.kernel_variables)
+_UP_SAMPLING = Handler(repeating.up_sampling)
 _SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables)
 
 HANDLERS: dict[str, Handler] = {
@@ -89,6 +95,11 @@ HANDLERS: dict[str, Handler] = {
     "DepthwiseConv2D": _DEPTHWISE,
     "SeparableConv1D": _SEPARABLE,
     "SeparableConv2D": _SEPARABLE,
+    "Conv1DTranspose": _TRANSPOSED,
+    "Conv2DTranspose": _TRANSPOSED,
+    "Conv3DTranspose": _TRANSPOSED,
+    "LocallyConnected1D": _LOCAL,
+    "LocallyConnected2D": _LOCAL,
     "BatchNormalization": Handler(
         shapes.batch_normalization, "any", shapes.batch_normalization_variables, mask="passes"
     ),
@@ -119,6 +130,10 @@ HANDLERS: dict[str, Handler] = {
     "Cropping1D": Handler(shapes.cropping),
     "Cropping2D": Handler(shapes.cropping),
     "Cropping3D": Handler(shapes.cropping),
+    "UpSampling1D": _UP_SAMPLING,
+    "UpSampling2D": _UP_SAMPLING,
+    "UpSampling3D": _UP_SAMPLING,
+    "RepeatVector": Handler(repeating.repeat_vector),
     "Flatten": Handler(shapes.flatten, "any"),
     "Reshape": Handler(shapes.reshape),
     "Permute": Handler(shapes.permute),

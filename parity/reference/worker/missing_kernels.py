@@ -1,8 +1,9 @@
-"""What TensorFlow has no kernel for on a CPU in float64: pooling over three axes.
+"""What TensorFlow has no kernel for on a CPU in float64: pooling over three axes, and bilinear upsampling.
 
-MaxPool3D and AvgPool3D exist in float32 only, so no reference could run a model with them in float64. Their Keras
-layers are given the same function there, made of slices. What it computes is held to TensorFlow's own kernels in
-float32, gradient included, by `tests/parity/reference/test_missing_kernels.py`. In float32 nothing is changed.
+MaxPool3D and AvgPool3D exist in float32 only, and ResizeBilinear rounds its result to float32, so no reference could
+run a model with them in float64. Their Keras layers are given the same functions there, made of slices and products.
+What these compute is held to TensorFlow's own kernels in float32, gradient included, by
+`tests/parity/reference/test_missing_kernels.py`. In float32 nothing is changed.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras.layers.pooling.base_pooling3d import Pooling3D
+from keras.layers.reshaping.up_sampling2d import UpSampling2D
 
 _AXES = (1, 2, 3)
 
 
 def install() -> None:
-    """Let the pooling layers of three axes work in float64, in this process."""
-    native = Pooling3D.call
+    """Let the pooling layers of three axes and `UpSampling2D` work in float64, in this process."""
+    native, native_resize = Pooling3D.call, UpSampling2D.call
 
     def call(layer: Any, inputs: Any) -> Any:
         if inputs.dtype != tf.float64:
@@ -30,7 +33,13 @@ def install() -> None:
         finally:
             layer.pool_function = before
 
-    Pooling3D.call = call
+    def call_resize(layer: Any, inputs: Any) -> Any:
+        plain = layer.interpolation == "bilinear" and layer.data_format == "channels_last"
+        if inputs.dtype == tf.float64 and plain and None not in inputs.shape[1:]:
+            return resize_bilinear(inputs, layer.size)
+        return native_resize(layer, inputs)
+
+    Pooling3D.call, UpSampling2D.call = call, call_resize
 
 
 def max_pool(x: Any, ksize: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Any:
@@ -53,6 +62,16 @@ def average_pool(x: Any, ksize: tuple[int, ...], strides: tuple[int, ...], paddi
     zero = tf.constant(0, x.dtype)
     counts = _slices(tf.ones_like(x), ksize, strides, padding, zero)
     return tf.add_n(_slices(x, ksize, strides, padding, zero)) / tf.stop_gradient(tf.add_n(counts))
+
+
+def resize_bilinear(x: Any, factors: tuple[int, int]) -> Any:
+    """Return `tf.image.resize` to multiples of the size: linear between the centres of pixels."""
+    for axis, factor in zip((1, 2), factors, strict=True):
+        size = x.shape[axis]
+        centres = np.clip((np.arange(size * factor) + 0.5) / factor - 0.5, 0, size - 1)
+        weights = np.maximum(1 - np.abs(centres[:, None] - np.arange(size)), 0)
+        x = tf.einsum("bhwc,ih->biwc" if axis == 1 else "bhwc,iw->bhic", x, tf.constant(weights, x.dtype))
+    return x
 
 
 POOLINGS: dict[Any, Callable[..., Any]] = {tf.nn.max_pool3d: max_pool, tf.nn.avg_pool3d: average_pool}

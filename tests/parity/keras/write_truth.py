@@ -1,7 +1,8 @@
 """What Keras makes of the recipes. Runs in the reference interpreter.
 
-`python -m tests.parity.keras.write_truth OUT PART PARTS`, where part 0 of 1 is all. Per recipe: `NAME.h5` (float32), `NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the
-recipes in `ALL_FORMATS` every other file format too. Weights are random with both signs and exact zeros.
+`python -m tests.parity.keras.write_truth OUT PART PARTS`, where part 0 of 1 is all. Per recipe: `NAME.h5` (float32),
+`NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the recipes in `ALL_FORMATS` every
+other file format too. Weights are random with both signs and exact zeros.
 """
 
 from __future__ import annotations
@@ -99,6 +100,9 @@ def write_formats(keras: Any, model: Any, name: str, out: Path) -> None:
 def main() -> None:
     import tensorflow as tf
 
+    from parity.reference.worker import missing_kernels
+
+    missing_kernels.install()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     out, part, parts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     for name, build in list(RECIPES.items())[part::parts]:
