@@ -1,4 +1,4 @@
-"""Whole Keras files of packages that ship weights alone, or name a function of their own code as an activation.
+"""Whole Keras 2 files of packages that ship weights alone, leave a length open, or need code of their own.
 
 Runs in the reference environment, as a script: ``python architectures.py NAME SOURCE TARGET``. The layers are those
 that the package's code makes before it loads the file.
@@ -6,11 +6,17 @@ that the package's code makes before it loads the file.
 
 from __future__ import annotations
 
+import io
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import h5py
+
+GENE, NIGHT = 10020, 20
+"""Bases of a gene, half-minutes of a night."""
 CEILING, LEAK = 20.0, 0.1
 """deeplc's activation: a leaky ReLU with a ceiling."""
 
@@ -90,6 +96,40 @@ def deeplc(path: str) -> Any:
     return whole
 
 
+def spliceai(path: str) -> Any:
+    """Return a spliceai network for genes of one length: (N, 10020, 4) in, (N, 20, 3) out."""
+    from tensorflow import keras
+
+    model = keras.models.load_model(path, compile=False)
+    config = model.get_config()
+    config["layers"][0]["config"]["batch_input_shape"] = (None, GENE, 4)
+    whole = keras.Model.from_config(config)
+    whole.set_weights(model.get_weights())
+    return whole
+
+
+def sleepecg(path: str) -> Any:
+    """Return sleepecg's network, which Keras 3 wrote, for nights of one length: (N, 20, 36) in, (N, 20, 3) out."""
+    from tensorflow import keras
+    from tensorflow.keras import layers
+
+    gates = [layers.Bidirectional(layers.GRU(8, return_sequences=True)) for _ in range(2)]
+    stages: list[Any] = [layers.Masking(-1, input_shape=(NIGHT, 36)), layers.BatchNormalization(), layers.Dense(64)]
+    model = keras.Sequential([*stages, layers.ReLU(), *gates, layers.Dense(3, activation="softmax")])
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        for place, layer in (("batch_normalization", stages[1]), ("dense", stages[2]), ("dense_1", model.layers[-1])):
+            layer.set_weights(_numbered(file[f"layers/{place}/vars"]))
+        for place, layer in zip(("bidirectional", "bidirectional_1"), gates, strict=True):
+            ways = (file[f"layers/{place}/{way}_layer/cell/vars"] for way in ("forward", "backward"))
+            layer.set_weights([array for way in ways for array in _numbered(way)])
+    return model
+
+
+def _numbered(group: Any) -> list[Any]:
+    """Return the arrays of a group that are called 0, 1, 2 and so on."""
+    return [group[str(number)][()] for number in range(len(group))]
+
+
 def _rename_producer(config: dict[str, Any], old: str, new: str) -> None:
     """Let every layer that reads `old`, and the model's outputs, read `new`."""
     for layer in config["layers"]:
@@ -103,7 +143,14 @@ def _rename_producer(config: dict[str, Any], old: str, new: str) -> None:
 
 
 ARCHITECTURES: Mapping[str, Callable[[str], Any]] = MappingProxyType(
-    {"deepcut": deepcut, "mhcnuggets": mhcnuggets, "chars2vec": chars2vec, "deeplc": deeplc}
+    {
+        "deepcut": deepcut,
+        "mhcnuggets": mhcnuggets,
+        "chars2vec": chars2vec,
+        "deeplc": deeplc,
+        "spliceai": spliceai,
+        "sleepecg": sleepecg,
+    }
 )
 
 if __name__ == "__main__":

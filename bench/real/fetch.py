@@ -101,9 +101,9 @@ class Cache:
             raise FetchError(f"{path} has the hash {seen}, not {model.sha256}; delete it, or mend the table")
         return path
 
-    def shipped(self, package: str, member: str) -> Path:
+    def shipped(self, package: str, *member: str) -> Path:
         """Return where another file of a package lies; it is what `bench.real.inputs` reads."""
-        return self.unpacked(package, member)
+        return self.unpacked(package, *member)
 
     def unpacked(self, package: str, *member: str, name: str | None = None) -> Path:
         """Return a copy of a file in an archive, `member` being its path there, and in archives inside."""

@@ -7,19 +7,22 @@ for a model with several inputs. Random numbers come from a fixed seed.
 from __future__ import annotations
 
 import csv
+import io
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 Array = npt.NDArray[Any]
 Samples = dict[str, Array | tuple[Array, ...]]
-Shipped = Callable[[str, str], Path]
-"""Takes a package's name and the path of a file in its archive; returns where the file lies."""
+Shipped = Callable[..., Path]
+"""Takes a package's name and the path of a file in its archive (and in an archive there); returns where it lies."""
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 COUNT = 3
@@ -124,7 +127,7 @@ def comments(shipped: Shipped) -> Samples:
     generator = _generator()
     samples: Samples = {}
     for length in (8, 30, 90):
-        numbers = np.minimum(generator.zipf(1.3, length), 5000)
+        numbers = np.minimum(generator.zipf(1.3, length), 19999)
         samples[f"comment_of_{length}"] = np.concatenate([np.zeros(100 - length), numbers]).astype(np.float32)
     return samples
 
@@ -212,11 +215,18 @@ def _peptides(shipped: Shipped, lengths: tuple[int, ...]) -> list[str]:
 
 
 def nights(shipped: Shipped) -> Samples:
-    """Return what is told of 20 half-minutes of a night, (20, 36): around zero, with one half-minute missing (-1)."""
+    """Return what is told of 20 half-minutes of a night, (20, 36), one of them missing (-1).
+
+    Numbers have the mean and the variance that the model's batch normalisation remembers of its training.
+    """
+    file = shipped("sleepecg", "sleepecg/classifiers/ws-gru-mesa.zip", "classifier.keras")
+    with zipfile.ZipFile(file) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+        mean, variance = (weights[f"layers/batch_normalization/vars/{number}"][()] for number in (2, 3))
     generator = _generator()
     samples: Samples = {}
     for number in range(COUNT):
-        night = np.cumsum(generator.standard_normal((20, 36)), axis=0).astype(np.float32)
+        drift = np.cumsum(generator.standard_normal((20, 36)), axis=0) / np.sqrt(np.arange(1, 21))[:, np.newaxis]
+        night = (mean + np.sqrt(variance) * drift).astype(np.float32)
         night[7] = -1
         samples[f"night_{number}"] = night
     return samples

@@ -188,7 +188,7 @@ _MODELS = (
         "spliceai", "spliceai", ("spliceai/models/spliceai1.h5",),
         "e1fd5adcef7489d604b10e79c40078ef790d51ef048c4ce3869c9119ac5de42b",
         "where RNA is spliced, at every position of a gene: 39 dilated convolutions in residual blocks", "genes",
-        methods="core",
+        "spliceai", "core",
     ),
     RealModel(
         "deeplc", "deeplc", ("deeplc/mods/full_hc_PXD005573_mcp_1fd8363d9af9dcad3be7553c39396960.hdf5",),
@@ -219,8 +219,8 @@ _MODELS = (
     RealModel(
         "sleepecg", "sleepecg", ("sleepecg/classifiers/ws-gru-mesa.zip", "classifier.keras"),
         "954160fff7c266e186ae59bfe771f91783ca3d4fe896068a89a5f6d23d02fd7d",
-        "awake or asleep, every half-minute of a night: Masking, Bidirectional GRU; written by Keras 3", "nights",
-        methods="core",
+        "awake or asleep, for every half-minute of a night: Masking, Bidirectional GRU; written by Keras 3", "nights",
+        "sleepecg", "core",
     ),
 )  # fmt: skip
 MODELS: Mapping[str, RealModel] = MappingProxyType({model.name: model for model in _MODELS})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from bench.real.inputs import INPUTS
 from bench.real.models import MODELS
+from tests.bench.real import made_up
 
 SHAPES = {
     "heartbeats_2s": [(500, 1)],
@@ -29,14 +31,19 @@ SHAPES = {
 
 @pytest.fixture
 def shipped(tmp_path: Path):
-    """Stand in for the packages: a recording, and two tables."""
+    """Stand in for the packages: a recording, two tables, and a network."""
     np.savez(tmp_path / "ecg.npz", ecg=np.sin(np.arange(108000) / 50.0))
     atoms = "".join(f"{letter},1,2,0,0,1\n" for letter in "ACDEFGHIKLMNPQRSTVWY")
     (tmp_path / "aa_comp_rel.csv").write_text(f"aa,C,H,N,O,S\n{atoms}")
     (tmp_path / "curated_training_data.csv").write_text(
         "mhc,peptide\nA,XXXXXXXX\nA,ACDEFGHI\nA,ACDEFGHIK\nA,ACDEFGHIKLM\n"
     )
-    return lambda _package, member: tmp_path / Path(member).name
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        for number in range(4):
+            file[f"layers/batch_normalization/vars/{number}"] = np.full(36, number + 1.0)
+    network = made_up.zipped({"model.weights.h5": (tmp_path / "weights.h5").read_bytes()})
+    (tmp_path / "classifier.keras").write_bytes(network)
+    return lambda _package, *member: tmp_path / Path(member[-1]).name
 
 
 @pytest.mark.parametrize("name", INPUTS)

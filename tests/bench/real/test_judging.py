@@ -17,7 +17,9 @@ from bench.real.models import MODELS, PACKAGES, RealModel, select
 from parity.errors import ParityError
 from tests.bench.real import made_up
 
-SAMPLES = {"made_up": lambda _: {"one": np.array([1, -2, 3, 4], np.float32), "two": np.array([3, 1, -2, 1], np.float32)}}
+SAMPLES = {
+    "made_up": lambda _: {"one": np.array([1, -2, 3, 4], np.float32), "two": np.array([3, 1, -2, 1], np.float32)}
+}
 
 
 @pytest.fixture
