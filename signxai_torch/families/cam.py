@@ -420,8 +420,7 @@ def _check_axes(model: Model, x: Tensor, axes: int) -> None:
 def _image_of(size: Sequence[int] | None) -> Paint:
     def paint(positive: Tensor, heat: Tensor, x: Tensor) -> Tensor:
         height, width = x.shape[2:] if size is None else size
-        pixels = np.stack([_in_8_bits(one) for one in positive.cpu()])
-        maps = torch.from_numpy(bicubic_8bit(pixels, height, width))
+        maps = torch.from_numpy(_resized(positive.cpu(), height, width))
         return maps.to(x).unsqueeze(1).repeat(1, x.shape[1], 1, 1)
 
     return paint
@@ -436,6 +435,11 @@ def _check_size(size: Any, model: Model, method: Method) -> None:
         raise ValueError(f"{method} multiplies by the input, so its map has the input's size; leave out size=")
     if not model.inputs.alone:
         raise ValueError("the maps of several inputs have the inputs' sizes; leave out size=")
+
+
+def _resized(heat: Tensor, height: int, width: int) -> np.ndarray[Any, Any]:
+    """Return heat maps `(N, H, W)` as images of another size, each scaled to its largest value."""
+    return bicubic_8bit(np.stack([_in_8_bits(part) for part in heat]), height, width)
 
 
 def _in_8_bits(heat: Tensor) -> np.ndarray[Any, Any]:

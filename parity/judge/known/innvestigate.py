@@ -129,8 +129,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         applies=_derivative_in_lrp,
         condition=(
             "LRP on a model with layers of class LeakyReLU, ELU, Masking and the like, ReLU (flat and w_square), "
-            "Rescaling, normalization but by batch statistics, or max-pooling or TimeDistributed that keeps the shape, in "
-            "innvestigate 2.1.2."
+            "Rescaling, normalization but by batch statistics, or max-pooling or TimeDistributed that keeps the shape, "
+            "in innvestigate 2.1.2."
         ),
         cause=(
             "It multiplies relevance by the derivative of these layers, though it passes the same functions "
