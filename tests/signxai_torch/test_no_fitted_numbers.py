@@ -55,7 +55,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("families/resample", 32): (1, "bits of Pillow's accumulator"),
     ("families/resample", 255): (1, "largest value of 8 bits"),
     ("families/resample", 64): (1, "pairs of sizes whose weights are kept: memory, not arithmetic"),
-    ("families/resample", -2): (6, "the axis of the height"),
+    ("families/resample", -2): (5, "the axis of the height"),
     ("operations/counting", 27): (1, "2 ** 27 bytes of one batch: memory, not arithmetic"),
     ("operations/counting", 2): (6, "how many tensors are held at once: memory, not arithmetic"),
     ("operations/kind", 3): (5, "axes of space that torch's functions are made for"),
