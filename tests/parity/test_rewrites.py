@@ -102,6 +102,13 @@ EXAMPLES: dict[str, Example] = {
         [dense("h", "x"), dense("o", "h", activation="relu")],
         [("signxai-deconvnet-relu-on-the-output", "deconvnet")],
     ),
+    "augmentation": (
+        rewrites.AUGMENTATION_OFF,
+        [7, 5, 3],
+        [layer("RandomFlip", "r", "x", mode="horizontal", seed=None), conv("f", "r"),
+         layer("RandomContrast", "c", "f", factor=0.3, seed=None), flatten("c"), dense("o", "flat")],
+        [("augmentation", "gradient")],
+    ),
     "on its side": (
         rewrites.PERMUTED_INPUT, [7, 5, 3], [conv("f", "x"), flatten("f"), dense("o", "flat")], [],
     ),

@@ -290,12 +290,12 @@ def _attending(rng: np.random.Generator, class_name: str, weights: dict[str, np.
     )
 
 
-@row((5, 4))
+@row((5, 4), {"guided_backprop": "reference-defect", "deep_taylor": "unsupported"})
 def attention(rng: np.random.Generator) -> Network:
     return _attending(rng, "Attention", {"scale": np.float32(0.7)}, use_scale=True, score_mode="dot")
 
 
-@row((5, 4))
+@row((5, 4), {"guided_backprop": "reference-defect", "deep_taylor": "unsupported"})
 def additive_attention(rng: np.random.Generator) -> Network:
     weights = {"scale": rng.normal(size=3).astype(np.float32)}
     return _attending(rng, "AdditiveAttention", weights, use_scale=True)

@@ -207,3 +207,17 @@ def attention(keras):
         L.AdditiveAttention(use_scale=False)([query, L.Conv1D(2, 1)(x), key]),
     ]
     return head(keras, x, L.Concatenate()(parts))
+
+
+@recipe
+def multi_head_attention(keras):
+    L = keras.layers
+    x = keras.Input((5, 4))
+    query, value, key = L.Conv1D(3, 2)(x), L.Conv1D(6, 1)(x), L.Conv1D(2, 1)(x)
+    parts = [
+        L.MultiHeadAttention(2, 3)(query, query),
+        L.MultiHeadAttention(2, 3, value_dim=5)(query, value),
+        L.MultiHeadAttention(3, 2, output_shape=4)(query, value, key),
+        L.MultiHeadAttention(1, 2, use_bias=False)(query, key=key, value=value),
+    ]
+    return head(keras, x, L.Concatenate()(parts))
