@@ -123,6 +123,11 @@ def refuse_recurrences(method: Method, model: ModelDescription) -> None:
             f"neither reference has a rule of LRP for recurrent layers such as {recurrent.name!r}: innvestigate "
             "refuses them, and SIGN-XAI takes their plain gradient without a word"
         )
+    if method.family == "deep_lift":
+        raise NotInReferenceError(
+            f"no reference has DeepLIFT for recurrent layers such as {recurrent.name!r}, and what the Rescale rule "
+            "promises does not hold for the products of their gates"
+        )
     if method.family in _OF_RELUS and any(_steps_with_relu(layer.class_name, layer.config) for layer in model.layers):
         raise NotInReferenceError(
             f"{method} has a rule for ReLUs of whole layers, and a recurrent layer has one in each of its steps"
