@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from parity.judge.known.conditions import has_output_activation, input_layers
+from parity.judge.known.conditions import (
+    RECURRENT,
+    has_output_activation,
+    input_layers,
+    masked_averages,
+    takes_tokens,
+)
 from parity.keras import ModelDescription
 from parity.keras.description import Shape
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
@@ -74,6 +81,89 @@ def refuse_deep_taylor(method: Method, model: ModelDescription) -> None:
                 f"relevance of inactive units while one that is an attribute does not; layer {layer.name!r} is of "
                 "the first kind, and torch models do not tell them apart"
             )
+
+
+_WITHOUT_GRADIENT = ("lrp", "deep_taylor", "input", "occlusion")
+_RELUS = ("relu", "relu6", "leaky_relu", "ReLU", "LeakyReLU")
+_OF_RELUS = ("guided_backprop", "deconvnet")
+
+
+def refuse_tokens(method: Method, model: ModelDescription) -> None:
+    """Refuse what no reference can explain tokens with.
+
+    Raises
+    ------
+    NotInReferenceError
+        If the method needs a gradient of what is looked up in a table.
+    """
+    if not takes_tokens(model):
+        return
+    if method.family not in _WITHOUT_GRADIENT:
+        raise NotInReferenceError(
+            f"the model's input is tokens, which have no gradient, so neither reference has {method} for it: "
+            "iNNvestigate raises, and SIGN-XAI hands back the tokens"
+        )
+    if method.family == "deep_taylor":
+        raise NotInReferenceError(
+            "deep Taylor is defined by innvestigate alone, and there it takes the gradient of an Embedding, which has "
+            "none"
+        )
+
+
+def refuse_recurrences(method: Method, model: ModelDescription) -> None:
+    """Refuse rules for layers that no reference has rules for.
+
+    Raises
+    ------
+    NotInReferenceError
+        If the method has rules for layers, or for ReLUs, and a recurrent layer would need one.
+    """
+    recurrent = next((layer for layer in model.layers if layer.class_name in RECURRENT), None)
+    if recurrent is None:
+        return
+    if method.row.layers:
+        raise NotInReferenceError(
+            f"neither reference has a rule of LRP for recurrent layers such as {recurrent.name!r}: innvestigate "
+            "refuses them, and SIGN-XAI takes their plain gradient without a word"
+        )
+    if method.family == "deep_lift":
+        raise NotInReferenceError(
+            f"no reference has DeepLIFT for recurrent layers such as {recurrent.name!r}, and what the Rescale rule "
+            "promises does not hold for the products of their gates"
+        )
+    if method.family in _OF_RELUS and any(_steps_with_relu(layer.class_name, layer.config) for layer in model.layers):
+        raise NotInReferenceError(
+            f"{method} has a rule for ReLUs of whole layers, and a recurrent layer has one in each of its steps"
+        )
+
+
+def refuse_average_of_nothing(method: Method, model: ModelDescription) -> None:
+    """Refuse methods that start at zeros, where `Masking` leaves no step to average.
+
+    Raises
+    ------
+    NotInReferenceError
+        Naming the layer.
+    """
+    masks_zeros = any(one.class_name == "Masking" and not one.config.get("mask_value") for one in model.layers)
+    averages = masked_averages(model)
+    if method.family in ("integrated_gradients", "deep_lift") and masks_zeros and averages:
+        raise NotInReferenceError(
+            f"{method} starts at an input of zeros, where Masking leaves no step for layer {averages[0]!r} to average: "
+            "the model's output is NaN there, and so is the reference's map"
+        )
+
+
+def _steps_with_relu(class_name: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a recurrent layer, or one that it is made of, has a ReLU in its steps."""
+    if class_name not in RECURRENT and not class_name.endswith(("Cell", "Cells")):
+        return False
+    inner = [config.get(name) for name in ("layer", "backward_layer", "cell")] + list(config.get("cells") or ())
+    if any(one and _steps_with_relu(one["class_name"], one["config"]) for one in inner):
+        return True
+    given = [config.get(name) for name in ("activation", "recurrent_activation")]
+    names = [one["class_name"] if isinstance(one, dict) else one for one in given]
+    return any(name in _RELUS for name in names)
 
 
 def noise_of(method: Method) -> NoiseSpec | None:
@@ -177,7 +267,8 @@ def innvestigate_call(
 ) -> ReferenceCall | None:
     """Return how iNNvestigate is asked for a method, None if it does not have it for this model."""
     name = method.row.innvestigate
-    if not name or method.input_rule in ("SIGN", "SIGNmu"):
+    unused = not input_layers(model)
+    if not name or (method.input_rule in ("SIGN", "SIGNmu") and not unused):
         return None
     backend: Backend = "innvestigate"
     options: dict[str, Any] = {}
@@ -195,7 +286,7 @@ def innvestigate_call(
         options["disable_model_checks"] = True
     if "epsilon" in method.parameters:
         options["epsilon"] = method.parameters["epsilon"]
-    if method.prefix and method.prefix.input_rule:
+    if method.prefix and method.prefix.input_rule and not unused:
         bounds = [method.parameters.get("low"), method.parameters.get("high")]
         options["input_layer_rule"] = bounds if method.input_rule == "Bounded" else method.input_rule
     if name == "deep_taylor.bounded":

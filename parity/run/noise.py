@@ -34,7 +34,9 @@ class Sample:
     floor: NoiseFloor | None
 
 
-def samples(x: Array, dtype: str, answer: Array, exact: Array | None, ask: Ask, edges: list[float]) -> Iterator[Sample]:
+def samples(
+    x: Array, dtype: str, answer: Array, exact: Array | None, ask: Ask, edges: list[float], tokens: bool = False
+) -> Iterator[Sample]:
     """Yield samples of the reference's noise on one case, the cheapest first; each is measured when it is asked for.
 
     Parameters
@@ -52,11 +54,13 @@ def samples(x: Array, dtype: str, answer: Array, exact: Array | None, ask: Ask, 
     edges
         Values at which the method treats an input differently; an input that crosses one when it is scaled is another
         case, and is left out.
+    tokens
+        Whether the input is tokens: whole numbers that are other ones as soon as they are scaled.
     """
     base = answer if exact is None else exact
     if dtype == "float32" and exact is not None:
         yield Sample("float32 against float64", _floor(exact, answer))
-    scaled = [(digits, nudged(x, digits)) for digits in LAST_DIGITS]
+    scaled = [(digits, nudged(x, digits)) for digits in LAST_DIGITS if not tokens]
     same = [(digits, one) for digits, one in scaled if not any(np.any((x >= edge) != (one >= edge)) for edge in edges)]
     for onednn, words in ((True, ""), (False, "without oneDNN, ")) if dtype == "float32" else ((True, ""),):
         if not onednn:

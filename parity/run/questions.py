@@ -21,7 +21,10 @@ from parity.run.calls import (
     cam_layer,
     innvestigate_call,
     noise_of,
+    refuse_average_of_nothing,
     refuse_deep_taylor,
+    refuse_recurrences,
+    refuse_tokens,
     signxai_call,
     starts_from_preactivation,
 )
@@ -106,6 +109,9 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     NotInReferenceError
         If no reference, or not the one asked for, has the method for this model.
     """
+    refuse_tokens(method, model)
+    refuse_recurrences(method, model)
+    refuse_average_of_nothing(method, model)
     refuse_deep_taylor(method, model)
     parameters: dict[str, Any] = {}
     if any(modifier == ("x_sign_mu", None) for modifier in method.modifiers):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity import keras
+from parity.judge.known.conditions import takes_tokens
 from parity.judge.known.table import differences_of
 from parity.reference.client import ReferenceClient
 from parity.reference.request import ReferenceAnswer
@@ -238,7 +239,7 @@ class Runner:
             return self.side.maps(candidate, case.method, inputs, targets, dtype, onednn)
 
         exact = self._in_float64(case, candidate, index) if case.dtype == "float32" else array
-        yield from samples(case.x, case.dtype, array, exact, ask, edges(case.method))
+        yield from samples(case.x, case.dtype, array, exact, ask, edges(case.method), takes_tokens(self._described))
 
     def _in_float64(self, case: Case, candidate: Candidate, index: int) -> Array | None:
         """Return the reference's float64 map of a float32 case; None for what large models leave out."""

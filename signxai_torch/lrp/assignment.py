@@ -128,7 +128,7 @@ def _look_for_hidden_rectifiers(operation: Operation, assigned: Assignment) -> N
     elif operation.kind is Kind.RECURRENCE and _has_rectifier(operation):
         assigned.obstacles.append(
             Obstacle(
-                f"{operation} has a ReLU in each of its steps; this method's rule for ReLUs knows whole layers only",
+                f"{operation} has a ReLU in each of its steps, and this method's rule is for ReLUs of whole layers",
                 "use another method",
             )
         )

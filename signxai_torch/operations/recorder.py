@@ -468,7 +468,7 @@ def _with(
 
 
 def _is_token(live: _Live) -> bool:
-    """Return whether an argument holds the model's input, or a part of it, as whole numbers or before it is cast."""
+    """Return whether an argument is the model's input, or whole numbers that are a part of it."""
     return live.value.sees_input or not live.tensor.is_floating_point()
 
 

@@ -46,6 +46,7 @@ def test_layer(name: str, client: ReferenceClient, tmp_path: Path) -> None:
     write_network(row.network(rng), path)
     source = ModelSource(name, path, None, file_sha256(path), "none", "", "a network around one layer")
     x = rng.normal(size=row.shape).astype(np.float32)
+    x = x if row.sample is None else row.sample(x)
     plan = Plan(source, (Input("x", x, array_sha256(x), None, None),), METHODS, frozenset(METHODS), frozenset())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of input rules that no layer uses, as in the references

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parity.keras import LayerDescription, ModelDescription
-from parity.keras.handlers.table import TRAINING_ONLY
+from parity.keras.handlers.table import HANDLERS, TRAINING_ONLY
 
 _POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -14,7 +14,7 @@ _PASSING = (
 )  # fmt: skip
 # Layers that have weights but no kernel, so that no rule goes on them.
 _WITHOUT_KERNEL = ("BatchNormalization", "PReLU", "Normalization", "LayerScale", "LayerNormalization",
-                   "GroupNormalization", "TimeDistributed")  # fmt: skip
+                   "GroupNormalization", "TimeDistributed", "Embedding")  # fmt: skip
 
 
 def classes(model: ModelDescription) -> set[str]:
@@ -93,6 +93,45 @@ def input_layers(model: ModelDescription, through_padding: bool = True) -> list[
         and layer.inbound
         and all(sees(producer) for producer in layer.inbound)
     ]
+
+
+RECURRENT = frozenset(
+    {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+)  # fmt: skip
+"""Layers that run over a sequence step by step."""
+
+
+def takes_tokens(model: ModelDescription) -> bool:
+    """Return whether a model does nothing with its input but look it up in a table, up to what moves values."""
+    moving = ("InputLayer", "Flatten", "Permute", "Reshape")
+    by_name = {layer.name: layer for layer in model.layers}
+    readers = [layer for layer in model.layers if layer.class_name not in moving]
+
+    def moved(name: str) -> bool:
+        layer = by_name[name]
+        return layer.class_name in moving and all(moved(producer) for producer in layer.inbound)
+
+    first = [layer for layer in readers if any(moved(producer) for producer in layer.inbound)]
+    return bool(first) and all(layer.class_name == "Embedding" for layer in first)
+
+
+def masked_averages(model: ModelDescription) -> tuple[str, ...]:
+    """Return the GlobalAveragePooling1D layers whose mean leaves out steps, as a mask says."""
+    masked: set[str] = set()
+    found = []
+    for layer in model.layers:
+        reads = any(name in masked for name in layer.inbound)
+        handler = HANDLERS[layer.class_name]
+        inner = (layer.config.get("layer") or {}).get("config", layer.config)
+        sequence = layer.class_name in RECURRENT and bool(inner.get("return_sequences"))
+        made = layer.class_name == "Masking" or (
+            layer.class_name == "Embedding" and bool(layer.config.get("mask_zero"))
+        )
+        if made or (reads and (handler.mask == "passes" or sequence)):
+            masked.add(layer.name)
+        if reads and layer.class_name == "GlobalAveragePooling1D":
+            found.append(layer.name)
+    return tuple(found)
 
 
 def keeps_shape(layer: LayerDescription) -> bool:

@@ -27,6 +27,10 @@ _AUGMENTATIONS = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZo
 _OF_EVERY_LAYER = ("name", "trainable", "batch_input_shape")
 # Layers whose activation works in every step of a recurrence, so that it is not the last thing they do.
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+# Settings of a layer that hold another one.
+_PARTS = ("layer", "backward_layer", "cell")
+# Settings that hold an activation.
+_ACTIVATIONS = ("activation", "recurrent_activation")
 _MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -35,14 +39,24 @@ class RefusedModelError(Exception):
 
 
 def layers_of(config: Config) -> Iterator[Config]:
-    """Yield every layer entry of a model configuration, those of nested models included."""
+    """Yield every layer entry of a model configuration, those of nested models, wrappers and cells included."""
     for layer in config["config"]["layers"]:
         yield layer
         if layer["class_name"] in _MODELS:
             yield from layers_of(layer)
-        inner = layer["config"].get("layer")  # wrappers such as TimeDistributed
-        if isinstance(inner, dict):
+        yield from _parts_of(layer)
+
+
+def _parts_of(layer: Config) -> Iterator[Config]:
+    """Yield the layers that a layer is made of: what a wrapper wraps, the cells of a recurrent layer."""
+    settings = layer["config"]
+    cells = settings.get("cells")
+    for inner in (*(settings.get(name) for name in _PARTS), *(cells if isinstance(cells, list) else ())):
+        if isinstance(inner, dict) and isinstance(inner.get("config"), dict):
             yield inner
+            if inner["class_name"] in _MODELS:
+                yield from layers_of(inner)
+            yield from _parts_of(inner)
 
 
 def refuse_foreign(config: Config, known: frozenset[str]) -> None:
@@ -69,7 +83,8 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
         if kind not in known and kind not in _MODELS:
             raise RefusedModelError(f"layer {name!r} has the custom class {kind!r}: only Keras' own layers are built")
         try:
-            plain_activation(layer["config"].get("activation"))
+            for setting in _ACTIVATIONS:
+                plain_activation(layer["config"].get(setting))
         except RefusedActivationError as error:
             raise RefusedModelError(f"layer {name!r} {error}") from error
 
@@ -93,8 +108,9 @@ def for_inference(config: Config, dtype: str) -> Config:
                 settings[name] = {"class_name": "Zeros", "config": {}}
             elif name.endswith(("_regularizer", "_constraint")):
                 settings[name] = None
-        if "activation" in settings:
-            settings["activation"] = in_dtype(plain_activation(settings["activation"]), dtype)
+        for name in _ACTIVATIONS:
+            if name in settings:
+                settings[name] = in_dtype(plain_activation(settings[name]), dtype)
     return config
 
 

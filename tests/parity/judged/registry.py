@@ -33,11 +33,14 @@ class Row:
     verdicts
         The status of methods that are not at parity, and why, such as ``{"lrp.*": "unsupported"}``; names end in ``*``
         where several are meant.
+    sample
+        Makes the input of normal random numbers of that shape; None takes them as they are.
     """
 
     network: Callable[[np.random.Generator], Network]
     shape: tuple[int, ...]
     verdicts: Mapping[str, str] = field(default_factory=dict)
+    sample: Callable[[np.ndarray], np.ndarray] | None = None
 
     def verdict(self, method: str) -> str:
         """Return the status that a method must have."""
@@ -48,12 +51,14 @@ class Row:
 
 
 def row(
-    shape: tuple[int, ...], verdicts: Mapping[str, str] | None = None
+    shape: tuple[int, ...],
+    verdicts: Mapping[str, str] | None = None,
+    sample: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
     """Keep a function from a random generator to a network as a row of its name."""
 
     def keep(build: Callable[..., Network]) -> Callable[..., Network]:
-        ROWS[build.__name__] = Row(build, shape, verdicts or {})
+        ROWS[build.__name__] = Row(build, shape, verdicts or {}, sample)
         return build
 
     return keep
