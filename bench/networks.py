@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from parity import keras
 from parity.assets.inputs import default_inputs
 from parity.assets.models import resolve
 from parity.assets.source import ModelSource
@@ -87,7 +86,7 @@ def load(name: str) -> Network:
         network = _stack()
     else:
         source = resolve(name)
-        module = keras.load(source.path, architecture=source.architecture)
+        module = source.load()
         arrays = tuple(one.array for one in default_inputs(source))
         network = Network(name, module, module.to_torch(np.stack(arrays)), source, arrays)
     network.module.requires_grad_(False).eval()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 from torch import Tensor, nn
 
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import listed, parse
-from signxai_torch.operations.layout import owned
+from signxai_torch.operations.inputs import Several
+from signxai_torch.operations.layout import arrays
 from signxai_torch.operations.model import Output, explaining
 from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
+
+Array = np.ndarray[Any, Any]
 
 
 def list_methods() -> list[str]:
@@ -21,16 +24,30 @@ def list_methods() -> list[str]:
     return list(listed())
 
 
+@overload
+def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *, output: Output | None = None,
+            strict: bool = False, **params: Any) -> Array: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: tuple[Tensor, ...], method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, **params: Any) -> tuple[Array, ...]: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: list[Tensor], method: str, target: Target = None, *, output: Output | None = None,
+            strict: bool = False, **params: Any) -> list[Array]: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: Mapping[str, Tensor], method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, **params: Any) -> dict[str, Array]: ...  # fmt: skip
+
+
 def explain(
     model: nn.Module,
-    x: Tensor,
+    x: Tensor | Several,
     method: str,
     target: Target = None,
     *,
     output: Output | None = None,
     strict: bool = False,
     **params: Any,
-) -> np.ndarray[Any, Any]:
+) -> Any:
     """Explain a model's output for a batch with one method.
 
     Parameters
@@ -38,13 +55,16 @@ def explain(
     model : torch.nn.Module
         Any model of torch's functions, in training or in eval mode; it is explained as in eval mode. It is only
         read: no hook, mode, gradient or buffer of it changes, so threads may use it meanwhile.
-    x : torch.Tensor
+    x : torch.Tensor, or tuple, list or dict of str to torch.Tensor
         Inputs in torch layout, batch first: (N, C, H, W), (N, C, T) or (N, F), float32 or float64. It is not changed.
+        A model of several inputs is called ``model(*x)``, or ``model(**x)`` with a dict; all of them have the same N
+        and dtype.
     method : str
         A method name such as ``"lrpsign_epsilon_0_25_std_x"``; see `list_methods`.
     target : None, int, tuple of int, callable or one per sample
         The explained class; None takes each sample's arg-max. In an output of more axes a tuple is a place in it,
-        such as (position, class). A callable makes targets of the logits.
+        such as (position, class), and None takes the place of the sample's largest logit of all, over all positions
+        and classes. A callable makes targets of the logits.
     output : callable, optional
         Makes logits, one row per sample, of what the model returns: ``output=lambda made: made.logits``.
     strict : bool
@@ -54,13 +74,16 @@ def explain(
         Parameters of the method, such as ``steps``, ``noise_scale``, ``seed``, ``epsilon`` or ``mu``. All LRP
         methods take
         ``batch_norm``: "reference" is SIGN-XAI's rule, "merge" makes a batch normalisation a part of the kernel
-        before it.
+        before it. Of several inputs ``baseline`` and ``noise`` are held as `x` is, one entry per input; a baseline may
+        be one number or function for all.
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray, or tuple, list or dict of str to numpy.ndarray
         The map, signed, in the shape and dtype of `x` (Grad-CAM's with ``size=``: in that size), in memory of its own.
-        Every sample is explained as if alone.
+        Every sample is explained as if alone. Several inputs have a map each, held as they are; they share one
+        explanation, so their relevance adds up together. An input that the explained logit does not depend on has a
+        map of zeros.
 
     Raises
     ------
@@ -77,11 +100,14 @@ def explain(
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     >>> signxai_torch.explain(model, torch.ones(2, 4), "lrp_epsilon_0_1", target=0).shape
     (2, 4)
+    >>> pair = torch.nn.Bilinear(4, 5, 3)
+    >>> [one.shape for one in signxai_torch.explain(pair, (torch.ones(2, 4), torch.ones(2, 5)), "gradient", target=0)]
+    [(2, 4), (2, 5)]
     """
     parsed = parse(method)
     alone = Plan([Wanted(parsed, parameters_of(parsed, params))], strict)
     with explaining(model, x, output) as (explained, batch):
-        return owned([alone.run(explained, batch, target)[method]])[0]
+        return arrays([alone.run(explained, batch, target)[method]], explained.inputs)[0]
 
 
 def plan(methods: Sequence[str]) -> Plan:
@@ -100,16 +126,34 @@ def plan(methods: Sequence[str]) -> Plan:
     return Plan([Wanted(one, parameters_of(one, {})) for one in parsed])
 
 
+@overload
+def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None,
+                 strict: bool = False) -> dict[str, Array]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: tuple[Tensor, ...], methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None,
+                 strict: bool = False) -> dict[str, tuple[Array, ...]]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: list[Tensor], methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None,
+                 strict: bool = False) -> dict[str, list[Array]]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: Mapping[str, Tensor], methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None,
+                 strict: bool = False) -> dict[str, dict[str, Array]]: ...  # fmt: skip
+
+
 def explain_many(
     model: nn.Module,
-    x: Tensor,
+    x: Tensor | Several,
     methods: Sequence[str],
     target: Target = None,
     memory_limit: int | None = None,
     *,
     output: Output | None = None,
     strict: bool = False,
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> Any:
     """Explain a model's output for a batch with several methods, which share what they have in common.
 
     The maps are those of `explain`, in a fraction of the time: one forward pass serves all methods of rules,
@@ -120,8 +164,8 @@ def explain_many(
     ----------
     model : torch.nn.Module
         The model; it is only read.
-    x : torch.Tensor
-        Inputs in torch layout, batch first. It is not changed.
+    x : torch.Tensor, or tuple, list or dict of str to torch.Tensor
+        Inputs in torch layout, batch first, as for `explain`. It is not changed.
     methods : sequence of str
         Method names.
     target : None, int, tuple of int, callable or one per sample
@@ -134,8 +178,8 @@ def explain_many(
 
     Returns
     -------
-    dict of str to numpy.ndarray
-        A map per method name, in the order of `methods`, each in memory of its own.
+    dict of str to numpy.ndarray, or to tuple, list or dict of such
+        What `explain` returns per method name, in the order of `methods`, each map in memory of its own.
 
     Raises
     ------
@@ -149,4 +193,4 @@ def explain_many(
     with explaining(model, x, output) as (explained, batch):
         maps = together.run(explained, batch, target, memory_limit)
         # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.
-        return dict(zip(maps, owned(maps.values()), strict=True))
+        return dict(zip(maps, arrays(maps.values(), explained.inputs), strict=True))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from parity.keras import KerasModule
 
 SEEDED_SUFFIX = "-seeded"
 """Ends the names of models whose weights are made here, from a seed."""
@@ -31,6 +35,10 @@ class ModelSource:
         One line for people: data, training, origin; for an absent model also how to get it.
     own
         Whether it is a file of the user's, which its path names and not `name`.
+    config
+        The JSON file that describes the layers, where the user names one for a file of weights.
+    output
+        The Keras name of the output that is explained, for a model of several; None for the only one.
     """
 
     name: str
@@ -41,6 +49,25 @@ class ModelSource:
     input_set: str
     description: str
     own: bool = False
+    config: Path | None = None
+    output: str | None = None
+
+    def load(self, dtype: str = "float32") -> KerasModule:
+        """Return the converted model.
+
+        Raises
+        ------
+        parity.keras.ConversionError
+            If it cannot be converted.
+        """
+        import torch
+
+        from parity import keras
+
+        return keras.load(
+            self.path, architecture=self.architecture, config=self.config, output=self.output,
+            dtype=getattr(torch, dtype),
+        )  # fmt: skip
 
     @property
     def argument(self) -> str:

@@ -51,7 +51,7 @@ def convert(model: str, out: Path, torchvision: bool, no_check: bool, store: Pat
     console_ = console()
     source = resolve(model)
     refuse_overwriting([out], [source.path])
-    module = keras.load(source.path, architecture=source.architecture)
+    module = source.load()
     if torchvision:
         keras.torchvision_vgg_state_dict(module)  # refused before the reference is asked
     if not quiet:

@@ -1,29 +1,29 @@
-"""From a Keras file to a torch module: reads the file, walks the graph, calls the handlers, wires the results."""
+"""From a Keras file to a torch module: walks the graph, calls the handlers, wires the results."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from parity.hashing import file_sha256
-from parity.keras.architectures import architecture_for, known_architecture
 from parity.keras.description import LayerDescription, ModelDescription
 from parity.keras.errors import ConversionError
-from parity.keras.graph import Graph, Node, parse_architecture
+from parity.keras.functions import is_operation, spelled
+from parity.keras.graph import Graph, Node
 from parity.keras.handlers.activations import is_identity, is_softmax
-from parity.keras.handlers.layer import DTYPES, Layer, Value, Variable
-from parity.keras.handlers.table import HANDLERS, Handler
-from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
+from parity.keras.handlers.layer import DTYPES, Layer, Value
+from parity.keras.handlers.shapes import to_keras_axes
+from parity.keras.handlers.table import HANDLERS, MASK_AWARE, Handler
 from parity.keras.module import KerasModule, Step
-from parity.keras.modules.moving import FeatureOrder
-from parity.keras.weights import assign
+from parity.keras.modules.moving import FeatureOrder, Rearrange
+from parity.keras.modules.tokens import MaskOfAll
+from parity.keras.stored import Stored, open_model
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
 _LARGEST_OUTPUT = 1 << 27
@@ -34,6 +34,7 @@ def load(
     *,
     architecture: str | None = None,
     config: str | Path | None = None,
+    output: str | None = None,
     dtype: torch.dtype = torch.float32,
     inbound: Mapping[str, tuple[str, ...]] | None = None,
 ) -> KerasModule:
@@ -48,6 +49,9 @@ def load(
     config
         A JSON file made by `model.to_json()`, for a file that holds weights only. If neither is given, such a file
         beside the weights is used: `name.json` for `name.h5` or `name.weights.h5`.
+    output
+        For a model of several outputs, the Keras name of the layer whose result is wanted. What only the others need
+        is left out, inputs included.
     dtype
         `torch.float32` or `torch.float64`.
     inbound
@@ -63,94 +67,21 @@ def load(
     Raises
     ------
     ConversionError
-        If the file cannot be read, is not from Keras, or holds a layer, a configuration or weights that cannot be
-        converted exactly. The message names the file and the layer.
+        If the file cannot be read, is not from Keras, or holds layers, a configuration or weights that cannot be
+        converted exactly. The message names the file and all such layers.
     """
     path = Path(path)
     if dtype not in DTYPES:
         raise ConversionError(f"dtype is {dtype}, expected torch.float32 or torch.float64.")
-    if architecture is not None:
-        known_architecture(architecture)
-    with open_keras(path) as file:
-        description = architecture_of(file, architecture, None if config is None else Path(config))
-        graph = parse_architecture(description, path)
-        for node in graph.nodes:
-            _handler(node, path)
-        stored = assign(file, graph.model, lambda node: variables_of(node, path))
+    with open_model(path, architecture, None if config is None else Path(config), output) as stored:
+        graph = stored.graph
         if inbound:
             nodes = tuple(replace(node, inbound=inbound.get(node.name, node.inbound)) for node in graph.nodes)
             graph = replace(graph, nodes=nodes)
-        builder = _Builder(file, graph, dtype, _last_softmax(graph), _keras_major(file, description))
+        builder = _Builder(replace(stored, graph=graph), dtype, _last_softmax(graph))
         for node in graph.nodes:
-            builder.add(node, stored.get(node.name, {}))
+            builder.add(node)
         return builder.finish(file_sha256(path))
-
-
-def architecture_of(file: KerasFile, architecture: str | None, config: Path | None) -> Mapping[str, Any]:
-    """Return the architecture of a file, as stored in it, in a JSON file of its own, or by a known name.
-
-    Raises
-    ------
-    ConversionError
-        If there is none, or more than one.
-    """
-    if file.config is not None:
-        if config is not None:
-            raise ConversionError(
-                f"{file.path} holds its own architecture, and {config} is a second one. Leave out config=."
-            )
-        return file.config
-    if config is not None and architecture is not None:
-        raise ConversionError(f"{file.path}: both architecture={architecture!r} and config={config} given. Pass one.")
-    if config is not None:
-        return read_json_config(config)
-    if architecture is not None:
-        return architecture_for(architecture, file)
-    beside = _configs_beside(file.path)
-    for candidate in beside:
-        if candidate.is_file():
-            return read_json_config(candidate)
-    raise ConversionError(
-        f"{file.path} holds weights but no architecture. Pass architecture='vgg16' or 'vgg19', or put the JSON that "
-        f"model.to_json() returns into {beside[-1].name!r} beside it (or pass it as config=)."
-    )
-
-
-def _configs_beside(path: Path) -> list[Path]:
-    stem = path.name.removesuffix(path.suffix)
-    names = dict.fromkeys([f"{stem}.json", f"{stem.removesuffix('.weights')}.json"])
-    return [path.with_name(name) for name in names]
-
-
-def _handler(node: Node, file: Path) -> Handler:
-    if node.class_name in HANDLERS:
-        return HANDLERS[node.class_name]
-    where = f"{file}: layer {node.name!r} ({node.class_name})"
-    if node.class_name == "Lambda":
-        raise ConversionError(
-            f"{where} holds Python code, which is never run. Replace it by layers of Keras's own and save the "
-            "model again."
-        )
-    if node.class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-        raise ConversionError(
-            f"{where} is a bare TensorFlow operation ({node.config.get('function', node.keras_name)}), which is not "
-            "supported. Use a Keras layer instead, for example Add() for '+', and save the model again."
-        )
-    raise ConversionError(
-        f"{where} is not one of the layers that can be converted, or it is a class of your own, which is never run. "
-        f"Replace it; supported are {', '.join(sorted(HANDLERS))}."
-    )
-
-
-def variables_of(node: Node, file: Path) -> tuple[Variable, ...]:
-    """Return the Keras variables of a layer, in Keras' order.
-
-    Raises
-    ------
-    ConversionError
-        If there is no such layer here.
-    """
-    return _handler(node, file).variables(node.config)
 
 
 def _last_softmax(graph: Graph) -> str | None:
@@ -167,35 +98,60 @@ def _last_softmax(graph: Graph) -> str | None:
 
 @dataclass
 class _Builder:
-    file: KerasFile
-    graph: Graph
+    stored: Stored
     dtype: torch.dtype
     last_softmax: str | None
-    keras_major: int
     values: dict[str, Value] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    masks: dict[str, int] = field(default_factory=dict)  # by layer: the position of its result's mask
     modules: list[tuple[str, nn.Module]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     layers: list[LayerDescription] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)  # by layer: the module that gives its output
 
-    def add(self, node: Node, stored: Mapping[str, Any]) -> None:
-        """Convert one layer and wire it."""
-        handler = _handler(node, self.file.path)
+    @property
+    def graph(self) -> Graph:
+        return self.stored.graph
+
+    @property
+    def path(self) -> Path:
+        return self.stored.file.path
+
+    @property
+    def last(self) -> int:
+        """The position of the last result."""
+        return len(self.graph.inputs) + len(self.steps) - 1
+
+    def add(self, node: Node) -> None:
+        """Convert one layer and wire it; a bare operation becomes the layers that it is spelled as."""
+        if not is_operation(node.class_name):
+            self._add(node)
+            return
+        shapes = [self.values[name].shape for name in node.inbound]
+        for part in spelled(node, shapes, lambda problem: self._fail(node, problem)):
+            if part.class_name not in HANDLERS:
+                raise self._fail(node, f"the {part.class_name} that it is spelled as is not supported")
+            self._add(part)
+
+    def _add(self, node: Node) -> None:
+        handler = HANDLERS[node.class_name]
         if not node.inbound:
-            self.values[node.name], self.positions[node.name] = Value(self.graph.input_shape), 0
-            self._describe(node, stored, None)
+            names = [name for name, _ in self.graph.inputs]
+            self.positions[node.name] = names.index(node.name)
+            self.values[node.name] = Value(self.graph.inputs[self.positions[node.name]][1])
+            self._describe(node, None)
             return
         inputs = [(self.values[name], self.positions[name]) for name in node.inbound]
         if self._needs_keras_order(handler, [value for value, _ in inputs]):
             inputs = [self._in_keras_order(node.inbound[i], *pair) for i, pair in enumerate(inputs)]
+        stored = self.stored.tensors.get(node.name, {})
         layer = Layer(
             node,
             tuple(value for value, _ in inputs),
             stored,
             self.dtype,
-            self.keras_major,
-            self.file.path,
+            self.stored.keras_major,
+            self.path,
             drop_softmax=node.name == self.last_softmax,
         )
         built = handler.build(layer)
@@ -203,44 +159,71 @@ class _Builder:
         if unused:
             raise layer.fail(f"the tensors {sorted(unused)} in the file are left over")
         own = None
-        position = tuple(position for _, position in inputs)
+        position = read = tuple(position for _, position in inputs)
+        masks = [self.masks[name] for name in node.inbound if name in self.masks]
+        if masks and handler.mask == "ends" and node.class_name in MASK_AWARE:
+            raise layer.fail(
+                "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), which is not "
+                "supported for this kind of layer. Rebuild the model without masks there"
+            )
+        if handler.mask == "reads":
+            position = (*position, *masks[:1])
         for suffix, module in built.modules:
             name = self._add_module(node.name + suffix, module, position)
             own = name if suffix == "" else own
             self.ends[node.name] = name
-            position = (len(self.steps),)
+            position = (self.last,)
         if len(position) > 1:
             raise layer.fail(f"it reads {len(position)} tensors, expected one")
-        self.values[node.name], self.positions[node.name] = built.value, position[0]
-        self._describe(node, stored, own)
+        self.positions[node.name] = position[0]
+        passes = "passes" in (handler.mask, built.mask)
+        if isinstance(built.mask, nn.Module) or (passes and masks):
+            self.masks[node.name] = self._mask(node.name, built.mask, read, masks)
+        self.values[node.name] = replace(built.value, masked=node.name in self.masks)
+        self._describe(node, own)
+
+    def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
+        """Return the position of a layer's mask: made of what it reads, or that of what it reads."""
+        if not isinstance(made, nn.Module) and len(masks) == 1:
+            return masks[0]
+        module, inputs = (made, read) if isinstance(made, nn.Module) else (MaskOfAll(), tuple(masks))
+        self._add_module(f"{name}_mask", module, inputs)
+        return self.last
 
     def finish(self, sha256: str) -> KerasModule:
         """Return the module after checking that it yields logits and that every parameter has its values."""
         output, position = self.values[self.graph.output], self.positions[self.graph.output]
-        if len(output.shape) != 1 or output.shape[0] is None:
+        if None in output.shape or not output.shape:
             raise ConversionError(
-                f"{self.file.path}: the model's output, layer {self.graph.output!r}, has the shape {output.shape} "
-                "besides the batch; expected one axis of classes. "
-                "Save keras.Model(input, logits) with a classifier on top."
+                f"{self.path}: the model's output, layer {self.graph.output!r}, has the shape {output.shape} "
+                "besides the batch; expected fixed sizes. Save the model with a fixed input shape."
             )
         if output.order is not None:
             output, position = self._in_keras_order(self.graph.output, output, position)
+        if len(output.shape) > 1:  # in Keras' order, so that (position, class) means the same
+            to_keras = Rearrange(to_keras_axes(len(output.shape)), None, None)
+            self._add_module(f"{self.graph.output}_places", to_keras, (position,))
+            position = self.last
         description = ModelDescription(
-            self.graph.name, tuple(self.layers), self.graph.input_shape, self.last_softmax is not None, sha256
-        )
+            self.graph.name, tuple(self.layers), self.graph.inputs, self.last_softmax is not None, sha256,
+            self.graph.output, tuple(_spelled(self.stored, len(output.shape) > 1)),
+        )  # fmt: skip
         ends = {
-            name: self.ends[one.name]
-            for one in self.layers
-            if one.name in self.ends
-            for name in (one.module, one.name)
+            name: self.ends[layer.name]
+            for layer in self.layers
+            if layer.name in self.ends
+            for name in (layer.module, layer.name)
             if name is not None
         }
         module = KerasModule(description, self.modules, self.steps, position, ends | self.ends)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if tensor.is_meta:
-                raise ConversionError(f"{self.file.path}: the parameter {name!r} was never filled.")
+                raise ConversionError(f"{self.path}: the parameter {name!r} was never filled.")
         module.to(self.dtype)
         return module.eval().requires_grad_(False)
+
+    def _fail(self, node: Node, problem: str) -> ConversionError:
+        return ConversionError(f"{self.path}: layer {node.name!r} ({node.class_name}): {problem}.")
 
     def _needs_keras_order(self, handler: Handler, values: list[Value]) -> bool:
         orders = [value.order for value in values]
@@ -256,7 +239,7 @@ class _Builder:
             return value, position
         index = torch.from_numpy(np.argsort(value.order))
         self._add_module(f"{name}_order", FeatureOrder(index), (position,))
-        return Value(value.shape), len(self.steps)
+        return Value(value.shape, masked=value.masked), self.last
 
     def _add_module(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> str:
         """Register a module under a free name that torch accepts, and its one call."""
@@ -268,27 +251,45 @@ class _Builder:
         self.steps.append(Step(name, inputs))
         return name
 
-    def _describe(self, node: Node, stored: Mapping[str, Any], module: str | None) -> None:
-        parameters = sum(int(np.prod(tensor.shape)) for tensor in stored.values())
+    def _describe(self, node: Node, module: str | None) -> None:
+        parameters = sum(int(np.prod(tensor.shape)) for tensor in self.stored.tensors.get(node.name, {}).values())
         shape = self.values[node.name].shape
         if (size := math.prod(n for n in shape if n is not None)) > _LARGEST_OUTPUT:
-            raise ConversionError(
-                f"{self.file.path}: layer {node.name!r} ({node.class_name}): its output {shape} has {size} numbers per "
-                "sample. Check its configuration and the input shape."
+            raise self._fail(
+                node, f"its output {shape} has {size} numbers per sample. Check its configuration and the input shape"
             )
+        keywords = node.keywords if any(node.keywords) else ()
         self.layers.append(
-            LayerDescription(node.name, node.class_name, node.config, node.inbound, shape, parameters, module)
-        )
+            LayerDescription(
+                node.name, node.class_name, node.config, node.inbound, shape, parameters, module, keywords,
+                node.call.settings if node.class_name in HANDLERS else {}, node.weights_of,
+            )
+        )  # fmt: skip
 
 
 # Attributes that nn.Module and KerasModule set on the instance.
-_RESERVED = frozenset(vars(nn.Module())) | {"description", "layer_outputs", "_steps", "_output", "_done", "_dtype_of"}
+_RESERVED = frozenset(vars(nn.Module())) | {
+    "description",
+    "layer_outputs",
+    "_steps",
+    "_output",
+    "_done",
+    "_count",
+    "_dtype_of",
+}
 
 
-def _keras_major(file: KerasFile, architecture: Mapping[str, Any]) -> int:
-    """Return the major version of the Keras that wrote the model: as stated, else as the layout tells."""
-    version = file.keras_version or str(architecture.get("keras_version", ""))
-    digits = version.split(".")[0]
-    if digits.isdecimal() and len(digits) < 4:
-        return int(digits)
-    return 3 if file.keras_3_layout else 2
+def _spelled(stored: Stored, several_places: bool) -> Sequence[str]:
+    """Return how a network is spelled otherwise than its file does, for a reference that could not read that."""
+    graph, file = stored.graph, stored.file
+    reasons = {
+        "models inside of models taken apart": any("/" in node.name for node in graph.nodes),
+        "a copy of a layer for each call": any(node.weights_of for node in graph.nodes),
+        "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
+        f"the output {graph.output!r} alone": len(graph.outputs) > 1,
+        "places and classes of the output in one row": several_places,
+        "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,
+        "weights and architecture in one file": file.by_position is not None,
+        "the architecture of another file": stored.described_elsewhere,
+    }
+    return [reason for reason, applies in reasons.items() if applies]

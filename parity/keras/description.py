@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Shape = tuple[int | None, ...]
@@ -17,7 +18,7 @@ class LayerDescription:
     Attributes
     ----------
     name
-        The Keras name; for a layer of a nested model `outer/inner`.
+        The Keras name; for a layer of a nested model `outer/inner`; further calls of a layer end in `_call_2` and on.
     class_name
         The Keras class, for example `"Conv2D"`.
     config
@@ -32,6 +33,13 @@ class LayerDescription:
         Name of the torch sub-module that does the layer's own work, or None if the layer does nothing
         (the input, a removed softmax). Activations of kernel layers are sub-modules
         of their own, named `<module>_activation`.
+    keywords
+        The name of the argument that each inbound tensor is passed as, None where it stands by place; empty where all
+        do.
+    settings
+        What the call is told besides tensors.
+    weights_of
+        The layer whose weights these are, for a further call of it.
     """
 
     name: str
@@ -41,6 +49,9 @@ class LayerDescription:
     output_shape: Shape
     parameters: int
     module: str | None
+    keywords: tuple[str | None, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,29 +63,56 @@ class ModelDescription:
     name
         The model's Keras name.
     layers
-        Every layer in the order of computation, nested models flattened.
-    input_shape
-        Keras layout, no batch axis, for example `(224, 224, 3)`.
+        Every layer in the order of computation, nested models flattened, a layer that is called several times once per
+        call.
+    inputs
+        Name and shape of each input, in the order in which the model takes them; Keras layout, no batch axis.
     removed_softmax
         Whether the model ended in a softmax, which was taken off so that the module returns logits.
     source_sha256
         SHA-256 of the weights file's bytes, hex digits.
+    output
+        The layer whose result is explained.
+    spelled
+        How this network is spelled otherwise than in its file, in words that end a sentence; empty where it is not.
     """
 
     name: str
     layers: tuple[LayerDescription, ...]
-    input_shape: Shape
+    inputs: tuple[tuple[str, Shape], ...]
     removed_softmax: bool
     source_sha256: str
+    output: str = ""
+    spelled: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> Shape:
+        """Of the input, Keras layout, no batch axis, such as `(224, 224, 3)`; of several inputs joined, their sizes.
+
+        Several inputs travel as one vector: their values one after another, each in Keras' order.
+        """
+        if len(self.inputs) == 1:
+            return self.inputs[0][1]
+        sizes = [math.prod(n for n in shape if n is not None) for _, shape in self.inputs]
+        return (sum(sizes),)
+
+    def at(self, shape: Shape) -> ModelDescription:
+        """Return the model as it is for one input of a shape, where it leaves sizes open."""
+        return self if len(self.inputs) > 1 else replace(self, inputs=((self.inputs[0][0], tuple(shape)),))
+
+    @property
+    def output_layer(self) -> LayerDescription:
+        """The layer that makes the output."""
+        return next((layer for layer in self.layers if layer.name == self.output), self.layers[-1])
 
     @property
     def classes(self) -> int:
-        """Number of outputs."""
-        size = self.layers[-1].output_shape[-1]
-        assert size is not None  # the converter refuses a model whose output size is open
-        return size
+        """Number of numbers in the output."""
+        sizes = self.output_layer.output_shape
+        assert None not in sizes  # the converter refuses a model whose output size is open
+        return math.prod(size for size in sizes if size is not None)
 
     @property
     def parameters(self) -> int:
         """How many numbers all Keras variables hold together."""
-        return sum(layer.parameters for layer in self.layers)
+        return sum(layer.parameters for layer in self.layers if not layer.weights_of)

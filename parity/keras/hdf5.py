@@ -68,8 +68,10 @@ class StoredTensor:
             dataset = self._dataset
             kind = dataset.dtype
             missing = _missing_data(dataset)
-            values = None if missing or kind.kind != "f" else np.asarray(dataset[()])
-        if kind.kind != "f":
+            count = kind.kind in "iu" and self.shape == ()  # of the samples that a layer has seen
+            readable = kind.kind == "f" or count
+            values = None if missing or not readable else np.asarray(dataset[()])
+        if not readable:
             raise ConversionError(
                 f"{self._file}: the tensor {self.path!r} holds {kind}, not floating point numbers. "
                 "Quantised weights are not supported: save the model with float weights."
@@ -93,13 +95,17 @@ class PositionedGroup:
     members
         The layers inside, if it is a model, by group name.
     stray
-        Paths of tensors inside the group that belong to neither.
+        Paths of tensors inside the group that belong to none of these.
+    parts
+        `vars/0`, `vars/1`, ... of what the layer is made of, such as the cell of a recurrent layer, by where it lies
+        in the group (`"cell"`, `"forward_layer/cell"`).
     """
 
     path: str
     variables: tuple[StoredTensor, ...]
     members: Mapping[str, PositionedGroup]
     stray: tuple[str, ...]
+    parts: Mapping[str, tuple[StoredTensor, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -275,23 +281,46 @@ def _positioned_group(path: Path, group: h5py.Group, depth: int) -> PositionedGr
     variables: tuple[StoredTensor, ...] = ()
     members: dict[str, PositionedGroup] = {}
     stray: list[str] = []
+    parts: dict[str, tuple[StoredTensor, ...]] = {}
     for name in group:
         child = _child(path, group, name)
         if name == "vars":
-            numbered = sorted(child, key=lambda key: (len(key), key))
-            if numbered != [str(i) for i in range(len(numbered))]:
-                raise ConversionError(
-                    f"{path}: the tensors in {child.name!r} are {numbered}, not 0, 1, 2, ... in sequence. "
-                    "The file is incomplete: save the weights again."
-                )
-            variables = tuple(_stored(path, _child(path, child, key)) for key in numbered)
+            variables = _numbered(path, child)
         elif name in _CONTAINERS:
             for member in child:
                 members[member] = _positioned_group(path, _child(path, child, member), depth + 1)
         elif depth > 0 and name not in _TRAINING_STATE:
             # At depth 0 these are the optimizer, metrics and the like.
-            stray += [child.name] if isinstance(child, h5py.Dataset) else _all_datasets(child)
-    return PositionedGroup(str(group.name), variables, members, tuple(stray))
+            stray += [child.name] if isinstance(child, h5py.Dataset) else _parts(path, child, name, depth + 1, parts)
+    return PositionedGroup(str(group.name), variables, members, tuple(stray), parts)
+
+
+def _parts(
+    path: Path, group: h5py.Group, place: str, depth: int, parts: dict[str, tuple[StoredTensor, ...]]
+) -> list[str]:
+    """Note the numbered tensors inside a part of a layer, and of its parts; return the paths of all others."""
+    if depth > _DEEPEST_NESTING:
+        raise ConversionError(f"{path}: layers are nested more than {_DEEPEST_NESTING} deep at {group.name!r}.")
+    stray: list[str] = []
+    for name in group:
+        child = _child(path, group, name)
+        if isinstance(child, h5py.Dataset):
+            stray.append(str(child.name))
+        elif name == "vars":
+            parts[place] = _numbered(path, child)
+        elif name not in _TRAINING_STATE:
+            stray += _parts(path, child, f"{place}/{name}", depth + 1, parts)
+    return stray
+
+
+def _numbered(path: Path, group: h5py.Group) -> tuple[StoredTensor, ...]:
+    numbered = sorted(group, key=lambda key: (len(key), key))
+    if numbered != [str(i) for i in range(len(numbered))]:
+        raise ConversionError(
+            f"{path}: the tensors in {group.name!r} are {numbered}, not 0, 1, 2, ... in sequence. "
+            "The file is incomplete: save the weights again."
+        )
+    return tuple(_stored(path, _child(path, group, key)) for key in numbered)
 
 
 def _child(path: Path, group: h5py.Group, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from zennit.layer import Sum
 
-from parity.keras.description import ModelDescription
+from parity.keras.description import ModelDescription, Shape
 from parity.keras.errors import ConversionError
+from parity.keras.modules.merging import with_axes
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Step:
     module
         Name of the sub-module.
     inputs
-        Positions of the tensors it takes: 0 is the model's input, i the result of step i - 1.
+        Positions of the tensors it takes: first the model's inputs, then the results of the steps.
     """
 
     module: str
@@ -35,8 +37,10 @@ class Step:
 class KerasModule(nn.Module):
     """A Keras model as a torch module.
 
-    Takes torch layout, `(N, C, H, W)`, `(N, C, T)` or `(N, F)`, and returns logits `(N, classes)`. Sub-modules
-    carry the Keras layers' names; each is called exactly once per forward pass.
+    Takes torch layout, `(N, C, H, W)`, `(N, C, T)` or `(N, F)`, one tensor per input, and returns logits
+    `(N, classes)`; where the model has an output per position, they stay in Keras' order, `(N, positions..., classes)`.
+    Sub-modules carry the Keras layers' names; each is called exactly once per forward pass, so a layer that Keras calls
+    several times is there as often, with the same weights.
 
     Attributes
     ----------
@@ -69,6 +73,7 @@ class KerasModule(nn.Module):
         self._output = output
         last_use = {position: i for i, step in enumerate(steps) for position in step.inputs}
         self._done = [tuple(p for p, last in last_use.items() if last == i and p != output) for i in range(len(steps))]
+        self._count = len(description.inputs)
         self.register_buffer("_dtype_of", torch.empty(0), persistent=False)
 
     @property
@@ -76,27 +81,28 @@ class KerasModule(nn.Module):
         """The dtype of the parameters and of the input."""
         return self._dtype_of.dtype
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Return the logits.
 
         Parameters
         ----------
-        x
-            Torch layout, batch first, in the model's dtype.
+        *inputs
+            Torch layout, batch first, in the model's dtype; one per input, in the order of `description.inputs`.
 
         Raises
         ------
         ConversionError
             If shape or dtype is not what the model takes.
         """
-        self._check(x)
-        values: list[Tensor | None] = [x]
+        self._check(inputs)
+        values: list[Tensor | None] = list(inputs)
         for i, step in enumerate(self._steps):
             module = self.get_submodule(step.module)
-            inputs = [value for p in step.inputs if (value := values[p]) is not None]
+            taken = [value for p in step.inputs if (value := values[p]) is not None]
             if isinstance(module, Sum):
-                inputs = [torch.stack(torch.broadcast_tensors(*inputs), -1)]
-            values.append(module(*inputs))
+                axes = max(value.dim() for value in taken)
+                taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
+            values.append(module(*taken))
             for position in self._done[i]:
                 values[position] = None
         result = values[self._output]
@@ -108,47 +114,105 @@ class KerasModule(nn.Module):
         self.add_module(name.replace(".", "_"), module)
         self._steps = (*self._steps, Step(name.replace(".", "_"), (self._output,)))
         self._done.append(())
-        self._output = len(self._steps)
+        self._output = self._count + len(self._steps) - 1
 
-    def to_torch(self, array: npt.NDArray[Any]) -> Tensor:
+    def to_torch(self, array: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Any:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.
+
+        Parameters
+        ----------
+        array
+            A batch. For several inputs one per input, or all of them joined as `joined` does.
+
+        Returns
+        -------
+        torch.Tensor or tuple of torch.Tensor
+            A tuple for a model of several inputs.
 
         Raises
         ------
         ConversionError
             If the shape does not fit or the values are not real numbers.
         """
+        arrays = self._parts(array)
+        tensors = tuple(self._tensor(part) for part in arrays)
+        self._check(tensors)
+        return tensors[0] if self._count == 1 else tensors
+
+    def to_keras(self, array: Any) -> npt.NDArray[Any]:
+        """Turn a batch in torch layout into a contiguous array in Keras layout; several inputs are `joined`."""
+        if isinstance(array, (tuple, list)):
+            return joined([self.to_keras(part) for part in array])
+        values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if values.ndim > 2 else values)
+
+    def logits(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the logits `(N, ...)` of a batch in Keras layout."""
+        inputs = self.to_torch(array)
+        with torch.no_grad():
+            made: Tensor = self(*inputs) if self._count > 1 else self(inputs)
+        return made.cpu().numpy()
+
+    def _parts(self, array: Any) -> list[npt.NDArray[Any]]:
+        if self._count == 1 or isinstance(array, (tuple, list)):
+            return list(array) if isinstance(array, (tuple, list)) and self._count > 1 else [np.asarray(array)]
+        return divided(np.asarray(array), [shape for _, shape in self.description.inputs])
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         array = np.asarray(array)
         if array.dtype.kind not in "fiu":
             raise ConversionError(f"The input has the dtype {array.dtype}, expected real numbers.")
         # A copy in NumPy's own order: one that keeps the strides of an axis of one place misleads torch's BatchNorm2d.
         own_memory = np.array(array, dtype=np.float64 if self.dtype == torch.float64 else np.float32, order="C")
         tensor = torch.from_numpy(own_memory)
-        tensor = tensor.movedim(-1, 1) if array.ndim > 2 else tensor
-        tensor = tensor.to(self._dtype_of.device)
-        self._check(tensor)
-        return tensor
+        return (tensor.movedim(-1, 1) if array.ndim > 2 else tensor).to(self._dtype_of.device)
 
-    def to_keras(self, array: Tensor | npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Turn a batch in torch layout into a contiguous array in Keras layout."""
-        values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if values.ndim > 2 else values)
+    def _check(self, inputs: Sequence[Tensor]) -> None:
+        name = self.description.name
+        if len(inputs) != self._count:
+            inner = ", ".join(f"{key} {shape}" for key, shape in self.description.inputs)
+            raise ConversionError(f"The model {name!r} takes {self._count} inputs ({inner}), given {len(inputs)}.")
+        for x, (key, keras) in zip(inputs, self.description.inputs, strict=True):
+            expected = (keras[-1], *keras[:-1])
+            actual = tuple(x.shape[1:])
+            fits = len(actual) == len(expected) and all(
+                wanted is None or size == wanted for size, wanted in zip(actual, expected, strict=True)
+            )
+            if not fits or x.shape[0] == 0:
+                which = f" as {key!r}" if self._count > 1 else ""
+                raise ConversionError(
+                    f"The model {name!r} takes a batch of {keras} in Keras layout{which}, which is "
+                    f"(N, {', '.join(str(n) for n in expected)}) in torch layout; given {tuple(x.shape)}. "
+                    "Check the batch axis, the order of the channels and the size."
+                )
+            if x.dtype != self.dtype:
+                raise ConversionError(
+                    f"The model {name!r} computes in {self.dtype}, the input is {x.dtype}. "
+                    "Convert the input (module.to_torch does), or load the model with another dtype."
+                )
 
-    def _check(self, x: Tensor) -> None:
-        keras = self.description.input_shape
-        expected = (keras[-1], *keras[:-1])
-        actual = tuple(x.shape[1:])
-        fits = len(actual) == len(expected) and all(
-            wanted is None or size == wanted for size, wanted in zip(actual, expected, strict=True)
+
+def joined(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return several inputs as one: `(N, total)`, the values of each in Keras' order, one input after another."""
+    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+
+
+def divided(array: npt.NDArray[Any], shapes: Sequence[Shape]) -> list[npt.NDArray[Any]]:
+    """Return the inputs that `joined` made one of.
+
+    Raises
+    ------
+    ConversionError
+        If the sizes do not add up, or one is open.
+    """
+    if any(None in shape for shape in shapes):
+        raise ConversionError(f"Inputs of open sizes {shapes} cannot be joined into one; give one array per input.")
+    fixed = [tuple(size for size in shape if size is not None) for shape in shapes]
+    sizes = [math.prod(shape) for shape in fixed]
+    if array.ndim != 2 or array.shape[1] != sum(sizes):
+        raise ConversionError(
+            f"The model takes {len(shapes)} inputs of {shapes}, joined {sum(sizes)} numbers per sample; given an array "
+            f"of shape {array.shape}. Give one array per input."
         )
-        if not fits or x.shape[0] == 0:
-            raise ConversionError(
-                f"The model {self.description.name!r} takes a batch of {keras} in Keras layout, which is "
-                f"(N, {', '.join(str(n) for n in expected)}) in torch layout; given {tuple(x.shape)}. "
-                "Check the batch axis, the order of the channels and the size."
-            )
-        if x.dtype != self.dtype:
-            raise ConversionError(
-                f"The model {self.description.name!r} computes in {self.dtype}, the input is {x.dtype}. "
-                "Convert the input (module.to_torch does), or load the model with another dtype."
-            )
+    parts = np.split(array, np.cumsum(sizes)[:-1], axis=1)
+    return [part.reshape(len(array), *shape) for part, shape in zip(parts, fixed, strict=True)]

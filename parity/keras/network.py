@@ -16,12 +16,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from parity.keras.build import architecture_of, variables_of
 from parity.keras.description import ModelDescription, Shape
-from parity.keras.graph import parse_architecture
 from parity.keras.handlers.activations import is_softmax
-from parity.keras.hdf5 import open_keras
-from parity.keras.weights import assign
+from parity.keras.handlers.table import HANDLERS
+from parity.keras.keras_2 import keras_2_config
+from parity.keras.stored import open_model
 
 Tensors = Mapping[str, npt.NDArray[np.floating[Any]]]
 
@@ -42,6 +41,11 @@ class NetworkLayer:
         Keras variable name -> values, in Keras' order.
     shape
         Of its output, without the batch axis; None where it is not known.
+    keywords
+        The name of the argument that each inbound tensor is passed as, None where it stands by place; empty where all
+        do.
+    settings
+        What the call is told besides tensors.
     """
 
     name: str
@@ -50,6 +54,8 @@ class NetworkLayer:
     inbound: tuple[str, ...]
     weights: Tensors = field(default_factory=dict)
     shape: Shape | None = None
+    keywords: tuple[str | None, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def configured(self, **changes: Any) -> NetworkLayer:
         """Return the layer with other settings."""
@@ -58,7 +64,7 @@ class NetworkLayer:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A model of one input and one output, which is its last layer's; every layer comes after those it reads."""
+    """A model of one output, which is its last layer's; every layer comes after those it reads, the inputs first."""
 
     layers: tuple[NetworkLayer, ...]
 
@@ -116,28 +122,55 @@ class Network:
 
 
 def network_of(description: ModelDescription) -> Network:
-    """Return a converted model as a network without weights, nested models flattened, a softmax at the end off."""
+    """Return a converted model as a network without weights.
+
+    Nested models are taken apart, a softmax at the end is off, and an output of several axes is flattened.
+    """
     layers: list[NetworkLayer] = []
-    names: dict[str, str] = {}
-    softmax = _softmax_of(description)
-    for layer in description.layers:
-        name = layer.name.replace("/", "_")
-        while name in names.values():
-            name += "_"
-        names[layer.name] = name
-        class_name, config = layer.class_name, {**layer.config, "name": name}
+    names = _names(description)
+    softmax, shapes = _softmax_of(description), dict(description.inputs)
+    inputs = [layer for name in shapes for layer in description.layers if layer.name == name]
+    for layer in [*inputs, *(layer for layer in description.layers if layer.name not in shapes)]:
+        name = names[layer.name]
+        class_name, config = layer.class_name, keras_2_config(layer.class_name, layer.config) | {"name": name}
         if layer.name == softmax:
             if class_name == "Softmax":
                 class_name, config = "Activation", {"name": name}
             config["activation"] = "linear"
-        if class_name == "InputLayer":
-            config = {"name": name, "batch_input_shape": [None, *description.input_shape]}
+        if layer.name in shapes:
+            config = {"name": name, "batch_input_shape": [None, *shapes[layer.name]]}
         inbound = tuple(names[producer] for producer in layer.inbound)
-        layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape))
-    return Network(tuple(layers))
+        layers.append(
+            NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, layer.keywords, layer.settings)
+        )
+    network = Network(tuple(layers))
+    if len(network.output.shape or ()) > 1:
+        flat = NetworkLayer(network.free_name("row"), "Flatten", {}, (), {}, (description.classes,))
+        network = network.inserted(network.output.name, flat)
+    return network
 
 
-def read_network(path: Path, architecture: str | None, description: ModelDescription) -> Network:
+def names_of(description: ModelDescription) -> tuple[str, ...]:
+    """Return what the layers of a model are called in its network, in their order."""
+    return tuple(_names(description).values())
+
+
+def _names(description: ModelDescription) -> dict[str, str]:
+    """Return names that Keras takes, which hold no "/"."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for layer in description.layers:
+        name = layer.name.replace("/", "_")
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        names[layer.name] = name
+    return names
+
+
+def read_network(
+    path: Path, architecture: str | None, description: ModelDescription, config: Path | None = None
+) -> Network:
     """Return the network of a converted model with the weights of its file.
 
     Raises
@@ -145,16 +178,16 @@ def read_network(path: Path, architecture: str | None, description: ModelDescrip
     parity.keras.ConversionError
         As `parity.keras.load` for what it cannot read.
     """
-    bare = network_of(description)
-    with open_keras(path) as file:
-        graph = parse_architecture(architecture_of(file, architecture, None), path)
-        stored = assign(file, graph.model, lambda node: variables_of(node, path))
-        layers = []
-        for layer, node in zip(bare.layers, graph.nodes, strict=True):
-            tensors = stored.get(node.name, {})
-            weights = {one.name: tensors[one.name].read() for one in variables_of(node, path) if one.name in tensors}
-            layers.append(replace(layer, weights=weights))
-    return Network(tuple(layers))
+    bare, names = network_of(description), _names(description)
+    weights: dict[str, Tensors] = {}
+    with open_model(path, architecture, config, description.output or None) as stored:
+        for layer in description.layers:
+            tensors = stored.tensors.get(layer.name, {})
+            variables = HANDLERS[layer.class_name].variables(layer.config)
+            weights[names[layer.name]] = {
+                one.name: tensors[one.name].read() for one in variables if one.name in tensors
+            }
+    return Network(tuple(replace(layer, weights=weights.get(layer.name, {})) for layer in bare.layers))
 
 
 def _softmax_of(description: ModelDescription) -> str | None:
@@ -162,7 +195,7 @@ def _softmax_of(description: ModelDescription) -> str | None:
     if not description.removed_softmax:
         return None
     layers = {layer.name: layer for layer in description.layers}
-    layer = description.layers[-1]
+    layer = description.output_layer
     while not is_softmax(layer.class_name, layer.config):
         layer = layers[layer.inbound[0]]
     return layer.name
@@ -182,7 +215,7 @@ def write_network(network: Network, path: Path) -> None:
             "class_name": layer.class_name,
             "name": layer.name,
             "config": dict(layer.config) | {"name": layer.name},
-            "inbound_nodes": [[[name, 0, 0, {}] for name in layer.inbound]] if layer.inbound else [],
+            "inbound_nodes": [_call_of(layer)] if layer.inbound else [],
         }
         for layer in ordered
     ]
@@ -206,6 +239,14 @@ def write_network(network: Network, path: Path) -> None:
             group.attrs["weight_names"] = np.array([name.encode() for name in names], dtype="S")
             for name, values in zip(names, layer.weights.values(), strict=True):
                 group[name] = values
+
+
+def _call_of(layer: NetworkLayer) -> list[Any]:
+    """Return the call of a layer in Keras 2's form: tensors by place, each with all that stands by name."""
+    names = layer.keywords or (None,) * len(layer.inbound)
+    told = dict(layer.settings)
+    told |= {name: [producer, 0, 0] for producer, name in zip(layer.inbound, names, strict=True) if name is not None}
+    return [[producer, 0, 0, told] for producer, name in zip(layer.inbound, names, strict=True) if name is None]
 
 
 def keras_order(network: Network) -> list[NetworkLayer]:

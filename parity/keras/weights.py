@@ -8,7 +8,7 @@ VGG weights call a kernel `block1_conv1_W_1:0`. So position decides here too, an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ VariablesOf = Callable[[Node], tuple[Variable, ...]]
 _VECTORS = ("bias", "gamma", "beta", "moving_mean", "moving_variance")
 
 
-def assign(file: KerasFile, model: Model, variables_of: VariablesOf) -> Assigned:
+def assign(file: KerasFile, model: Model, variables_of: VariablesOf, needed: Collection[str]) -> Assigned:
     """Assign every stored tensor to a variable.
 
     Parameters
@@ -36,6 +36,8 @@ def assign(file: KerasFile, model: Model, variables_of: VariablesOf) -> Assigned
         The architecture as it is nested.
     variables_of
         The variables a layer has.
+    needed
+        The nodes that are converted; a layer that only another output needs may be of any class.
 
     Raises
     ------
@@ -43,15 +45,19 @@ def assign(file: KerasFile, model: Model, variables_of: VariablesOf) -> Assigned
         If a layer has no weights in the file, or the file holds a tensor that no layer asks for.
     """
     if file.by_name is not None:
-        return _by_name(file.path, file.by_name, model, variables_of)
+        return _by_name(file.path, file.by_name, model, variables_of, needed)
     assert file.by_position is not None
     assigned: Assigned = {}
-    _by_position(file.path, file.by_position, model, variables_of, assigned)
+    _by_position(file.path, file.by_position, model, variables_of, assigned, needed)
     return assigned
 
 
 def _by_name(
-    path: Path, stored: Mapping[str, tuple[StoredTensor, ...]], model: Model, variables_of: VariablesOf
+    path: Path,
+    stored: Mapping[str, tuple[StoredTensor, ...]],
+    model: Model,
+    variables_of: VariablesOf,
+    needed: Collection[str],
 ) -> Assigned:
     assigned: Assigned = {}
     members = {member.keras_name: member for member in model.members}
@@ -64,6 +70,8 @@ def _by_name(
             )
     for name, member in members.items():
         nodes = list(member.nodes()) if isinstance(member, Model) else [member]
+        if not any(node.name in needed for node in nodes):
+            continue
         wanted = _stored_order(nodes, variables_of)
         if wanted and name not in stored:
             raise ConversionError(
@@ -108,7 +116,12 @@ def _cross_check(path: Path, node: Node, variable: str, tensor: StoredTensor, in
 
 
 def _by_position(
-    path: Path, group: PositionedGroup, model: Model, variables_of: VariablesOf, assigned: Assigned
+    path: Path,
+    group: PositionedGroup,
+    model: Model,
+    variables_of: VariablesOf,
+    assigned: Assigned,
+    needed: Collection[str],
 ) -> None:
     """Pair the members of a model with groups of the same class, in order.
 
@@ -126,24 +139,18 @@ def _by_position(
         if isinstance(member, Model):
             if found is None:
                 raise _absent(path, member, group)
-            _by_position(path, found, member, variables_of, assigned)
+            _by_position(path, found, member, variables_of, assigned, needed)
+            continue
+        if member.name not in needed and member.inbound:
             continue
         wanted = variables_of(member)
         if found is None:
             if wanted:
                 raise _absent(path, member, group)
             continue
-        if len(found.variables) != len(wanted):
-            named = [(member, variable.name) for variable in wanted]
-            raise _count_error(path, member.name, named, found.variables)
-        if found.stray:
-            raise ConversionError(
-                f"{path}: the tensor {found.stray[0]!r} in layer {member.name!r} ({member.class_name}) is left over. "
-                "The layer has a part that is not supported: save the model without it."
-            )
         if found.members:
             raise ConversionError(f"{path}: {found.path!r} holds layers, but {member.name!r} is not a model.")
-        assigned[member.name] = {v.name: tensor for v, tensor in zip(wanted, found.variables, strict=True)}
+        assigned[member.name] = _in_places(path, member, wanted, found)
     for queue in queues.values():
         for rest in queue:
             tensors = _tensors_inside(rest)
@@ -154,8 +161,30 @@ def _by_position(
                 )
 
 
+def _in_places(path: Path, node: Node, wanted: tuple[Variable, ...], found: PositionedGroup) -> dict[str, StoredTensor]:
+    """Pair the variables of a layer, and of its parts, with the tensors at their places."""
+    stored = {"": found.variables, **found.parts}
+    places: dict[str, list[Variable]] = {"": []}
+    for variable in wanted:
+        places.setdefault(variable.place, []).append(variable)
+    stray = [*found.stray, *(one.path for place, some in stored.items() if place not in places for one in some)]
+    if stray:
+        raise ConversionError(
+            f"{path}: the tensor {stray[0]!r} in layer {node.name!r} ({node.class_name}) is left over. "
+            "The layer has a part that is not supported: save the model without it."
+        )
+    assigned: dict[str, StoredTensor] = {}
+    for place, variables in places.items():
+        tensors = stored.get(place, ())
+        if len(tensors) != len(variables):
+            raise _count_error(path, node.name, [(node, one.name) for one in variables], tensors)
+        assigned |= {one.name: tensor for one, tensor in zip(variables, tensors, strict=True)}
+    return assigned
+
+
 def _tensors_inside(group: PositionedGroup) -> list[str]:
-    inside = [tensor.path for tensor in group.variables] + list(group.stray)
+    own = [*group.variables, *(tensor for some in group.parts.values() for tensor in some)]
+    inside = [tensor.path for tensor in own] + list(group.stray)
     for member in group.members.values():
         inside += _tensors_inside(member)
     return inside

@@ -15,7 +15,7 @@ import torch
 from parity.assets.inputs import default_inputs
 from parity.assets.source import ModelSource
 from parity.errors import ParityError, first_line
-from parity.keras import KerasModule, ModelDescription, load, torchvision_vgg_state_dict
+from parity.keras import KerasModule, ModelDescription, torchvision_vgg_state_dict
 from parity.reference import ReferenceCall, ReferenceClient, ReferenceRequest
 from parity.run.logits import FLOAT64_LIMIT
 
@@ -79,8 +79,8 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
             detail=f"{answer.error}\n{answer.stderr_tail}".strip(),
         )
     with torch.no_grad():
-        exact = load(source.path, architecture=source.architecture, dtype=torch.float64)
-        mine = exact(exact.to_torch(array[None])).numpy().reshape(-1)
+        exact = source.load("float64")
+        mine = exact.logits(array[None]).reshape(-1)
     theirs = answer.array.reshape(-1).astype(np.float64)
     if mine.shape != theirs.shape:
         raise ParityError(f"{source.path}: Keras returns {theirs.size} logits, the converted model {mine.size}")

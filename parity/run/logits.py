@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from parity.judge.limits import TIMES_NOISE
 from parity.keras import KerasModule
@@ -51,6 +50,7 @@ def check_logits(
         if values is None:
             return
         theirs[dtype] = values
+    _hold_to_the_file(facts, side, inputs, theirs)
     facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
     for dtype, values in theirs.items():
         facts.logits_rel_l2[dtype] = distance = _distance(logits[dtype], values)
@@ -62,6 +62,28 @@ def check_logits(
             )
             # Other numbers in float64 are another network, in whatever lane.
             facts.problems |= dict.fromkeys(DTYPES if dtype == "float64" else (dtype,), text)
+
+
+def _hold_to_the_file(facts: ModelFacts, side: ReferenceSide, inputs: Array, theirs: Mapping[str, Array]) -> None:
+    """Hold the network that was written for the reference to the file it was made of, as Keras itself reads that."""
+    if not facts.description.spelled:
+        return
+    dtype = "float64" if "float64" in theirs else "float32"
+    spelling = f"written for the reference with {', '.join(facts.description.spelled)}"
+    answers = side.own_logits(list(inputs), dtype)
+    failed = next((answer for answer in answers if answer.array is None), None)
+    if failed is not None:
+        facts.reference_network = f"{spelling}; the reference cannot read the file itself ({failed.error})"
+        return
+    distance = _distance(theirs[dtype], _stacked([np.asarray(answer.array) for answer in answers]))
+    facts.reference_network = f"{spelling}; its logits are within {distance:.2g} of those of the file"
+    limit = FLOAT64_LIMIT if dtype == "float64" else FLOAT32_LEAST
+    if not distance <= limit:
+        text = (
+            f"the network that was written for the reference is not that of the file: its logits differ by rel. L2 "
+            f"{distance:.3g} in {dtype}, more than {limit:.3g}"
+        )
+        facts.problems |= dict.fromkeys(DTYPES, text)
 
 
 def _float32_limit(side: ReferenceSide, inputs: Array, theirs: Mapping[str, Array], distance: float) -> float:
@@ -94,8 +116,7 @@ def _stacked(logits: list[Array]) -> Array:
 
 
 def _logits(module: KerasModule, inputs: Array) -> Array:
-    with torch.no_grad():
-        return np.concatenate([module(module.to_torch(x[None])).double().numpy() for x in inputs])
+    return np.concatenate([module.logits(x[None]).astype(np.float64).reshape(1, -1) for x in inputs])
 
 
 def _distance(one: Array, other: Array) -> float:

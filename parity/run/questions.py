@@ -13,7 +13,7 @@ from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES, NoEquivalentEr
 from parity.judge.known.splice import can_be_cut
 from parity.judge.known.table import differences_of
 from parity.keras import ModelDescription
-from parity.keras.network import network_of
+from parity.keras.network import names_of, network_of
 from parity.reference.request import ReferenceCall
 from parity.run.calls import (
     MU,
@@ -119,7 +119,7 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     if layer is not None:
         parameters["target_layer"] = layer
     calls = {
-        "signxai": signxai_call(method, parameters, noise, layer),
+        "signxai": signxai_call(method, parameters, noise, _name_there(layer, model)),
         "innvestigate": innvestigate_call(method, model, parameters, noise),
     }
     if method.head == "logit" and starts_from_preactivation(method) and has_output_activation(model):
@@ -156,7 +156,6 @@ def _candidates(
         differences = blocking[call.backend]
         if differences and (rewrites := _rewrites(differences, model)):
             told = tuple(dict.fromkeys((*first, *differences)))
-            call = _renamed(call, model)
             if PERMUTED_INPUT in rewrites and call.modifiers:
                 yield Candidate(replace(call, modifiers=()), told, rewrites, "multiplied")
             elif method.family != "guided_grad_cam" or PERMUTED_INPUT not in rewrites:
@@ -169,11 +168,12 @@ def _candidates(
             yield from _put_together(recipes[0].recipe, method, model, asked[0], first, rewrites, layer)
 
 
-def _renamed(call: ReferenceCall, model: ModelDescription) -> ReferenceCall:
-    """Return a call as an equivalent network is asked it: layers of nested models have other names there."""
-    names = {old.name: new.name for old, new in zip(model.layers, network_of(model), strict=True)}
-    layer = call.options.get("last_conv_layer_name")
-    return call if layer is None else replace(call, options={**call.options, "last_conv_layer_name": names[layer]})
+def _name_there(layer: str | None, model: ModelDescription) -> str | None:
+    """Return what a layer is called in the network that the reference is given."""
+    if layer is None:
+        return None
+    place = next(number for number, described in enumerate(model.layers) if described.name == layer)
+    return names_of(model)[place]
 
 
 def _rewrites(differences: Sequence[KnownDifference], model: ModelDescription) -> tuple[Rewrite, ...] | None:

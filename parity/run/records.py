@@ -22,6 +22,7 @@ class ModelFacts:
     logits_rel_l2: dict[str, float] = field(default_factory=dict)
     top1_agreement: float | None = None
     problems: dict[str, str] = field(default_factory=dict)  # by lane: why no map is compared
+    reference_network: str = ""  # how the reference was given the model, where not as its file
     broken: bool = False  # the problem is that the reference failed, not that the networks differ
     rules: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     reference_rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # see ReferenceRules.to_json
@@ -61,7 +62,7 @@ def model_record(facts: ModelFacts) -> ModelRecord:
         "logits_rel_l2": facts.logits_rel_l2.get("float32"),
         "rules": facts.rules,
         "reference_rules": facts.reference_rules,
-    }
+    } | ({"reference_network": facts.reference_network} if facts.reference_network else {})
     return ModelRecord(model, *input_records(facts.plan))
 
 

@@ -34,6 +34,10 @@ LOGITS = ReferenceCall("signxai", "logits")
 class ReferenceSide:
     """Asks the references about one model; a context is not needed, the written networks go with the object.
 
+    What the references cannot read, or explain, in the form of the file (models inside of models, a layer that is
+    called twice, bare operations, a file of Keras 3, one output of several) they are given in a form that they can: the
+    same layers and weights, written from the converter's description. `own_logits` holds that to the file itself.
+
     Parameters
     ----------
     client
@@ -45,12 +49,23 @@ class ReferenceSide:
     """
 
     def __init__(self, client: ReferenceClient, source: ModelSource, description: ModelDescription) -> None:
-        self._client, self._source, self._description = client, source, description
+        self._client, self._file, self._description = client, source, description
         self._folder = tempfile.TemporaryDirectory(prefix="parity-networks-")
         self._lock, self._numbers = threading.Lock(), itertools.count()
         self._network: Network | None = None
         self._written: dict[tuple[Any, ...], ModelSource] = {}
         self._same: dict[tuple[str, bytes, int], str | None] = {}
+
+    @property
+    def _source(self) -> ModelSource:
+        """What the references are asked about."""
+        if not self._description.spelled:
+            return self._file
+        return self._written_once(("as the references read it",), self._read)
+
+    def own_logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
+        """Return the logits that Keras itself computes from the user's file, where it can read that."""
+        return self._ask(self._file, LOGITS, inputs, [0] * len(inputs), dtype)
 
     def logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
         """Return the model's logits for each input."""
@@ -182,7 +197,8 @@ class ReferenceSide:
 
     def _read(self) -> Network:
         if self._network is None:
-            self._network = read_network(self._source.path, self._source.architecture, self._description)
+            file = self._file
+            self._network = read_network(file.path, file.architecture, self._description, file.config)
         return self._network
 
     def _written_once(self, key: tuple[Any, ...], make: Callable[[], Network]) -> ModelSource:
@@ -194,7 +210,7 @@ class ReferenceSide:
     def _write(self, network: Network) -> ModelSource:
         path = Path(self._folder.name) / f"{next(self._numbers)}.h5"
         write_network(network, path)
-        return ModelSource(self._source.name, path, None, file_sha256(path), "none", "", "an equivalent network")
+        return ModelSource(self._file.name, path, None, file_sha256(path), "none", "", "an equivalent network")
 
     def _tells_apart(self, source: ModelSource, x: Array, placed: Array, target: int, there: int) -> str | None:
         """Say why a rewritten network is no equivalent, by the reference's own logits in float64, or None."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from parity import keras
 from parity.judge.known.table import differences_of
@@ -88,10 +87,7 @@ class Runner:
         self._ahead, self._target = ahead, target
         self.client, self.subject, self.reference = client, subject, reference
         source = plan.source
-        self.modules = {
-            name: keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, name))
-            for name in DTYPES
-        }
+        self.modules = {name: source.load(name) for name in DTYPES}
         self.side = ReferenceSide(client, source, self.modules["float64"].description)
         self._others: dict[tuple[str, str], keras.KerasModule] = {}
         self._take(plan)
@@ -110,7 +106,7 @@ class Runner:
         if known is not None:  # what does not depend on the inputs
             self.facts.rules, self.facts.reference_rules = known.rules, known.reference_rules
         # Whether Grad-CAM is transposed depends on sizes that the model may leave open.
-        self._described = replace(self.facts.description, input_shape=self.inputs.shape[1:])
+        self._described = self.facts.description.at(self.inputs.shape[1:])
         check_logits(self.facts, self.modules, self.side, self.inputs, self._target)
         self.maps = SubjectMaps(self.subject, self.modules, self.inputs, self.facts.targets, self._others)
         self._exact: dict[str, Answered] = {}

@@ -110,7 +110,7 @@ class Session:
         self.plans.append(self._plan(source, methods))
 
     def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Series:
-        description = keras.load(source.path, architecture=source.architecture).description
+        description = source.load().description
         if self.target is not None and not 0 <= self.target < description.classes:
             raise ParityError(
                 f"target {self.target} is out of range: {source.name} has {description.classes} classes, "

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
-import torch
 
 from parity import keras
 from parity.assets.source import ModelSource
@@ -93,7 +92,7 @@ class SubjectMaps:
         """Return the maps of one method on another network, which is read from its file and kept."""
         key = dtype, source.sha256
         if key not in self._others:
-            self._others[key] = keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, dtype))
+            self._others[key] = source.load(dtype)
         return self._attribute({name: parameters}, dtype, self._others[key])[name]
 
     def of(self, inputs: Sequence[Array], target: int, name: str, parameters: Mapping[str, Any], dtype: str) -> Maps:

@@ -38,7 +38,7 @@ def deep_lift(model: Model, x: Tensor, target: Target, method: Method, parameter
     UnhookedOperationError
         If it computes something that cannot be followed.
     """
-    reference = baseline_like(x, parameters["baseline"])
+    reference = baseline_like(x, parameters["baseline"], model.inputs)
     composite = DeepLiftComposite()
     both = torch.cat([x, reference])
     recorder, logits, output = recorded(model, both, keeping([composite]), opened=OPENED_BY_DEEP_LIFT)

@@ -14,6 +14,7 @@ from torch import Tensor
 from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.counting import BUDGET, Count
+from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.layout import Layout, like
 from signxai_torch.operations.model import Model
 
@@ -42,24 +43,39 @@ def gradient(model: Model, x: Tensor, target: Target, method: Method, parameters
     def relevance_of(output: Tensor) -> Tensor:
         return start(output, target_indices(output, target, model.shape), method.head)
 
-    return like(Layout().run(lambda given: backward(model, given, relevance_of), x), x)
+    return like(Layout(model.inputs).run(lambda given: backward(model, given, relevance_of), x), x)
 
 
-def baseline_like(x: Tensor, baseline: Any) -> Tensor:
+def baseline_like(x: Tensor, baseline: Any, inputs: Inputs) -> Tensor:
     """Return a baseline in the shape of `x`: a number, an array of one sample or of the batch, or a function of x.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Input, batch first.
+    baseline : float, array or callable
+        Of several inputs: one number or function for all, or one of the three per input, held as they are. A function
+        is called with each input by itself.
+    inputs : Inputs
+        What `x` is made of.
 
     Raises
     ------
     ValueError
         If it is of another shape, or holds NaN or infinite values.
     """
+    parts = zip(inputs.names, inputs.views(x), inputs.for_each(baseline, "baseline"), strict=True)
+    return inputs.joined([_baseline_of(view, given, name) for name, view, given in parts])
+
+
+def _baseline_of(x: Tensor, baseline: Any, name: str) -> Tensor:
     value = torch.as_tensor(baseline(x) if callable(baseline) else baseline, dtype=x.dtype, device=x.device)
     if not bool(torch.isfinite(value).all()):
         raise ValueError("baseline holds NaN or infinite values")
     try:
         return value.expand_as(x)
     except RuntimeError as error:
-        text = f"baseline must be a number or fit the shape of x, {tuple(x.shape)}, not be {tuple(value.shape)}"
+        text = f"baseline must be a number or fit the shape of {name}, {tuple(x.shape)}, not be {tuple(value.shape)}"
         raise ValueError(text) from error
 
 
@@ -76,22 +92,24 @@ def integrated_gradients(
         raise ValueError(f"grid must be 'both_ends' or 'left', not {parameters['grid']!r}")
     if intervals < 1:
         raise ValueError(f"integrated gradients need at least 2 steps (grid 'left': 1), not {steps}")
-    reference = baseline_like(x, parameters["baseline"])
+    reference = baseline_like(x, parameters["baseline"], model.inputs)
     step = (x - reference) / intervals
     points = (reference + step * index for index in range(steps))
     (mean,) = _statistics(model, points, steps, x, target, parameters, ("mean",))
     return (x - reference) * mean
 
 
-def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tensor]:
+def noise_for(x: Tensor, parameters: Mapping[str, Any], inputs: Inputs | None = None) -> Callable[[int], Tensor]:
     """Return a function from the index of a draw to its noise, in the shape of `x`, as float64.
 
     Without ``noise`` the draws come from numpy's global generator, or one of ``seed``'s own, in the order and the
     channels-last layout of the references: the same seed gives the same noise in all of them. Every sample of a
     batch gets its own draws, unless a seed is given: then every sample gets the draws it would get alone.
     ``round_noise`` rounds the noise to the dtype of `x` before it is added (iNNvestigate) instead of rounding the
-    sum (SIGN-XAI).
+    sum (SIGN-XAI). Of several inputs each draw goes input after input, in the order in which they were given, each in
+    its own channels-last layout; ``noise`` is held as they are.
     """
+    inputs = inputs or Inputs()
     samples, scale = int(parameters["samples"]), float(parameters["noise_scale"])
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
@@ -102,28 +120,42 @@ def noise_for(x: Tensor, parameters: Mapping[str, Any]) -> Callable[[int], Tenso
     def rounded(noise: Tensor) -> Tensor:
         return noise.to(x.dtype) if parameters.get("round_noise") else noise
 
+    views = inputs.views(x)
     if given is not None:
-        noise = torch.as_tensor(given, dtype=torch.float64, device=x.device)
-        if noise.shape[1:] != x.shape[1:] or len(noise) != samples:
-            raise ValueError(f"noise must have shape {(samples, *x.shape[1:])}, not {tuple(noise.shape)}")
-        if not bool(torch.isfinite(noise).all()):
-            raise ValueError("noise holds NaN or infinite values")
-        return lambda index: rounded(noise[index]).expand_as(x)
-    channels_last = (*x.shape[2:], x.shape[1]) if x.dim() > 2 else tuple(x.shape[1:])
-    seed = parameters.get("seed")
+        pairs = zip(inputs.names, views, inputs.for_each(given, "noise"), strict=True)
+        noises = [_checked_noise(view, one, samples, name).unsqueeze(1) for name, view, one in pairs]
+    else:
+        noises = [
+            torch.as_tensor(one, device=x.device) for one in _drawn(views, samples, scale, parameters.get("seed"))
+        ]
+    return lambda index: rounded(inputs.joined([one[index] for one in noises])).expand_as(x)
 
-    drawn = np.empty((samples, 1 if seed is not None else len(x), *channels_last))
+
+def _checked_noise(x: Tensor, given: Any, samples: int, name: str) -> Tensor:
+    noise = torch.as_tensor(given, dtype=torch.float64, device=x.device)
+    if noise.shape[1:] != x.shape[1:] or len(noise) != samples:
+        what = "noise" if name == "x" else f"noise of {name}"
+        raise ValueError(f"{what} must have shape {(samples, *x.shape[1:])}, not {tuple(noise.shape)}")
+    if not bool(torch.isfinite(noise).all()):
+        raise ValueError("noise holds NaN or infinite values")
+    return noise
+
+
+def _drawn(views: Sequence[Tensor], samples: int, scale: float, seed: int | None) -> list[np.ndarray[Any, Any]]:
+    """Return normal noise (draws, samples of the batch, ...) for each input, see `noise_for`."""
+    layouts = [(*view.shape[2:], view.shape[1]) if view.dim() > 2 else tuple(view.shape[1:]) for view in views]
+    drawn = [np.empty((samples, 1 if seed is not None else len(views[0]), *layout)) for layout in layouts]
     generator: Any = np.random if seed is None else np.random.RandomState(seed)
-    for sample in range(drawn.shape[1]):
+    for sample in range(drawn[0].shape[1]):
         for index in range(samples):
-            drawn[index, sample] = generator.normal(0, scale, channels_last)
-    noise = torch.as_tensor(np.moveaxis(drawn, -1, 2) if x.dim() > 2 else drawn, device=x.device)
-    return lambda index: rounded(noise[index]).expand_as(x)
+            for noise, layout in zip(drawn, layouts, strict=True):
+                noise[index, sample] = generator.normal(0, scale, layout)
+    return [np.moveaxis(one, -1, 2) if view.dim() > 2 else one for one, view in zip(drawn, views, strict=True)]
 
 
-def noisy(x: Tensor, parameters: Mapping[str, Any]) -> Iterator[Tensor]:
+def noisy(x: Tensor, parameters: Mapping[str, Any], inputs: Inputs) -> Iterator[Tensor]:
     """Yield the noisy copies of `x`; the sum is rounded once, from float64, as the reference's first layer does."""
-    noise = noise_for(x, parameters)
+    noise = noise_for(x, parameters, inputs)
     return ((x + noise(index)).to(x.dtype) for index in range(int(parameters["samples"])))
 
 
@@ -139,7 +171,8 @@ def of_noisy_inputs(
     The clean input is not among the noisy ones. The variance is that of the population.
     """
     wanted = [STATISTICS[one] for one in families]
-    return _statistics(model, noisy(x, parameters), int(parameters["samples"]), x, target, parameters, wanted)
+    points = noisy(x, parameters, model.inputs)
+    return _statistics(model, points, int(parameters["samples"]), x, target, parameters, wanted)
 
 
 def _one_hot(indices: Tensor) -> Callable[[Tensor], Tensor]:
@@ -154,7 +187,7 @@ def _gradients(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     copies = 1 if batch_size is None else max(1, batch_size // len(x))
-    layout = Layout()
+    layout = Layout(model.inputs)
     with torch.no_grad():  # the class of the clean input, at every point
         indices = target_indices(layout.run(model.logits, x), target, model.shape)
     while group := list(itertools.islice(points, copies)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from signxai_torch.lrp.beyond import BeyondReference
 from signxai_torch.lrp.composites import ActivationComposite, Composite, RuleComposite
@@ -15,6 +15,7 @@ from signxai_torch.operations.kind import KERNELS, Kind
 from signxai_torch.operations.operation import Operation, Value
 from signxai_torch.operations.refusal import Obstacle
 
+_INSTEAD = {"embedding_bag": "use an nn.Embedding, and add up or average its vectors"}
 _UNCOUNTED = (Kind.ACTIVATION, Kind.SOFTMAX)
 
 
@@ -77,6 +78,13 @@ def assign(operations: Sequence[Operation], output: Value, composite: Composite)
             assigned.beyond[operation] = rule
         if isinstance(composite, ActivationComposite) and composite.rule is not None:
             _look_for_hidden_rectifiers(operation, assigned)
+        if isinstance(composite, RuleComposite) and operation.kind is Kind.RECURRENCE:
+            assigned.obstacles.append(
+                Obstacle(
+                    f"the model computes {operation}, a recurrence, for which neither reference has a rule",
+                    "use a gradient method, or explain the part of the model behind it",
+                )
+            )
         if composite.everything:
             _look_for_obstacles(operation, rule, assigned)
         assigned.rules[operation] = rule
@@ -96,7 +104,10 @@ def _look_for_obstacles(operation: Operation, rule: Rule | None, assigned: Assig
                 "use the module that a TorchScript was made from, and functions of torch for an autograd.Function or "
                 "an extension"
                 if hidden
-                else "replace it by operations that have rules, or use a gradient method",
+                else _INSTEAD.get(
+                    operation.function.name or getattr(operation.call, "__name__", ""),
+                    "replace it by operations that have rules, or use a gradient method",
+                ),
             )
         )
     elif operation.cut:
@@ -114,6 +125,14 @@ def _look_for_hidden_rectifiers(operation: Operation, assigned: Assignment) -> N
     """Note what may be a ReLU in a form that nobody can tell: methods that give ReLUs a rule would pass over it."""
     if operation.graph is not None:
         what = f"the model computes {operation}, out of sight"
+    elif operation.kind is Kind.RECURRENCE and _has_rectifier(operation):
+        assigned.obstacles.append(
+            Obstacle(
+                f"{operation} has a ReLU in each of its steps; this method's rule for ReLUs knows whole layers only",
+                "use another method",
+            )
+        )
+        return
     elif operation.masked:
         what = f"{operation} masks values by comparing them"
     else:
@@ -121,6 +140,10 @@ def _look_for_hidden_rectifiers(operation: Operation, assigned: Assignment) -> N
     assigned.obstacles.append(
         Obstacle(f"{what}, which may be a ReLU; this method has a rule for ReLUs", "use torch.relu or the like")
     )
+
+
+def _has_rectifier(operation: Operation) -> bool:
+    return any(isinstance(module, (nn.ReLU, nn.ReLU6, nn.LeakyReLU)) for module in operation.declared.modules())
 
 
 def _fits(operation: Operation, rule: Rule) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from signxai_torch.lrp.beyond import beyond
 from signxai_torch.lrp.rules import RULES, LinearRule, Rule
-from signxai_torch.lrp.weightless import Average, BatchNorm, Pass
+from signxai_torch.lrp.weightless import Average, BatchNorm, Pass, SumOfVector
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.kind import KERNELS, Kind
 from signxai_torch.operations.operation import Operation
@@ -102,6 +102,8 @@ class RuleComposite(Composite):
         if kind in KERNELS:
             early = self.input_rule is not None and (operation.sees_input or 0 < step <= self.until)
             return self.input_rule if early else self.kernel_rule(operation)
+        if kind is Kind.EMBEDDING:
+            return SumOfVector()
         if self.kernels_only:
             maker = operation.sources[0].maker
             after_kernel = kind in _FLOATING and maker is not None and maker.kind in KERNELS
@@ -120,7 +122,7 @@ class RuleComposite(Composite):
             return Pass() if operation.keeps_shape and _stride_of(operation) == {1} else None
         if kind in (Kind.ACTIVATION, Kind.UNCHANGED):
             return Pass()
-        if kind in (Kind.MOVE, Kind.DERIVATIVE):
+        if kind in (Kind.MOVE, Kind.DERIVATIVE, Kind.RECURRENCE):
             return None
         return beyond(operation)
 

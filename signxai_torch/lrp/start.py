@@ -17,7 +17,7 @@ from signxai_torch.lrp.composites import Composite
 from signxai_torch.lrp.rules import Epsilon, LinearRule, Rule, StdxEpsilon, Z
 from signxai_torch.lrp.weightless import Pass
 from signxai_torch.operations.ends import is_last
-from signxai_torch.operations.kind import KERNELS
+from signxai_torch.operations.kind import KERNELS, ROWS
 from signxai_torch.operations.linear import linear_map
 from signxai_torch.operations.operation import Operation, Value
 
@@ -58,11 +58,11 @@ class LastLayer:
         return None if rule.bias and self.bare else rule.bias
 
     def preactivation(self, bias: bool) -> Tensor:
-        """Return what the layer computed, or what it would have computed without its bias."""
+        """Return what the layer computed, or what it would have computed without its bias: a row per sample."""
         with torch.no_grad():
             if bias:
-                return self.operation.output
-            return linear_map(self.operation).apply(self.operation.inputs[0], "all")
+                return self.operation.output.flatten(1)
+            return linear_map(self.operation).apply(self.operation.inputs[0], "all").flatten(1)
 
 
 def last_layer(model: nn.Module, output: Value, assigned: Assignment) -> LastLayer | None:
@@ -81,6 +81,8 @@ def last_layer(model: nn.Module, output: Value, assigned: Assignment) -> LastLay
         The rules.
     """
     maker, bare = output.maker, True
+    if maker is not None and maker.function is ROWS:
+        maker = maker.sources[0].maker
     while maker is not None and isinstance(assigned.rules.get(maker), Pass):
         bare = False
         maker = maker.sources[0].maker

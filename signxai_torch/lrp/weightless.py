@@ -51,6 +51,17 @@ class BatchNorm(Rule):
 
 
 @dataclass(frozen=True)
+class SumOfVector(Rule):
+    """Embeddings: a token gets the sum of the relevance of its vector (iNNvestigate 2.1.2, EmbeddingReverseLayer)."""
+
+    needs_inputs = needs_output = False
+
+    def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
+        """See `Rule.relevance`."""
+        return (arriving.sum(-1 if operation.declared is None else 1),)
+
+
+@dataclass(frozen=True)
 class GuidedReLU(Rule):
     """``R+ [x > 0]`` (guided backpropagation)."""
 

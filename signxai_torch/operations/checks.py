@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,46 +11,118 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from signxai_torch.operations.declared import ATTRIBUTE
+from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.layout import with_settled_strides
 
 DTYPES = (torch.float32, torch.float64)
+TOKENS = (torch.int64, torch.int32)
+"""The dtypes of tokens, which models with an embedding take."""
 # What torch says of another dtype or device, in many ways; it says other things of shapes.
 _MISMATCH = re.compile(r"dtype|datatype|device|scalar type|type \(|promoting|double", re.IGNORECASE)
 
 
-def check_input(model: nn.Module, x: Any) -> Tensor:
-    """Return `x` as a tensor that a model can be explained on.
+def check_inputs(model: nn.Module, x: Any) -> tuple[Tensor, Inputs]:
+    """Return `x` as one tensor that a model can be explained on, and how the model takes it.
 
     Raises
     ------
     TypeError
-        If the model is no module, or `x` no tensor of float32 or float64.
+        If the model is no module, or `x` no tensor of float32 or float64 (or of tokens, for a model that has an
+        embedding), nor a tuple, list or dict of such.
     ValueError
         If `x` is empty or holds NaN or infinite values, or if the model cannot be explained sample by sample.
     """
     check_model(model)
+    if isinstance(x, (Mapping, tuple, list)):
+        return _checked_together(x)
+    _check_tensor(x, "x", tokens=any(looks_up(module) for module in model.modules()))
+    if x.dim() < 2:
+        raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
+    with torch.inference_mode(False):
+        # Autograd takes no tensor of inference mode.
+        return with_settled_strides(x.clone() if x.is_inference() else x.detach()), Inputs()
+
+
+def _check_tensor(x: Any, name: str, tokens: bool = False) -> None:
     if not isinstance(x, Tensor):
-        raise TypeError(f"x must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor in torch layout, batch first, not {type(x).__name__}")
     if x.layout is not torch.strided:
-        raise TypeError(f"x must be a dense tensor, not {x.layout}; use x.to_dense()")
+        raise TypeError(f"{name} must be a dense tensor, not {x.layout}; use {name}.to_dense()")
     if x.device.type == "meta":
-        raise TypeError("x is on the device 'meta', where tensors have no values; make it on a real device")
+        raise TypeError(f"{name} is on the device 'meta', where tensors have no values; make it on a real device")
+    if tokens and x.dtype in TOKENS:
+        _check_values(x, name)
+        return
     if not x.is_floating_point():
-        raise TypeError(f"x must be floating point, not {x.dtype}; use x.float()")
+        of_tokens = "; integers are tokens, and the model has no nn.Embedding" if x.dtype in TOKENS else ""
+        raise TypeError(f"{name} must be floating point, not {x.dtype}; use {name}.float(){of_tokens}")
     if x.dtype not in DTYPES:
         raise TypeError(
-            f"x must be float32 or float64, not {x.dtype}, in which small denominators vanish; "
-            "use model.float() and x.float()"
+            f"{name} must be float32 or float64, not {x.dtype}, in which small denominators vanish; "
+            f"use model.float() and {name}.float()"
         )
-    if x.dim() < 2 or x.numel() == 0:
-        raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
+    _check_values(x, name)
+
+
+def _check_values(x: Tensor, name: str) -> None:
+    if x.numel() == 0:
+        raise ValueError(f"{name} must have a batch axis and at least one value, not shape {tuple(x.shape)}")
     if not bool(torch.isfinite(x).all()):
         bad = tuple(int(i) for i in (~torch.isfinite(x)).nonzero()[0])
-        raise ValueError(f"x holds NaN or infinite values, the first at index {bad}")
-    if x.is_inference():  # autograd takes no such tensor
-        with torch.inference_mode(False):
-            return with_settled_strides(x.clone())
-    return with_settled_strides(x.detach())
+        raise ValueError(f"{name} holds NaN or infinite values, the first at index {bad}")
+
+
+def _checked_together(x: Mapping[Any, Any] | Sequence[Any]) -> tuple[Tensor, Inputs]:
+    """Return several inputs joined, and what they are; see `check_inputs`."""
+    by_name = isinstance(x, Mapping)
+    holder: type = dict if by_name else list if isinstance(x, list) else tuple
+    keys = tuple(x) if by_name else ()
+    if not all(isinstance(key, str) for key in keys):
+        raise TypeError(f"x must have the names of the model's arguments as keys, not {', '.join(map(repr, keys))}")
+    names = tuple(f"x[{key!r}]" for key in (keys or range(len(x))))
+    parts = [x[key] for key in keys] if isinstance(x, Mapping) else list(x)
+    if not parts:
+        raise TypeError(f"x is an empty {holder.__name__}; give the model's inputs, batch first")
+    for name, part in zip(names, parts, strict=True):
+        if isinstance(part, Tensor) and not part.is_floating_point():
+            raise TypeError(
+                f"{name} is {part.dtype}: what a model looks up or chooses by (token ids, categories, masks) has no "
+                "gradient and no relevance; explain a module whose forward takes the embeddings in its place, or one "
+                "that holds it and takes the other inputs"
+            )
+        _check_tensor(part, name)
+        if part.dim() == 0:
+            raise ValueError(f"{name} must have a batch axis and at least one value, not shape {tuple(part.shape)}")
+    _check_alike(names, parts)
+    inputs = Inputs(
+        names, tuple(part.shape[1:] for part in parts), holder, keys, all(part.is_contiguous() for part in parts)
+    )
+    with torch.inference_mode(False):
+        return inputs.joined([part.clone() if part.is_inference() else part.detach() for part in parts]), inputs
+
+
+def _check_alike(names: Sequence[str], parts: Sequence[Tensor]) -> None:
+    """Refuse inputs of different dtypes, devices or numbers of samples."""
+    first = parts[0]
+    for name, part in zip(names, parts, strict=True):
+        if part.dtype != first.dtype or part.device != first.device:
+            raise TypeError(
+                f"{names[0]} is {first.dtype} on {first.device}, {name} is {part.dtype} on {part.device}; all inputs "
+                f"must be alike: use {name}.to({names[0]})"
+            )
+        if len(part) != len(first):
+            raise ValueError(
+                f"{names[0]} has {len(first)} samples and {name} has {len(part)}; every input needs a batch axis with "
+                f"the same samples: use {name}.expand({len(first)}, ...) for one that all samples share"
+            )
+    if all(part.dim() == 1 for part in parts):
+        raise ValueError(f"{names[0]} must have a batch axis and at least one value, not shape {tuple(first.shape)}")
+
+
+def looks_up(module: nn.Module) -> bool:
+    """Return whether a module looks tokens up in a table."""
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or getattr(module, ATTRIBUTE, None) == "embedding"
 
 
 def check_model(model: Any) -> None:
@@ -59,7 +131,7 @@ def check_model(model: Any) -> None:
     Raises
     ------
     TypeError, ValueError
-        See `check_input`.
+        See `check_inputs`.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")

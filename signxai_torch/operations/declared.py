@@ -23,13 +23,16 @@ DECLARABLE = {
     "move": Kind.MOVE,
     "unchanged": Kind.UNCHANGED,
     "derivative": Kind.DERIVATIVE,
+    "embedding": Kind.EMBEDDING,
+    "recurrence": Kind.RECURRENCE,
 }
 """What a module can declare itself to be.
 
 A rectifier is an activation that guided backpropagation takes for a ReLU. LRP hands relevance through an "unchanged"
 layer as it is, and by the gradient through a "derivative", which may read several tensors: that is what SIGN-XAI
 1.1.9.2 does with every layer that has no kernel, sum or average, by whether its shape stays (iNNvestigate 2.1.2 takes
-the gradient of both).
+the gradient of both). An "embedding" reads tokens and makes a vector of each, along axis 1. A "recurrence" runs over a
+sequence step by step, and no reference has a rule for it.
 """
 
 

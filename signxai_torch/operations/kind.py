@@ -33,6 +33,8 @@ class Kind(enum.Enum):
     ATTENTION = "attention"
     UNCHANGED = "layer that keeps the shape"
     DERIVATIVE = "layer taken by its derivative"
+    EMBEDDING = "embedding of tokens"
+    RECURRENCE = "recurrence"
     UNKNOWN = "unknown"
 
 
@@ -82,14 +84,14 @@ _GATES = "sigmoid tanh hardsigmoid"
 _SEEN_THROUGH = """view reshape permute transpose flatten unflatten squeeze unsqueeze expand expand_as swapaxes
 swapdims movedim
 moveaxis t contiguous clone to float double view_as reshape_as ravel T mT adjoint type type_as cpu cuda
-broadcast_to atleast_1d atleast_2d atleast_3d alias"""
+broadcast_to atleast_1d atleast_2d atleast_3d alias long int"""
 _MOVES = """cat concat concatenate stack hstack vstack dstack split split_with_sizes chunk tensor_split unbind
 narrow select
 index_select gather take take_along_dim masked_select __getitem__ flip fliplr flipud roll rot90 repeat
 repeat_interleave tile pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle unfold fold diagonal
 diag_embed masked_fill where tril triu interpolate upsample grid_sample sort topk broadcast_tensors as_strided
 column_stack row_stack unsafe_chunk unsafe_split slice_scatter select_scatter index_add index_copy index_fill
-index_put scatter scatter_add masked_scatter __setitem__ copy_ fill_ zero_ put_ meshgrid half bfloat16 embedding
+index_put scatter scatter_add masked_scatter __setitem__ copy_ fill_ zero_ put_ meshgrid half bfloat16
 combinations"""
 _STATISTICS = "norm vector_norm std var std_mean"
 _PRODUCTS = "matmul mm bmm mv dot einsum tensordot"
@@ -128,6 +130,7 @@ _TABLE: tuple[Function, ...] = (
     *(Function(name, Kind.MOVE, transparent=True) for name in _SEEN_THROUGH.split()),
     Function("pad", Kind.MOVE, ("input", "pad", "mode", "value"), transparent=True),
     *(Function(name, Kind.MOVE) for name in _MOVES.split()),
+    Function("embedding", Kind.EMBEDDING, ("input", "weight")),
     *(Function(name, Kind.SOFTMAX, ("input", "dim"), gate=True) for name in ["softmax", "log_softmax", "softmin"]),
     Function("scaled_dot_product_attention", Kind.ATTENTION, ("query", "key", "value")),
 )  # fmt: skip
@@ -156,4 +159,8 @@ def _spellings(function: Function) -> Iterator[Callable[..., Any]]:
 FUNCTIONS: dict[Any, Function] = {spelled: one for one in _TABLE for spelled in _spellings(one)}
 """The table, by every function, method and in-place form that torch has of it."""
 UNKNOWN = Function("", Kind.UNKNOWN)
+PARTS = Function("the cut into inputs", Kind.MOVE, transparent=True)
+"""What makes a model's several inputs of the one tensor that explanations see; no part of the model."""
+ROWS = Function("the logits in a row", Kind.MOVE, transparent=True)
+"""What puts the axes of an output in a row; no part of the model either."""
 BY_NAME = {one.name: one for one in _TABLE}

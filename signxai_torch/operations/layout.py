@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.watch import ReadsMemoryError
 
 T = TypeVar("T")
@@ -21,30 +23,56 @@ class Layout:
 
     The numbers are the same, added in another order: results agree within rounding. A model whose forward calls
     ``view()`` may be unable; it is then run as it was given, now and for every later run of this object.
+
+    Parameters
+    ----------
+    inputs : Inputs, optional
+        What a joined tensor is made of, whose pictures then get that layout.
     """
 
-    def __init__(self) -> None:
-        self._able = True
+    def __init__(self, inputs: Inputs | None = None) -> None:
+        self._able, self._inputs = True, inputs or Inputs()
 
     def run(self, compute: Callable[[Tensor], T], x: Tensor) -> T:
         """Return ``compute(x)``, with `x` in the faster layout if that is possible.
 
         `compute` must not keep anything of a run that raises.
         """
-        other = channels_last(x) if self._able else x
-        if other is not x:
-            try:
-                return compute(other)
-            except RuntimeError as error:
-                if NEEDS_ITS_OWN not in str(error) and not isinstance(error, ReadsMemoryError):
-                    raise
-                self._able = False
+        try:
+            with self._faster(x) as other:
+                if other is not None:
+                    return compute(other)
+        except RuntimeError as error:
+            if NEEDS_ITS_OWN not in str(error) and not isinstance(error, ReadsMemoryError):
+                raise
+            self._able = False
         return compute(x)
+
+    @contextmanager
+    def _faster(self, x: Tensor) -> Iterator[Tensor | None]:
+        """Yield `x` for the faster layout, None if there is none."""
+        if not self._able:
+            yield None
+        elif self._inputs.alone:
+            other = channels_last(x)
+            yield None if other is x else other
+        elif not _is_faster_last(x) or all(len(shape) != len("CHW") for shape in self._inputs.shapes):
+            yield None
+        else:
+            self._inputs.pictures_last = True
+            try:
+                yield x
+            finally:
+                self._inputs.pictures_last = False
+
+
+def _is_faster_last(x: Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu"
 
 
 def channels_last(x: Tensor) -> Tensor:
     """Return contiguous pictures in float32 on a CPU with the channels last in memory, anything else as it is."""
-    pictures = x.dim() == len("NCHW") and x.dtype == torch.float32 and x.device.type == "cpu"
+    pictures = x.dim() == len("NCHW") and _is_faster_last(x)
     if not pictures or not x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
         return x
     return x.contiguous(memory_format=torch.channels_last)
@@ -70,6 +98,13 @@ def owned(results: Iterable[Tensor]) -> list[np.ndarray[Any, Any]]:
         taken.add(result.untyped_storage().data_ptr())
         arrays.append(result.numpy())
     return arrays
+
+
+def arrays(maps: Iterable[Tensor], inputs: Inputs) -> list[Any]:
+    """Return maps as arrays, see `owned`; each held as the inputs are, where there are several."""
+    views = [inputs.views(one) for one in maps]
+    found = iter(owned(view for one in views for view in one))
+    return [inputs.held([next(found) for _ in one]) for one in views]
 
 
 def with_settled_strides(x: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from signxai_torch.operations.checks import check_input, check_logits, telling_of_mismatch
+from signxai_torch.operations.checks import check_inputs, check_logits, telling_of_mismatch
 from signxai_torch.operations.counting import Count
+from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.recorder import Keep, Recorder
 from signxai_torch.operations.refusal import Obstacle, UnhookedOperationError, refuse
@@ -31,10 +32,12 @@ class Model:
         The model.
     output : callable, optional
         Makes logits of what it returns.
+    inputs : Inputs, optional
+        How it takes its inputs, if it takes several; everybody else sees one tensor.
     """
 
-    def __init__(self, module: nn.Module, output: Output | None = None) -> None:
-        self.module, self.output = module, output
+    def __init__(self, module: nn.Module, output: Output | None = None, inputs: Inputs | None = None) -> None:
+        self.module, self.output, self.inputs = module, output, inputs or Inputs()
         self.softmax = ""
         self.shape = torch.Size()
 
@@ -58,12 +61,11 @@ class Model:
         TypeError, ValueError
             If the output is not one row of finite numbers per sample.
         """
-        point = x.clone()
-        watch = Watch(point, count)
+        points = self.inputs.points(x)
+        watch = Watch(points, self.inputs, count)
         try:
             with watch:
-                made = self.replica(point)
-                logits = self._settled(made if self.output is None else self.output(made), x, watch)
+                logits = self._settled(self.inputs.call(self.replica, points), x, watch)
         finally:
             watch.over = True
         self.softmax = watch.softmax_of(logits)
@@ -85,12 +87,11 @@ class Model:
         opened : collection of Kind
             Modules that declare themselves to be of these kinds are looked into all the same.
         """
-        recorder = Recorder(x, keep, modules, opened)
+        recorder = Recorder(x, keep, modules, opened, self.inputs)
         replica = replicate(self.module, recorder.wrap)
 
-        def forward(point: Tensor) -> Tensor:
-            made = replica(point)
-            return self._settled(made if self.output is None else self.output(made), x, recorder)
+        def forward(*points: Tensor) -> Tensor:
+            return self._settled(self.inputs.call(replica, points), x, recorder)
 
         return recorder, recorder.run(forward)
 
@@ -111,13 +112,14 @@ class Model:
         ])  # fmt: skip
 
     def _settled(self, made: Any, x: Tensor, watch: Watch) -> Tensor:
+        made = made if self.output is None else self.output(made)
         watch.paused = True  # looking at the output is no part of the model
         try:
             logits = check_logits(self.module, made, len(x))
         finally:
             watch.paused = False
         self.shape = logits.shape[1:]
-        return logits if logits.dim() == 2 else logits.flatten(1)
+        return logits if logits.dim() == 2 else watch.rows(logits)
 
 
 @contextmanager
@@ -131,7 +133,7 @@ def _without_autocast(device: str) -> Iterator[None]:
 
 @contextmanager
 def explaining(module: nn.Module, x: Any, output: Output | None = None) -> Iterator[tuple[Model, Tensor]]:
-    """Explain a batch inside; yields the model as explanations see it, and the batch, checked.
+    """Explain a batch inside; yields the model as explanations see it, and the batch, checked and in one tensor.
 
     Raises
     ------
@@ -145,6 +147,6 @@ def explaining(module: nn.Module, x: Any, output: Output | None = None) -> Itera
             "an explanation runs inside of a forward pass that is being explained (in a hook, or in a model's forward);"
             " explain after that pass"
         )
-    x = check_input(module, x)
-    with torch.inference_mode(False), _without_autocast(x.device.type), telling_of_mismatch(module, x):
-        yield Model(module, output), x
+    batch, inputs = check_inputs(module, x)
+    with torch.inference_mode(False), _without_autocast(batch.device.type), telling_of_mismatch(module, batch):
+        yield Model(module, output, inputs), batch

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signxai_torch.operations.kind import KERNELS, Function, Kind
+from signxai_torch.operations.kind import KERNELS, ROWS, Function, Kind
 from signxai_torch.operations.refusal import UnhookedOperationError
 
 
@@ -224,10 +224,14 @@ class Operation:
 
     def gradient_at(self, inputs: Sequence[Tensor], arriving: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
         """Return the vector-Jacobian product at other inputs."""
+        if not inputs[0].is_floating_point():
+            return self._gradient_of_tokens(inputs, arriving)
         with torch.enable_grad():
             points = [one.detach().requires_grad_() for one in inputs]
             # A function that changes its argument is handed one that may be changed.
             made = list(tensors_of(self.run(*[point.view_as(point) for point in points])))
+        if not made and self.kind is Kind.MOVE and arriving[0] is not None:  # cast to whole numbers
+            return (arriving[0],)
         pairs = [(one, given) for one, given in zip(made, arriving, strict=False) if given is not None]
         outputs = [one for one, _ in pairs if one.requires_grad]
         given = [values for one, values in pairs if one.requires_grad]
@@ -238,6 +242,21 @@ class Operation:
                 "was made from"
             )
         return found
+
+    def _gradient_of_tokens(
+        self, inputs: Sequence[Tensor], arriving: Sequence[Tensor | None]
+    ) -> tuple[Tensor | None, ...]:
+        """Return what arrives at tokens, moved back to where they were: numbers that stand for them are moved along."""
+        like = next(one for one in arriving if one is not None)
+        with torch.enable_grad():
+            points = [
+                torch.zeros(one.shape, dtype=like.dtype, device=like.device, requires_grad=True) for one in inputs
+            ]
+            made = list(tensors_of(self.run(*points)))
+        if not made:  # another type of whole numbers
+            return (like,)
+        pairs = [(one, given) for one, given in zip(made, arriving, strict=True) if given is not None]
+        return torch.autograd.grad([one for one, _ in pairs], points, [given for _, given in pairs], allow_unused=True)
 
 
 def _name_of(call: Callable[..., Any]) -> str:
@@ -386,6 +405,7 @@ _QUICK: dict[str, _Gradient] = {
     "max_pool2d": _Gradient(_max_pooled, lambda operation: operation.extra is not None),
     "batch_norm": _Gradient(_normalized, lambda operation: operation.argument("running_var") is not None),
     **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"), _Gradient(_reshaped)),
+    ROWS.name: _Gradient(_reshaped),
 }
 
 

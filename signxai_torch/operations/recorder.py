@@ -10,7 +10,7 @@ gradient, but has no mark.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from signxai_torch.operations.declared import declared_function
 from signxai_torch.operations.in_place import asked_in_place, out_of_place, works_in_place
-from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, UNKNOWN, Function, Kind
+from signxai_torch.operations.inputs import Inputs
+from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, PARTS, ROWS, UNKNOWN, Function, Kind
 from signxai_torch.operations.kind_here import kind_of
 from signxai_torch.operations.opened import OPENED, opened
 from signxai_torch.operations.operation import Memory, Operation, Place, Value, filled, memory_format, tensors_of
@@ -32,6 +33,7 @@ Keep = Callable[[Operation], tuple[bool, bool]]
 """Says of an operation whether rules need its inputs, and its result."""
 _TOLD_WHERE = (Kind.PRODUCT, Kind.QUOTIENT, Kind.NORMALIZE, Kind.SOFTMAX, Kind.ATTENTION, Kind.UNKNOWN,
                Kind.PRODUCT_OF_MATRICES)  # fmt: skip
+_JOINS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "where")
 _DROPPED = BY_NAME["dropout"]
 _number = itertools.count()
 
@@ -58,9 +60,15 @@ class Recorder(Watch):
         Paths of modules whose results are wanted.
     opened : collection of Kind
         Modules that declare themselves to be of these kinds are looked into all the same.
+    inputs : Inputs, optional
+        What the input is made of, if the model takes several.
 
     Attributes
     ----------
+    input : Value
+        The input.
+    parts : tuple of Value
+        The model's inputs: the input itself, or what it is cut into.
     operations : list of Operation
         In the order in which they ran.
     obstacles : list of Obstacle
@@ -71,29 +79,61 @@ class Recorder(Watch):
         What the wanted modules returned, call by call.
     """
 
-    def __init__(self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        keep: Keep,
+        modules: Collection[str] = (),
+        opened: Collection[Kind] = (),
+        inputs: Inputs | None = None,
+    ) -> None:
+        inputs = inputs or Inputs()
         self.input = Value(None, sees_input=True)
-        point = x.detach()
-        self.input.keep(point.detach())
+        self.input.keep(x.detach())
+        self._tokens = not x.is_floating_point()
         number = next(_number)  # marks of other recordings mean nothing here
         self._mark, self._mask = f"_signxai_value_{number}", f"_signxai_mask_{number}"
-        setattr(point.requires_grad_(), self._mark, self.input)
-        super().__init__(point)
+        super().__init__([x.detach()] if inputs.alone else inputs.points(x.detach()), inputs)
+        self._units = itertools.count()
         self.operations: list[Operation] = []
+        self.parts = (self.input,) if inputs.alone else self._cut_into_parts(x.shape)
+        for point, value in zip(self.points, self.parts, strict=True):
+            setattr(point.requires_grad_(not self._tokens), self._mark, value)
         self.obstacles: list[Obstacle] = []
         self.cuts: list[str] = []
         self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
         self._keep, self._opened = keep, opened
         self._calls: list[_Call] = []
-        self._units = itertools.count()
         self._active = False
 
-    def run(self, model: Callable[[Tensor], Tensor]) -> Tensor:
-        """Run a stand-in for a model that `wrap` has wrapped; return its logits."""
+    def _cut_into_parts(self, shape: torch.Size) -> tuple[Value, ...]:
+        """Note the cut of the input into the model's inputs, behind which an operation still sees the input."""
+        cut = Operation(
+            PARTS, PARTS.kind, self.inputs.points, (None,), {}, (0,), (self.input,), (shape,),
+            shape=self.points[0].shape, unit=next(self._units),
+        )  # fmt: skip
+        cut.results = tuple(Value(cut, index, sees_input=True) for index in range(len(self.points)))
+        self.operations.append(cut)
+        return cut.results
+
+    def rows(self, logits: Tensor) -> Tensor:
+        """See `Watch.rows`."""
+        self.paused = True
+        try:
+            live = self._live((logits,), {})
+            if not live or live[0].value.cut:
+                return super().rows(logits)
+            made: Tensor = self._operate(ROWS, torch.flatten, (logits, 1), {}, live, None)
+            return made
+        finally:
+            self.paused = False
+
+    def run(self, model: Callable[..., Tensor]) -> Tensor:
+        """Run a stand-in for a model that `wrap` has wrapped, on its inputs; return its logits."""
         self._active = True
         try:
             with self, torch.enable_grad():
-                return model(self.x)
+                return model(*self.points)
         finally:
             self.over = True
             self._active = False
@@ -297,10 +337,19 @@ class Recorder(Watch):
             if made is None:
                 made = call(*by_place, **by_name)
         results = list(tensors_of(made))
-        if not results:
+        whole = not results
+        if whole:
             if isinstance(made, Tensor) and made.is_complex():
                 self._note_complex(function)
-            return made
+            if not any(_is_token(one) for one in live):
+                return made
+            results = list(whole_numbers_of(made))
+            if row.kind is not Kind.MOVE or (len(live) > 1 and row.name not in _JOINS) or not results:
+                why = f"{getattr(function, '__name__', '')}() at {users_line()}, which computes with tokens"
+                for tensor in results:
+                    setattr(tensor, self._mark, Value(None, cut=why))
+                self.cuts += [why] * bool(results)
+                return made
         blanked = filled(arguments, keywords, places, [None] * len(places))  # type: ignore[list-item]
         caller = self._calls[-1] if self._calls else _Call("", "", None)
         operation = Operation(
@@ -314,7 +363,8 @@ class Recorder(Watch):
         if operation.kind in _TOLD_WHERE:
             operation.where = users_line()
         operation.cut = cut
-        operation.masked = self._masks(args, keywords)
+        # A mask that a declared layer is handed is its own business.
+        operation.masked = module is None and self._masks(args, keywords)
         if operation.masked and not operation.where:
             operation.where = users_line()
         transparent = len(live) == 1 and row.transparent and live[0].value.sees_input and _keeps_all(operation)
@@ -338,7 +388,7 @@ class Recorder(Watch):
         if target is not None:
             return self._written(target, results[0], operation.results[0])
         for tensor, value in zip(results, operation.results, strict=True):
-            setattr(tensor.requires_grad_(), self._mark, value)
+            setattr(tensor if whole else tensor.requires_grad_(), self._mark, value)
         return made
 
     def _note_complex(self, function: Callable[..., Any]) -> None:
@@ -415,6 +465,21 @@ def _with(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     by_place, by_name = filled(args, keywords, [place], [tensor])
     return tuple(by_place), by_name
+
+
+def _is_token(live: _Live) -> bool:
+    """Return whether an argument holds the model's input, or a part of it, as whole numbers or before it is cast."""
+    return live.value.sees_input or not live.tensor.is_floating_point()
+
+
+def whole_numbers_of(made: Any) -> Iterator[Tensor]:
+    """Yield the tensors of whole numbers of what a function returned, in order."""
+    if isinstance(made, Tensor):
+        if not made.is_floating_point() and not made.is_complex() and made.dtype is not torch.bool:
+            yield made
+    elif isinstance(made, (tuple, list)):
+        for one in made:
+            yield from whole_numbers_of(one)
 
 
 def _keeps_all(operation: Operation) -> bool:

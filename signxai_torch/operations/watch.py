@@ -8,7 +8,7 @@ computed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from signxai_torch.operations.counting import Count
+from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, Kind
 from signxai_torch.operations.refusal import UnhookedOperationError, users_line
 
@@ -34,22 +35,30 @@ _LOOKED_AT = _SWITCHED | _READS_MEMORY | _CONVOLUTIONS
 class ReadsMemoryError(RuntimeError):
     """A model reads its input in the order in which it lies in memory, so it must lie as it was given."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "the model reads its input in the order in which it lies in memory (as_strided); give it in one piece: "
+            "x.contiguous()"
+        )
+
 
 class Watch(TorchFunctionMode):
     """Watches a forward pass whose gradient autograd takes.
 
     Parameters
     ----------
-    x : torch.Tensor
-        The model's input as the model is handed it.
+    points : sequence of torch.Tensor
+        The model's inputs as the model is handed them.
+    inputs : Inputs
+        What they are called, and whether they lie as they were given.
     count : Count, optional
         Counts what the functions make.
     """
 
-    def __init__(self, x: Tensor, count: Count | None = None) -> None:
+    def __init__(self, points: Sequence[Tensor], inputs: Inputs, count: Count | None = None) -> None:
         super().__init__()
-        self.x, self.count = x, count
-        self.device = x.device.type
+        self.points, self.inputs, self.count = points, inputs, count
+        self.device = points[0].device.type
         self._softmax: tuple[str, Tensor] | None = None
         # Flags of one forward pass, and no switches of torch: an interrupt may leave them as they are, and a mode on
         # torch's stack, which all means nothing once the pass is over.
@@ -107,7 +116,7 @@ class Watch(TorchFunctionMode):
             If it mixes the samples of the batch, or takes the batch for something else.
         """
         if function in _READS_MEMORY:
-            if not self.x.is_contiguous():
+            if not self.inputs.in_order or not all(point.is_contiguous() for point in self.points):
                 raise ReadsMemoryError
             return args, keywords
         if function in _CONVOLUTIONS:
@@ -121,11 +130,18 @@ class Watch(TorchFunctionMode):
     def check_batch_axis(self, function: Callable[..., Any], first: Any) -> None:
         """Refuse the model's own input without a batch axis, which a convolution takes for one sample."""
         axes = int(FUNCTIONS[function].name[-2]) + 1
-        if isinstance(first, Tensor) and first.dim() == axes == self.x.dim() and first.shape == self.x.shape:
-            raise ValueError(
-                f"x of shape {tuple(self.x.shape)} has no batch axis: the model's convolution takes it for a single "
-                "sample; use x.unsqueeze(0)"
-            )
+        if not isinstance(first, Tensor) or first.dim() != axes:
+            return
+        for name, point in zip(self.inputs.names, self.points, strict=True):
+            if first.shape == point.shape:
+                raise ValueError(
+                    f"{name} of shape {tuple(point.shape)} has no batch axis: the model's convolution takes it for a "
+                    f"single sample; use {name}.unsqueeze(0)"
+                )
+
+    def rows(self, logits: Tensor) -> Tensor:
+        """Return the logits with all axes of one sample in a row; that is no part of the model."""
+        return logits.flatten(1)
 
 
 def _batch_norm_as_in_eval(

@@ -25,7 +25,9 @@ from signxai_torch.lrp.targets import Target, target_indices
 from signxai_torch.lrp.weightless import DeconvNetReLU, GuidedReLU
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.counting import Count, size
-from signxai_torch.operations.model import Model
+from signxai_torch.operations.inputs import Several
+from signxai_torch.operations.model import Model, explaining
+from signxai_torch.sweep.tokens import refuse_gradients_of_tokens
 from signxai_torch.sweep.walk import Way, walk
 
 Parameters = Mapping[str, Any]
@@ -148,14 +150,18 @@ class Plan:
         """The plan as a tree."""
         return Node("plan", tuple(_node(job) for job in self.jobs))
 
-    def memory(self, model: nn.Module | Model, x: Tensor) -> int:
+    def memory(self, model: nn.Module | Model, x: Tensor | Several) -> int:
         """Return the bytes that the plan takes for a batch like `x` besides the weights, at most; runs the model once.
 
         It is the largest job's share and the finished maps. Jobs with batches of their own count with the smallest.
         """
+        if not isinstance(model, Model):
+            with explaining(model, x) as (explained, batch):
+                return self.memory(explained, batch)
+        assert isinstance(x, Tensor), "a Model has its inputs in one tensor"
         count = Count()
         with torch.no_grad():
-            (model if isinstance(model, Model) else Model(model)).logits(x, count)
+            model.logits(x, count)
         return max((_memory(job, count, x) for job in self.jobs), default=0) + len(self.methods) * size(x)
 
     def run(
@@ -180,6 +186,7 @@ class Plan:
             If not even one sample fits.
         """
         model = model if isinstance(model, Model) else Model(model)
+        refuse_gradients_of_tokens(model, x, [one.method for job in self.jobs for one in job.wanted])
         parts, targets = [x], [target]
         if memory_limit is not None and self.jobs:
             parts, targets = self._parts(model, x, target, memory_limit)
@@ -195,8 +202,9 @@ class Plan:
         """Return the batch in parts that fit, and the targets of each."""
         need = self.memory(model, x[:1])
         if need > memory_limit:
+            shape = f"shape {tuple(x.shape[1:])}" if model.inputs.alone else f"the shapes {model.inputs.described()}"
             raise ValueError(
-                f"memory_limit {memory_limit} is too small: one sample of shape {tuple(x.shape[1:])} needs {need} "
+                f"memory_limit {memory_limit} is too small: one sample of {shape} needs {need} "
                 f"bytes for these {len(self.methods)} methods; give more, or explain fewer methods at once"
             )
         step = memory_limit // need
@@ -269,6 +277,10 @@ def _equal(one: Parameters, other: Parameters) -> bool:
 def _same(one: Any, other: Any) -> bool:
     if one is other:
         return True
+    if isinstance(one, (tuple, list)) and type(one) is type(other):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, (Tensor, np.ndarray)) or isinstance(other, (Tensor, np.ndarray)):
         return type(one) is type(other) and one.shape == other.shape and bool((one == other).all())
     return type(one) is type(other) and bool(one == other)

@@ -110,7 +110,7 @@ def walk(model: Model, x: Tensor, target: Target, ways: Sequence[Way], strict: b
     strict : bool
         Refuse what only the literature has a rule for.
     """
-    found = Layout().run(lambda given: _walk(model, given, target, ways, strict), x)
+    found = Layout(model.inputs).run(lambda given: _walk(model, given, target, ways, strict), x)
     return [like(one, x) for one in found]
 
 
@@ -157,7 +157,7 @@ def _go(
         if rule is not None and not assigned.input_kernels:
             warn_of_unused_input_rule()
         arrived = backward(recorder.operations, relevance, (x,), assigned, release=release)
-        return dict.fromkeys(together, arrived.get(x, torch.zeros_like(x.tensor)))
+        return dict.fromkeys(together, arrived.get(x, _nothing(x, relevance)))
     stops: dict[Operation, list[Tensor]] = {kernel: [] for kernel in assigned.input_kernels}
     straight = backward(recorder.operations, relevance, (x,), assigned, stops).get(x)
     below = [operation for operation in recorder.operations if operation.results[0].sees_input]
@@ -176,8 +176,13 @@ def _go(
                 (part,) = rule.relevance(assigned.stands_for.get(kernel, kernel), arriving)
                 if part is not None:
                     parts += backward(below, {kernel.sources[0]: part}, (x,)).values()
-        results[way] = added(parts) if parts else torch.zeros_like(x.tensor)
+        results[way] = added(parts) if parts else _nothing(x, relevance)
     return results
+
+
+def _nothing(x: Value, relevance: Mapping[Value, Tensor]) -> Tensor:
+    """Return a map of zeros; tokens are whole numbers, relevance never is."""
+    return torch.zeros_like(x.tensor, dtype=next(iter(relevance.values())).dtype)
 
 
 def _refuse_underflow(
@@ -192,7 +197,7 @@ def _refuse_underflow(
     """
     sizes: list[float] = []
     backward(recorder.operations, relevance, (recorder.input,), assigned, sizes=sizes)
-    dtype = recorder.input.tensor.dtype
+    dtype = _nothing(recorder.input, relevance).dtype
     faintest = min((size for size in sizes if size > 0), default=1.0)
     if sizes and sizes[-1] == 0 and faintest < torch.finfo(dtype).tiny ** HALF_OF_THE_DIGITS:
         raise ValueError(

@@ -85,7 +85,7 @@ def test_the_map_that_it_is_held_to_is_that_of_the_upright_image(tmp_path: Path)
 def test_it_follows_from_the_sizes_of_the_input_where_the_model_leaves_them_open(tmp_path: Path) -> None:
     model = described(tmp_path, SHAPE, conv("f", "x"), layer("GlobalMaxPooling2D", "all", "f"), dense("o", "all"))
     for shape, rewrites in (((7, 5, 3), (PERMUTED_INPUT,)), ((6, 6, 3), ())):
-        ((_, how),) = in_order(["grad_cam"], replace(model, input_shape=shape), "auto")
+        ((_, how),) = in_order(["grad_cam"], model.at(shape), "auto")
         assert isinstance(how, Question)
         assert [way.rewrites for way in how.candidates] == [rewrites]
 

@@ -18,7 +18,6 @@ from parity.reference.request import ReferenceAnswer, ReferenceRequest
 from parity.run.runner import Runner
 from parity.run.subjects import FunctionSubject, SignxaiTorch, Subject
 from tests.parity.echo_client import EchoClient
-from tests.parity.odd_networks import nested
 from tests.parity.small_networks import conv, dense, flatten, layer, normalization, plan, written
 from tests.parity.wrong_ports import constant, mirrored, nan, right
 
@@ -64,16 +63,23 @@ CASES: dict[str, tuple[str, list[int], list[dict]]] = {
         "lrp.sequential_preset_b_flat", [5, 4, 2],
         [layer("ZeroPadding2D", "p", "x", padding=[[1, 1], [1, 1]]), conv("f", "p"), flatten("f"), dense("o", "flat")],
     ),
+    "augmentation": (
+        "gradient", [6, 5, 3],
+        [layer("RandomFlip", "r", "x", mode="horizontal", seed=None), conv("f", "r"), flatten("f"), dense("o", "flat")],
+    ),
+    "innvestigate-statistics-of-a-sample": (
+        "lrp.z", [6, 5, 3],
+        [conv("f", "x"), layer("UnitNormalization", "u", "f", axis=[3]), flatten("u"), dense("o", "flat")],
+    ),
     "innvestigate-derivative-in-lrp": (
         "lrp.z", [5], [dense("h", "x"), layer("LeakyReLU", "l", "h", alpha=0.25), dense("o", "l")],
     ),
-    "nested-model": ("lrp_z", [], []),
 }  # fmt: skip
 
 
 def network(name: str, folder: Path) -> tuple[ModelSource, Input]:
     _, shape, layers = CASES[name]
-    return written(folder, shape, *layers, seed=3) if shape else nested(folder / "nested.h5")[0]
+    return written(folder, shape, *layers, seed=3)
 
 
 def run(
@@ -147,7 +153,7 @@ ELSEWHERE = (
     "signxai-bounded-is-zero", "signxai-deconvnet-relu-layer", "signxai-concatenate-order",
     "signxai-input-rule-on-a-branch", "signxai-grad-cam-is-transposed", "signxai-sign-rule-on-the-last-layer",
     "signxai-permute-of-equal-sizes", "signxai-relevance-of-all-classes",
-    "signxai-batch-normalization-without-offset", "signxai-batch-normalization-at-the-end", "nested-model",
+    "signxai-batch-normalization-without-offset", "signxai-batch-normalization-at-the-end",
 )  # fmt: skip
 DEFECTS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
     "raises": lambda _: None,

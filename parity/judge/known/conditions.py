@@ -5,10 +5,16 @@ from __future__ import annotations
 from parity.keras import LayerDescription, ModelDescription
 from parity.keras.handlers.table import TRAINING_ONLY
 
-_POOLING = ("MaxPooling1D", "MaxPooling2D")
-_PADDING = ("ZeroPadding1D", "ZeroPadding2D")
+_POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
+_PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
-_PASSING = ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax")
+_PASSING = (
+    "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Rescaling", "Normalization",
+    "LayerScale", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Masking",
+)  # fmt: skip
+# Layers that have weights but no kernel, so that no rule goes on them.
+_WITHOUT_KERNEL = ("BatchNormalization", "PReLU", "Normalization", "LayerScale", "LayerNormalization",
+                   "GroupNormalization", "TimeDistributed")  # fmt: skip
 
 
 def classes(model: ModelDescription) -> set[str]:
@@ -65,6 +71,11 @@ def _shape_of(model: ModelDescription, name: str) -> tuple[int | None, ...]:
     return next(tuple(layer.output_shape) for layer in model.layers if layer.name == name)
 
 
+def same_shape(model: ModelDescription, layer: LayerDescription) -> bool:
+    """Return whether a layer that reads one other has the shape of what it reads."""
+    return len(layer.inbound) == 1 and tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
+
+
 def input_layers(model: ModelDescription, through_padding: bool = True) -> list[str]:
     """Return the kernel layers that see the model's input, through what only moves (or pads) values."""
     transparent = ("InputLayer", "Flatten", "Permute", "Reshape", *(_PADDING if through_padding else ()))
@@ -77,7 +88,10 @@ def input_layers(model: ModelDescription, through_padding: bool = True) -> list[
     return [
         layer.name
         for layer in model.layers
-        if layer.parameters and layer.inbound and all(sees(producer) for producer in layer.inbound)
+        if layer.parameters
+        and layer.class_name not in _WITHOUT_KERNEL
+        and layer.inbound
+        and all(sees(producer) for producer in layer.inbound)
     ]
 
 
@@ -85,7 +99,7 @@ def keeps_shape(layer: LayerDescription) -> bool:
     """Return whether a layer is a max-pooling that keeps the shape."""
     strides = layer.config.get("strides") or layer.config.get("pool_size")
     sizes = strides if isinstance(strides, list) else [strides]
-    kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1], [1], 1)
+    kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1, 1], [1, 1], [1], 1)
     return layer.class_name in _POOLING and set(sizes) == {1} and kept
 
 

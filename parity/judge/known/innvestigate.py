@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import classes, input_layers, keeps_shape
+from parity.judge.known.conditions import classes, input_layers, keeps_shape, same_shape
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import RELU_ATTRIBUTE
 from parity.keras import ModelDescription
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
 
 # What its LRP takes the derivative of and SIGN-XAI passes relevance through.
-_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax"}
+_BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Masking"}
+_KEEP_THE_SHAPE = {"Rescaling", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
+                   "UnitNormalization"}  # fmt: skip
+_STATISTICS = {"LayerNormalization", "GroupNormalization", "UnitNormalization"}
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
 _BLIND_TO_X = ("Flat", "WSquare")
 
@@ -30,6 +33,11 @@ def _normalization_graph(method: Method, model: ModelDescription) -> bool:
     return method.family not in ("lrp", "input", "random") and "BatchNormalization" in classes(model)
 
 
+def _length_of_a_sample(method: Method, model: ModelDescription) -> bool:
+    normalized = any(one.class_name == "Dot" and one.config.get("normalize") for one in model.layers)
+    return method.family not in ("input", "random") and (normalized or bool(classes(model) & _STATISTICS))
+
+
 def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
     hidden = input_layers(model) != input_layers(model, through_padding=False)
     return method.family == "lrp" and bool(method.input_rule) and hidden
@@ -37,8 +45,12 @@ def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
 
 def _derivative_in_lrp(method: Method, model: ModelDescription) -> bool:
     blind = any(rule in _BLIND_TO_X for rule, _ in method.row.layers.values())
-    bent = classes(model) & _BENT or (blind and "ReLU" in classes(model))
-    return method.family == "lrp" and (bool(bent) or any(keeps_shape(layer) for layer in model.layers))
+    bent = classes(model) & (_BENT | _KEEP_THE_SHAPE) or (blind and "ReLU" in classes(model))
+    kept = any(
+        keeps_shape(layer) or (layer.class_name == "TimeDistributed" and same_shape(model, layer))
+        for layer in model.layers
+    )
+    return method.family == "lrp" and (bool(bent) or kept)
 
 
 INNVESTIGATE: tuple[KnownDifference, ...] = (
@@ -83,6 +95,24 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         recipe="averaged",
     ),
     KnownDifference(
+        name="innvestigate-statistics-of-a-sample",
+        references=("innvestigate",),
+        applies=_length_of_a_sample,
+        condition=(
+            "A model with LayerNormalization, GroupNormalization, UnitNormalization or Dot(normalize=True), in "
+            "innvestigate 2.1.2."
+        ),
+        cause=(
+            "It leaves the operations of the derivative to Keras, which takes some that depend on the input for "
+            "constants and runs them before there is an input."
+        ),
+        evidence=(
+            "Conv2D relu, UnitNormalization, Flatten, Dense: gradient and lrp.z raise InvalidArgumentError (You must "
+            "feed a value for placeholder tensor) in both precisions; with LayerNormalization in float64 only, "
+            "because in float32 Keras takes a fused operation."
+        ),
+    ),
+    KnownDifference(
         name="innvestigate-input-rule-behind-padding",
         references=("innvestigate",),
         applies=_input_rule_behind_padding,
@@ -98,8 +128,9 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         references=("innvestigate",),
         applies=_derivative_in_lrp,
         condition=(
-            "LRP on a model with layers of class LeakyReLU, ELU and the like, ReLU (flat and w_square), or max- "
-            "pooling that keeps the shape, in innvestigate 2.1.2."
+            "LRP on a model with layers of class LeakyReLU, ELU, Masking and the like, ReLU (flat and w_square), "
+            "Rescaling, normalization but by batch statistics, or max-pooling or TimeDistributed that keeps the shape, "
+            "in innvestigate 2.1.2."
         ),
         cause=(
             "It multiplies relevance by the derivative of these layers, though it passes the same functions "
@@ -107,7 +138,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         ),
         evidence=(
             "LeakyReLU(0.25), Flatten, Dense relu, Dense: lrp.flat rel. L2 1.5 between the two references; 0 where "
-            "the function is an attribute of the layer before."
+            "the function is an attribute of the layer before. Rescaling(1 / 127.5, -1), Conv2D, Flatten, Dense: "
+            "lrp.alpha_2_beta_1 differs by the factor 127.5."
         ),
     ),
 )

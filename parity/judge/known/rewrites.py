@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parity.keras.handlers.preprocessing import RANDOM
 from parity.keras.network import Network, NetworkLayer, keras_order
 
 Array = npt.NDArray[Any]
 ELEMENTWISE = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
-    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
+    "SpatialDropout3D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
 )  # fmt: skip
 """Layers without weights that work on each value alone."""
+ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>CustomScaleLayer", "Attention",
+           "AdditiveAttention")  # fmt: skip
+"""Layers to which the order of their inputs matters; of equal values, the first is the largest and the smallest."""
 
 
 class NoEquivalentError(Exception):
@@ -140,6 +144,18 @@ def _permuted_input(network: Network, _target: int) -> Network:
     return network.with_layer(lying).inserted(first.name, permute)
 
 
+def _augmentation_off(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        if layer.class_name in RANDOM:
+            nothing = {"name": layer.name, "activation": "linear"}
+            network = network.with_layer(replace(layer, class_name="Activation", config=nothing))
+        elif layer.class_name == "RandomCrop":
+            size = {key: layer.config[key] for key in ("height", "width")}
+            inference = {"name": layer.name, **size, "interpolation": "bilinear", "crop_to_aspect_ratio": True}
+            network = network.with_layer(replace(layer, class_name="Resizing", config=inference))
+    return network
+
+
 def _in_order_of_arrival(network: Network, _target: int) -> Network:
     """Give each input of a Concatenate a way as long as the longest, so that they arrive in the order of the model."""
     for _ in range(len(network.layers)):
@@ -171,7 +187,7 @@ def _depth(network: Network, name: str) -> int:
 
 
 def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
-    """Return the Concatenate layers that SIGN-XAI feeds in another order than the model's, with that order.
+    """Return the layers that SIGN-XAI feeds in another order than the model's where it matters, with that order.
 
     It hands each layer's output to the layers that read it, one after another, each of which runs as soon as its
     last input is there; a layer takes its inputs in the order in which they arrive.
@@ -197,11 +213,10 @@ def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
     return {
         layer.name: tuple(arrived[layer.name])
         for layer in layers
-        if layer.class_name == "Concatenate" and tuple(arrived[layer.name]) != tuple(layer.inbound)
+        if layer.class_name in ORDERED and tuple(arrived[layer.name]) != tuple(layer.inbound)
     }
 
 
-UNNESTED = Rewrite("the nested models' layers in one model", lambda network, _target: network)
 NO_BRANCH_AT_A_LAYER = Rewrite("a linear activation behind each layer that several read", _no_branch_at_a_layer)
 RELU_ATTRIBUTE = Rewrite("ReLU layers as Activation('relu')", _relu_attribute)
 ZERO_OFFSET = Rewrite("center=False as an offset of zero", _zero_offset)
@@ -210,13 +225,14 @@ LAYER_BEHIND_THE_OUTPUT = Rewrite("a Dropout layer behind the output", _layer_be
 PERMUTED_INPUT = Rewrite(
     "the image lying on its side, put upright by a Permute layer", _permuted_input, lambda x: np.swapaxes(x, 0, 1)
 )
-IN_ORDER_OF_ARRIVAL = Rewrite("Concatenate inputs that arrive in the model's order", _in_order_of_arrival)
+IN_ORDER_OF_ARRIVAL = Rewrite("inputs that arrive in the model's order", _in_order_of_arrival)
+AUGMENTATION_OFF = Rewrite("augmentations as what they are at inference", _augmentation_off)
 PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
 REWRITES = (
-    UNNESTED, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE,
-    PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
+    AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL,
+    PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""
 

@@ -22,7 +22,6 @@ from parity.judge.known.rewrites import (
     PERMUTE_THROUGH_ANOTHER_SHAPE,
     PERMUTED_INPUT,
     RELU_ATTRIBUTE,
-    UNNESTED,
     ZERO_OFFSET,
     arrival_order,
 )
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 # SIGN-XAI runs these on the Keras model itself and not layer by layer.
 _RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
-
-
-def _nested(_method: Method, model: ModelDescription) -> bool:
-    return any("/" in layer.name for layer in model.layers)
 
 
 def _integrated_gradients(method: Method, _model: ModelDescription) -> bool:
@@ -129,18 +124,6 @@ SIGNXAI: tuple[KnownDifference, ...] = (
         by_values="kink",
     ),
     KnownDifference(
-        name="nested-model",
-        references=("signxai", "innvestigate"),
-        applies=_nested,
-        condition="A model inside a model, in both references.",
-        cause="They walk through the layers of the outer model and take the inner one for a layer of its own.",
-        evidence=(
-            "Conv2D, Conv2D as an inner model, Flatten, Dense: SIGN-XAI's gradient is a single 1 among zeros, and "
-            "iNNvestigate's lrp.* refuses. The same layers in one model are at parity."
-        ),
-        rewrites=(UNNESTED,),
-    ),
-    KnownDifference(
         name="signxai-grad-cam-of-nothing",
         references=("signxai",),
         applies=_grad_cam_timeseries,
@@ -222,7 +205,8 @@ SIGNXAI: tuple[KnownDifference, ...] = (
         applies=_concatenate_order,
         condition=(
             "A model whose Concatenate inputs reach the layer, depth first from the input, in another order than the "
-            "model's, such as [x, f(x)], in signxai 1.1.9.2."
+            "model's, such as [x, f(x)], in signxai 1.1.9.2; also Subtract, Dot, Maximum and Minimum (where values are "
+            "equal) and the scaled sum of InceptionResNetV2."
         ),
         cause=(
             "It takes a layer's inputs in the order in which they arrive, so it evaluates and explains another "

@@ -52,10 +52,16 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
 _KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": HardSigmoid, "gelu": TensorFlowGELU}
 
 
+# Layers whose activation attribute is not the last thing they do: it works in every step of a recurrence.
+_INSIDE = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+
+
 def is_softmax(class_name: str, config: Mapping[str, Any]) -> bool:
     """Return whether a layer ends in a softmax (its own work or its activation attribute)."""
     if class_name == "Softmax":
         return True
+    if class_name in _INSIDE:
+        return False
     name, _ = _split(config.get("activation"))
     return name in ("softmax", "Softmax")
 

@@ -11,10 +11,10 @@ from torch import nn
 from parity.keras.handlers.activations import with_activation
 from parity.keras.handlers.layer import Built, FloatArray, Layer, Value, Variable, fill
 from parity.keras.handlers.windows import Window, window
-from parity.keras.modules.kernels import ChannelLinear, PaddedConv1d, PaddedConv2d, SeparableConv
+from parity.keras.modules.kernels import ChannelLinear, PaddedConv1d, PaddedConv2d, PaddedConv3d, SeparableConv
 
-_CONV = {1: nn.Conv1d, 2: nn.Conv2d}
-_PADDED_CONV = {1: PaddedConv1d, 2: PaddedConv2d}
+_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_PADDED_CONV = {1: PaddedConv1d, 2: PaddedConv2d, 3: PaddedConv3d}
 
 
 def kernel_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -47,13 +47,13 @@ def dense(layer: Layer) -> Built:
     kind = nn.Linear if len(layer.input.shape) == 1 else ChannelLinear
     module = kind(features, units, bias="bias" in layer.stored, device="meta")
     fill(module, weight=layer.tensor(kernel.T))
-    _fill_bias(layer, module, units)
+    fill_bias(layer, module, units)
     return with_activation(layer, Value((*layer.input.shape[:-1], units)), module)
 
 
 def convolution(layer: Layer) -> Built:
-    """`Conv1D`, `Conv2D`."""
-    axes = layer.rank(2, 3) - 1
+    """`Conv1D`, `Conv2D`, `Conv3D`."""
+    axes = layer.rank(2, 3, 4) - 1
     place, channels = _place(layer, axes)
     filters = layer.config.integer("filters")
     groups = layer.config.integer("groups", 1)
@@ -130,11 +130,12 @@ def _convolution(layer: Layer, place: Window, weight: FloatArray, channels: int,
     else:
         module = _PADDED_CONV[axes](place.margins, channels, filters, **settings)
     fill(module, weight=layer.tensor(weight))
-    _fill_bias(layer, module, filters)
+    fill_bias(layer, module, filters)
     return module
 
 
-def _fill_bias(layer: Layer, module: nn.Module, size: int) -> None:
+def fill_bias(layer: Layer, module: nn.Module, size: int) -> None:
+    """Set the bias of a module, if the layer has one."""
     if "bias" in layer.stored:
         fill(module, bias=layer.tensor(layer.weight("bias", (size,))))
 

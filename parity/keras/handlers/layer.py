@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,18 +33,32 @@ class Value:
     order
         Flattened features lie in torch order (channels first) although Keras counts them channels last:
         `order[i]` is the Keras position of torch feature `i`. None where the two are the same.
+    masked
+        Whether a mask goes with it that says which steps count.
     """
 
     shape: Shape
     order: Order | None = None
+    masked: bool = False
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One Keras variable of a layer: its name, and whether training changes it (files are sorted by that)."""
+    """One Keras variable of a layer.
+
+    Attributes
+    ----------
+    name
+        Its name; those of a layer's parts are told apart by what they begin with.
+    trainable
+        Whether training changes it; files are sorted by that.
+    place
+        Which part of the layer it belongs to (`"cell"`, `"forward_layer/cell"`), as files "by position" have it.
+    """
 
     name: str
     trainable: bool = True
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,10 +71,14 @@ class Built:
         Its result.
     modules
         Torch modules to run in sequence, by the suffix of their name; "" is the layer's own work.
+    mask
+        What makes the mask that goes with the result, from what the layer reads; "passes" where it is the mask of what
+        it reads although its kind of layer does not pass masks on. None leaves it to the kind.
     """
 
     value: Value
     modules: tuple[tuple[str, nn.Module], ...] = ()
+    mask: nn.Module | Literal["passes"] | None = None
 
 
 @dataclass

@@ -11,11 +11,14 @@ import torch
 from torch import nn
 from zennit.layer import Sum
 
-from parity.keras.description import Shape
 from parity.keras.handlers.activations import torch_axis
 from parity.keras.handlers.layer import Built, Layer, Order, Value, Variable, fill
+from parity.keras.handlers.merging import broadcast
 from parity.keras.modules.moving import Concatenate, Crop, Rearrange, TrainingOnly
 from parity.keras.modules.padding import pad_argument
+
+_ZERO_PAD = {1: nn.ZeroPad1d, 2: nn.ZeroPad2d, 3: nn.ZeroPad3d}
+_BATCH_NORM: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]] = {3: nn.BatchNorm2d, 4: nn.BatchNorm3d}
 
 
 def nothing(layer: Layer) -> Built:
@@ -67,7 +70,7 @@ def reshape(layer: Layer) -> Built:
         target = [math.prod(sizes) // fixed if n == -1 else n for n in target]
     if math.prod(target) != math.prod(sizes) or -1 in target:
         raise layer.fail(f"{sizes} cannot be reshaped to {target}")
-    module = Rearrange(_to_keras(len(sizes)), target, _to_torch(len(target)))
+    module = Rearrange(to_keras_axes(len(sizes)), target, to_torch_axes(len(target)))
     return Built(Value(tuple(target)), (("", module),))
 
 
@@ -77,18 +80,18 @@ def permute(layer: Layer) -> Built:
     dims = layer.node.config.get("dims")
     if not (isinstance(dims, list) and sorted(map(str, dims)) == sorted(str(i + 1) for i in range(len(shape)))):
         raise layer.fail(f"'dims' is {dims!r}, expected the numbers 1 to {len(shape)} in some order")
-    to_keras, to_torch = _to_keras(len(shape)), _to_torch(len(shape))
+    to_keras, to_torch = to_keras_axes(len(shape)), to_torch_axes(len(shape))
     keras_order = [0, *dims]
     order = [to_keras[keras_order[axis]] for axis in to_torch]
     return Built(Value(tuple(shape[d - 1] for d in dims)), (("", Rearrange(order, None, None)),))
 
 
 def zero_padding(layer: Layer) -> Built:
-    """`ZeroPadding1D`, `ZeroPadding2D`."""
+    """`ZeroPadding1D`, `ZeroPadding2D`, `ZeroPadding3D`."""
     axes = _spatial_axes(layer)
     margins = layer.config.margins("padding", axes)
     sides: Any = tuple(pad_argument(margins))
-    module = (nn.ZeroPad1d if axes == 1 else nn.ZeroPad2d)(sides)
+    module = _ZERO_PAD[axes](sides)
     spatial = tuple(
         None if size is None else size + before + after
         for size, (before, after) in zip(layer.input.shape, margins, strict=False)
@@ -97,7 +100,7 @@ def zero_padding(layer: Layer) -> Built:
 
 
 def cropping(layer: Layer) -> Built:
-    """`Cropping1D`, `Cropping2D`."""
+    """`Cropping1D`, `Cropping2D`, `Cropping3D`."""
     margins = layer.config.margins("cropping", _spatial_axes(layer))
     spatial: list[int | None] = []
     for size, (before, after) in zip(layer.input.shape, margins, strict=False):
@@ -109,17 +112,17 @@ def cropping(layer: Layer) -> Built:
 
 def add(layer: Layer) -> Built:
     """`Add`: the inputs arrive stacked along a last axis."""
-    shapes = [value.shape for value in layer.inputs]
-    shape = shapes[0]
-    for other in shapes[1:]:
-        shape = _broadcast(layer, shape, other)
-    order = layer.inputs[0].order
-    return Built(Value(shape, order), (("", Sum(-1)),))
+    return Built(Value(broadcast(layer), layer.inputs[0].order), (("", Sum(-1)),))
 
 
 def concatenate(layer: Layer) -> Built:
     """`Concatenate` along any axis but the batch."""
     dim = torch_axis(layer, layer.node.config.get("axis", -1))
+    if dim != 1 and any(value.masked for value in layer.inputs):
+        raise layer.fail(
+            "it joins sequences with masks (of Masking, or Embedding with mask_zero=True) along another axis than the "
+            "last, which is not supported. Rebuild the model without masks there"
+        )
     shapes = [value.shape for value in layer.inputs]
     axis = len(shapes[0]) - 1 if dim == 1 else dim - 2
     rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes if len(shape) == len(shapes[0])}
@@ -141,7 +144,7 @@ def batch_normalization_variables(config: Mapping[str, Any]) -> tuple[Variable, 
 def batch_normalization(layer: Layer) -> Built:
     """`BatchNormalization` over its moving statistics, on any axes."""
     shape = layer.input.shape
-    rank = layer.rank(1, 2, 3)
+    rank = layer.rank(1, 2, 3, 4)
     if layer.node.config.get("renorm") or layer.node.config.get("virtual_batch_size"):
         raise layer.fail("'renorm' and 'virtual_batch_size' are not supported. Rebuild the layer without them")
     axes = layer.node.config.get("axis", -1)
@@ -163,7 +166,7 @@ def batch_normalization(layer: Layer) -> Built:
     if (values["moving_variance"] + epsilon).min() <= 0:
         raise layer.fail("'moving_variance' + epsilon is not positive: the file is damaged, save the model again")
     channels_only = keras_axes == [rank]
-    kind = nn.BatchNorm2d if channels_only and rank == 3 else nn.BatchNorm1d
+    kind = _BATCH_NORM.get(rank, nn.BatchNorm1d) if channels_only else nn.BatchNorm1d
     module = kind(features, eps=epsilon, device="meta")
     one, zero = np.ones(features), np.zeros(features)
     fill(
@@ -186,7 +189,7 @@ def _around_channels(layer: Layer, axes: list[int], module: nn.Module) -> tuple[
     rank = len(shape)
     rest = [axis for axis in range(1, rank + 1) if axis not in axes]
     keras_order = [0, *axes, *rest]
-    to_keras, to_torch = _to_keras(rank), _to_torch(rank)
+    to_keras, to_torch = to_keras_axes(rank), to_torch_axes(rank)
     before = [to_keras[axis] for axis in keras_order]
     merged = [math.prod(shape[a - 1] for a in axes), math.prod(shape[a - 1] for a in rest)]
     split = [shape[axis - 1] for axis in (*axes, *rest)]
@@ -205,17 +208,6 @@ def _spatial_axes(layer: Layer) -> int:
     return axes
 
 
-def _broadcast(layer: Layer, one: Shape, other: Shape) -> Shape:
-    if len(one) != len(other):
-        raise layer.fail(f"the shapes {one} and {other} have different numbers of axes")
-    sizes: list[int | None] = []
-    for a, b in zip(one, other, strict=True):
-        if a != b and a != 1 and b != 1:
-            raise layer.fail(f"the shapes {one} and {other} do not match")
-        sizes.append(b if a == 1 else a)
-    return tuple(sizes)
-
-
 def _joined_order(inputs: tuple[Value, ...]) -> Order | None:
     if all(value.order is None for value in inputs):
         return None
@@ -229,11 +221,11 @@ def _joined_order(inputs: tuple[Value, ...]) -> Order | None:
     return np.concatenate(parts)
 
 
-def _to_keras(rank: int) -> list[int]:
+def to_keras_axes(rank: int) -> list[int]:
     """Return the axes of a torch tensor (batch first) in Keras's order."""
     return [0, *range(2, rank + 1), 1]
 
 
-def _to_torch(rank: int) -> list[int]:
+def to_torch_axes(rank: int) -> list[int]:
     """Return the axes of a Keras tensor (batch first) in torch's order."""
     return [0, rank, *range(1, rank)]

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-from parity.keras.handlers import activations, kernels, pooling, shapes
+from parity.keras.handlers import (
+    activations,
+    attention,
+    kernels,
+    local,
+    merging,
+    normalization,
+    pooling,
+    preprocessing,
+    recurrent,
+    repeating,
+    shapes,
+    tokens,
+    transposed,
+    wrappers,
+)
 from parity.keras.handlers.layer import Built, Layer, Variable
 
 
@@ -16,6 +32,10 @@ def _none(config: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 def _alpha(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     return activations.ALPHA
+
+
+def _gamma(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    return (Variable("gamma"),)
 
 
 @dataclass(frozen=True)
@@ -31,66 +51,139 @@ class Handler:
         result what it returns), `"same"` does if all its inputs share one order, `"keras"` wants Keras's order.
     variables
         The Keras variables that a layer of this configuration has, in Keras's order.
+    settings
+        What a call may tell the layer besides tensors, which `build` reads.
+    mask
+        What it does with the mask of what it reads (`Masking`, `Embedding(mask_zero=True)`): "ends" is for layers that
+        do not support masks, whose result has none; "passes" hands it on; "reads" hands it to the layer's module as the
+        last argument, and its result has none unless the handler says so.
     """
 
     build: Callable[[Layer], Built]
     order: Literal["any", "same", "keras"] = "keras"
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
+    settings: tuple[str, ...] = ()
+    mask: Literal["ends", "passes", "reads"] = "ends"
 
 
-_TRAINING_ONLY = Handler(shapes.training_only, "any")
+def _recurrent(name: str) -> Handler:
+    return Handler(recurrent.recurrent, variables=partial(recurrent.variables, name), mask="reads")
+
+
+_TRAINING_ONLY = Handler(shapes.training_only, "any", mask="passes")
+_MERGE = Handler(merging.merge, "same")
+_RANDOM = Handler(preprocessing.random, "any")
+_NORM = normalization.scale_and_offset
 _MAX = Handler(pooling.max_pooling)
 _AVERAGE = Handler(pooling.average_pooling)
 _GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
 _GLOBAL_MAX = Handler(pooling.global_max_pooling)
 _CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables)
 _DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables)
+_TRANSPOSED = Handler(transposed.transposed_convolution, variables=kernels.kernel_variables)
+_LOCAL = Handler(local.locally_connected, variables=kernels.kernel_variables)
+_UP_SAMPLING = Handler(repeating.up_sampling)
 _SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables)
 
 HANDLERS: dict[str, Handler] = {
     "InputLayer": Handler(shapes.nothing, "any"),
-    "Dense": Handler(kernels.dense, "any", kernels.kernel_variables),
+    "Dense": Handler(kernels.dense, "any", kernels.kernel_variables, mask="passes"),
     "Conv1D": _CONVOLUTION,
     "Conv2D": _CONVOLUTION,
+    "Conv3D": _CONVOLUTION,
     "DepthwiseConv1D": _DEPTHWISE,
     "DepthwiseConv2D": _DEPTHWISE,
     "SeparableConv1D": _SEPARABLE,
     "SeparableConv2D": _SEPARABLE,
-    "BatchNormalization": Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables),
+    "Conv1DTranspose": _TRANSPOSED,
+    "Conv2DTranspose": _TRANSPOSED,
+    "Conv3DTranspose": _TRANSPOSED,
+    "LocallyConnected1D": _LOCAL,
+    "LocallyConnected2D": _LOCAL,
+    "BatchNormalization": Handler(
+        shapes.batch_normalization, "any", shapes.batch_normalization_variables, mask="passes"
+    ),
+    "LayerNormalization": Handler(normalization.layer_normalization, variables=_NORM),
+    "GroupNormalization": Handler(normalization.group_normalization, variables=_NORM),
+    "UnitNormalization": Handler(normalization.unit_normalization),
+    "Rescaling": Handler(preprocessing.rescaling),
+    "Normalization": Handler(preprocessing.normalization, variables=preprocessing.normalization_variables),
+    "LayerScale": Handler(preprocessing.layer_scale, variables=_gamma),
+    "Resizing": Handler(preprocessing.resizing),
+    "CenterCrop": Handler(preprocessing.centre_crop),
+    "RandomCrop": Handler(preprocessing.random_crop),
     "MaxPooling1D": _MAX,
     "MaxPooling2D": _MAX,
+    "MaxPooling3D": _MAX,
     "AveragePooling1D": _AVERAGE,
     "AveragePooling2D": _AVERAGE,
+    "AveragePooling3D": _AVERAGE,
     "GlobalMaxPooling1D": _GLOBAL_MAX,
     "GlobalMaxPooling2D": _GLOBAL_MAX,
-    "GlobalAveragePooling1D": _GLOBAL_AVERAGE,
+    "GlobalMaxPooling3D": _GLOBAL_MAX,
+    "GlobalAveragePooling1D": Handler(pooling.global_average_pooling, mask="reads"),
     "GlobalAveragePooling2D": _GLOBAL_AVERAGE,
+    "GlobalAveragePooling3D": _GLOBAL_AVERAGE,
     "ZeroPadding1D": Handler(shapes.zero_padding),
     "ZeroPadding2D": Handler(shapes.zero_padding),
+    "ZeroPadding3D": Handler(shapes.zero_padding),
     "Cropping1D": Handler(shapes.cropping),
     "Cropping2D": Handler(shapes.cropping),
+    "Cropping3D": Handler(shapes.cropping),
+    "UpSampling1D": _UP_SAMPLING,
+    "UpSampling2D": _UP_SAMPLING,
+    "UpSampling3D": _UP_SAMPLING,
+    "RepeatVector": Handler(repeating.repeat_vector),
     "Flatten": Handler(shapes.flatten, "any"),
     "Reshape": Handler(shapes.reshape),
     "Permute": Handler(shapes.permute),
-    "Add": Handler(shapes.add, "same"),
-    "Concatenate": Handler(shapes.concatenate, "any"),
-    "Activation": Handler(activations.activation, "any"),
-    "ReLU": Handler(activations.relu, "any"),
-    "LeakyReLU": Handler(activations.leaky_relu, "any"),
-    "ELU": Handler(activations.elu, "any"),
-    "PReLU": Handler(activations.prelu, "any", _alpha),
-    "ThresholdedReLU": Handler(activations.thresholded_relu, "any"),
+    "Add": Handler(shapes.add, "same", mask="passes"),
+    "Multiply": _MERGE,
+    "Average": _MERGE,
+    "Maximum": _MERGE,
+    "Minimum": _MERGE,
+    "Subtract": _MERGE,
+    "Dot": Handler(merging.dot),
+    "Attention": Handler(attention.attention, variables=attention.attention_variables),
+    "AdditiveAttention": Handler(attention.additive_attention, variables=attention.additive_variables),
+    "MultiHeadAttention": Handler(attention.multi_head_attention, variables=attention.multi_head_variables),
+    "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
+    "Concatenate": Handler(shapes.concatenate, "any", mask="passes"),
+    "Activation": Handler(activations.activation, "any", mask="passes"),
+    "ReLU": Handler(activations.relu, "any", mask="passes"),
+    "LeakyReLU": Handler(activations.leaky_relu, "any", mask="passes"),
+    "ELU": Handler(activations.elu, "any", mask="passes"),
+    "PReLU": Handler(activations.prelu, "any", _alpha, mask="passes"),
+    "ThresholdedReLU": Handler(activations.thresholded_relu, "any", mask="passes"),
     "Softmax": Handler(activations.softmax, "any"),
-    "Dropout": Handler(shapes.dropout, "any"),
+    "Dropout": Handler(shapes.dropout, "any", mask="passes"),
     "SpatialDropout1D": _TRAINING_ONLY,
     "SpatialDropout2D": _TRAINING_ONLY,
+    "SpatialDropout3D": _TRAINING_ONLY,
     "GaussianNoise": _TRAINING_ONLY,
     "GaussianDropout": _TRAINING_ONLY,
     "AlphaDropout": _TRAINING_ONLY,
     "ActivityRegularization": _TRAINING_ONLY,
-    "Identity": _TRAINING_ONLY,
+    "Identity": Handler(shapes.training_only, "any"),
+    "Embedding": Handler(tokens.embedding, variables=lambda config: tokens.EMBEDDINGS),
+    "Masking": Handler(tokens.masking),
+    **{name: _recurrent(name) for name in ("LSTM", "GRU", "SimpleRNN", "RNN")},
+    **{name: _recurrent(name) for name in ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")},
+    "Bidirectional": Handler(recurrent.bidirectional, variables=recurrent.bidirectional_variables, mask="reads"),
+    "StochasticDepth": Handler(preprocessing.stochastic_depth, "any"),
+    **dict.fromkeys(preprocessing.RANDOM, _RANDOM),
 }
+HANDLERS["TimeDistributed"] = Handler(wrappers.time_distributed(HANDLERS), variables=wrappers.inner_variables(HANDLERS))
+MASK_AWARE = frozenset(
+    {
+        "AdditiveAttention", "Attention", "Average", "Dot", "GroupNormalization", "LayerNormalization", "Maximum",
+        "Minimum", "MultiHeadAttention", "Multiply", "Softmax", "Subtract", "TimeDistributed", "UnitNormalization",
+    }
+)  # fmt: skip
+"""Keras layers that read a mask or pass it on; one of them whose handler does neither is refused behind a mask."""
 TRAINING_ONLY = frozenset(
-    name for name, handler in HANDLERS.items() if handler.build in (shapes.dropout, shapes.training_only)
+    name
+    for name, handler in HANDLERS.items()
+    if handler.build in (shapes.dropout, shapes.training_only, preprocessing.random, preprocessing.stochastic_depth)
 )
 """The layers that pass values on as they are, but in training."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from parity.keras.description import Shape
 from parity.keras.handlers.layer import Layer
-from parity.keras.modules.padding import Margins
+from parity.keras.modules.padding import Margins, OpenMargin, same_margin
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Window:
     kernel, stride, dilation
         Per spatial axis.
     margins
-        (before, after) per spatial axis.
+        (before, after) per spatial axis; where they depend on a size that is open, an `OpenMargin`.
     spatial
         Output sizes; None where the input size is open.
     """
@@ -32,12 +32,12 @@ class Window:
     @property
     def even(self) -> bool:
         """Whether both sides of every axis get the same margin, so that torch's own padding does it."""
-        return all(before == after for before, after in self.margins)
+        return all(not isinstance(margin, OpenMargin) and margin[0] == margin[1] for margin in self.margins)
 
     @property
     def padding(self) -> tuple[int, ...]:
         """The margin per axis, where `even`."""
-        return tuple(before for before, _ in self.margins)
+        return tuple(margin[0] for margin in self.margins if not isinstance(margin, OpenMargin))
 
 
 def window(layer: Layer, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Window:
@@ -48,31 +48,33 @@ def window(layer: Layer, kernel: tuple[int, ...], stride: tuple[int, ...], dilat
     Raises
     ------
     ConversionError
-        If the padding is unknown, the window does not fit, or a margin depends on a size that is open.
+        If the padding is unknown or the window does not fit.
     """
     mode = layer.config.text("padding", "valid").lower()
     allowed = ("valid", "same", "causal") if len(kernel) == 1 else ("valid", "same")
     if mode not in allowed:
         raise layer.fail(f"padding is {mode!r}, expected one of {', '.join(allowed)}")
-    margins = []
+    margins: list[tuple[int, int] | OpenMargin] = []
     spatial: list[int | None] = []
     for size, k, s, d in zip(layer.input.shape[:-1], kernel, stride, dilation, strict=True):
         reach = (k - 1) * d + 1
         if mode == "valid":
-            before = after = 0
+            margin = (0, 0)
         elif mode == "causal":
-            before, after = reach - 1, 0
+            margin = (reach - 1, 0)
         elif s == 1:
-            before, after = (reach - 1) // 2, reach - 1 - (reach - 1) // 2
+            margin = ((reach - 1) // 2, reach - 1 - (reach - 1) // 2)
+        elif size is not None:
+            margin = same_margin(size, reach, s)
         else:
-            known = layer.known(size, "input size, on which 'same' with a stride depends,")
-            total = max((-(-known // s) - 1) * s + reach - known, 0)
-            before, after = total // 2, total - total // 2
-        margins.append((before, after))
+            margins.append(OpenMargin(reach, s))
+            spatial.append(None)
+            continue
+        margins.append(margin)
         if size is None:
             spatial.append(None)
             continue
-        out = (size + before + after - reach) // s + 1
+        out = (size + sum(margin) - reach) // s + 1
         if out < 1:
             raise layer.fail(f"its window of {reach} is larger than its input {layer.input.shape}. Check input_shape")
         spatial.append(out)

@@ -11,19 +11,20 @@ from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
-from parity.keras.modules.padding import Margins, pad_argument
+from parity.keras.modules.padding import Margins, padded
 
 
-class PaddedConv1d(nn.Conv1d):
-    """`Conv1d` that pads zeros unevenly (`same` with an even kernel or stride 2, or `causal`).
+class _PaddedConv(_ConvNd):
+    """A convolution that pads zeros unevenly (`same` with an even kernel or a stride, or `causal`).
 
     Parameters
     ----------
     margins
         Zeros before and after, per spatial axis.
     *args, **kwargs
-        As for `torch.nn.Conv1d`, without `padding`.
+        As for torch's convolution, without `padding`.
     """
 
     signxai_operation: ClassVar[str] = "conv"
@@ -33,38 +34,25 @@ class PaddedConv1d(nn.Conv1d):
         self.margins = margins
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pad and convolve `(N, C, T)`."""
-        return super().forward(F.pad(x, pad_argument(self.margins)))
+        """Pad and convolve `(N, C, *space)`."""
+        convolved: Tensor = super().forward(padded(x, self.margins))
+        return convolved
 
     def extra_repr(self) -> str:
         """Add the margins to torch's text."""
         return f"{super().extra_repr()}, margins={self.margins}"
 
 
-class PaddedConv2d(nn.Conv2d):
-    """`Conv2d` that pads zeros unevenly (`same` with an even kernel or stride 2).
+class PaddedConv1d(_PaddedConv, nn.Conv1d):
+    """`Conv1d` that pads zeros unevenly, over `(N, C, T)`."""
 
-    Parameters
-    ----------
-    margins
-        Zeros before and after, per spatial axis (height, width).
-    *args, **kwargs
-        As for `torch.nn.Conv2d`, without `padding`.
-    """
 
-    signxai_operation: ClassVar[str] = "conv"
+class PaddedConv2d(_PaddedConv, nn.Conv2d):
+    """`Conv2d` that pads zeros unevenly, over `(N, C, H, W)`."""
 
-    def __init__(self, margins: Margins, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.margins = margins
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pad and convolve `(N, C, H, W)`."""
-        return super().forward(F.pad(x, pad_argument(self.margins)))
-
-    def extra_repr(self) -> str:
-        """Add the margins to torch's text."""
-        return f"{super().extra_repr()}, margins={self.margins}"
+class PaddedConv3d(_PaddedConv, nn.Conv3d):
+    """`Conv3d` that pads zeros unevenly, over `(N, C, D, H, W)`."""
 
 
 class SeparableConv(nn.Module):
@@ -107,8 +95,8 @@ class SeparableConv(nn.Module):
         """Convolve `(N, C, T)` or `(N, C, H, W)`."""
         convolve = F.conv1d if self.depthwise_weight.dim() == 3 else F.conv2d
         groups = x.shape[1]
-        padded = F.pad(x, pad_argument(self.margins))
-        depthwise = convolve(padded, self.depthwise_weight, None, self.stride, 0, self.dilation, groups=groups)
+        wider = padded(x, self.margins)
+        depthwise = convolve(wider, self.depthwise_weight, None, self.stride, 0, self.dilation, groups=groups)
         return convolve(depthwise, self.pointwise_weight, self.bias)
 
     def extra_repr(self) -> str:

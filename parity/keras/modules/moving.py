@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parity.keras.modules.padding import Margins
+from parity.keras.modules.padding import FixedMargins
 
 
 class Crop(nn.Module):
     """Cut margins off the spatial axes."""
 
-    def __init__(self, margins: Margins) -> None:
+    def __init__(self, margins: FixedMargins) -> None:
         super().__init__()
         self.margins = margins
 
     def forward(self, x: Tensor) -> Tensor:
-        """Crop `(N, C, T)` or `(N, C, H, W)`."""
+        """Crop `(N, C, *space)`."""
         for axis, (before, after) in enumerate(self.margins, start=2):
             x = x.narrow(axis, before, x.shape[axis] - before - after)
         return x
@@ -103,3 +105,74 @@ class TrainingOnly(nn.Dropout):
 
     def __init__(self) -> None:
         super().__init__(0.0)
+
+
+class Repeat(nn.Module):
+    """Repeat each value along the spatial axes: upsampling to the nearest.
+
+    Parameters
+    ----------
+    sizes
+        How often, per spatial axis.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Repeat the values of `(N, C, *space)`."""
+        for axis, size in enumerate(self.sizes, start=2):
+            x = x.repeat_interleave(size, axis)
+        return x
+
+    def extra_repr(self) -> str:
+        """Show the sizes in `print(model)`."""
+        return f"sizes={self.sizes}"
+
+
+class RepeatVector(nn.Module):
+    """Features as a series that does not change: `(N, F)` to `(N, F, T)`.
+
+    Parameters
+    ----------
+    count
+        The length of the series.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Repeat `(N, F)`."""
+        return x.unsqueeze(-1).repeat(1, 1, self.count)
+
+    def extra_repr(self) -> str:
+        """Show the length in `print(model)`."""
+        return f"count={self.count}"
+
+
+class Bilinear(nn.Module):
+    """Upsampling of images by linear interpolation between the centres of pixels.
+
+    Parameters
+    ----------
+    sizes
+        Factors of height and width.
+    """
+
+    signxai_operation: ClassVar[str] = "derivative"
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Resize `(N, C, H, W)`."""
+        size = [side * factor for side, factor in zip(x.shape[2:], self.sizes, strict=True)]
+        return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+    def extra_repr(self) -> str:
+        """Show the factors in `print(model)`."""
+        return f"sizes={self.sizes}"

@@ -21,6 +21,12 @@ Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
+# Layers that Keras builds in float32 only, but that do nothing at inference.
+_AUGMENTATIONS = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast",
+                  "RandomBrightness", "RandomHeight", "RandomWidth")  # fmt: skip
+_OF_EVERY_LAYER = ("name", "trainable", "batch_input_shape")
+# Layers whose activation works in every step of a recurrence, so that it is not the last thing they do.
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -72,10 +78,14 @@ def for_inference(config: Config, dtype: str) -> Config:
     """Return a copy of the configuration in one dtype, without what only training needs.
 
     Initial values are replaced by zeros (drawing them for a VGG16 takes seconds, and weights follow at once),
-    regularizers and constraints are dropped; both may be a user's own code otherwise.
+    regularizers and constraints are dropped; both may be a user's own code otherwise. In float64 layers that augment
+    images are what they are at inference, because Keras can build most of them in float32 only.
     """
     config = copy.deepcopy(config)
     for layer in layers_of(config):
+        if layer["class_name"] in _AUGMENTATIONS and dtype == "float64":
+            nothing = {key: value for key, value in layer["config"].items() if key in _OF_EVERY_LAYER}
+            layer["class_name"], layer["config"] = "Activation", {**nothing, "activation": "linear"}
         settings = layer["config"]
         settings["dtype"] = dtype
         for name in settings:
@@ -134,8 +144,6 @@ def _output_layer(config: Config) -> Config:
     outputs = body["output_layers"]
     if len(outputs) != 1 or not isinstance(outputs[0], list):
         raise RefusedModelError(f"the model has {len(outputs)} outputs: exactly one can be explained")
-    if len(body["input_layers"]) != 1:
-        raise RefusedModelError(f"the model has {len(body['input_layers'])} inputs: exactly one can be explained")
     return next(layer for layer in layers if layer.get("name", layer["config"]["name"]) == outputs[0][0])
 
 
@@ -144,4 +152,6 @@ def _is_nothing(layer: Config) -> bool:
 
 
 def _is_softmax(layer: Config) -> bool:
+    if layer["class_name"] in _RECURRENT:
+        return False
     return bool(layer["class_name"] == "Softmax" or is_softmax(layer["config"].get("activation")))

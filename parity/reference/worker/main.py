@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import gc
 import importlib.metadata
+import math
 import os
 import platform
 import resource
@@ -124,9 +125,11 @@ class Worker:
         tf.config.threading.set_inter_op_parallelism_threads(1)
         if mode == "innvestigate":
             tf.compat.v1.disable_eager_execution()
+        from parity.reference.worker import missing_kernels
         from parity.reference.worker.methods import InnvestigateMethods, SignxaiMethods
         from parity.reference.worker.models import Models
 
+        missing_kernels.install()
         self._mode = mode
         self._channel = channel
         self._models = Models(graph=mode == "innvestigate")
@@ -205,11 +208,20 @@ def check_fits(model: Any, x: Any, target: int) -> None:
 
     The references would answer a wrong target with a crash, or with a map of another output.
     """
-    expected, classes = model.input_shape[1:], model.output_shape[-1]
+    classes = model.output_shape[-1]
+    if isinstance(model.input_shape, list):  # several inputs come joined into one vector
+        expected: tuple[Any, ...] = (sum(sizes_of(model)),)
+    else:
+        expected = tuple(model.input_shape[1:])
     if len(expected) != x.ndim or any(n not in (None, m) for n, m in zip(expected, x.shape, strict=True)):
-        raise ValueError(f"input of shape {x.shape}: the model takes {tuple(expected)}")
+        raise ValueError(f"input of shape {x.shape}: the model takes {expected}")
     if not 0 <= target < classes:
         raise ValueError(f"target {target}: the model has the outputs 0 to {classes - 1}")
+
+
+def sizes_of(model: Any) -> list[int]:
+    """Return how many numbers each input of a model of several takes."""
+    return [math.prod(shape[1:]) for shape in model.input_shape]
 
 
 def log_size() -> int:

@@ -148,8 +148,7 @@ class InnvestigateMethods:
 
         def base(_model: Any, x: np.ndarray, neuron_selection: int) -> np.ndarray:
             chosen = {"neuron_selection": neuron_selection} if takes_neuron else {}
-            maps: np.ndarray = np.asarray(analyzer.analyze(x[np.newaxis], **chosen))
-            return maps[0]  # type: ignore[no-any-return]
+            return joined(analyzer.analyze(batch_of(model, x), **chosen))
 
         explain = modified(base, call)
 
@@ -203,7 +202,24 @@ def _threshold(value: Any) -> Any:
 
 
 def _logits(model: Any) -> Analyze:
-    return lambda x, _target: np.asarray(model.predict(x[np.newaxis], verbose=0))[0]
+    return lambda x, _target: np.asarray(model.predict(batch_of(model, x), verbose=0))[0]
+
+
+def batch_of(model: Any, x: np.ndarray) -> Any:
+    """Return an input as a batch of one; several inputs come joined into one vector, and go apart."""
+    if not isinstance(model.input_shape, list):
+        return x[np.newaxis]
+    shapes = [tuple(shape[1:]) for shape in model.input_shape]
+    cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    return [part.reshape(1, *shape) for part, shape in zip(np.split(x, cuts), shapes, strict=True)]
+
+
+def joined(maps: Any) -> np.ndarray:
+    """Return the map of one input, or those of several joined into one vector as their inputs were."""
+    if isinstance(maps, list) and len(maps) > 1:
+        return np.concatenate([np.asarray(part)[0].reshape(-1) for part in maps])
+    values: np.ndarray = np.asarray(maps)
+    return values[0]  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from parity.hashing import file_sha256
+from parity.reference.worker.applications import CUSTOM_OBJECTS, OLD_NAMES
 from parity.reference.worker.config import RefusedModelError, for_inference, layers_of, refuse_foreign, without_softmax
 
 _APPLICATIONS = {"vgg16": "VGG16", "vgg19": "VGG19"}
@@ -39,7 +40,7 @@ class Blueprint:
 
     def build(self) -> Any:
         """Return a new Keras model, not trainable, in the dtype of the blueprint."""
-        model = tf.keras.models.model_from_json(json.dumps(self.config))
+        model = built(self.config)
         model.set_weights(self.weights)
         return finished(model, self.config)
 
@@ -137,6 +138,11 @@ def reserve_names(config: dict[str, Any]) -> None:
                 pass
 
 
+def built(config: dict[str, Any]) -> Any:
+    """Return a new Keras model with the weights that its configuration starts with."""
+    return tf.keras.models.model_from_json(json.dumps(config), custom_objects=CUSTOM_OBJECTS)
+
+
 def finished(model: Any, config: dict[str, Any]) -> Any:
     """Return the model, not trainable, with its names reserved."""
     model.trainable = False
@@ -173,7 +179,7 @@ def read_model(path: Path, architecture: str | None, dtype: str) -> tuple[Any, d
     config, _ = without_softmax(config)
     config = for_inference(config, dtype)
     try:
-        model = tf.keras.models.model_from_json(json.dumps(config))
+        model = built(config)
         model.load_weights(str(path))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RefusedModelError(f"{path.name}: Keras cannot build this model: {error}") from error
@@ -229,4 +235,5 @@ def _datasets(file: h5py.File) -> list[str]:
 def _known_layers() -> frozenset[str]:
     layer = tf.keras.layers.Layer
     found = vars(tf.keras.layers).items()
-    return frozenset(name for name, value in found if isinstance(value, type) and issubclass(value, layer))
+    own = (name for name, value in found if isinstance(value, type) and issubclass(value, layer))
+    return frozenset((*own, *CUSTOM_OBJECTS, *OLD_NAMES))

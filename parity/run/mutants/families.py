@@ -89,17 +89,18 @@ def _right_ends(model: nn.Module, x: Tensor, method: str, target: list[int], **p
 
 def _smooth_heat(heat: Tensor, height: int, width: int) -> Map:
     """Resize linearly and without rounding to 8 bits."""
-    peak = heat.max()
-    scaled = heat / peak if peak > 0 else torch.zeros_like(heat)
     sizes = (height, width)
-    grown = nn.functional.interpolate(scaled[None, None], size=sizes, mode="bilinear", align_corners=False)
-    return grown[0, 0].numpy() * 255  # type: ignore[no-any-return]
+    grown = nn.functional.interpolate(_scaled(heat)[:, None], size=sizes, mode="bilinear", align_corners=False)
+    return grown[:, 0].numpy() * 255  # type: ignore[no-any-return]
 
 
 def _nearest_heat(heat: Tensor, height: int, width: int) -> Map:
-    peak = heat.max()
-    scaled = heat / peak if peak > 0 else torch.zeros_like(heat)
-    return nn.functional.interpolate(scaled[None, None], size=(height, width))[0, 0].mul(255).byte().numpy()
+    return nn.functional.interpolate(_scaled(heat)[:, None], size=(height, width))[:, 0].mul(255).byte().numpy()
+
+
+def _scaled(heat: Tensor) -> Tensor:
+    peak = heat.amax(dim=(1, 2), keepdim=True)
+    return torch.where(peak > 0, heat / peak, 0.0)
 
 
 def _heat(weigh: Callable[[Tensor, Tensor], Tensor]) -> SubjectFunction:

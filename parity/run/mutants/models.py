@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from parity.run.mutants.maps import DENSE, RESNET, SERIES, VGG
 from parity.run.mutants.mutant import Mutant, model_changed
+from parity.run.mutants.networks import NESTED
 
 Change = Callable[[nn.Module], Any]
 KERNELS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -267,6 +268,9 @@ WEIGHTS = (
            model_changed(one_kernel("block2_1_conv", 1.001)), "rel_l2", (RESNET,), ("gradient",), where="one layer"),
     Mutant("weights_1_001_of_series", "One convolution's weights are 0.1 % too large.",
            model_changed(one_kernel("conv2", 1.001)), "rel_l2", (SERIES,), ("gradient", "lrp_z"), where="one layer"),
+    Mutant("nested_layer_1_001", "The inner network's weights are 0.1 % too large.",
+           model_changed(one_kernel("block/inside", 1.001)), "rel_l2", (NESTED,), ("gradient", "lrp_z"),
+           where="one layer"),
     Mutant("weights_1e_8", "One layer's weights are too large by 1e-8 of themselves.",
            model_changed(one_kernel("fc1", 1 + 1e-8)), "rel_l2", (DENSE,), ("gradient",), "float64", "one layer"),
     Mutant("one_weight_off", "One weight is off by 1 % of the largest.", model_changed(_one_weight("block1_conv2")),

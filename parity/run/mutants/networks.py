@@ -206,6 +206,26 @@ def _ties_at_the_baseline(make: _Maker) -> Network:
     ))  # fmt: skip
 
 
+def _augmented(make: _Maker) -> Network:
+    return Network((
+        _input(6, 5, 3),
+        _plain("flip", "RandomFlip", "x", mode="horizontal", seed=None),
+        make.convolution("first", "flip", 3, 4, (2, 2)),
+        _plain("flat", "Flatten", "first"),
+        make.dense("out", "flat", 80, 3),
+    ))  # fmt: skip
+
+
+def _unit_length(make: _Maker) -> Network:
+    return Network((
+        _input(6, 5, 3),
+        make.convolution("first", "x", 3, 4, (2, 2)),
+        _plain("unit", "UnitNormalization", "first", axis=[3]),
+        _plain("flat", "Flatten", "unit"),
+        make.dense("out", "flat", 80, 3),
+    ))  # fmt: skip
+
+
 NETWORKS: dict[str, Callable[[_Maker], Network]] = {
     "cancelling": _cancelling,
     "colour": _colour,
@@ -221,6 +241,8 @@ NETWORKS: dict[str, Callable[[_Maker], Network]] = {
     "behind_padding": _behind_padding,
     "leaky": _leaky,
     "ties_at_the_baseline": _ties_at_the_baseline,
+    "augmented": _augmented,
+    "unit_length": _unit_length,
 }
 """The networks by name, besides `NESTED`."""
 NESTED = "nested"

@@ -59,7 +59,7 @@ def row(
     return keep
 
 
-def network(shape: tuple[int, ...], *layers: NetworkLayer) -> Network:
+def network(shape: tuple[int | None, ...], *layers: NetworkLayer) -> Network:
     """Return a network; a layer without inbound names reads the one before it."""
     chained = [NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *shape]}, ())]
     for one in layers:

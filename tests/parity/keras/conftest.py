@@ -44,9 +44,14 @@ def truth(reference_python: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             out.mkdir(exist_ok=True)
             environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
             command = [str(reference_python), "-m", "tests.parity.keras.write_truth", str(out)]
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
-            )
-            assert done.returncode == 0, f"write_truth failed:\n{done.stderr[-3000:]}"
+            parts = [
+                subprocess.Popen(
+                    [*command, str(part), "2"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+                )
+                for part in range(2)
+            ]
+            for part in parts:
+                _, errors = part.communicate(timeout=900)
+                assert part.returncode == 0, f"write_truth failed:\n{errors[-3000:]}"
             (out / "complete").touch()
     return out

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 import parity.keras
-from parity.keras import ConversionError, KerasModule, build, weights
+from parity.keras import ConversionError, KerasModule, stored, weights
 from parity.keras.config import Config
 from parity.keras.handlers import kernels, shapes, windows
 from parity.keras.handlers.table import HANDLERS
@@ -29,11 +29,11 @@ FORMATS = ["-by-name.h5", "-by-position.weights.h5", ".keras"]
 
 def difference(module: KerasModule, truth: Path, name: str, precision: str) -> float:
     """Return the relative L2 distance of the module's logits to Keras's."""
-    with np.load(truth / f"{name}.npz") as stored:
-        x, expected = stored["x"], stored[precision]
+    with np.load(truth / f"{name}.npz") as truths:
+        x, expected = truths["x"], truths[precision]
     assert np.isfinite(expected).all()
     assert np.linalg.norm(expected) > 1e-3, "logits of zero would agree with anything"
-    logits = module(module.to_torch(x)).numpy()
+    logits = module.logits(x)
     assert logits.shape == expected.shape
     return float(np.linalg.norm(logits - expected) / np.linalg.norm(expected))
 
@@ -71,10 +71,10 @@ def test_config_beside_weights_can_be_named(truth, tmp_path):
 def test_softmax_of_the_logits_is_the_saved_models_output(truth, name):
     """What was recorded as removed, and nothing else, was removed."""
     module = parity.keras.load(truth / f"{name}.h5", dtype=torch.float64)
-    with np.load(truth / f"{name}.npz") as stored:
-        x, expected = stored["x"], stored["output"]
-    logits = module(module.to_torch(x))
-    output = logits.softmax(1) if module.description.removed_softmax else logits
+    with np.load(truth / f"{name}.npz") as truths:
+        x, expected = truths["x"], truths["output"]
+    logits = torch.from_numpy(module.logits(x))
+    output = logits.softmax(-1) if module.description.removed_softmax else logits
     np.testing.assert_allclose(output.numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
@@ -84,8 +84,8 @@ def test_every_submodule_is_called_exactly_once(truth, name):
     calls = {child_name: 0 for child_name, _ in module.named_children()}
     for child_name, child in module.named_children():
         child.register_forward_hook(lambda *_, n=child_name: calls.__setitem__(n, calls[n] + 1))
-    with np.load(truth / f"{name}.npz") as stored:
-        module(module.to_torch(stored["x"]))
+    with np.load(truth / f"{name}.npz") as truths:
+        module.logits(truths["x"])
     assert set(calls.values()) == {1}
 
 
@@ -154,7 +154,7 @@ def _scale_and_offset_exchanged(monkeypatch):
 
 
 def _keras_3_names(monkeypatch):
-    monkeypatch.setattr(build, "_keras_major", lambda *arguments: 3)
+    monkeypatch.setattr(stored, "_keras_major", lambda *arguments: 3)
 
 
 MUTANTS = {

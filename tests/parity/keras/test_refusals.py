@@ -16,7 +16,6 @@ from parity.errors import ParityError
 from parity.keras import ConversionError
 from tests.parity.keras.keras_files import (
     KerasModel,
-    functional,
     input_layer,
     layer,
     sequential,
@@ -106,7 +105,10 @@ LAYERS = {
     "number that is none": (head(layer("LeakyReLU", "leak", alpha=float("nan"))), ["'leak'", "'alpha'", "nan"]),
     "output beyond any memory": (head(layer("ZeroPadding2D", "pad", padding=10**8)), ["'pad'", "numbers per sample"]),
     "dropout without rate": (head(layer("Dropout", "drop")), ["'drop'", "lacks 'rate'"]),
-    "output is a map": (KerasModel(sequential(input_layer(5, 4, 2), layer("ReLU", "re"))), ["'re'", "(5, 4, 2)"]),
+    "output of an open size": (
+        KerasModel(sequential(input_layer(None, 4, 2), layer("ReLU", "re"))),
+        ["'re'", "(None, 4, 2)"],
+    ),
     "open size at Flatten": (
         KerasModel(sequential(input_layer(None, 4, 2), layer("Flatten", "flat"))),
         ["'flat'", "open", "fixed input shape"],
@@ -160,6 +162,11 @@ def _shared(model):
     model.layers[1]["inbound_nodes"].append([["right", 0, 0, {}]])
 
 
+def _other_call(model):
+    _shared(model)
+    model.layers[3]["inbound_nodes"][0][0][1] = 5
+
+
 def _circle(model):
     model.layers[1]["inbound_nodes"] = [[["dense", 0, 0, {}]]]
 
@@ -206,10 +213,11 @@ def _three_into_one(model):
 
 
 GRAPHS = {
-    "several inputs": (_inputs, ["2 inputs", "Only one"]),
-    "several outputs": (_outputs, ["2 outputs", "Only one"]),
-    "an input that is not declared": (_hidden_input, ["second input", "'second'"]),
-    "a shared layer": (_shared, ["'left'", "called 2 times", "Shared"]),
+    "an input that leads nowhere": (_inputs, ["'second'", "does not lead"]),
+    "several outputs": (_outputs, ["2 outputs", "dense, add", "--output"]),
+    "an input that is not declared": (_hidden_input, ["'second'", "not among its inputs"]),
+    "a call that leads nowhere": (_shared, ["'left_call_2'", "does not lead"]),
+    "a call that is not there": (_other_call, ["'add'", "call 5", "'left'"]),
     "a circle": (_circle, ["circle"]),
     "a producer that is not there": (_nowhere, ["'add'", "'nowhere'"]),
     "a second output of a layer": (_second_tensor, ["'add'", "'right'", "output 1"]),
@@ -233,11 +241,17 @@ def test_graphs(tmp_path, case):
         assert part in message
 
 
-def test_nested_model_called_twice(tmp_path):
-    inner = sequential(layer("ReLU", "relu"), name="inner")
-    inner |= {"name": "inner", "inbound_nodes": [[["x", 0, 0, {}]], [["inner", 0, 0, {}]]]}
-    model = KerasModel(functional(input_layer(4, inbound=[]), inner))
-    assert "'inner' is called 2 times" in refusal(model.write(tmp_path / "m.h5"))
+def test_everything_that_cannot_be_converted_is_told_at_once(tmp_path):
+    layers = [
+        layer("TFOpLambda", "odd", function="math.cumsum"),
+        layer("Discretization", "bins"),
+        layer("Custom>Mine", "mine"),
+        layer("Mine2", "mine_too"),
+        layer("Lambda", "code", **LAMBDA),
+    ]
+    message = refusal(KerasModel(sequential(input_layer(4), *layers)).write(tmp_path / "m.h5"))
+    for part in ["5 things", "'odd'", "math.cumsum", "Keras' own Discretization", "none of Keras' own", "'code'"]:
+        assert part in message
 
 
 def test_endless_nesting(tmp_path):

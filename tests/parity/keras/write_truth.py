@@ -1,7 +1,8 @@
-"""What Keras makes of the recipes. Runs in the reference interpreter: `python -m tests.parity.keras.write_truth OUT`.
+"""What Keras makes of the recipes. Runs in the reference interpreter.
 
-Per recipe: `NAME.h5` (float32), `NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the
-recipes in `ALL_FORMATS` every other file format too. Weights are random with both signs and exact zeros.
+`python -m tests.parity.keras.write_truth OUT PART PARTS`, where part 0 of 1 is all. Per recipe: `NAME.h5` (float32),
+`NAME-float64.h5`, and `NAME.npz` with inputs and outputs in both precisions; for the recipes in `ALL_FORMATS` every
+other file format too. Weights are random with both signs and exact zeros.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ def random_weights(model: Any, rng: np.random.Generator) -> list[np.ndarray]:
     return weights
 
 
-def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
+def logits(keras: Any, model: Any, x: Any) -> np.ndarray:
     """Return the model's output before its last softmax, computed by Keras itself."""
     last = model
     while hasattr(last, "layers"):
         last = last.layers[-1]
-    activation = getattr(last, "activation", None)
+    activation = None if hasattr(last, "cell") else getattr(last, "activation", None)
     if isinstance(activation, keras.layers.Softmax) or activation is keras.activations.softmax:
         last.activation = keras.activations.linear
     elif isinstance(last, keras.layers.Softmax):
@@ -47,6 +48,17 @@ def logits(keras: Any, model: Any, x: np.ndarray) -> np.ndarray:
         if getattr(before, "activation", None) is keras.activations.softmax:  # softmax, then what does nothing
             before.activation = keras.activations.linear
     return np.asarray(model(x, training=False))
+
+
+def input_shapes(model: Any) -> list[list[int]]:
+    """Return the shape of each input, without the batch axis; an open size is 9."""
+    shapes = model.input_shape if isinstance(model.input_shape, list) else [model.input_shape]
+    return [[9 if size is None else size for size in shape[1:]] for shape in shapes]
+
+
+def _given(inputs: list[np.ndarray], precision: str) -> Any:
+    arrays = [x.astype(precision) for x in inputs]
+    return arrays if len(arrays) > 1 else arrays[0]
 
 
 def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -> None:
@@ -59,8 +71,12 @@ def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -
         model = build(keras)
         if not weights:
             weights = random_weights(model, rng)
-            shape = [9 if size is None else size for size in model.input_shape[1:]]
-            arrays["x"] = rng.normal(size=(3, *shape)).astype(np.float32)
+            inputs = [rng.normal(size=(3, *shape)).astype(np.float32) for shape in input_shapes(model)]
+            if (sample := getattr(build, "sample", None)) is not None:
+                inputs = [sample(x) for x in inputs]
+            # Several inputs go into one array, the values of one after those of the other.
+            several = len(inputs) > 1
+            arrays["x"] = np.concatenate([x.reshape(3, -1) for x in inputs], axis=1) if several else inputs[0]
         model.set_weights(weights)
         if precision == "float32":
             model.save(out / f"{name}.h5")
@@ -68,8 +84,8 @@ def write_truth(keras: Any, name: str, build: Callable[[Any], Any], out: Path) -
                 write_formats(keras, model, name, out)
         else:
             model.save(out / f"{name}-float64.h5")
-            arrays["output"] = np.asarray(model(arrays["x"].astype(precision), training=False))
-        arrays[precision] = logits(keras, model, arrays["x"].astype(precision))
+            arrays["output"] = np.asarray(model(_given(inputs, precision), training=False))
+        arrays[precision] = logits(keras, model, _given(inputs, precision))
     np.savez(out / f"{name}.npz", **arrays)
 
 
@@ -84,10 +100,15 @@ def write_formats(keras: Any, model: Any, name: str, out: Path) -> None:
 def main() -> None:
     import tensorflow as tf
 
+    from parity.reference.worker import missing_kernels
+
+    missing_kernels.install()
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    out = Path(sys.argv[1])
-    for name, build in RECIPES.items():
+    out, part, parts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    for name, build in list(RECIPES.items())[part::parts]:
         write_truth(tf.keras, name, build, out)
+    if part:
+        return
     tf.keras.backend.set_floatx("float32")
     for name in ("VGG16", "VGG19"):
         small = {"weights": None, "input_shape": (32, 32, 3), "classes": 10}  # random weights take time to draw

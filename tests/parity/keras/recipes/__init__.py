@@ -1,6 +1,6 @@
 """Keras models to convert, by name. The reference interpreter builds them; the tests read the names."""
 
-from tests.parity.keras.recipes import classic
+from tests.parity.keras.recipes import classic, graphs, merging, sequences, spatial
 from tests.parity.keras.recipes.registry import ALL_FORMATS, RECIPES
 
-__all__ = ["ALL_FORMATS", "RECIPES", "classic"]
+__all__ = ["ALL_FORMATS", "RECIPES", "classic", "graphs", "merging", "sequences", "spatial"]

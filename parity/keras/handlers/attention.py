@@ -1,0 +1,108 @@
+"""Handlers: attention over the steps of series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parity.keras.handlers.layer import Built, Layer, Value, Variable
+from parity.keras.modules.attention import Attention, MultiHeadAttention
+
+_TENSORS = ("query", "value", "key")
+_PROJECTIONS = ("query", "key", "value", "output")
+
+
+def attention_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    """Scale, and the weight of the score "concat"."""
+    names = ["scale"] if config.get("use_scale") else []
+    return tuple(Variable(name) for name in (*names, *_score_weight(config)))
+
+
+def _score_weight(config: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("concat_score_weight",) if config.get("score_mode") == "concat" else ()
+
+
+def attention(layer: Layer) -> Built:
+    """`Attention` of a query to values, by products or by sums."""
+    score = layer.config.text("score_mode", "dot")
+    if score not in ("dot", "concat"):
+        raise layer.fail(f"'score_mode' is {score!r}, expected 'dot' or 'concat'")
+    scale = layer.tensor(layer.weight("scale", ())) if "scale" in layer.stored else None
+    weight = layer.tensor(layer.weight("concat_score_weight", ())) if "concat_score_weight" in layer.stored else None
+    return _built(layer, Attention(score, scale, weight, layer.config.flag("causal", False)))
+
+
+def additive_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    """Scale."""
+    return () if config.get("use_scale") is False else (Variable("scale"),)
+
+
+def additive_attention(layer: Layer) -> Built:
+    """`AdditiveAttention` of a query to values."""
+    channels = _shapes(layer)[1][-1]
+    scale = None
+    if "scale" in layer.stored:
+        scale = layer.tensor(layer.weight("scale", (layer.known(channels, "number of channels"),)))
+    return _built(layer, Attention("additive", scale, None, layer.config.flag("causal", False)))
+
+
+def _built(layer: Layer, module: Attention) -> Built:
+    if any(_names(layer)):
+        raise layer.fail("it is called with tensors by name. Call it with a list [query, value] or [query, value, key]")
+    if len(layer.inputs) not in (2, 3):
+        raise layer.fail(f"it reads {len(layer.inputs)} tensors, expected a query, a value and perhaps a key")
+    query, value, *keys = _shapes(layer)
+    key = keys[0] if keys else value
+    channels = {query[1], key[1]} if module.score == "dot" else {query[1], key[1]} - {1}
+    fits = key[0] == value[0] and len(channels) <= 1
+    if not fits:
+        raise layer.fail(f"the shapes of query, value and key {(query, value, key)} do not fit")
+    return Built(Value((query[0], value[1])), (("", module),))
+
+
+def multi_head_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
+    """Kernel and bias of each projection, in Keras' order."""
+    what = ("kernel",) if config.get("use_bias") is False else ("kernel", "bias")
+    return tuple(Variable(f"{name}_{one}") for name in _PROJECTIONS for one in what)
+
+
+def multi_head_attention(layer: Layer) -> Built:
+    """`MultiHeadAttention` over one axis of steps."""
+    takes = tuple(name or _TENSORS[place] for place, name in enumerate(_names(layer)[: len(_TENSORS)]))
+    if len(takes) != len(layer.inputs) or len(set(takes)) != len(takes) or not {"query", "value"} <= set(takes):
+        raise layer.fail(f"it reads {len(layer.inputs)} tensors as {takes}, expected a query, a value, perhaps a key")
+    if layer.node.config.get("attention_axes") not in (None, [1], [-2]):
+        raise layer.fail(f"'attention_axes' is {layer.node.config['attention_axes']!r}; only None is supported")
+    shapes = dict(zip(takes, _shapes(layer), strict=True))
+    shapes.setdefault("key", shapes["value"])
+    heads, size = layer.config.integer("num_heads"), layer.config.integer("key_dim")
+    sizes = {"query": size, "key": size, "value": layer.config.integer("value_dim", size)}
+    channels = {name: layer.known(shapes[name][-1], "number of channels") for name in _TENSORS}
+    made = layer.node.config.get("output_shape")
+    made = made[0] if isinstance(made, list) and len(made) == 1 else made
+    made = channels["query"] if made is None else made
+    if type(made) is not int or made < 1:
+        raise layer.fail(f"'output_shape' is {layer.node.config.get('output_shape')!r}; only one size is supported")
+    expected = {name: (channels[name], heads, sizes[name]) for name in _TENSORS}
+    expected["output"] = (heads, sizes["value"], made)
+    kernels = {name: layer.tensor(layer.weight(f"{name}_kernel", expected[name])) for name in _PROJECTIONS}
+    biases = {}
+    if "output_bias" in layer.stored:
+        for name in _PROJECTIONS:
+            shape = (made,) if name == "output" else expected[name][1:]
+            biases[name] = layer.tensor(layer.weight(f"{name}_bias", shape))
+    module = MultiHeadAttention(kernels, biases, takes)
+    return Built(Value((shapes["query"][0], made)), (("", module),))
+
+
+def _names(layer: Layer) -> tuple[str | None, ...]:
+    """Return the argument that each tensor is passed as, None where it is told by its place."""
+    return tuple(getattr(layer.node, "keywords", ())) or (None,) * len(layer.inputs)
+
+
+def _shapes(layer: Layer) -> list[tuple[int | None, ...]]:
+    """Return the shapes of what a layer reads, each steps and channels."""
+    shapes = [value.shape for value in layer.inputs]
+    if any(len(shape) != 2 for shape in shapes):
+        raise layer.fail(f"it reads the shapes {shapes}; only one axis of steps and one of channels is supported")
+    return shapes

@@ -1,0 +1,105 @@
+"""Attention over the steps of series `(N, C, T)`, in Keras' three forms."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+# What TensorFlow takes off the scores of steps that must not be seen.
+_HIDDEN = 1e9
+
+
+class Attention(nn.Module):
+    """Keras `Attention` and `AdditiveAttention`: values of all steps, weighted by how well their keys fit a query.
+
+    Parameters
+    ----------
+    score
+        `"dot"`: products of query and key. `"concat"`: `weight * sum(tanh(scale * (query + key)))`. `"additive"`:
+        `sum(scale * tanh(query + key))`.
+    scale
+        One number, or for `"additive"` one per channel; None for 1.
+    weight
+        One number, or None for 1.
+    causal
+        Whether no step sees those behind it.
+    """
+
+    signxai_operation: ClassVar[str] = "derivative"
+
+    def __init__(self, score: str, scale: Tensor | None, weight: Tensor | None, causal: bool) -> None:
+        super().__init__()
+        self.score = score
+        self.scale = None if scale is None else nn.Parameter(scale, requires_grad=False)
+        self.weight = None if weight is None else nn.Parameter(weight, requires_grad=False)
+        self.causal = causal
+
+    def forward(self, query: Tensor, value: Tensor, key: Tensor | None = None) -> Tensor:
+        """Return `(N, channels of the value, steps of the query)`."""
+        key = value if key is None else key
+        scores = self._scores(query.movedim(1, -1), key.movedim(1, -1))
+        if self.causal:
+            hidden = torch.ones(scores.shape[-2:], dtype=scores.dtype, device=scores.device).triu(1)
+            scores = scores - _HIDDEN * hidden
+        return torch.einsum("nqk,nck->ncq", scores.softmax(dim=-1), value)
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Return `(N, steps of the query, steps of the key)`."""
+        if self.score == "dot":
+            scores = query @ key.transpose(1, 2)
+            return scores if self.scale is None else scores * self.scale
+        both = query.unsqueeze(2) + key.unsqueeze(1)
+        if self.score == "additive":
+            bent = both.tanh()
+            return (bent if self.scale is None else self.scale * bent).sum(dim=-1)
+        scores = (both if self.scale is None else self.scale * both).tanh().sum(dim=-1)
+        return scores if self.weight is None else self.weight * scores
+
+    def extra_repr(self) -> str:
+        """Show the settings in `print(model)`."""
+        return f"score={self.score!r}, causal={self.causal}"
+
+
+class MultiHeadAttention(nn.Module):
+    """Keras `MultiHeadAttention`: several heads side by side, each with projections of its own.
+
+    Parameters
+    ----------
+    kernels
+        Of query, key and value: `(channels, heads, size)`; of the output: `(heads, size, channels)`.
+    biases
+        As the kernels without their inputs; empty for none.
+    takes
+        What each tensor is that the module is called with: `"query"`, `"value"` or `"key"`.
+    """
+
+    signxai_operation: ClassVar[str] = "derivative"
+
+    def __init__(self, kernels: dict[str, Tensor], biases: dict[str, Tensor], takes: tuple[str, ...]) -> None:
+        super().__init__()
+        frozen = {"requires_grad": False}
+        self.kernels = nn.ParameterDict({name: nn.Parameter(one, **frozen) for name, one in kernels.items()})
+        self.biases = nn.ParameterDict({name: nn.Parameter(one, **frozen) for name, one in biases.items()})
+        self.takes = takes
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Return `(N, channels, steps of the query)`."""
+        read = dict(zip(self.takes, tensors, strict=True))
+        read.setdefault("key", read["value"])
+        query, key, value = (self._projected(name, read[name]) for name in ("query", "key", "value"))
+        query = query * (1 / math.sqrt(query.shape[-1]))
+        weights = torch.einsum("nkhd,nqhd->nhqk", key, query).softmax(dim=-1)
+        mixed = torch.einsum("nhqk,nkhd->nqhd", weights, value)
+        made = torch.einsum("nqhd,hdc->nqc", mixed, self.kernels["output"])
+        return (made + self.biases["output"] if "output" in self.biases else made).movedim(-1, 1)
+
+    def _projected(self, name: str, x: Tensor) -> Tensor:
+        made = torch.einsum("nct,chd->nthd", x, self.kernels[name])
+        return made + self.biases[name] if name in self.biases else made
+
+    def extra_repr(self) -> str:
+        """Show what it reads in `print(model)`."""
+        return f"takes={self.takes}"

@@ -1,0 +1,73 @@
+"""What keeps a model from being converted, all of it at once: Keras' own layers apart from the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from parity.keras.errors import ConversionError
+from parity.keras.functions import function_of, is_known, is_operation
+from parity.keras.graph import Node
+from parity.keras.handlers.table import HANDLERS
+
+_NAMED = 4
+# Keras' own classes that the table may lack; a class that is neither here nor there is the user's.
+_OF_KERAS = frozenset({
+    "AbstractRNNCell", "AdditiveAttention", "Attention", "Bidirectional", "CategoryEncoding", "ConvLSTM1D",
+    "ConvLSTM2D", "ConvLSTM3D", "CuDNNGRU", "CuDNNLSTM", "DenseFeatures", "Discretization", "EinsumDense",
+    "Embedding", "GRU", "GRUCell", "GroupQueryAttention", "HashedCrossing", "Hashing", "IntegerLookup", "LSTM",
+    "LSTMCell", "Lambda", "MelSpectrogram", "MultiHeadAttention", "RNN", "RandomBrightness", "RandomContrast",
+    "RandomCrop", "RandomFlip", "RandomHeight", "RandomRotation", "RandomTranslation", "RandomWidth", "RandomZoom",
+    "Resizing", "SimpleRNN", "SimpleRNNCell", "SpectralNormalization", "StackedRNNCells", "StringLookup", "TFSMLayer",
+    "TensorFlowOpLayer", "TextVectorization", "TimeDistributed", "TorchModuleWrapper", "Wrapper",
+})  # fmt: skip
+
+_CODE = ("Lambda",)
+
+
+def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
+    """Raise one error for everything in a model that has no handler, or does nothing.
+
+    Raises
+    ------
+    ConversionError
+        With one line for each kind of obstacle, and the layers that it is about.
+    """
+    obstacles: dict[str, list[Node]] = {}
+    for node in nodes:
+        for problem in _problems(node):
+            obstacles.setdefault(problem, []).append(node)
+    lines = [f"{_layers(group)} {problem}" for problem, group in obstacles.items()]
+    if len(lines) == 1:
+        raise ConversionError(f"{file}: {lines[0]}")
+    if lines:
+        listed = "\n".join(f"- {line}" for line in lines)
+        raise ConversionError(f"{file}: {len(lines)} things cannot be converted:\n{listed}")
+
+
+def _problems(node: Node) -> Iterator[str]:
+    kind = node.class_name
+    if kind in _CODE:
+        yield ("holds Python code, which is never run. Replace it by layers of Keras's own and save the model again.")
+    elif is_operation(kind):
+        if not is_known(node):
+            yield (
+                f"is a bare operation ({function_of(node)}), which is not in the table of those that are converted. "
+                "Use a Keras layer instead, and save the model again."
+            )
+    elif kind not in HANDLERS:
+        whose = (
+            f"is Keras' own {kind}, which is not supported" if kind in _OF_KERAS
+            else f"is of the class {kind}, which is none of Keras' own: a class of yours is never run"
+        )  # fmt: skip
+        yield f"{whose}. Replace it; supported are {', '.join(sorted(HANDLERS))}."
+    else:
+        for key, value in node.call.settings.items():
+            if key not in HANDLERS[kind].settings:
+                yield f"is called with {key}={value!r}, which is not supported. Call the layer without it."
+
+
+def _layers(nodes: Sequence[Node]) -> str:
+    named = ", ".join(f"{node.name!r} ({node.class_name})" for node in nodes[:_NAMED])
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return f"{'layer' if len(nodes) == 1 else 'layers'} {named}{more}{'' if len(nodes) == 1 else ': each'}"

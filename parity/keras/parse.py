@@ -1,0 +1,412 @@
+"""From a Keras architecture (JSON) to a graph: Sequential and Functional models of Keras 2 and 3, however nested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from parity.keras.calls import Call, Source, parse_call
+from parity.keras.description import Shape
+from parity.keras.errors import ConversionError
+from parity.keras.graph import Graph, Model, Node, in_order, needed_for
+
+_SEQUENTIAL = "Sequential"
+_FUNCTIONAL = ("Functional", "Model")
+_DEEPEST_NESTING = 32
+_MOST_CALLS = 10_000
+# How TensorFlow 1 calls layers of today.
+_OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"}
+
+Results = tuple[str, ...]
+"""The nodes that make the results of a call."""
+Place = tuple[str, int]
+"""A layer's Keras name and the number of its call."""
+
+
+def parse_architecture(config: Mapping[str, Any], file: Path, output: str | None = None) -> Graph:
+    """Flatten an architecture.
+
+    Parameters
+    ----------
+    config
+        The parsed JSON of `model.to_json()` or of the file attribute `model_config`.
+    file
+        Named in messages.
+    output
+        Keras name of the layer whose result is wanted, for a model of several outputs.
+
+    Raises
+    ------
+    ConversionError
+        For a subclassed model, several outputs of which none is named, a circle, or a configuration that is not well
+        formed.
+    """
+    parser = _Parser(file)
+    model, results = parser.model(config, scope="", sources=None, depth=0)
+    if not parser.inputs:
+        raise ConversionError(f"{file}: the model has no input layer. Build it (call it once), then save it again.")
+    chosen = parser.chosen(output, results)
+    nodes = tuple(parser.ordered(chosen, several=len(results) > 1))
+    there = {node.name for node in nodes}
+    inputs = tuple((name, parser.inputs[name]) for name in parser.input_order if name in there)
+    return Graph(model.keras_name, nodes, chosen, inputs, model, tuple(parser.outputs))
+
+
+@dataclass
+class _Parser:
+    file: Path
+    inputs: dict[str, Shape] = field(default_factory=dict)
+    input_order: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def fail(self, text: str) -> ConversionError:
+        return ConversionError(f"{self.file}: {text}")
+
+    # --- models ------------------------------------------------------------------------------------------------------
+
+    def model(
+        self, entry: Mapping[str, Any], scope: str, sources: Sequence[str] | None, depth: int
+    ) -> tuple[Model, Results]:
+        """Parse a model whose inputs are the nodes `sources` (None for the outermost); return it and its results."""
+        if depth > _DEEPEST_NESTING:
+            raise self.fail(
+                f"models are nested more than {_DEEPEST_NESTING} deep. Flatten the model and save it again."
+            )
+        class_name = entry.get("class_name")
+        config = entry.get("config")
+        if class_name == _SEQUENTIAL:
+            if isinstance(config, list):  # Keras before 2.2.3
+                config = {"layers": config}
+            return self.sequential(self.mapping(config, "model"), scope, sources, depth)
+        if class_name in _FUNCTIONAL:
+            return self.functional(self.mapping(config, "model"), scope, sources, depth)
+        raise self.fail(
+            f"the model is of the class {class_name!r}. Only Sequential and Functional models describe themselves; "
+            "rebuild a subclassed model as one of these, load its weights, and save it."
+        )
+
+    def sequential(
+        self, config: Mapping[str, Any], scope: str, sources: Sequence[str] | None, depth: int
+    ) -> tuple[Model, Results]:
+        members: list[Node | Model] = []
+        previous = None
+        name = config.get("name")
+        if sources is not None:
+            if len(sources) != 1:
+                raise self.fail(f"the nested model {name!r} is called with {len(sources)} inputs, expected one.")
+            previous = sources[0]
+        for entry in self.entries(config):
+            if entry.get("class_name") == "InputLayer":
+                if previous is None:
+                    node = self.input_node(entry, scope)
+                    members.append(node)
+                    previous = node.name
+                continue
+            if previous is None:
+                shape = _batch_shape(self.mapping(entry.get("config"), "layer")) or config.get("build_input_shape")
+                nested = entry.get("class_name") in (_SEQUENTIAL, *_FUNCTIONAL)
+                if shape is None and not nested:
+                    raise self.fail(
+                        f"the Sequential model {name!r} does not say its input shape. "
+                        "Give its first layer input_shape=..., build it and save it again."
+                    )
+                if shape is not None:
+                    made = {"name": self.free("input"), "batch_shape": shape}
+                    node = self.input_node({"class_name": "InputLayer", "config": made}, scope)
+                    members.append(node)
+                    previous = node.name
+            call = Call(() if previous is None else (Source(previous, 0, 0),))
+            member, results = self.member(entry, scope, () if previous is None else (previous,), call, depth)
+            if len(results) != 1:
+                raise self.fail(f"the model {name!r} goes on behind a nested model of {len(results)} outputs.")
+            previous = results[0]
+            members.append(member)
+        if previous is None or not any(isinstance(m, Model) or m.inbound for m in members):
+            raise self.fail(f"the model {name!r} has no layers.")
+        if not scope:
+            self.outputs = [self.nodes[previous].keras_name]
+        return Model(str(config.get("name", "sequential")), _SEQUENTIAL, tuple(members)), (previous,)
+
+    def functional(
+        self, config: Mapping[str, Any], scope: str, sources: Sequence[str] | None, depth: int
+    ) -> tuple[Model, Results]:
+        name = str(config.get("name", "model"))
+        starts = [source.layer for source in self.ends(config.get("input_layers"), name, "input")]
+        if len(set(starts)) < len(starts):
+            raise self.fail(f"the model {name!r} names an input twice: {', '.join(starts)}. Save the model again.")
+        if sources is not None and len(sources) != len(starts):
+            raise self.fail(f"the nested model {name!r} is called with {len(sources)} inputs, expected {len(starts)}.")
+        entries: dict[str, Mapping[str, Any]] = {}
+        for entry in self.entries(config):
+            keras_name = self.layer_name(entry)
+            if keras_name in entries:
+                raise self.fail(f"two layers of the model {name!r} are named {keras_name!r}. Rename one, save again.")
+            entries[keras_name] = entry
+        calls = {
+            (key, number): call
+            for key, entry in entries.items()
+            for number, call in enumerate(self.calls(entry, key, entries))
+        }
+        outputs = self.ends(config.get("output_layers"), name, "output")
+        for source in outputs:
+            if source.layer not in entries:
+                raise self.fail(f"the output layer {source.layer!r} of the model {name!r} is not among its layers.")
+        first = _first_calls([*outputs, *(source for call in calls.values() for source in call.sources)])
+        producers = {
+            place: tuple(self.place(source, calls, first, place[0]) for source in call.sources)
+            for place, call in calls.items()
+        }
+        order, circle = in_order(producers)
+        if circle:
+            stuck = [key for key, _ in circle]
+            raise self.fail(f"the layers {stuck[:3]} of the model {name!r} wait for each other in a circle.")
+        results: dict[Place, Results] = {}
+        made: dict[str, Node | Model] = {}
+        for place in order:
+            key, number = place
+            entry, call = entries[key], calls[place]
+            if entry.get("class_name") == "InputLayer":
+                results[place] = (self.input(entry, scope, starts, sources, name),)
+                if sources is None:
+                    made[key] = self.nodes[results[place][0]]
+                continue
+            inbound = tuple(
+                self.result(source, place, results[producer])
+                for source, producer in zip(call.sources, producers[place], strict=True)
+            )
+            if number == 0:
+                made[key], results[place] = self.member(entry, scope, inbound, call, depth)
+            else:
+                results[place] = self.again(made[key], entry, scope, inbound, call, depth, number)
+        if sources is None and not scope:
+            self.input_order = [results[(start, 0)][0] for start in starts if (start, 0) in results]
+            self.outputs = [source.layer for source in outputs]
+        # Weights are stored in the order of the file, not of computation.
+        members = tuple(made[key] for key in entries if key in made)
+        ends = tuple(
+            self.result(source, (source.layer, 0), results[self.place(source, calls, first)]) for source in outputs
+        )
+        return Model(name, "Functional", members), ends
+
+    def input(
+        self, entry: Mapping[str, Any], scope: str, starts: list[str], sources: Sequence[str] | None, model: str
+    ) -> str:
+        """Return the node that an input layer stands for."""
+        key = self.layer_name(entry)
+        if key not in starts:
+            raise self.fail(
+                f"the model {model!r} has an input layer {key!r} that is not among its inputs {starts}. "
+                "Save keras.Model(inputs, outputs) with all its inputs."
+            )
+        if sources is not None:
+            return sources[starts.index(key)]
+        return self.input_node(entry, scope).name
+
+    def result(self, source: Source, reader: Place, results: Results) -> str:
+        if source.tensor >= len(results):
+            raise self.fail(
+                f"the layer {reader[0]!r} reads output {source.tensor} of {source.layer!r}; only "
+                f"{'one is' if len(results) == 1 else f'{len(results)} are'} supported."
+            )
+        return results[source.tensor]
+
+    # --- members -----------------------------------------------------------------------------------------------------
+
+    def member(
+        self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, depth: int
+    ) -> tuple[Node | Model, Results]:
+        """Parse a layer or a nested model."""
+        class_name = entry.get("class_name")
+        if class_name == _SEQUENTIAL or class_name in _FUNCTIONAL:
+            self.plain_call(entry, call)
+            inner = f"{scope}{self.layer_name(entry)}/"
+            return self.model(entry, inner, inbound or None, depth + 1)
+        node = self.node(entry, scope, inbound, call)
+        return node, (node.name,)
+
+    def again(
+        self, first: Node | Model, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call,
+        depth: int, number: int,
+    ) -> Results:  # fmt: skip
+        """Parse a further call of a layer or a nested model, with the weights of the first."""
+        if len(self.nodes) > _MOST_CALLS:
+            raise self.fail(f"its layers are called more than {_MOST_CALLS} times in all.")
+        suffix = f"_call_{number + 1}"
+        if isinstance(first, Node):
+            node = self.node(entry, scope, inbound, call, suffix, first.name)
+            return (node.name,)
+        self.plain_call(entry, call)
+        before = set(self.nodes)
+        _, results = self.model(entry, f"{scope}{self.layer_name(entry)}{suffix}/", inbound, depth + 1)
+        originals = [node for node in first.nodes() if node.inbound]
+        copies = [self.nodes[name] for name in self.nodes if name not in before]
+        stems = {node.name.removeprefix(f"{scope}{self.layer_name(entry)}/"): node.name for node in originals}
+        for copy in copies:
+            stem = copy.name.removeprefix(f"{scope}{self.layer_name(entry)}{suffix}/")
+            self.nodes[copy.name] = replace(copy, weights_of=copy.weights_of or stems.get(stem, ""))
+        return results
+
+    def plain_call(self, entry: Mapping[str, Any], call: Call) -> None:
+        for key, value in call.settings.items():
+            raise self.fail(
+                f"the call of the nested model {self.layer_name(entry)!r} passes {key}={value!r}, which is not "
+                "supported. Call the model without it."
+            )
+
+    def node(
+        self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, suffix: str = "",
+        weights_of: str = "",
+    ) -> Node:  # fmt: skip
+        keras_name = self.layer_name(entry)
+        name = scope + keras_name + suffix
+        if name in self.nodes:
+            raise self.fail(f"two layers are named {name!r}. Rename one of them and save the model again.")
+        config = self.mapping(entry.get("config"), f"layer {name!r}")
+        node = Node(name, keras_name, _class_of(entry), config, inbound, call, weights_of)
+        self.nodes[name] = node
+        return node
+
+    def input_node(self, entry: Mapping[str, Any], scope: str) -> Node:
+        node = self.node(entry, scope, (), Call(()))
+        shape = _batch_shape(node.config)
+        sizes_ok = isinstance(shape, list) and len(shape) >= 2
+        sizes_ok = sizes_ok and all(n is None or (type(n) is int and n > 0) for n in shape[1:])
+        if not sizes_ok:
+            raise self.fail(f"the input layer {node.name!r} has the shape {shape!r}, expected [null, sizes...].")
+        self.inputs[node.name] = tuple(shape[1:])
+        self.input_order.append(node.name)
+        return node
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    def calls(self, entry: Mapping[str, Any], name: str, known: Mapping[str, Any]) -> list[Call]:
+        """Return the calls of one layer; an input layer counts as called once, with nothing."""
+        calls = entry.get("inbound_nodes")
+        if not isinstance(calls, list):
+            raise self.fail(f"the layer {name!r} has no list 'inbound_nodes'. Save the model again.")
+        if entry.get("class_name") == "InputLayer":
+            return [Call(())]
+        if not calls:
+            raise self.fail(f"the layer {name!r} is never called. Remove it and save the model again.")
+        parsed = [
+            parse_call(call, known, lambda problem: self.fail(f"the call of the layer {name!r} {problem}"))
+            for call in calls
+        ]
+        for call in parsed:
+            if not call.sources:
+                raise self.fail(f"the layer {name!r} reads no other layer. Save the model again.")
+            for source in call.sources:
+                if source.layer not in known:
+                    raise self.fail(f"the layer {name!r} reads {source.layer!r}, which is not a layer of the model.")
+        return parsed
+
+    def place(
+        self, source: Source, calls: Mapping[Place, Call], first: Mapping[str, int], reader: str = "the output"
+    ) -> Place:
+        """Return which call of a layer a source means."""
+        if (source.layer, 1) not in calls:
+            return source.layer, 0
+        number = source.call - first[source.layer]
+        if (source.layer, number) not in calls:
+            raise self.fail(
+                f"the layer {reader!r} reads call {source.call} of {source.layer!r}, which is not in the model. "
+                "Save the model again."
+            )
+        return source.layer, number
+
+    # --- ends --------------------------------------------------------------------------------------------------------
+
+    def ends(self, value: Any, model: str, what: str) -> list[Source]:
+        """Return the tensors of `[["name", 0, 0], ...]` (Keras 2), `["name", 0, 0]` or `{"key": [...]}` (Keras 3)."""
+        if isinstance(value, Mapping):
+            value = list(value.values())
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            value = [value]
+        if not (isinstance(value, list) and value and all(isinstance(end, list) and end for end in value)):
+            raise self.fail(f"the model {model!r} does not name its {what} layer. Save the model again.")
+        sources = []
+        for end in value:
+            numbers = [*end[1:3], 0, 0][:2]
+            if not isinstance(end[0], str) or any(type(number) is not int or number < 0 for number in numbers):
+                raise self.fail(f"the model {model!r} does not name its {what} layer. Save the model again.")
+            sources.append(Source(end[0], *numbers))
+        return sources
+
+    def chosen(self, output: str | None, results: Results) -> str:
+        """Return the node of the output that is wanted."""
+        names = self.outputs
+        if output is not None and output not in names:
+            raise self.fail(f"the model has no output {output!r}; its outputs are {', '.join(names)}.")
+        if output is None and len(results) > 1:
+            raise self.fail(
+                f"the model has {len(results)} outputs ({', '.join(names)}), and one is explained at a time: choose it "
+                "with output='name' (--output name)."
+            )
+        return results[0 if output is None else names.index(output)]
+
+    def ordered(self, output: str, several: bool) -> list[Node]:
+        """Sort the flattened nodes; what only other outputs need is left out, what none needs is refused."""
+        order, _ = in_order({node.name: node.inbound for node in self.nodes.values()})
+        needed = needed_for(output, self.nodes)
+        for name in order:
+            if name not in needed and not several:
+                raise self.fail(
+                    f"the layer {name!r} does not lead to the model's output. "
+                    "Save keras.Model(inputs, output) without it."
+                )
+        return [self.nodes[name] for name in order if name in needed]
+
+    # --- entries -----------------------------------------------------------------------------------------------------
+
+    def entries(self, config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        layers = config.get("layers")
+        if not isinstance(layers, list) or not layers:
+            raise self.fail(f"the model {config.get('name')!r} has no list of layers. Save the model again.")
+        return [self.mapping(entry, "layer") for entry in layers]
+
+    def layer_name(self, entry: Mapping[str, Any]) -> str:
+        name = entry.get("name")
+        if name is None:
+            name = self.mapping(entry.get("config"), "layer").get("name")
+        if not isinstance(name, str) or not name:
+            raise self.fail(f"a layer of the class {entry.get('class_name')!r} has no name. Save the model again.")
+        return name
+
+    def mapping(self, value: Any, what: str) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self.fail(f"the configuration of a {what} is {type(value).__name__}, expected an object.")
+        return value
+
+    def free(self, name: str) -> str:
+        while name in self.nodes:
+            name += "_"
+        return name
+
+
+def _first_calls(sources: Sequence[Source]) -> dict[str, int]:
+    """Return the number of each layer's first call: Keras 2 counts the making of a nested model as its call 0."""
+    first: dict[str, int] = {}
+    for source in sources:
+        first[source.layer] = min(source.call, first.get(source.layer, 1))
+    return first
+
+
+def _class_of(entry: Mapping[str, Any]) -> str:
+    """Return a layer's class; a user's own class must not pass for Keras's because it has the same name."""
+    class_name = str(entry.get("class_name"))
+    class_name = _OLD_NAMES.get(class_name, class_name)
+    module, registered = entry.get("module"), entry.get("registered_name")
+    if isinstance(module, str) and module.startswith(("keras.src.ops", "keras.ops")):
+        return f"ops.{class_name}"  # Keras 3's functions are layers of the graph
+    if isinstance(registered, str) and registered not in ("", class_name):
+        return registered
+    if isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow"):
+        return f"{module}.{class_name}"
+    return class_name
+
+
+def _batch_shape(config: Mapping[str, Any]) -> Any:
+    return config.get("batch_shape") or config.get("batch_input_shape")

@@ -1,0 +1,233 @@
+"""Layers that work on space, judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from parity.keras.network import Network, NetworkLayer
+from tests.parity.judged.registry import conv, dense, layer, network, row
+
+Rng = np.random.Generator
+
+
+def transposed(rng: Rng, name: str, size: tuple[int, ...], channels: int, filters: int, **config: Any) -> NetworkLayer:
+    """Return a Conv1DTranspose, Conv2DTranspose or Conv3DTranspose layer, whose kernel has its filters before."""
+    weights = {"kernel": rng.normal(size=(*size, filters, channels)) / np.sqrt(np.prod(size) * channels)}
+    weights["bias"] = 0.2 * rng.normal(size=filters)
+    made = {key: values.astype(np.float32) for key, values in weights.items()}
+    settings = {"kernel_size": list(size), "filters": filters, **config}
+    return layer(f"Conv{len(size)}DTranspose", name, weights=made, **settings)
+
+
+def connected(rng: Rng, name: str, stored: tuple[int, ...], output: tuple[int, ...], **config: Any) -> NetworkLayer:
+    """Return a LocallyConnected1D or LocallyConnected2D layer, given the shapes of its kernel and of its bias."""
+    weights = {"kernel": rng.normal(size=stored) / 2, "bias": 0.2 * rng.normal(size=output)}
+    made = {key: values.astype(np.float32) for key, values in weights.items()}
+    settings = {"filters": output[-1], **config}
+    return layer(f"LocallyConnected{len(output) - 1}D", name, weights=made, **settings)
+
+
+@row((5, 6, 5, 2))
+def conv3d_max_pooling3d(rng: Rng) -> Network:
+    return network(
+        (5, 6, 5, 2),
+        conv(rng, "c", (2, 3, 2), 2, 4, activation="relu"),
+        layer("MaxPooling3D", "p", pool_size=[2, 2, 2]),
+        layer("Flatten", "f"),
+        dense(rng, "d", 32, 4, activation="relu"),
+        dense(rng, "out", 4, 3),
+    )
+
+
+@row((5, 5, 4, 2))
+def conv3d_average_pooling3d(rng: Rng) -> Network:
+    return network(
+        (5, 5, 4, 2),
+        layer("ZeroPadding3D", "z", padding=[[1, 0], [0, 1], [1, 1]]),
+        conv(rng, "c", (2, 2, 3), 2, 3, strides=[1, 2, 1], activation="relu"),
+        layer("SpatialDropout3D", "s", rate=0.2),
+        layer("AveragePooling3D", "p", pool_size=[2, 2, 2], padding="same"),
+        layer("Cropping3D", "k", cropping=[[1, 0], [0, 0], [0, 1]]),
+        layer("Flatten", "f"),
+        dense(rng, "d", 12, 4, activation="relu"),
+        dense(rng, "out", 4, 3),
+    )
+
+
+@row((4, 4, 3, 2))
+def conv3d_global_average_pooling3d(rng: Rng) -> Network:
+    return network(
+        (4, 4, 3, 2),
+        conv(rng, "c", (2, 2, 2), 2, 4, activation="relu"),
+        layer("GlobalAveragePooling3D", "g"),
+        dense(rng, "out", 4, 3),
+    )
+
+
+@row((4, 4, 3, 2))
+def conv3d_global_max_pooling3d(rng: Rng) -> Network:
+    return network(
+        (4, 4, 3, 2),
+        conv(rng, "c", (2, 2, 2), 2, 4, activation="relu"),
+        layer("GlobalMaxPooling3D", "g"),
+        dense(rng, "out", 4, 3),
+    )
+
+
+# iNNvestigate's own names are held to SIGN-XAI there; deep Taylor is iNNvestigate's alone, which cannot run it.
+@row((4, 4, 3, 2), {"lrp.alpha_2_beta_1": "reference-defect", "deep_taylor": "unjudged"})
+def conv3d_batch_normalization(rng: Rng) -> Network:
+    sizes = {"gamma": 1 + 0.2 * rng.normal(size=4), "beta": 0.3 * rng.normal(size=4)}
+    sizes |= {"moving_mean": 0.3 * rng.normal(size=4), "moving_variance": rng.uniform(0.4, 2, 4)}
+    return network(
+        (4, 4, 3, 2),
+        conv(rng, "c", (2, 2, 2), 2, 4),
+        layer("BatchNormalization", "b", weights={k: v.astype(np.float32) for k, v in sizes.items()}, axis=[4]),
+        layer("Activation", "a", activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 72, 3),
+    )
+
+
+@row((5, 2))
+def conv1d_transpose(rng: Rng) -> Network:
+    return network(
+        (5, 2),
+        conv(rng, "c", (2,), 2, 3, activation="relu"),
+        transposed(rng, "t", (3,), 3, 2, strides=2, padding="same", activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 16, 3),
+    )
+
+
+@row((4, 3, 2))
+def conv2d_transpose(rng: Rng) -> Network:
+    return network(
+        (4, 3, 2),
+        transposed(rng, "t", (2, 3), 2, 3, strides=[2, 1], activation="relu"),
+        transposed(rng, "u", (3, 3), 3, 2, strides=2, padding="same", activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 320, 3),
+    )
+
+
+@row((3, 3, 2, 2))
+def conv3d_transpose(rng: Rng) -> Network:
+    return network(
+        (3, 3, 2, 2),
+        conv(rng, "c", (2, 2, 1), 2, 3, activation="relu"),
+        transposed(rng, "t", (2, 3, 2), 3, 2, strides=2, padding="same", activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 128, 3),
+    )
+
+
+@row((5, 2))
+def up_sampling1d(rng: Rng) -> Network:
+    return network(
+        (5, 2),
+        conv(rng, "c", (2,), 2, 3, activation="relu"),
+        layer("UpSampling1D", "u", size=3),
+        conv(rng, "d", (3,), 3, 2, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )
+
+
+@row((4, 3, 2))
+def up_sampling2d(rng: Rng) -> Network:
+    return network(
+        (4, 3, 2),
+        conv(rng, "c", (2, 2), 2, 3, activation="relu"),
+        layer("UpSampling2D", "u", size=[2, 3]),
+        conv(rng, "d", (2, 2), 3, 2, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 50, 3),
+    )
+
+
+@row((4, 3, 2))
+def up_sampling2d_bilinear(rng: Rng) -> Network:
+    return network(
+        (4, 3, 2),
+        conv(rng, "c", (2, 2), 2, 3, activation="relu"),
+        layer("UpSampling2D", "u", size=[2, 3], interpolation="bilinear"),
+        conv(rng, "d", (2, 2), 3, 2, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 50, 3),
+    )
+
+
+@row((3, 3, 2, 2))
+def up_sampling3d(rng: Rng) -> Network:
+    return network(
+        (3, 3, 2, 2),
+        conv(rng, "c", (2, 2, 1), 2, 3, activation="relu"),
+        layer("UpSampling3D", "u", size=[2, 1, 2]),
+        conv(rng, "d", (2, 2, 2), 3, 2, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 18, 3),
+    )
+
+
+@row((4, 3, 2))
+def repeat_vector(rng: Rng) -> Network:
+    return network(
+        (4, 3, 2),
+        conv(rng, "c", (2, 2), 2, 3, activation="relu"),
+        layer("Flatten", "f"),
+        layer("RepeatVector", "r", n=4),
+        conv(rng, "d", (2,), 18, 2, activation="relu"),
+        layer("Flatten", "g"),
+        dense(rng, "out", 6, 3),
+    )
+
+
+@row((6, 2))
+def locally_connected1d(rng: Rng) -> Network:
+    return network(
+        (6, 2),
+        connected(rng, "c", (2, 6, 3), (2, 3), kernel_size=[3], strides=[2], implementation=1, activation="relu"),
+        connected(rng, "d", (2, 3, 1, 2), (1, 2), kernel_size=[2], implementation=2, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 2, 3),
+    )
+
+
+@row((4, 3, 2))
+def locally_connected2d(rng: Rng) -> Network:
+    return network(
+        (4, 3, 2),
+        connected(rng, "c", (6, 8, 3), (3, 2, 3), kernel_size=[2, 2], implementation=1, activation="relu"),
+        connected(rng, "d", (3, 2, 3, 2, 2, 2), (2, 2, 2), kernel_size=[2, 1], implementation=2, activation="relu"),
+        connected(rng, "e", (2 * 2 * 2 * 2,), (2, 1, 2), kernel_size=[1, 2], implementation=3, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 4, 3),
+    )
+
+
+# iNNvestigate's own names are held to SIGN-XAI, which hands relevance through what keeps the shape.
+@row((6, 2), {"lrp.alpha_2_beta_1": "reference-defect"})
+def masking(rng: Rng) -> Network:
+    return network(
+        (6, 2),
+        conv(rng, "c", (2,), 2, 2, activation="relu"),
+        layer("Masking", "m", mask_value=0.0),
+        conv(rng, "d", (2,), 2, 3, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 12, 3),
+    )
+
+
+@row((9, 2))
+def open_length(rng: Rng) -> Network:
+    return network(
+        (None, 2),
+        conv(rng, "c", (4,), 2, 3, strides=[3], padding="same", activation="relu"),
+        layer("AveragePooling1D", "a", pool_size=[2], padding="same"),
+        layer("MaxPooling1D", "m", pool_size=[2], strides=[1], padding="same"),
+        layer("GlobalAveragePooling1D", "g"),
+        dense(rng, "out", 3, 3),
+    )

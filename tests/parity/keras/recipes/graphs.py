@@ -1,0 +1,82 @@
+"""How layers are put together: several inputs and outputs, layers called several times, bare operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.parity.keras.recipes.registry import recipe
+
+
+@recipe
+def two_inputs(keras: Any) -> Any:
+    L = keras.layers
+    image, features = keras.Input((6, 5, 2)), keras.Input((4,))
+    y = L.Flatten()(L.Conv2D(3, 2, activation="relu")(image))
+    y = L.Concatenate()([y, L.Dense(5, activation="tanh")(features)])
+    return keras.Model([features, image], L.Dense(3, activation="softmax")(y))
+
+
+@recipe
+def siamese(keras: Any) -> Any:
+    L = keras.layers
+    first, second = keras.Input((6, 2)), keras.Input((6, 2))
+    tower = keras.Sequential([L.Conv1D(3, 2, activation="relu"), L.Flatten(), L.Dense(4)], name="tower")
+    return keras.Model([first, second], L.Dense(2)(L.Concatenate()([tower(first), tower(second)])))
+
+
+@recipe
+def layer_called_thrice(keras: Any) -> Any:
+    L = keras.layers
+    x = keras.Input((6, 5, 3))
+    conv, relu = L.Conv2D(3, 3, padding="same"), L.ReLU()
+    y = relu(conv(relu(conv(relu(conv(x))))))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@recipe
+def inner_model_of_two_inputs_and_outputs(keras: Any) -> Any:
+    L = keras.layers
+    a, b = keras.Input((4,)), keras.Input((3,))
+    joined = L.Concatenate()([L.Dense(5, activation="relu")(a), b])
+    inner = keras.Model([a, b], [L.Dense(3)(joined), L.Dense(4)(joined)], name="inner")
+    x, y = keras.Input((4,)), keras.Input((3,))
+    first, second = inner([x, y])
+    third, fourth = inner([second, first])
+    return keras.Model([x, y], L.Dense(3)(L.Concatenate()([third, fourth])))
+
+
+@recipe
+def output_per_position(keras: Any) -> Any:
+    L = keras.layers
+    x = keras.Input((7, 2))
+    y = L.Conv1D(4, 3, padding="same", activation="relu")(x)
+    return keras.Model(x, L.Dense(3, activation="softmax")(y))
+
+
+@recipe
+def output_per_pixel(keras: Any) -> Any:
+    L = keras.layers
+    x = keras.Input((5, 4, 2))
+    return keras.Model(x, L.Conv2D(3, 1)(L.Conv2D(4, 3, padding="same", activation="relu")(x)))
+
+
+@recipe
+def arithmetic(keras: Any) -> Any:
+    """Operators with constants and tensors, as `preprocess_input` and hard activations use them."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 5, 3))
+    y = x / 127.5 - 1.0
+    y = L.Conv2D(3, 3, padding="same")(y)
+    z = tf.nn.relu6(y + 3.0) * (1.0 / 6.0)
+    y = y * z + y
+    y = 2.0 - y
+    y = tf.nn.relu(y) - z
+    y = tf.concat([y, tf.square(z), -y], axis=-1)
+    y = y[:, 1:, :-1]
+    y = tf.maximum(y, tf.nn.leaky_relu(y, alpha=0.3))
+    y = tf.reduce_mean(y, axis=[1, 2]) + tf.reduce_max(y, axis=(1, 2))
+    y = tf.reshape(y, [-1, 3, 3])
+    y = tf.transpose(y, [0, 2, 1])
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
