@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.innvestigate import INNVESTIGATE
 from parity.judge.known.signxai import SIGNXAI
+from parity.judge.known.spatial import SPATIAL
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
     from parity.reference.request import Backend
     from signxai_torch.methods.grammar import Method
 
-KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE)
+KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE, *SPATIAL)
 BY_NAME = {difference.name: difference for difference in KNOWN_DIFFERENCES}
 
 
