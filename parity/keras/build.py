@@ -19,11 +19,12 @@ from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Node, parse_architecture
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.layer import DTYPES, Layer, Value, Variable
+from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.masks import mask_behind
 from parity.keras.handlers.table import HANDLERS, Handler
 from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
 from parity.keras.module import KerasModule, Step
-from parity.keras.modules.moving import FeatureOrder
+from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.weights import assign
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
@@ -184,20 +185,24 @@ class _Builder:
         """Convert one layer and wire it."""
         handler = _handler(node, self.file.path)
         if not node.inbound:
-            self.values[node.name], self.positions[node.name] = Value(self.graph.input_shape), 0
+            value = Value(self.graph.input_shape, channels_first=starts_channels_first(self.graph))
+            self.values[node.name], self.positions[node.name] = value, 0
             self._describe(node, stored, None)
             return
         inputs = [(self.values[name], self.positions[name]) for name in node.inbound]
         if self._needs_keras_order(handler, [value for value, _ in inputs]):
             inputs = [self._in_keras_order(node.inbound[i], *pair) for i, pair in enumerate(inputs)]
+        first = works_channels_first(handler.layout, node, [value for value, _ in inputs])
+        inputs = [self._in_layout(node.inbound[i], first, *pair) for i, pair in enumerate(inputs)]
+        values = tuple(value for value, _ in inputs)
         layer = Layer(
-            node,
-            tuple(value for value, _ in inputs),
+            *(shown(handler.layout, node, values) if first else (node, values)),
             stored,
             self.dtype,
             self.keras_major,
             self.file.path,
             drop_softmax=node.name == self.last_softmax,
+            channels_first=first,
         )
         built = handler.build(layer)
         unused = set(stored) - layer.used
@@ -212,7 +217,7 @@ class _Builder:
             position = (len(self.steps),)
         if len(position) > 1:
             raise layer.fail(f"it reads {len(position)} tensors, expected one")
-        value = replace(built.value, masked=mask_behind(layer))
+        value = replace(turned_back(built.value) if first else built.value, masked=mask_behind(layer))
         self.values[node.name], self.positions[node.name] = value, position[0]
         self._describe(node, stored, own)
 
@@ -228,7 +233,12 @@ class _Builder:
         if output.order is not None:
             output, position = self._in_keras_order(self.graph.output, output, position)
         description = ModelDescription(
-            self.graph.name, tuple(self.layers), self.graph.input_shape, self.last_softmax is not None, sha256
+            self.graph.name,
+            tuple(self.layers),
+            self.graph.input_shape,
+            self.last_softmax is not None,
+            sha256,
+            starts_channels_first(self.graph),
         )
         ends = {
             name: self.ends[one.name]
@@ -259,6 +269,15 @@ class _Builder:
         index = torch.from_numpy(np.argsort(value.order))
         self._add_module(f"{name}_order", FeatureOrder(index), (position,))
         return Value(value.shape, masked=value.masked), len(self.steps)
+
+    def _in_layout(self, name: str, channels_first: bool, value: Value, position: int) -> tuple[Value, int]:
+        """Return a value with its axes in torch as the layer that reads it needs them."""
+        if value.channels_first == channels_first or len(value.shape) < 2:
+            return value, position
+        rank = len(value.shape)
+        order = [0, *range(2, rank + 1), 1] if channels_first else [0, rank, *range(1, rank)]
+        self._add_module(f"{name}_layout", Rearrange(order, None, None), (position,))
+        return replace(value, channels_first=channels_first), len(self.steps)
 
     def _add_module(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> str:
         """Register a module under a free name that torch accepts, and its one call."""

@@ -59,6 +59,8 @@ class ModelDescription:
         Whether the model ended in a softmax, which was taken off so that the module returns logits.
     source_sha256
         SHA-256 of the weights file's bytes, hex digits.
+    channels_first
+        Whether the input's channels are its first axis in Keras too; `input_shape` is then as torch has it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ModelDescription:
     input_shape: Shape
     removed_softmax: bool
     source_sha256: str
+    channels_first: bool = False
 
     @property
     def classes(self) -> int:

@@ -113,6 +113,8 @@ class KerasModule(nn.Module):
     def to_torch(self, array: npt.NDArray[Any]) -> Tensor:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.
 
+        Where the channels come first in Keras too (`description.channels_first`), no axis is moved.
+
         Raises
         ------
         ConversionError
@@ -124,7 +126,7 @@ class KerasModule(nn.Module):
         # A copy in NumPy's own order: one that keeps the strides of an axis of one place misleads torch's BatchNorm2d.
         own_memory = np.array(array, dtype=np.float64 if self.dtype == torch.float64 else np.float32, order="C")
         tensor = torch.from_numpy(own_memory)
-        tensor = tensor.movedim(-1, 1) if array.ndim > 2 else tensor
+        tensor = tensor.movedim(-1, 1) if self._moves(array.ndim) else tensor
         tensor = tensor.to(self._dtype_of.device)
         self._check(tensor)
         return tensor
@@ -132,11 +134,15 @@ class KerasModule(nn.Module):
     def to_keras(self, array: Tensor | npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Turn a batch in torch layout into a contiguous array in Keras layout."""
         values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if values.ndim > 2 else values)
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if self._moves(values.ndim) else values)
+
+    def _moves(self, axes: int) -> bool:
+        """Return whether Keras has the channels of a batch last."""
+        return axes > 2 and not self.description.channels_first
 
     def _check(self, x: Tensor) -> None:
         keras = self.description.input_shape
-        expected = (keras[-1], *keras[:-1])
+        expected = keras if self.description.channels_first else (keras[-1], *keras[:-1])
         actual = tuple(x.shape[1:])
         fits = len(actual) == len(expected) and all(
             wanted is None or size == wanted for size, wanted in zip(actual, expected, strict=True)

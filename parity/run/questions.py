@@ -113,7 +113,7 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     noise = noise_of(method)
     if noise is not None:
         parameters |= {"seed": noise.seed, "samples": noise.samples, "noise_scale": noise.scale}
-    if method.family == "random_uniform" and len(model.input_shape) != 3:
+    if method.family == "random_uniform" and (len(model.input_shape) != 3 or model.channels_first):
         raise NotInReferenceError(f"{method} is made for images only, not for inputs of shape {model.input_shape}")
     layer = cam_layer(method, model)
     if layer is not None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from parity.keras.handlers import activations, kernels, local, pooling, repeating, shapes, transposed
 from parity.keras.handlers.layer import Built, Layer, Variable
+from parity.keras.handlers.layouts import Layout
 
 
 def _none(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -29,6 +30,8 @@ class Handler:
     order
         What it does with flattened features in torch order: `"any"` takes them as they are (and says in its
         result what it returns), `"same"` does if all its inputs share one order, `"keras"` wants Keras's order.
+    layout
+        How it says where its channels are, see `parity.keras.handlers.layouts`.
     variables
         The Keras variables that a layer of this configuration has, in Keras's order.
     """
@@ -36,19 +39,20 @@ class Handler:
     build: Callable[[Layer], Built]
     order: Literal["any", "same", "keras"] = "keras"
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
+    layout: Layout = "last"
 
 
-_TRAINING_ONLY = Handler(shapes.training_only, "any")
-_MAX = Handler(pooling.max_pooling)
-_AVERAGE = Handler(pooling.average_pooling)
-_GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
-_GLOBAL_MAX = Handler(pooling.global_max_pooling)
-_CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables)
-_DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables)
-_TRANSPOSED = Handler(transposed.transposed_convolution, variables=kernels.kernel_variables)
-_LOCAL = Handler(local.locally_connected, variables=kernels.kernel_variables)
-_UP_SAMPLING = Handler(repeating.up_sampling)
-_SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables)
+_TRAINING_ONLY = Handler(shapes.training_only, "any", layout="any")
+_MAX = Handler(pooling.max_pooling, layout="data_format")
+_AVERAGE = Handler(pooling.average_pooling, layout="data_format")
+_GLOBAL_AVERAGE = Handler(pooling.global_average_pooling, layout="data_format")
+_GLOBAL_MAX = Handler(pooling.global_max_pooling, layout="data_format")
+_CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables, layout="data_format")
+_DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables, layout="data_format")
+_TRANSPOSED = Handler(transposed.transposed_convolution, variables=kernels.kernel_variables, layout="data_format")
+_LOCAL = Handler(local.locally_connected, variables=kernels.kernel_variables, layout="data_format")
+_UP_SAMPLING = Handler(repeating.up_sampling, layout="data_format")
+_SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables, layout="data_format")
 
 HANDLERS: dict[str, Handler] = {
     "InputLayer": Handler(shapes.nothing, "any"),
@@ -65,7 +69,7 @@ HANDLERS: dict[str, Handler] = {
     "Conv3DTranspose": _TRANSPOSED,
     "LocallyConnected1D": _LOCAL,
     "LocallyConnected2D": _LOCAL,
-    "BatchNormalization": Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables),
+    "BatchNormalization": Handler(shapes.batch_normalization, "any", shapes.batch_normalization_variables, "axis"),
     "MaxPooling1D": _MAX,
     "MaxPooling2D": _MAX,
     "MaxPooling3D": _MAX,
@@ -78,30 +82,30 @@ HANDLERS: dict[str, Handler] = {
     "GlobalAveragePooling1D": _GLOBAL_AVERAGE,
     "GlobalAveragePooling2D": _GLOBAL_AVERAGE,
     "GlobalAveragePooling3D": _GLOBAL_AVERAGE,
-    "ZeroPadding1D": Handler(shapes.zero_padding),
-    "ZeroPadding2D": Handler(shapes.zero_padding),
-    "ZeroPadding3D": Handler(shapes.zero_padding),
-    "Cropping1D": Handler(shapes.cropping),
-    "Cropping2D": Handler(shapes.cropping),
-    "Cropping3D": Handler(shapes.cropping),
+    "ZeroPadding1D": Handler(shapes.zero_padding, layout="data_format"),
+    "ZeroPadding2D": Handler(shapes.zero_padding, layout="data_format"),
+    "ZeroPadding3D": Handler(shapes.zero_padding, layout="data_format"),
+    "Cropping1D": Handler(shapes.cropping, layout="data_format"),
+    "Cropping2D": Handler(shapes.cropping, layout="data_format"),
+    "Cropping3D": Handler(shapes.cropping, layout="data_format"),
     "UpSampling1D": _UP_SAMPLING,
     "UpSampling2D": _UP_SAMPLING,
     "UpSampling3D": _UP_SAMPLING,
     "RepeatVector": Handler(repeating.repeat_vector),
     "Masking": Handler(repeating.masking),
-    "Flatten": Handler(shapes.flatten, "any"),
+    "Flatten": Handler(shapes.flatten, "any", layout="data_format"),
     "Reshape": Handler(shapes.reshape),
     "Permute": Handler(shapes.permute),
-    "Add": Handler(shapes.add, "same"),
-    "Concatenate": Handler(shapes.concatenate, "any"),
-    "Activation": Handler(activations.activation, "any"),
-    "ReLU": Handler(activations.relu, "any"),
-    "LeakyReLU": Handler(activations.leaky_relu, "any"),
-    "ELU": Handler(activations.elu, "any"),
+    "Add": Handler(shapes.add, "same", layout="any"),
+    "Concatenate": Handler(shapes.concatenate, "any", layout="axis"),
+    "Activation": Handler(activations.activation, "any", layout="any"),
+    "ReLU": Handler(activations.relu, "any", layout="any"),
+    "LeakyReLU": Handler(activations.leaky_relu, "any", layout="any"),
+    "ELU": Handler(activations.elu, "any", layout="any"),
     "PReLU": Handler(activations.prelu, "any", _alpha),
-    "ThresholdedReLU": Handler(activations.thresholded_relu, "any"),
+    "ThresholdedReLU": Handler(activations.thresholded_relu, "any", layout="any"),
     "Softmax": Handler(activations.softmax, "any"),
-    "Dropout": Handler(shapes.dropout, "any"),
+    "Dropout": Handler(shapes.dropout, "any", layout="any"),
     "SpatialDropout1D": _TRAINING_ONLY,
     "SpatialDropout2D": _TRAINING_ONLY,
     "SpatialDropout3D": _TRAINING_ONLY,

@@ -240,3 +240,44 @@ def open_length(rng: Rng) -> Network:
         layer("GlobalAveragePooling1D", "g"),
         logits(rng, 3),
     )
+
+
+@row((2, 6, 5))
+def channels_first(rng: Rng) -> Network:
+    first = {"data_format": "channels_first"}
+    return network(
+        (2, 6, 5),
+        layer("ZeroPadding2D", "z", padding=[[1, 0], [0, 1]], **first),
+        conv(rng, "c", (3, 2), 2, 3, activation="relu", **first),
+        layer("MaxPooling2D", "p", pool_size=[2, 2], **first),
+        transposed(rng, "t", (2, 2), 3, 2, strides=[2, 1], padding="same", activation="relu", **first),
+        layer("AveragePooling2D", "a", pool_size=[2, 2], strides=[1, 1], **first),
+        layer("Flatten", "f"),
+        logits(rng, 12),
+    )
+
+
+@row((2, 3, 4, 3))
+def channels_first_volumes(rng: Rng) -> Network:
+    first = {"data_format": "channels_first"}
+    return network(
+        (2, 3, 4, 3),
+        conv(rng, "c", (2, 2, 2), 2, 3, activation="relu", **first),
+        layer("UpSampling3D", "u", size=[2, 1, 1], **first),
+        layer("MaxPooling3D", "p", pool_size=[2, 2, 2], **first),
+        layer("Flatten", "f", **first),
+        logits(rng, 6),
+    )
+
+
+@row((2, 7))
+def channels_first_series(rng: Rng) -> Network:
+    first = {"data_format": "channels_first"}
+    return network(
+        (2, 7),
+        conv(rng, "c", (3,), 2, 3, activation="relu", **first),
+        layer("AveragePooling1D", "a", pool_size=[2], padding="same", **first),
+        conv(rng, "d", (2,), 3, 4, activation="relu", **first),
+        layer("GlobalAveragePooling1D", "g", **first),
+        logits(rng, 4),
+    )
