@@ -38,11 +38,19 @@ def locally_connected(layer: Layer) -> Built:
     weight = stored(layer, _Sizes(place, margins, sizes, output, channels, filters))
     bias = None
     if "bias" in layer.stored:
-        values = layer.weight("bias", (*output, filters))
-        # With the channels first Keras only reshapes it, so that its numbers stand at other places.
-        bias = layer.tensor(values.reshape(filters, *output) if layer.channels_first else np.moveaxis(values, -1, 0))
+        bias = layer.tensor(shaped_bias(layer.weight("bias", (*output, filters)), layer.channels_first))
     module = LocallyConnected(layer.tensor(weight), bias, kernel, place.stride, output, margins)
     return with_activation(layer, Value((*output, filters)), module)
+
+
+def shaped_bias(values: FloatArray, channels_first: bool) -> FloatArray:
+    """Return a bias `(*space, filters)` as `(filters, *space)`.
+
+    With the channels first Keras does not move its axes but reshapes it, so that its numbers stand at other places.
+    """
+    if channels_first:
+        return values.reshape(values.shape[-1], *values.shape[:-1])
+    return np.moveaxis(values, -1, 0)
 
 
 def _margins(layer: Layer, place: Window, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> FixedMargins:

@@ -46,7 +46,7 @@ def install() -> None:
 
     Pooling3D.call, UpSampling2D.call = call, call_resize
     for kind in _NO_CHANNELS_FIRST:
-        kind.call = _with_channels_last(kind.call)
+        kind.call = with_channels_last(kind.call)
 
 
 _NO_CHANNELS_FIRST: tuple[Any, ...] = (
@@ -55,7 +55,7 @@ _NO_CHANNELS_FIRST: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def _with_channels_last(native: Callable[..., Any]) -> Callable[..., Any]:
+def with_channels_last(native: Callable[..., Any]) -> Callable[..., Any]:
     """Return a layer's `call` that sees the channels last."""
 
     def call(layer: Any, inputs: Any) -> Any:

@@ -242,11 +242,11 @@ def open_length(rng: Rng) -> Network:
     )
 
 
-@row((2, 6, 5))
+@row((2, 6, 6))
 def channels_first(rng: Rng) -> Network:
     first = {"data_format": "channels_first"}
     return network(
-        (2, 6, 5),
+        (2, 6, 6),
         layer("ZeroPadding2D", "z", padding=[[1, 0], [0, 1]], **first),
         conv(rng, "c", (3, 2), 2, 3, activation="relu", **first),
         layer("MaxPooling2D", "p", pool_size=[2, 2], **first),

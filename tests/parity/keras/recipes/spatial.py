@@ -242,3 +242,10 @@ def first_open_size(keras: Any) -> Any:
 connected("first_connected_1d", (2, 7), "LocallyConnected1D", 3, strides=2, **FIRST)
 connected("first_connected_2d", (2, 5, 6), "LocallyConnected2D", (2, 3), strides=(1, 2), **FIRST)
 connected("first_connected_2d_same", (2, 5, 6), "LocallyConnected2D", (2, 3), padding="same", **FIRST)
+
+
+@recipe
+def first_images_axis(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(5, 2, **FIRST), L.BatchNormalization(axis=1), L.AveragePooling2D(2, **FIRST)]
+    return sequential(keras, (2, 6, 6), *layers)
