@@ -18,6 +18,7 @@ from parity.keras.functions import is_operation, spelled
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.layer import DTYPES, Layer, Value
+from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
 from parity.keras.handlers.table import HANDLERS, MASK_AWARE, Handler
 from parity.keras.module import KerasModule, Step
@@ -138,21 +139,26 @@ class _Builder:
         if not node.inbound:
             names = [name for name, _ in self.graph.inputs]
             self.positions[node.name] = names.index(node.name)
-            self.values[node.name] = Value(self.graph.inputs[self.positions[node.name]][1])
+            self.values[node.name] = Value(
+                self.graph.inputs[self.positions[node.name]][1], channels_first=starts_channels_first(self.graph)
+            )
             self._describe(node, None)
             return
         inputs = [(self.values[name], self.positions[name]) for name in node.inbound]
         if self._needs_keras_order(handler, [value for value, _ in inputs]):
             inputs = [self._in_keras_order(node.inbound[i], *pair) for i, pair in enumerate(inputs)]
+        first = works_channels_first(handler.layout, node, [value for value, _ in inputs])
+        inputs = [self._in_layout(node.inbound[i], first, *pair) for i, pair in enumerate(inputs)]
+        values = tuple(value for value, _ in inputs)
         stored = self.stored.tensors.get(node.name, {})
         layer = Layer(
-            node,
-            tuple(value for value, _ in inputs),
+            *(shown(handler.layout, node, values) if first else (node, values)),
             stored,
             self.dtype,
             self.stored.keras_major,
             self.path,
             drop_softmax=node.name == self.last_softmax,
+            channels_first=first,
         )
         built = handler.build(layer)
         unused = set(stored) - layer.used
@@ -179,7 +185,9 @@ class _Builder:
         passes = "passes" in (handler.mask, built.mask)
         if isinstance(built.mask, nn.Module) or (passes and masks):
             self.masks[node.name] = self._mask(node.name, built.mask, read, masks)
-        self.values[node.name] = replace(built.value, masked=node.name in self.masks)
+        self.values[node.name] = replace(
+            turned_back(built.value) if first else built.value, masked=node.name in self.masks
+        )
         self._describe(node, own)
 
     def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
@@ -200,13 +208,15 @@ class _Builder:
             )
         if output.order is not None:
             output, position = self._in_keras_order(self.graph.output, output, position)
-        if len(output.shape) > 1:  # in Keras' order, so that (position, class) means the same
+        if (
+            len(output.shape) > 1 and not output.channels_first
+        ):  # in Keras' order, so that (position, class) means the same
             to_keras = Rearrange(to_keras_axes(len(output.shape)), None, None)
             self._add_module(f"{self.graph.output}_places", to_keras, (position,))
             position = self.last
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.inputs, self.last_softmax is not None, sha256,
-            self.graph.output, tuple(_spelled(self.stored, len(output.shape) > 1)),
+            self.graph.output, tuple(_spelled(self.stored, len(output.shape) > 1)), starts_channels_first(self.graph),
         )  # fmt: skip
         ends = {
             name: self.ends[layer.name]
@@ -240,6 +250,15 @@ class _Builder:
         index = torch.from_numpy(np.argsort(value.order))
         self._add_module(f"{name}_order", FeatureOrder(index), (position,))
         return Value(value.shape, masked=value.masked), self.last
+
+    def _in_layout(self, name: str, channels_first: bool, value: Value, position: int) -> tuple[Value, int]:
+        """Return a value with its axes in torch as the layer that reads it needs them."""
+        if value.channels_first == channels_first or len(value.shape) < 2:
+            return value, position
+        rank = len(value.shape)
+        order = [0, *range(2, rank + 1), 1] if channels_first else [0, rank, *range(1, rank)]
+        self._add_module(f"{name}_layout", Rearrange(order, None, None), (position,))
+        return replace(value, channels_first=channels_first), self.last
 
     def _add_module(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> str:
         """Register a module under a free name that torch accepts, and its one call."""

@@ -75,6 +75,8 @@ class ModelDescription:
         The layer whose result is explained.
     spelled
         How this network is spelled otherwise than in its file, in words that end a sentence; empty where it is not.
+    channels_first
+        Whether the input's channels are its first axis in Keras too; `input_shape` is then as torch has it.
     """
 
     name: str
@@ -84,6 +86,7 @@ class ModelDescription:
     source_sha256: str
     output: str = ""
     spelled: tuple[str, ...] = ()
+    channels_first: bool = False
 
     @property
     def input_shape(self) -> Shape:

@@ -119,6 +119,8 @@ class KerasModule(nn.Module):
     def to_torch(self, array: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Any:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.
 
+        Where the channels come first in Keras too (`description.channels_first`), no axis is moved.
+
         Parameters
         ----------
         array
@@ -144,7 +146,7 @@ class KerasModule(nn.Module):
         if isinstance(array, (tuple, list)):
             return joined([self.to_keras(part) for part in array])
         values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if values.ndim > 2 else values)
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if self._moves(values.ndim) else values)
 
     def logits(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the logits `(N, ...)` of a batch in Keras layout."""
@@ -165,7 +167,11 @@ class KerasModule(nn.Module):
         # A copy in NumPy's own order: one that keeps the strides of an axis of one place misleads torch's BatchNorm2d.
         own_memory = np.array(array, dtype=np.float64 if self.dtype == torch.float64 else np.float32, order="C")
         tensor = torch.from_numpy(own_memory)
-        return (tensor.movedim(-1, 1) if array.ndim > 2 else tensor).to(self._dtype_of.device)
+        return (tensor.movedim(-1, 1) if self._moves(array.ndim) else tensor).to(self._dtype_of.device)
+
+    def _moves(self, axes: int) -> bool:
+        """Return whether Keras has the channels of a batch last."""
+        return axes > 2 and not self.description.channels_first
 
     def _check(self, inputs: Sequence[Tensor]) -> None:
         name = self.description.name
@@ -173,7 +179,7 @@ class KerasModule(nn.Module):
             inner = ", ".join(f"{key} {shape}" for key, shape in self.description.inputs)
             raise ConversionError(f"The model {name!r} takes {self._count} inputs ({inner}), given {len(inputs)}.")
         for x, (key, keras) in zip(inputs, self.description.inputs, strict=True):
-            expected = (keras[-1], *keras[:-1])
+            expected = keras if self.description.channels_first else (keras[-1], *keras[:-1])
             actual = tuple(x.shape[1:])
             fits = len(actual) == len(expected) and all(
                 wanted is None or size == wanted for size, wanted in zip(actual, expected, strict=True)

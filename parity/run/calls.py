@@ -183,6 +183,8 @@ def cam_layer(method: Method, model: ModelDescription) -> str | None:
     """
     if "grad_cam" not in method.family:
         return None
+    if model.channels_first:
+        raise NotInReferenceError(f"{method} takes the last axis for that of the channels, which come first here")
     convolutions = [layer.name for layer in model.layers if layer.class_name in _CONVOLUTIONS]
     named = method.parameters["target_layer"]
     if named is not None and named not in [layer.name for layer in model.layers]:

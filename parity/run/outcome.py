@@ -18,7 +18,7 @@ from parity.run.subjects import Method
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
 # What iNNvestigate says of a model that it does not explain by its own rules; any other exception is an error.
-REFUSES = "NotAnalyzeableModel"
+REFUSES = ("NotAnalyzeableModel", "No rule applies to layer")
 REFUSED = "the reference does not define this method for such a model."
 
 
@@ -111,7 +111,7 @@ def without_map(case: Case, candidate: Candidate, answer: ReferenceAnswer) -> Ro
 
 def refuses(answer: ReferenceAnswer) -> bool:
     """Say whether a reference said by its own rules that it does not explain such a model."""
-    return answer.error_kind == "method" and REFUSES in (answer.error or "")
+    return answer.error_kind == "method" and any(text in (answer.error or "") for text in REFUSES)
 
 
 def fault_of(array: Array, x: Array) -> tuple[str, str] | None:

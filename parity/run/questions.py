@@ -14,7 +14,7 @@ from parity.judge.known.splice import can_be_cut
 from parity.judge.known.table import differences_of
 from parity.keras import ModelDescription
 from parity.keras.network import names_of, network_of
-from parity.reference.request import ReferenceCall
+from parity.reference.request import ReferenceCall, noise_array
 from parity.run.calls import (
     MU,
     NotInReferenceError,
@@ -119,7 +119,10 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     noise = noise_of(method)
     if noise is not None:
         parameters |= {"seed": noise.seed, "samples": noise.samples, "noise_scale": noise.scale}
-    if method.family == "random_uniform" and len(model.input_shape) != 3:
+        if model.channels_first and None not in model.input_shape:
+            # The reference draws in the order of Keras's axes; the subject would take its last for the first.
+            parameters["noise"] = noise_array(noise, tuple(size for size in model.input_shape if size is not None))
+    if method.family == "random_uniform" and (len(model.input_shape) != 3 or model.channels_first):
         raise NotInReferenceError(f"{method} is made for images only, not for inputs of shape {model.input_shape}")
     layer = cam_layer(method, model)
     if layer is not None:

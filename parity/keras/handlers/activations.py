@@ -48,6 +48,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "log_softmax": lambda: nn.LogSoftmax(_CHANNELS),
     "log_softmax_v2": lambda: nn.LogSoftmax(_CHANNELS),  # how Keras 2.12 writes it
 }
+_OVER_AN_AXIS = ("softmax", "log_softmax", "log_softmax_v2")
 # What Keras 2 computes differently under the same name.
 _KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": HardSigmoid, "gelu": TensorFlowGELU}
 
@@ -90,6 +91,8 @@ def activation_module(layer: Layer, value: Value) -> nn.Module | None:
                 f"its activation is a layer of the class {name!r}, which is not supported there. "
                 "Use one of Keras's own activation functions"
             )
+        if layer.channels_first and name in ("Softmax", "PReLU"):
+            raise layer.fail(f"its activation of the class {name!r} has axes of its own. Make it a layer of its own")
         node = replace(layer.node, class_name=name, config=config)
         inner = replace(layer, node=node, inputs=(value,), stored={}, used=set())
         built = _AS_ATTRIBUTE[name](inner)
@@ -98,6 +101,11 @@ def activation_module(layer: Layer, value: Value) -> nn.Module | None:
         raise layer.fail(
             f"its activation {name!r} is not one of those supported ({', '.join(_FUNCTIONS)}). A function of your own "
             "is never run: replace it by one of these"
+        )
+    if layer.channels_first and name in _OVER_AN_AXIS:
+        raise layer.fail(
+            f"its activation {name!r} works on the last axis, which is not that of the channels here. Make it a layer "
+            "of its own"
         )
     factory = _FUNCTIONS[name]
     if layer.keras_major < 3:

@@ -35,11 +35,15 @@ class Value:
         `order[i]` is the Keras position of torch feature `i`. None where the two are the same.
     masked
         Whether a mask goes with it that says which steps count.
+    channels_first
+        Its channels are Keras's first axis, and in torch its axes are in Keras's order; see
+        `parity.keras.handlers.layouts`.
     """
 
     shape: Shape
     order: Order | None = None
     masked: bool = False
+    channels_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Layer:
         Of the parameters to make.
     keras_major
         Major version of Keras that wrote the file; some names changed their meaning.
+    channels_first
+        Whether its channels are Keras's first axis; all that the handler is shown has them last.
     drop_softmax
         Whether this layer's softmax is the model's last, to be taken off.
     used
@@ -110,6 +116,7 @@ class Layer:
     keras_major: int
     file: Path
     drop_softmax: bool = False
+    channels_first: bool = False
     used: set[str] = field(default_factory=set)
 
     @property
@@ -165,13 +172,10 @@ class Layer:
         return size
 
     def require_channels_last(self) -> None:
-        """Refuse `data_format="channels_first"`."""
+        """Refuse a `data_format` that Keras does not have; a layer with the channels first is shown with them last."""
         data_format = self.node.config.get("data_format") or "channels_last"
         if data_format != "channels_last":
-            raise self.fail(
-                f"data_format is {data_format!r}; only 'channels_last' is supported. "
-                "Rebuild the model with data_format='channels_last' and copy the weights over"
-            )
+            raise self.fail(f"data_format is {data_format!r}, expected 'channels_last' or 'channels_first'")
 
     def weight(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """Read a variable after checking its shape.

@@ -38,9 +38,19 @@ def locally_connected(layer: Layer) -> Built:
     weight = stored(layer, _Sizes(place, margins, sizes, output, channels, filters))
     bias = None
     if "bias" in layer.stored:
-        bias = layer.tensor(np.moveaxis(layer.weight("bias", (*output, filters)), -1, 0))
+        bias = layer.tensor(shaped_bias(layer.weight("bias", (*output, filters)), layer.channels_first))
     module = LocallyConnected(layer.tensor(weight), bias, kernel, place.stride, output, margins)
     return with_activation(layer, Value((*output, filters)), module)
+
+
+def shaped_bias(values: FloatArray, channels_first: bool) -> FloatArray:
+    """Return a bias `(*space, filters)` as `(filters, *space)`.
+
+    With the channels first Keras does not move its axes but reshapes it, so that its numbers stand at other places.
+    """
+    if channels_first:
+        return values.reshape(values.shape[-1], *values.shape[:-1])
+    return np.moveaxis(values, -1, 0)
 
 
 def _margins(layer: Layer, place: Window, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> FixedMargins:
@@ -89,14 +99,21 @@ class _Sizes:
 
 
 def _by_place(layer: Layer, sizes: _Sizes) -> FloatArray:
-    """Return the weight of implementation 1, kept as `(places, window * channels, filters)`."""
+    """Return the weight of implementation 1, kept as `(places, window * channels, filters)`, or channels * window."""
     kernel = layer.weight("kernel", (sizes.places, sizes.window * sizes.channels, sizes.filters))
+    if layer.channels_first:
+        return kernel.reshape(sizes.places, sizes.channels, sizes.window, sizes.filters).transpose(0, 3, 1, 2)
     return kernel.reshape(sizes.places, sizes.window, sizes.channels, sizes.filters).transpose(0, 3, 2, 1)
 
 
 def _masked(layer: Layer, sizes: _Sizes) -> FloatArray:
     """Return the weight of implementation 2, kept as `(*input, channels, *output, filters)`, mostly unused."""
-    kernel = layer.weight("kernel", (*sizes.inputs, sizes.channels, *sizes.outputs, sizes.filters))
+    if layer.channels_first:
+        kernel = layer.weight("kernel", (sizes.channels, *sizes.inputs, sizes.filters, *sizes.outputs))
+        axes = len(sizes.inputs)
+        kernel = np.moveaxis(np.moveaxis(kernel, axes + 1, -1), 0, axes)
+    else:
+        kernel = layer.weight("kernel", (*sizes.inputs, sizes.channels, *sizes.outputs, sizes.filters))
     weight = sizes.empty(kernel)
     for number, inner, position, source in sizes.seen():
         weight[number, :, :, inner] = np.moveaxis(kernel[source], 0, -1)[position]
@@ -104,13 +121,22 @@ def _masked(layer: Layer, sizes: _Sizes) -> FloatArray:
 
 
 def _sparse(layer: Layer, sizes: _Sizes) -> FloatArray:
-    """Return the weight of implementation 3: what counts, sorted by output place, filter, input place and channel."""
+    """Return the weight of implementation 3: what counts, sorted by output place, filter, input place and channel.
+
+    With the channels first: by filter, output place, channel and input place.
+    """
     seen: dict[int, list[int]] = {}
     for number, inner, _, _ in sizes.seen():
         seen.setdefault(number, []).append(inner)
     total = sum(map(len, seen.values())) * sizes.filters * sizes.channels
     kernel = layer.weight("kernel", (total,))
     weight, first = sizes.empty(kernel), 0
+    if layer.channels_first:
+        for filter_, number in product(range(sizes.filters), sorted(seen)):
+            count = sizes.channels * len(seen[number])
+            weight[number, filter_][:, seen[number]] = kernel[first : first + count].reshape(sizes.channels, -1)
+            first += count
+        return weight
     for number, places in sorted(seen.items()):
         count = sizes.filters * len(places) * sizes.channels
         values = kernel[first : first + count].reshape(sizes.filters, len(places), sizes.channels)

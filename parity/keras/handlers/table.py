@@ -24,6 +24,7 @@ from parity.keras.handlers import (
     wrappers,
 )
 from parity.keras.handlers.layer import Built, Layer, Variable
+from parity.keras.handlers.layouts import Layout
 
 
 def _none(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -49,6 +50,8 @@ class Handler:
     order
         What it does with flattened features in torch order: `"any"` takes them as they are (and says in its
         result what it returns), `"same"` does if all its inputs share one order, `"keras"` wants Keras's order.
+    layout
+        How it says where its channels are, see `parity.keras.handlers.layouts`.
     variables
         The Keras variables that a layer of this configuration has, in Keras's order.
     settings
@@ -64,26 +67,27 @@ class Handler:
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
     settings: tuple[str, ...] = ()
     mask: Literal["ends", "passes", "reads"] = "ends"
+    layout: Layout = "last"
 
 
 def _recurrent(name: str) -> Handler:
     return Handler(recurrent.recurrent, variables=partial(recurrent.variables, name), mask="reads")
 
 
-_TRAINING_ONLY = Handler(shapes.training_only, "any", mask="passes")
+_TRAINING_ONLY = Handler(shapes.training_only, "any", mask="passes", layout="any")
 _MERGE = Handler(merging.merge, "same")
 _RANDOM = Handler(preprocessing.random, "any")
 _NORM = normalization.scale_and_offset
-_MAX = Handler(pooling.max_pooling)
-_AVERAGE = Handler(pooling.average_pooling)
-_GLOBAL_AVERAGE = Handler(pooling.global_average_pooling)
-_GLOBAL_MAX = Handler(pooling.global_max_pooling)
-_CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables)
-_DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables)
-_TRANSPOSED = Handler(transposed.transposed_convolution, variables=kernels.kernel_variables)
-_LOCAL = Handler(local.locally_connected, variables=kernels.kernel_variables)
-_UP_SAMPLING = Handler(repeating.up_sampling)
-_SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables)
+_MAX = Handler(pooling.max_pooling, layout="data_format")
+_AVERAGE = Handler(pooling.average_pooling, layout="data_format")
+_GLOBAL_AVERAGE = Handler(pooling.global_average_pooling, layout="data_format")
+_GLOBAL_MAX = Handler(pooling.global_max_pooling, layout="data_format")
+_CONVOLUTION = Handler(kernels.convolution, variables=kernels.kernel_variables, layout="data_format")
+_DEPTHWISE = Handler(kernels.depthwise, variables=kernels.depthwise_variables, layout="data_format")
+_TRANSPOSED = Handler(transposed.transposed_convolution, variables=kernels.kernel_variables, layout="data_format")
+_LOCAL = Handler(local.locally_connected, variables=kernels.kernel_variables, layout="data_format")
+_UP_SAMPLING = Handler(repeating.up_sampling, layout="data_format")
+_SEPARABLE = Handler(kernels.separable, variables=kernels.separable_variables, layout="data_format")
 
 HANDLERS: dict[str, Handler] = {
     "InputLayer": Handler(shapes.nothing, "any"),
@@ -101,7 +105,7 @@ HANDLERS: dict[str, Handler] = {
     "LocallyConnected1D": _LOCAL,
     "LocallyConnected2D": _LOCAL,
     "BatchNormalization": Handler(
-        shapes.batch_normalization, "any", shapes.batch_normalization_variables, mask="passes"
+        shapes.batch_normalization, "any", shapes.batch_normalization_variables, mask="passes", layout="axis"
     ),
     "LayerNormalization": Handler(normalization.layer_normalization, variables=_NORM),
     "GroupNormalization": Handler(normalization.group_normalization, variables=_NORM),
@@ -121,23 +125,23 @@ HANDLERS: dict[str, Handler] = {
     "GlobalMaxPooling1D": _GLOBAL_MAX,
     "GlobalMaxPooling2D": _GLOBAL_MAX,
     "GlobalMaxPooling3D": _GLOBAL_MAX,
-    "GlobalAveragePooling1D": Handler(pooling.global_average_pooling, mask="reads"),
+    "GlobalAveragePooling1D": Handler(pooling.global_average_pooling, mask="reads", layout="data_format"),
     "GlobalAveragePooling2D": _GLOBAL_AVERAGE,
     "GlobalAveragePooling3D": _GLOBAL_AVERAGE,
-    "ZeroPadding1D": Handler(shapes.zero_padding),
-    "ZeroPadding2D": Handler(shapes.zero_padding),
-    "ZeroPadding3D": Handler(shapes.zero_padding),
-    "Cropping1D": Handler(shapes.cropping),
-    "Cropping2D": Handler(shapes.cropping),
-    "Cropping3D": Handler(shapes.cropping),
+    "ZeroPadding1D": Handler(shapes.zero_padding, layout="data_format"),
+    "ZeroPadding2D": Handler(shapes.zero_padding, layout="data_format"),
+    "ZeroPadding3D": Handler(shapes.zero_padding, layout="data_format"),
+    "Cropping1D": Handler(shapes.cropping, layout="data_format"),
+    "Cropping2D": Handler(shapes.cropping, layout="data_format"),
+    "Cropping3D": Handler(shapes.cropping, layout="data_format"),
     "UpSampling1D": _UP_SAMPLING,
     "UpSampling2D": _UP_SAMPLING,
     "UpSampling3D": _UP_SAMPLING,
     "RepeatVector": Handler(repeating.repeat_vector),
-    "Flatten": Handler(shapes.flatten, "any"),
+    "Flatten": Handler(shapes.flatten, "any", layout="data_format"),
     "Reshape": Handler(shapes.reshape),
     "Permute": Handler(shapes.permute),
-    "Add": Handler(shapes.add, "same", mask="passes"),
+    "Add": Handler(shapes.add, "same", mask="passes", layout="any"),
     "Multiply": _MERGE,
     "Average": _MERGE,
     "Maximum": _MERGE,
@@ -148,15 +152,15 @@ HANDLERS: dict[str, Handler] = {
     "AdditiveAttention": Handler(attention.additive_attention, variables=attention.additive_variables),
     "MultiHeadAttention": Handler(attention.multi_head_attention, variables=attention.multi_head_variables),
     "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
-    "Concatenate": Handler(shapes.concatenate, "any", mask="passes"),
-    "Activation": Handler(activations.activation, "any", mask="passes"),
-    "ReLU": Handler(activations.relu, "any", mask="passes"),
-    "LeakyReLU": Handler(activations.leaky_relu, "any", mask="passes"),
-    "ELU": Handler(activations.elu, "any", mask="passes"),
+    "Concatenate": Handler(shapes.concatenate, "any", mask="passes", layout="axis"),
+    "Activation": Handler(activations.activation, "any", mask="passes", layout="any"),
+    "ReLU": Handler(activations.relu, "any", mask="passes", layout="any"),
+    "LeakyReLU": Handler(activations.leaky_relu, "any", mask="passes", layout="any"),
+    "ELU": Handler(activations.elu, "any", mask="passes", layout="any"),
     "PReLU": Handler(activations.prelu, "any", _alpha, mask="passes"),
-    "ThresholdedReLU": Handler(activations.thresholded_relu, "any", mask="passes"),
+    "ThresholdedReLU": Handler(activations.thresholded_relu, "any", mask="passes", layout="any"),
     "Softmax": Handler(activations.softmax, "any"),
-    "Dropout": Handler(shapes.dropout, "any", mask="passes"),
+    "Dropout": Handler(shapes.dropout, "any", mask="passes", layout="any"),
     "SpatialDropout1D": _TRAINING_ONLY,
     "SpatialDropout2D": _TRAINING_ONLY,
     "SpatialDropout3D": _TRAINING_ONLY,

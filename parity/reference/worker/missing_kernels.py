@@ -1,9 +1,12 @@
-"""What TensorFlow has no kernel for on a CPU in float64: pooling over three axes, and bilinear upsampling.
+"""What TensorFlow has no kernel for on a CPU: channels first, and in float64 3-D pooling and bilinear upsampling.
 
 MaxPool3D and AvgPool3D exist in float32 only, and ResizeBilinear rounds its result to float32, so no reference could
 run a model with them in float64. Their Keras layers are given the same functions there, made of slices and products.
 What these compute is held to TensorFlow's own kernels in float32, gradient included, by
 `tests/parity/reference/test_missing_kernels.py`. In float32 nothing is changed.
+
+Convolutions and pooling with the channels first have no kernel in float64 (and max-pooling of images no gradient in
+float32): there the channels are moved to the end and back, as Keras itself does on a CPU in other layers.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras import layers
+from keras.layers.convolutional.base_conv import Conv
+from keras.layers.pooling.base_pooling2d import Pooling2D
 from keras.layers.pooling.base_pooling3d import Pooling3D
 from keras.layers.reshaping.up_sampling2d import UpSampling2D
 
@@ -34,12 +40,41 @@ def install() -> None:
             layer.pool_function = before
 
     def call_resize(layer: Any, inputs: Any) -> Any:
-        plain = layer.interpolation == "bilinear" and layer.data_format == "channels_last"
-        if inputs.dtype == tf.float64 and plain and None not in inputs.shape[1:]:
+        if inputs.dtype == tf.float64 and layer.interpolation == "bilinear" and None not in inputs.shape[1:]:
             return resize_bilinear(inputs, layer.size)
         return native_resize(layer, inputs)
 
     Pooling3D.call, UpSampling2D.call = call, call_resize
+    for kind in _NO_CHANNELS_FIRST:
+        kind.call = with_channels_last(kind.call)
+
+
+_NO_CHANNELS_FIRST: tuple[Any, ...] = (
+    Conv, layers.SeparableConv1D, layers.SeparableConv2D, layers.DepthwiseConv1D, layers.Conv1DTranspose,
+    layers.Conv2DTranspose, layers.Conv3DTranspose, Pooling2D, UpSampling2D,
+)  # fmt: skip
+
+
+def with_channels_last(native: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a layer's `call` that sees the channels last."""
+
+    def call(layer: Any, inputs: Any) -> Any:
+        if layer.data_format != "channels_first":
+            return native(layer, inputs)
+        axes = inputs.shape.rank
+        changes = {"data_format": "channels_last", "_channels_first": False}
+        changes["_tf_data_format"] = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[axes]
+        before = {name: getattr(layer, name) for name in changes if hasattr(layer, name)}
+        try:
+            for name in before:
+                setattr(layer, name, changes[name])
+            made = native(layer, tf.transpose(inputs, [0, *range(2, axes), 1]))
+        finally:
+            for name, value in before.items():
+                setattr(layer, name, value)
+        return tf.transpose(made, [0, axes - 1, *range(1, axes - 1)])
+
+    return call
 
 
 def max_pool(x: Any, ksize: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Any:

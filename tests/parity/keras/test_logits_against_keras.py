@@ -14,10 +14,10 @@ from torch.nn import functional
 import parity.keras
 from parity.keras import ConversionError, KerasModule, stored, weights
 from parity.keras.config import Config
-from parity.keras.handlers import kernels, shapes, windows
+from parity.keras.handlers import kernels, layouts, local, shapes, transposed, windows
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.modules import pooling
-from parity.keras.modules.padding import pad_argument
+from parity.keras.modules import moving, padding, pooling
+from parity.keras.modules.padding import pad_argument, same_margin
 from tests.parity.keras.recipes import ALL_FORMATS, RECIPES
 
 pytestmark = pytest.mark.reference
@@ -157,7 +157,33 @@ def _keras_3_names(monkeypatch):
     monkeypatch.setattr(stored, "_keras_major", lambda *arguments: 3)
 
 
+def _margins_of_same_moved(monkeypatch):
+    monkeypatch.setattr(padding, "same_margin", lambda *sizes: same_margin(*sizes)[::-1])
+
+
+def _transposed_cut_moved(monkeypatch):
+    cut = transposed._cut
+    monkeypatch.setattr(transposed, "_cut", lambda *arguments: cut(*arguments)[::-1])
+
+
+def _bias_moved_with_the_channels(monkeypatch):
+    monkeypatch.setattr(local, "shaped_bias", lambda values, channels_first: np.moveaxis(values, -1, 0))
+
+
+def _axis_of_channels_kept(monkeypatch):
+    monkeypatch.setattr(layouts, "_axis_of", lambda axis, rank: -1 if rank == 1 else rank - 1)
+
+
+def _mask_of_zeros(monkeypatch):
+    monkeypatch.setattr(moving.Masking, "forward", lambda self, x: x)
+
+
 MUTANTS = {
+    "open length: the odd place at the start": (_margins_of_same_moved, "open_length_same_strides"),
+    "transposed convolution: the odd place cut at the start": (_transposed_cut_moved, "transposed_2d_same_3_2"),
+    "unshared kernel: bias moved with the channels": (_bias_moved_with_the_channels, "first_connected_2d_1"),
+    "channels first: another axis is normalised": (_axis_of_channels_kept, "first_images_axis"),
+    "mask without effect": (_mask_of_zeros, "masking"),
     "flatten channels first": (_chw_flatten, "valid"),
     "flatten series channels first": (_chw_flatten, "flattened_series"),
     "same padding: odd pixel at the start": (_even_same_padding, "same_even_kernel_stride_2"),

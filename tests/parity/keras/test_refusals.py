@@ -43,9 +43,16 @@ def head(*layers):
     return KerasModel(sequential(input_layer(5, 4, 2), *layers, layer("Flatten", "flatten")))
 
 
+def transposed(axes, **settings):
+    """Return a model of one transposed convolution."""
+    made = layer(f"Conv{axes}DTranspose", "up", filters=3, kernel_size=[2] * axes, **settings)
+    weights = {"up": {"kernel": np.zeros((*[2] * axes, 3, 2)), "bias": np.zeros(3)}}
+    return KerasModel(sequential(input_layer(*[4] * axes, 2), made), weights)
+
+
 LAMBDA = {"function": ["4wEAAAAAAAAA", None, None], "function_type": "lambda"}
 LAYERS = {
-    "unknown class": (head(layer("Conv3D", "deep")), ["'deep'", "Conv3D", "Replace it"]),
+    "unknown class": (head(layer("Hashing", "deep")), ["'deep'", "Hashing", "Replace it"]),
     "custom class": (head(layer("MyAttention", "mine")), ["'mine'", "MyAttention", "never run"]),
     "custom class of a package": (
         head({"class_name": "ReLU", "registered_name": "pkg>ReLU", "config": {"name": "mine"}}),
@@ -73,13 +80,35 @@ LAYERS = {
         head(layer("Activation", "act", activation={"class_name": "Mine", "config": {}})),
         ["'act'", "'Mine'"],
     ),
-    "channels first": (
-        head(layer("MaxPooling2D", "pool", pool_size=[2, 2], data_format="channels_first")),
-        ["'pool'", "'channels_first'", "Rebuild the model"],
+    "channels somewhere": (
+        head(layer("MaxPooling2D", "pool", pool_size=[2, 2], data_format="channels_middle")),
+        ["'pool'", "'channels_middle'", "expected 'channels_last'"],
     ),
-    "channels first at Flatten": (
-        KerasModel(sequential(input_layer(5, 4, 2), layer("Flatten", "flat", data_format="channels_first"))),
-        ["'flat'", "'channels_first'"],
+    "interpolation": (
+        head(layer("UpSampling2D", "up", size=[2, 2], interpolation="bicubic")),
+        ["'up'", "'bicubic'", "Use 'nearest'"],
+    ),
+    "transposed with an output padding that TensorFlow refuses": (
+        transposed(2, output_padding=3, strides=3),
+        ["'up'", "'output_padding' of 3", "Rebuild"],
+    ),
+    "transposed over volumes, dilated": (transposed(3, dilation_rate=2), ["'up'", "'dilation_rate'", "Rebuild"]),
+    "connected in an unknown way": (
+        KerasModel(
+            sequential(
+                input_layer(5, 2), layer("LocallyConnected1D", "c", filters=3, kernel_size=[2], implementation=4)
+            ),
+            {"c": {"kernel": np.zeros((4, 4, 3)), "bias": np.zeros((4, 3))}},
+        ),
+        ["'c'", "'implementation' is 4", "1, 2 or 3"],
+    ),
+    "vector repeated never": (
+        head(layer("Flatten", "f"), layer("RepeatVector", "again", n=0)),
+        ["'again'", "positive"],
+    ),
+    "mask that would be used": (
+        KerasModel(sequential(input_layer(5, 4), layer("Masking", "m"), layer("GlobalAveragePooling1D", "mean"))),
+        ["'mean'", "mask", "without the Masking layer"],
     ),
     "wrong rank": (head(layer("GlobalMaxPooling1D", "pool")), ["'pool'", "3 axes", "expected 2"]),
     "window too large": (
@@ -112,16 +141,6 @@ LAYERS = {
     "open size at Flatten": (
         KerasModel(sequential(input_layer(None, 4, 2), layer("Flatten", "flat"))),
         ["'flat'", "open", "fixed input shape"],
-    ),
-    "open size and strides": (
-        KerasModel(
-            sequential(
-                input_layer(None, 4, 2),
-                layer("MaxPooling2D", "pool", pool_size=[2, 2], padding="same"),
-                layer("GlobalMaxPooling2D", "top"),
-            )
-        ),
-        ["'pool'", "open", "fixed input shape"],
     ),
     "input beyond any memory": (
         KerasModel(sequential(input_layer(10**6, 10**6), layer("Flatten", "flat"))),

@@ -167,3 +167,85 @@ def open_volume_same_strides(keras: Any) -> Any:
         L.MaxPooling3D(2, padding="same"),
     ]  # fmt: skip
     return keras.Sequential([L.InputLayer((None, None, None, 2)), *layers, L.GlobalAveragePooling3D(), L.Dense(3)])
+
+
+FIRST = {"data_format": "channels_first"}
+
+
+@recipe
+def first_images(keras: Any) -> Any:
+    L = keras.layers
+    x = L.Input((2, 9, 8))
+    y = L.ZeroPadding2D(((1, 0), (0, 2)), **FIRST)(x)
+    y = L.Conv2D(4, (3, 2), strides=2, padding="same", activation="relu", **FIRST)(y)
+    z = L.BatchNormalization(axis=1)(L.DepthwiseConv2D(2, padding="same", use_bias=False, **FIRST)(y))
+    y = L.Concatenate(axis=1)([L.Add()([y, L.ReLU()(z)]), L.SpatialDropout2D(0.2, **FIRST)(z)])
+    y = L.PReLU(shared_axes=[2, 3])(L.MaxPooling2D(2, padding="same", **FIRST)(y))
+    y = L.Conv2DTranspose(3, 3, strides=2, padding="same", **FIRST)(L.UpSampling2D((1, 2), **FIRST)(y))
+    y = L.SeparableConv2D(3, 2, **FIRST)(L.Cropping2D(((0, 1), (1, 0)), **FIRST)(y))
+    y = L.AveragePooling2D(2, strides=1, padding="same", **FIRST)(L.Activation("tanh")(y))
+    return keras.Model(x, L.Dense(3, activation="softmax")(L.Flatten()(y)))
+
+
+@recipe
+def first_images_flattened_last(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(4, 3, **FIRST), L.UpSampling2D(2, interpolation="bilinear", **FIRST), L.Flatten(**FIRST)]
+    return keras.Sequential([L.InputLayer((2, 5, 6)), *layers, L.BatchNormalization(), L.Dense(3)])
+
+
+@recipe
+def first_then_last(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(4, 3, **FIRST), L.Softmax(), L.Conv2D(5, 2), L.Permute((3, 1, 2)), L.MaxPooling2D(2, **FIRST)]
+    return sequential(keras, (2, 7, 6), *layers, L.BatchNormalization(axis=[1, 2]), L.Dense(4), L.Reshape((-1,)))
+
+
+@recipe
+def first_series(keras: Any) -> Any:
+    L = keras.layers
+    layers = [
+        L.Conv1D(4, 3, strides=2, padding="causal", **FIRST), L.MaxPooling1D(2, strides=1, padding="same", **FIRST),
+        L.SeparableConv1D(4, 2, padding="same", **FIRST), L.DepthwiseConv1D(2, **FIRST),
+        L.Conv1DTranspose(3, 3, strides=2, **FIRST), L.AveragePooling1D(2, padding="same", **FIRST),
+        L.GlobalAveragePooling1D(**FIRST),
+    ]  # fmt: skip
+    return keras.Sequential([L.InputLayer((2, 17)), *layers, L.Dense(3)])
+
+
+@recipe
+def first_volumes(keras: Any) -> Any:
+    L = keras.layers
+    layers = [
+        L.ZeroPadding3D(1, **FIRST), L.Conv3D(4, 2, strides=2, padding="same", **FIRST),
+        L.UpSampling3D((1, 2, 1), **FIRST), L.MaxPooling3D(2, strides=1, padding="same", **FIRST),
+        L.Conv3DTranspose(3, 2, **FIRST), L.Cropping3D(((0, 1), (0, 0), (1, 0)), **FIRST),
+        L.AveragePooling3D(2, padding="same", **FIRST), L.GlobalMaxPooling3D(**FIRST),
+    ]  # fmt: skip
+    return keras.Sequential([L.InputLayer((2, 5, 4, 6)), *layers, L.Dense(3)])
+
+
+@recipe
+def first_global(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(4, 2, **FIRST), L.GlobalAveragePooling2D(keepdims=True, **FIRST), L.Flatten(), L.Dense(3)]
+    return keras.Sequential([L.InputLayer((2, 5, 6)), *layers])
+
+
+@recipe
+def first_open_size(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(4, 3, strides=2, padding="same", **FIRST), L.MaxPooling2D(2, padding="same", **FIRST)]
+    return keras.Sequential([L.InputLayer((2, None, None)), *layers, L.GlobalMaxPooling2D(**FIRST), L.Dense(3)])
+
+
+connected("first_connected_1d", (2, 7), "LocallyConnected1D", 3, strides=2, **FIRST)
+connected("first_connected_2d", (2, 5, 6), "LocallyConnected2D", (2, 3), strides=(1, 2), **FIRST)
+connected("first_connected_2d_same", (2, 5, 6), "LocallyConnected2D", (2, 3), padding="same", **FIRST)
+
+
+@recipe
+def first_images_axis(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(5, 2, **FIRST), L.BatchNormalization(axis=1), L.AveragePooling2D(2, **FIRST)]
+    return sequential(keras, (2, 6, 6), *layers)
