@@ -163,7 +163,10 @@ def expand(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 def stream_inputs(
-    paths: Sequence[str | Path], input_shape: Sequence[int | None], preprocessing: str
+    paths: Sequence[str | Path],
+    input_shape: Sequence[int | None],
+    preprocessing: str,
+    parts: Sequence[tuple[str, Sequence[int | None]]] = (),
 ) -> Iterator[Input]:
     """Read arrays and images from files, each when it is asked for.
 
@@ -181,6 +184,9 @@ def stream_inputs(
         of any length.
     preprocessing
         A key of `parity.assets.preprocessing.PREPROCESSING`.
+    parts
+        Name and shape of each input of a model that takes several. Its samples are read from `.npz` files that hold an
+        array per input under the input's name, and joined into one vector: the values of each, one after another.
 
     Yields
     ------
@@ -197,7 +203,8 @@ def stream_inputs(
     seen: dict[str, int] = {}
     for path in expand(paths):
         here: dict[str, int] = {}
-        for one in _read(path, tuple(input_shape), preprocessing):
+        samples = _read(path, tuple(input_shape), preprocessing) if len(parts) < 2 else _read_together(path, parts)
+        for one in samples:
             yield replace(one, name=_unique(one.name, seen), file=path, name_in_file=_unique(one.name, here))
 
 
@@ -217,6 +224,29 @@ def _read(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Iter
             yield from _samples(path, name, array, shape, preprocessing)
     else:
         yield _read_image(path, shape, preprocessing)
+
+
+def _read_together(path: Path, parts: Sequence[tuple[str, Sequence[int | None]]]) -> Iterator[Input]:
+    """Read the samples of a model of several inputs from an `.npz` that has an array for each."""
+    names = ", ".join(f"{name} {_spell(tuple(shape))}" for name, shape in parts)
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        raise InputError(f"{path}: the model takes {len(parts)} inputs; give an .npz with the arrays {names}")
+    arrays = {name.removeprefix(f"{path.stem}."): array for name, array in read_arrays(path)}
+    missing = [name for name, _ in parts if name.replace("/", "_") not in arrays]
+    if missing:
+        there = ", ".join(arrays)
+        raise InputError(f"{path} has no array {missing[0]!r} (it has {there}); the model takes {names}")
+    read = [
+        list(_samples(path, f"{path.stem}.{key}", arrays[key], tuple(shape), "none"))
+        for name, shape in parts
+        for key in [name.replace("/", "_")]
+    ]
+    if len({len(samples) for samples in read}) != 1:
+        counts = ", ".join(f"{name} {len(samples)}" for (name, _), samples in zip(parts, read, strict=True))
+        raise InputError(f"{path} has different numbers of samples: {counts}")
+    for number, together in enumerate(zip(*read, strict=True)):
+        values = np.concatenate([part.array.reshape(-1) for part in together])
+        yield _sample(path.stem if len(read[0]) == 1 else f"{path.stem}[{number}]", values)
 
 
 def _read_image(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Input:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -82,7 +82,7 @@ def model_names() -> list[str]:
     return [*_SHIPPED, *_OFFICIAL, *(name + SEEDED_SUFFIX for name in _OFFICIAL)]
 
 
-def resolve(name_or_path: str) -> ModelSource:
+def resolve(name_or_path: str, config: Path | None = None, output: str | None = None) -> ModelSource:
     """Find a model by its name or by the path of its `.h5` file.
 
     Parameters
@@ -92,6 +92,10 @@ def resolve(name_or_path: str) -> ModelSource:
         machine has them), ``"vgg16-seeded"`` or ``"vgg19-seeded"`` (made now if need be, in some ten seconds),
         or a path. ``"path.h5:vgg16"`` names the architecture of a file that holds weights alone; without it,
         such a file is taken for VGG16 or VGG19 if its name says so.
+    config
+        The JSON file that describes the layers of a file of weights, where it does not lie beside it under its name.
+    output
+        The Keras name of the output that is explained, for a model of several.
 
     Returns
     -------
@@ -105,6 +109,8 @@ def resolve(name_or_path: str) -> ModelSource:
     parity.assets.seeded.SeededWeightsError
         If the seeded weights cannot be made (no room, no permission).
     """
+    if config is not None or output is not None:
+        return _described(name_or_path, config, output)
     if name_or_path in _SHIPPED:
         return _shipped(name_or_path)
     if name_or_path in _OFFICIAL:
@@ -112,6 +118,21 @@ def resolve(name_or_path: str) -> ModelSource:
     if _architecture(name_or_path) in _OFFICIAL:
         return _seeded(name_or_path, seeded.ensure(_architecture(name_or_path)))
     return _user_file(name_or_path)
+
+
+def _described(name_or_path: str, config: Path | None, output: str | None) -> ModelSource:
+    source = resolve(name_or_path)
+    if not source.own:
+        raise ModelNotFoundError(f"{name_or_path} is no file of yours, so it takes neither --config nor --output")
+    if config is not None and not config.is_file():
+        raise ModelNotFoundError(f"--config {config}: there is no such file")
+    if config is not None and _model_config(source.path):
+        raise ModelNotFoundError(
+            f"{source.path} holds its own layers, and --config {config} describes others; leave out --config"
+        )
+    architecture = None if config is not None else source.architecture
+    absolute = None if config is None else config.resolve()
+    return replace(source, architecture=architecture, config=absolute, output=output)
 
 
 def list_models() -> list[ModelSource]:

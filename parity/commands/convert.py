@@ -31,11 +31,25 @@ if TYPE_CHECKING:
 )
 @click.argument("model", shell_complete=complete_model)
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path),
+    help="model.to_json() of a file of weights, where it has another name.",
+)  # fmt: skip
+@click.option("--output", help="Layer whose output is wanted, in a model of several outputs.")
 @click.option("--torchvision", is_flag=True, help="Write a state dict for torchvision.models.vgg16() or vgg19().")
 @click.option("--no-check", is_flag=True, help="Do not ask the reference for the logits.")
 @click.option("--store", type=click.Path(path_type=Path), help="Where reference results lie. [$PARITY_STORE]")
 @click.option("--quiet", is_flag=True, help="No layer table.")
-def convert(model: str, out: Path, torchvision: bool, no_check: bool, store: Path | None, quiet: bool) -> None:
+def convert(
+    model: str,
+    out: Path,
+    config: Path | None,
+    output: str | None,
+    torchvision: bool,
+    no_check: bool,
+    store: Path | None,
+    quiet: bool,
+) -> None:
     """Convert MODEL (a Keras .h5, or a shipped name) to OUT, a file for torch.load(..., weights_only=True).
 
     OUT holds {"state_dict": ..., "config": ...}, where config describes the layers. Where the reference
@@ -49,7 +63,7 @@ def convert(model: str, out: Path, torchvision: bool, no_check: bool, store: Pat
     from parity.run.export import check_logits, save
 
     console_ = console()
-    source = resolve(model)
+    source = resolve(model, config, output)
     refuse_overwriting([out], [source.path])
     module = source.load()
     if torchvision:

@@ -43,6 +43,11 @@ INTERRUPTED = 130
     help="Name or Keras .h5; 'all' is every shipped one. [vgg_mnist]",
 )  # fmt: skip
 @click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path),
+    help="model.to_json() of a file of weights, where it has another name.",
+)  # fmt: skip
+@click.option("--output", help="Layer whose output is explained, in a model of several outputs.")
+@click.option(
     "--inputs",
     "files",
     multiple=True,
@@ -93,6 +98,8 @@ INTERRUPTED = 130
 @click.option("--quiet", is_flag=True, help="Print the verdict only.")
 def run(
     models: Sequence[str],
+    config: Path | None,
+    output: str | None,
     files: Sequence[str],
     names: Sequence[str],
     samples: int | None,
@@ -133,6 +140,8 @@ def run(
     with contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
         session = Session(
             models=models or ["vgg_mnist"],
+            config=config,
+            output=output,
             files=files,
             input_names=names,
             samples=samples,

@@ -114,7 +114,8 @@ def _named(node: Node, parameters: tuple[str, ...], shapes: Sequence[Shape]) -> 
     if len(arguments) > len(parameters):
         raise NotSpelledError(f"has {len(arguments)} arguments by place, expected at most {len(parameters)}")
     told = {key: placed(value) for key, value in node.call.keywords.items() if key != "name"}
-    settings = {key: value for key, value in node.config.items() if key in parameters}  # Keras 3 keeps them here
+    # Keras 3 keeps settings here, and every layer its name.
+    settings = {key: value for key, value in node.config.items() if key in parameters and key != "name"}
     return settings | told | dict(zip(parameters, arguments, strict=False))
 
 

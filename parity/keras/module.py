@@ -148,6 +148,19 @@ class KerasModule(nn.Module):
         values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
         return np.ascontiguousarray(np.moveaxis(values, 1, -1) if self._moves(values.ndim) else values)
 
+    def targets(self, indices: Sequence[int]) -> list[Any]:
+        """Return explained classes as this model's output has them: a place in it where it has several axes.
+
+        Parameters
+        ----------
+        indices
+            One per sample, counted over all numbers of the output in Keras' order.
+        """
+        shape = [size or 1 for size in self.description.output_layer.output_shape]
+        if len(shape) == 1:
+            return [int(index) for index in indices]
+        return [tuple(int(place) for place in np.unravel_index(index, shape)) for index in indices]
+
     def logits(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the logits `(N, ...)` of a batch in Keras layout."""
         inputs = self.to_torch(array)

@@ -37,6 +37,10 @@ def command(plan: Plan, method: str, dtype: str, sample: Input) -> str:
     """
     options = plan.options
     words = [_program(), "run", "--model", plan.source.argument]
+    if plan.source.config is not None:
+        words += ["--config", str(plan.source.config)]
+    if plan.source.output is not None:
+        words += ["--output", plan.source.output]
     if sample.file is not None:
         words += ["--inputs", str(sample.file.absolute())]
     words += ["--input", sample.name_in_file or sample.name, "--method", method]

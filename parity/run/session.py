@@ -60,6 +60,8 @@ class Session:
     models: Sequence[str]
     methods: Sequence[str]
     files: Sequence[str] = ()
+    config: Path | None = None
+    output: str | None = None
     input_names: Sequence[str] = ()
     samples: int | None = None
     target: int | None = None
@@ -90,7 +92,7 @@ class Session:
         chosen = select_methods(self.methods)
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
-                resolve(name)]  # fmt: skip
+                resolve(name, self.config, self.output)]  # fmt: skip
             for source in sources:
                 self._add(source, chosen)
 
@@ -135,7 +137,7 @@ class Session:
         """Return the names of the inputs, each read once and found good, and what reads them again."""
         read: Callable[[], Iterable[Input]]
         if self.files:
-            read = partial(stream_inputs, self.files, description.input_shape, source.preprocessing)
+            read = partial(stream_inputs, self.files, description.input_shape, source.preprocessing, description.inputs)
         else:
             read = partial(default_inputs, source)
         kept: list[Input] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from parity.judge.known.conditions import classes, input_layers, keeps_shape, same_shape
 from parity.judge.known.difference import KnownDifference
-from parity.judge.known.rewrites import RELU_ATTRIBUTE
+from parity.judge.known.rewrites import ONLY_THE_TARGET, RELU_ATTRIBUTE
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
@@ -53,7 +53,28 @@ def _derivative_in_lrp(method: Method, model: ModelDescription) -> bool:
     return method.family == "lrp" and (bool(bent) or kept)
 
 
+def _several_inputs(method: Method, model: ModelDescription) -> bool:
+    return len(model.inputs) > 1 and method.family not in ("input", "random")
+
+
 INNVESTIGATE: tuple[KnownDifference, ...] = (
+    KnownDifference(
+        name="innvestigate-index-of-several-inputs",
+        references=("innvestigate",),
+        applies=_several_inputs,
+        condition="The class to explain, for a model of several inputs, in innvestigate 2.1.2.",
+        cause=(
+            "Where a class is chosen by its index, it takes the number of samples from the shape of the list of "
+            "inputs, and hands TensorFlow that list inside of another. Where the largest output is explained, both "
+            "are right."
+        ),
+        evidence=(
+            "Two inputs of other shapes: analyze([a, b], neuron_selection=0) raises ValueError (inhomogeneous "
+            "shape); of one shape: the list of arrays is not the size the model expected. On the network of the "
+            "explained class alone, whose largest output it is, iNNvestigate and the port agree."
+        ),
+        rewrites=(ONLY_THE_TARGET,),
+    ),
     KnownDifference(
         name="innvestigate-deconvnet-relu-layer",
         references=("innvestigate",),

@@ -54,6 +54,10 @@ def _relu_per_consumer(method: Method, model: ModelDescription) -> bool:
     return method.family in ("guided_backprop", "deconvnet") and branches(model)
 
 
+def _several_inputs(method: Method, model: ModelDescription) -> bool:
+    return len(model.inputs) > 1 and method.family not in ("input", "random")
+
+
 def _deconvnet_relu_layer(method: Method, model: ModelDescription) -> bool:
     return method.family == "deconvnet" and bool(classes(model) & {"ReLU", "LeakyReLU"})
 
@@ -122,6 +126,17 @@ SIGNXAI: tuple[KnownDifference, ...] = (
             "reference's own gradient jumps as much when the last digits of the baseline change, as every row shows."
         ),
         by_values="kink",
+    ),
+    KnownDifference(
+        name="signxai-several-inputs",
+        references=("signxai",),
+        applies=_several_inputs,
+        condition="A model of several inputs, in signxai 1.1.9.2.",
+        cause="It starts at the first input layer alone, and waits there for what the others would bring.",
+        evidence=(
+            "Two inputs, a Conv2D and a Dense on them, Concatenate, Dense: gradient and lrp_z raise; the tensor of the "
+            "second input never arrives. iNNvestigate 2.1.2 takes a list of inputs, and the port agrees with it."
+        ),
     ),
     KnownDifference(
         name="signxai-grad-cam-of-nothing",

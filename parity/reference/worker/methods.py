@@ -132,7 +132,11 @@ class InnvestigateMethods:
         if call.name not in innvestigate.analyzer.analyzers:
             raise NoSuchMethodError(f"innvestigate has no analyzer {call.name!r}")
         options = decode_options(call.options, dtype)
-        takes_neuron = call.name not in _WITHOUT_NEURON
+        # It cannot be given an index for a model of several inputs: it asks the list of them for its batch size.
+        by_index = not isinstance(model.input_shape, list)
+        if not by_index and model.output_shape[-1] != 1:
+            raise NoSuchMethodError("innvestigate explains one class of several only where the model has one input")
+        takes_neuron = call.name not in _WITHOUT_NEURON and by_index
         if takes_neuron:
             options["neuron_selection_mode"] = "index"
         self._noise.use(call.noise)

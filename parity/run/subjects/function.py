@@ -12,7 +12,7 @@ from typing import Any
 from parity.keras import KerasModule
 from parity.run.subjects.isolation import PrivateModels, settings_kept
 from parity.run.subjects.protocol import Array, SubjectAnswer
-from parity.run.subjects.returned import ReturnedError, as_array, from_torch_layout, told
+from parity.run.subjects.returned import ReturnedError, map_of, told
 
 Function = Callable[..., Any]
 
@@ -28,9 +28,10 @@ class FunctionSubject:
     ----------
     function : callable
         Called as ``function(model, x, method, target, **parameters)``. `model` is a copy of the converted module,
-        `x` a fresh contiguous tensor in torch layout, batch first, in the dtype of the lane, `target` a list with one
-        int per sample, `parameters` what the case sets. It returns an array or tensor (any device) in the shape of
-        `x`; ``NotImplementedError`` says that it has no such method.
+        `x` a fresh contiguous tensor in torch layout, batch first, in the dtype of the lane (a tuple of them for a
+        model of several inputs), `target` a list with one int per sample (one tuple for an output of several axes),
+        `parameters` what the case sets. It returns an array or tensor (any device) in the shape of `x`;
+        ``NotImplementedError`` says that it has no such method.
     name : str
         What reports call it.
     spec : str, optional
@@ -75,7 +76,7 @@ class FunctionSubject:
             Whatever else it raised.
         """
         values, _ = self._called(module, inputs, targets, method, parameters)
-        return from_torch_layout(as_array(values), module, inputs)
+        return map_of(values, module, inputs)
 
     def attribute_many(
         self, module: KerasModule, inputs: Array, targets: list[int], methods: Mapping[str, Mapping[str, Any]]
@@ -106,7 +107,7 @@ class FunctionSubject:
         except Exception as error:
             return SubjectAnswer(None, error=told(error, self._file))
         try:  # apart from the call: an error in here is never "no such method"
-            return SubjectAnswer(from_torch_layout(as_array(values), module, inputs), seconds)
+            return SubjectAnswer(map_of(values, module, inputs), seconds)
         except ReturnedError as error:
             return SubjectAnswer(None, error=str(error))
 
@@ -114,8 +115,9 @@ class FunctionSubject:
         self, module: KerasModule, inputs: Array, targets: list[int], method: str, parameters: Mapping[str, Any]
     ) -> tuple[Any, float]:
         """Return what the function returns, and the seconds it took."""
-        x = module.to_torch(inputs).contiguous()  # a copy already; many a function calls x.view
-        target = [int(index) for index in targets]
+        x = module.to_torch(inputs)  # a copy already; many a function calls x.view
+        x = tuple(part.contiguous() for part in x) if isinstance(x, tuple) else x.contiguous()
+        target = module.targets(targets)
         with self._home(), settings_kept(), self._models.borrowed(module) as private:
             begun = time.perf_counter()
             try:

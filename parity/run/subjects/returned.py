@@ -72,6 +72,27 @@ def _called(value: Any) -> str:
     return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
 
 
+def map_of(value: Any, module: KerasModule, inputs: Array) -> Array:
+    """Return what a subject returned as maps in Keras layout; see `from_torch_layout`.
+
+    Raises
+    ------
+    ReturnedError
+        If it is no array of real numbers, or not one per input of a model of several.
+    """
+    count = len(module.description.inputs)
+    if count == 1:
+        return from_torch_layout(as_array(value), module, inputs)
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise ReturnedError(f"returned {_called(value)}, and the model takes {count} inputs; return a map for each")
+    parts = [as_array(part) for part in value]
+    expected = [(len(inputs), *part.shape[1:]) for part in module.to_torch(inputs)]
+    shapes = [part.shape for part in parts]
+    if shapes != expected:
+        raise ReturnedError(f"returned maps of the shapes {shapes}, expected those of the inputs, {expected}")
+    return module.to_keras(parts)
+
+
 def from_torch_layout(values: Array, module: KerasModule, inputs: Array) -> Array:
     """Return maps in torch layout as maps in Keras layout.
 

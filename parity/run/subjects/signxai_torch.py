@@ -40,7 +40,7 @@ class SignxaiTorch:
     ) -> Array:
         """See `Subject.attribute`."""
         x = module.to_torch(inputs)
-        return module.to_keras(explain(module, x, method, target=targets, **parameters))
+        return module.to_keras(explain(module, x, method, target=module.targets(targets), **parameters))
 
     def attribute_many(
         self, module: KerasModule, inputs: Array, targets: list[int], methods: Mapping[str, Mapping[str, Any]]
@@ -51,7 +51,7 @@ class SignxaiTorch:
         for job in _plan(methods).jobs:
             begun = time.perf_counter()
             try:
-                maps = Plan(job.wanted).run(module, x, targets)
+                maps = Plan(job.wanted).run(module, x, module.targets(targets))
             except Exception:  # which method raised it is seen when each runs alone
                 answers |= {asked.method.name: self._alone(module, inputs, targets, asked) for asked in job.wanted}
                 continue
