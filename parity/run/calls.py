@@ -269,9 +269,9 @@ def innvestigate_call(
 ) -> ReferenceCall | None:
     """Return how iNNvestigate is asked for a method, None if it does not have it for this model."""
     name = method.row.innvestigate
-    unused = not input_layers(model)
-    if not name or (method.input_rule in ("SIGN", "SIGNmu") and not unused):
-        return None
+    missing = method.input_rule in ("SIGN", "SIGNmu")
+    if not name or (missing and input_layers(model)):
+        return None  # where no layer sees the input, the rule that it lacks is unused
     backend: Backend = "innvestigate"
     options: dict[str, Any] = {}
     if name == "lrp.alpha_beta":
@@ -288,7 +288,7 @@ def innvestigate_call(
         options["disable_model_checks"] = True
     if "epsilon" in method.parameters:
         options["epsilon"] = method.parameters["epsilon"]
-    if method.prefix and method.prefix.input_rule and not unused:
+    if method.prefix and method.prefix.input_rule and not missing:
         bounds = [method.parameters.get("low"), method.parameters.get("high")]
         options["input_layer_rule"] = bounds if method.input_rule == "Bounded" else method.input_rule
     if name == "deep_taylor.bounded":

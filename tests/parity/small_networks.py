@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from parity import keras
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
+from parity.hashing import array_sha256, file_sha256
 from parity.keras import ModelDescription
+from parity.keras.network import write_network
 from parity.run.cases import Plan
 from tests.fuzz.networks import write
+from tests.parity.judged import ROWS
 
 Layer = dict[str, Any]
 
@@ -45,6 +50,17 @@ def case(shape: list[int], *layers: Layer, seed: int = 1) -> dict[str, Any]:
 def written(folder: Path, shape: list[int], *layers: Layer, seed: int = 1) -> tuple[ModelSource, Input]:
     """Write a network and return it with an input."""
     return write(case(shape, *layers, seed=seed), folder / f"net_{len(list(folder.iterdir()))}.h5")
+
+
+def written_row(name: str, folder: Path) -> tuple[ModelSource, Input]:
+    """Write one of the networks that are judged layer by layer, and return it with an input."""
+    row, rng = ROWS[name], np.random.default_rng(3)
+    path = folder / f"{name}.h5"
+    write_network(row.network(rng), path)
+    x = rng.normal(size=row.shape).astype(np.float32)
+    x = x if row.sample is None else row.sample(x)
+    source = ModelSource(name, path, None, file_sha256(path), "none", "", "a network around one layer")
+    return source, Input("x", x, array_sha256(x), None, None)
 
 
 def described(folder: Path, shape: list[int], *layers: Layer) -> ModelDescription:

@@ -18,7 +18,7 @@ from parity.reference.request import ReferenceAnswer, ReferenceRequest
 from parity.run.runner import Runner
 from parity.run.subjects import FunctionSubject, SignxaiTorch, Subject
 from tests.parity.echo_client import EchoClient
-from tests.parity.small_networks import conv, dense, flatten, layer, normalization, plan, written
+from tests.parity.small_networks import conv, dense, flatten, layer, normalization, plan, written, written_row
 from tests.parity.wrong_ports import constant, mirrored, nan, right
 
 BRANCHES = [dense("s", "x", units=4, activation="relu"), dense("a", "s", units=4, activation="relu"),
@@ -26,8 +26,8 @@ BRANCHES = [dense("s", "x", units=4, activation="relu"), dense("a", "s", units=4
 NORMALIZED = [conv("f", "x"), normalization("bn", "f"), flatten("bn"), dense("o", "flat")]
 IMAGE = [conv("f", "x"), flatten("f"), dense("o", "flat")]
 BENT = [conv("f", "x", activation="linear"), layer("ReLU", "r", "f"), flatten("r"), dense("o", "flat")]
-# Difference -> method, input, layers.
-CASES: dict[str, tuple[str, list[int], list[dict]]] = {
+# Difference -> method, input, layers; or method, nothing, the name of a network in tests/parity/judged.
+CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "signxai-bounded-is-zero": ("zblrp_epsilon_0_25_std_x_VGG16ILSVRC", [6, 5, 3], IMAGE),
     "signxai-deep-lift-missing": ("deep_lift", [6, 5, 3], IMAGE),
     "signxai-relu-per-consumer": ("guided_backprop", [5], BRANCHES),
@@ -74,11 +74,16 @@ CASES: dict[str, tuple[str, list[int], list[dict]]] = {
     "innvestigate-derivative-in-lrp": (
         "lrp.z", [5], [dense("h", "x"), layer("LeakyReLU", "l", "h", alpha=0.25), dense("o", "l")],
     ),
+    "signxai-embedding": ("lrp_z", [], "text_cnn"),
+    "innvestigate-recurrence": ("innvestigate.integrated_gradients", [], "lstm"),
+    "innvestigate-masked-average": ("lrp.z", [], "masked_average"),
 }  # fmt: skip
 
 
 def network(name: str, folder: Path) -> tuple[ModelSource, Input]:
     _, shape, layers = CASES[name]
+    if isinstance(layers, str):
+        return written_row(layers, folder)
     return written(folder, shape, *layers, seed=3)
 
 
