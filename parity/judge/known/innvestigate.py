@@ -128,9 +128,10 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "constants and runs them before there is an input."
         ),
         evidence=(
-            "Conv2D relu, UnitNormalization, Flatten, Dense: gradient and lrp.z raise InvalidArgumentError (You must "
-            "feed a value for placeholder tensor) in both precisions; with LayerNormalization in float64 only, "
-            "because in float32 Keras takes a fused operation."
+            "Conv2D relu, UnitNormalization or GroupNormalization, Flatten, Dense: gradient and lrp.z raise "
+            "InvalidArgumentError (You must feed a value for placeholder tensor) in float32, gradient and lrp.epsilon "
+            "in float64. With LayerNormalization lrp.alpha_2_beta_1 raises in float64 and gives a map in float32, "
+            "where Keras takes a fused operation."
         ),
     ),
     KnownDifference(

@@ -27,12 +27,14 @@ PREPARATION: tuple[KnownDifference, ...] = (
         applies=_augmentation,
         condition="A model with layers that augment images (RandomFlip, RandomCrop and the like), in both references.",
         cause=(
-            "Keras augments where nobody says that it is inference: SIGN-XAI calls each layer without saying so, and "
-            "explains another image every time. Most of these layers cannot be built in float64."
+            "Keras augments where nobody says that it is inference, and neither reference says so: both explain "
+            "another image every time. Most of these layers cannot be built in float64."
         ),
         evidence=(
-            "RandomFlip, Conv2D, Flatten, Dense: signxai's gradient in float32 differs from call to call. "
-            "RandomRotation in float64: Keras raises TypeError (Input 'y' of 'Mul' Op has type float32)."
+            "RandomFlip (or RandomRotation), Conv2D, Flatten, Dense in float32: of eight calls for one image, the "
+            "gradients differ from the first by up to 174 % in signxai and 178 % in iNNvestigate, and by 0 without the "
+            "layer; the model's own predictions do not change. RandomContrast: signxai raises LookupError (no gradient "
+            "of AdjustContrastv2). RandomRotation in float64: Keras raises TypeError (Input 'y' of 'Mul' Op)."
         ),
         rewrites=(AUGMENTATION_OFF,),
     ),

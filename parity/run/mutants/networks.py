@@ -212,7 +212,7 @@ def _augmented(make: _Maker) -> Network:
         _plain("flip", "RandomFlip", "x", mode="horizontal", seed=None),
         make.convolution("first", "flip", 3, 4, (2, 2)),
         _plain("flat", "Flatten", "first"),
-        make.dense("out", "flat", 80, 3),
+        make.dense("out", "flat", 120, 3),
     ))  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def _unit_length(make: _Maker) -> Network:
         make.convolution("first", "x", 3, 4, (2, 2)),
         _plain("unit", "UnitNormalization", "first", axis=[3]),
         _plain("flat", "Flatten", "unit"),
-        make.dense("out", "flat", 80, 3),
+        make.dense("out", "flat", 120, 3),
     ))  # fmt: skip
 
 
