@@ -120,7 +120,8 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     if noise is not None:
         parameters |= {"seed": noise.seed, "samples": noise.samples, "noise_scale": noise.scale}
         if model.channels_first and None not in model.input_shape:
-            # The reference draws in the order of Keras's axes; the subject would take its last for the first.
+            # The reference draws in the order of Keras's axes; the subject would take the first for their last.
+            parameters = {key: value for key, value in parameters.items() if key not in ("seed", "noise_scale")}
             parameters["noise"] = noise_array(noise, tuple(size for size in model.input_shape if size is not None))
     if method.family == "random_uniform" and (len(model.input_shape) != 3 or model.channels_first):
         raise NotInReferenceError(f"{method} is made for images only, not for inputs of shape {model.input_shape}")

@@ -167,7 +167,10 @@ class Worker:
         start = time.perf_counter()
         source = request["model"]
         model = self._models.get(Path(source["path"]), source["architecture"], source["sha256"], request["dtype"])
+        from parity.reference.worker import missing_kernels
+
         analyze, notes = self._methods.prepare(call, model, request["dtype"])
+        notes = [*notes, *missing_kernels.notes(model, request["dtype"])]
         setup = time.perf_counter() - start
         for index, target in enumerate(request["targets"]):
             x = read_array(Path(request["inputs"]), index).astype(request["dtype"])

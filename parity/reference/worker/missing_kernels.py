@@ -5,8 +5,9 @@ run a model with them in float64. Their Keras layers are given the same function
 What these compute is held to TensorFlow's own kernels in float32, gradient included, by
 `tests/parity/reference/test_missing_kernels.py`. In float32 nothing is changed.
 
-Convolutions and pooling with the channels first have no kernel in float64 (and max-pooling of images no gradient in
-float32): there the channels are moved to the end and back, as Keras itself does on a CPU in other layers.
+Convolutions and pooling with the channels first have no kernel in float64. In float32 oneDNN's pooling, outside of a
+graph, takes such images for images with the channels last and pools other axes, without a word. So the channels are
+moved to the end and back, as Keras itself does on a CPU in other layers. Each answer notes what was done for it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,19 @@ _NO_CHANNELS_FIRST: tuple[Any, ...] = (
     Conv, layers.SeparableConv1D, layers.SeparableConv2D, layers.DepthwiseConv1D, layers.Conv1DTranspose,
     layers.Conv2DTranspose, layers.Conv3DTranspose, Pooling2D, UpSampling2D,
 )  # fmt: skip
+
+
+def notes(model: Any, dtype: str) -> list[str]:
+    """Return what was done so that TensorFlow can run a model, by layers."""
+    told: dict[str, list[str]] = {}
+    for layer in model._flatten_layers(include_self=False):
+        first = getattr(layer, "data_format", None) == "channels_first"
+        if isinstance(layer, _NO_CHANNELS_FIRST) and first:
+            told.setdefault("channels moved to the end and back", []).append(layer.name)
+        bilinear = isinstance(layer, UpSampling2D) and layer.interpolation == "bilinear"
+        if dtype == "float64" and (bilinear or isinstance(layer, Pooling3D)):
+            told.setdefault("computed in float64, which TensorFlow cannot", []).append(layer.name)
+    return [f"{what}: {', '.join(names)}" for what, names in told.items()]
 
 
 def with_channels_last(native: Callable[..., Any]) -> Callable[..., Any]:

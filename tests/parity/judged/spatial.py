@@ -219,17 +219,20 @@ def locally_connected2d(rng: Rng) -> Network:
 # iNNvestigate's own names are held to SIGN-XAI, which hands relevance through what keeps the shape.
 @row((6, 2), {"lrp.alpha_2_beta_1": "reference-defect"})
 def masking(rng: Rng) -> Network:
+    first = conv(rng, "c", (1,), 2, 2)
+    # What the padding becomes is what is masked, so that the mask changes numbers.
+    first = replace(first, weights={**first.weights, "bias": np.full(2, 0.25, np.float32)})
     return network(
         (6, 2),
-        conv(rng, "c", (2,), 2, 2, activation="relu"),
-        layer("Masking", "m", mask_value=0.0),
+        layer("ZeroPadding1D", "z", padding=[1, 1]),
+        first,
+        layer("Masking", "m", mask_value=0.25),
         conv(rng, "d", (2,), 2, 3, activation="relu"),
         layer("Flatten", "f"),
-        logits(rng, 12),
+        logits(rng, 21),
     )
 
 
-# The max-pooling keeps the shape: to iNNvestigate its derivative, to SIGN-XAI nothing.
 @row((9, 2), {"lrp.alpha_2_beta_1": "reference-defect"})
 def open_length(rng: Rng) -> Network:
     return network(

@@ -134,7 +134,8 @@ def repeated_vector(keras: Any) -> Any:
 @recipe
 def masking(keras: Any) -> Any:
     L = keras.layers
-    layers = [L.ReLU(), L.Masking(0.0), L.Dense(2), L.Masking(0.5), L.Conv1D(3, 2)]
+    # Where both features are cut to 0.5 there is something to mask; a mask of zeros changes no number.
+    layers = [L.ReLU(max_value=0.5), L.Masking(0.5), L.Dense(2), L.ReLU(), L.Masking(), L.Conv1D(3, 2)]
     return sequential(keras, (40, 2), *layers)
 
 
