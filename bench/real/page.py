@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,13 @@ from parity.run.results import write_atomically
 ORDER = ("error", "mismatch", "structural", "unjudged", "reference-defect", "parity", "unsupported")
 """Statuses by what they say of a method that has several of them: the first counts."""
 LANES = ("float64", "float32")
+UNEQUAL = ("mismatch", "structural")
+WORDS = {"error": "error", "mismatch": "not equal", "structural": "not equal", "unjudged": "unjudged"}
+"""What a reader asks about."""
+LONGEST, MANY = 240, 9
+"""Letters of a reason, methods that are named one by one."""
 COLUMNS = (
-    "model", "lane", "logits, rel. L2", "parity", "held", "unjudged", "unsupported", "not equal", "errors",
+    "model", "lane", "inputs", "logits, rel. L2", "parity", "held", "unjudged", "unsupported", "not equal", "errors",
     "worst margin",
 )  # fmt: skip
 
@@ -47,7 +54,7 @@ def text(models: Sequence[RealModel], directory: Path) -> str:
         "",
         "## What came of it",
         "",
-        "Methods, not cases: a method counts under the worst that one of its three inputs came to. *Held* means held",
+        "Methods, not cases: a method counts under the worst that one of its inputs came to. *Held* means held",
         "to something other than the plain reference, which is at fault there (`parity/judge/known/`); *unjudged*,",
         "that nothing is left to hold it to; *unsupported*, that the reference says that it does not explain such a",
         "model. The margin is the worst share of a limit; up to 1 is parity.",
@@ -85,14 +92,15 @@ def _empty(model: RealModel, why: str) -> str:
 def _result(model: RealModel, document: Mapping[str, Any], lane: str) -> str:
     methods = methods_by_status(document, lane)
     counts = {status: len(names) for status, names in methods.items()}
-    rows = [row for row in document["results"] if row["dtype"] == lane and row["status"] in ("parity", "mismatch",
-            "structural") and row["margin"] is not None]  # fmt: skip
-    worst = max(rows, key=lambda row: float(row["margin"]), default=None)
+    rows = [row for row in document["results"] if row["dtype"] == lane]
+    compared = [row for row in rows if row["status"] in ("parity", *UNEQUAL) and row["margin"] is not None]
+    worst = max(compared, key=lambda row: float(row["margin"]), default=None)
     margin = f"{worst['margin']:.2g} (`{worst['method']}`)" if worst else "-"
     logits = document["models"][0]["logits_rel_l2"]
     distance = f"{logits:.1e}" if lane == "float32" and logits is not None else ""
     unequal = counts["mismatch"] + counts["structural"]
-    cells = [model.name, lane, distance, counts["parity"], counts["reference-defect"], counts["unjudged"],
+    inputs = len({row["input"] for row in rows})
+    cells = [model.name, lane, inputs, distance, counts["parity"], counts["reference-defect"], counts["unjudged"],
              counts["unsupported"], _loud(unequal), _loud(counts["error"]), margin]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
 
@@ -114,29 +122,47 @@ def _refusals(models: Sequence[RealModel], standings: Mapping[str, Standing | No
 
 
 def _faults(models: Sequence[RealModel], standings: Mapping[str, Standing | None]) -> list[str]:
-    """Return the methods that are neither at parity nor held nor unsupported, with a message of each."""
+    """Return the methods that are neither at parity nor held nor unsupported, those of one reason together."""
     lines = []
     for model in models:
         document = (standings[model.name] or Standing({})).document
-        for row in _loudest(document["results"]) if document else []:
-            message = " ".join(row["message"].split())
-            lines.append(f"- `{model.name}`, `{row['method']}`, {row['dtype']}, {row['status']}: {message}")
+        lanes: dict[tuple[str, str], list[str]] = {}
+        for lane in LANES:
+            for (status, reason), names in _reasons(document["results"] if document else [], lane).items():
+                lanes.setdefault((WORDS[status], f"{_listed(names)}{reason}"), []).append(lane)
+        lines += [f"- `{model.name}`, {' and '.join(seen)}, {word}: {text}" for (word, text), seen in lanes.items()]
     return ["", "## Not equal, unjudged and errors", "", *lines] if lines else []
 
 
-def _loudest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return one row of each method and lane that a reader asks about, the one with the largest margin."""
-    asked: dict[tuple[str, str], Mapping[str, Any]] = {}
+def _reasons(rows: Sequence[Mapping[str, Any]], lane: str) -> dict[tuple[str, str], list[str]]:
+    """Return the methods that a reader asks about, by status and reason, each with its worst case."""
+    asked: dict[str, Mapping[str, Any]] = {}
     for row in rows:
-        key = (row["method"], row["dtype"])
-        if row["status"] in ORDER[:4] and (key not in asked or _size(row) > _size(asked[key])):
-            asked[key] = row
-    return list(asked.values())
+        method = row["method"]
+        if row["dtype"] == lane and row["status"] in WORDS:
+            asked[method] = max(asked.get(method, row), row, key=_badness)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in asked.values():
+        unequal = row["status"] in UNEQUAL
+        reason = "" if unequal else f": {_first_line(row['message'], row['method'])}"
+        size = f" (relative L2 {row['rel_l2']:.2g})" if unequal and row.get("rel_l2") is not None else ""
+        reasons.setdefault((row["status"], reason), []).append(f"`{row['method']}`{size}")
+    return reasons
 
 
-def _size(row: Mapping[str, Any]) -> float:
+def _first_line(message: str, method: str) -> str:
+    """Return how a message begins, the same for all methods; what follows are traces of one machine."""
+    line = message.partition("\n")[0].partition(" (at ")[0]
+    return textwrap.shorten(re.sub(rf"(?<![\w-]){re.escape(method)}(?![\w-])", "it", line, count=1), LONGEST)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} methods, from {names[0]} to {names[-1]}" if len(names) > MANY else ", ".join(names)
+
+
+def _badness(row: Mapping[str, Any]) -> tuple[int, float]:
     margin = row["margin"]
-    return float("inf") if margin is None else float(margin)
+    return -ORDER.index(row["status"]), float("inf") if margin is None else float(margin)
 
 
 def write(path: Path, models: Sequence[RealModel], directory: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_refused_model_is_kept_with_the_sentence(tiny, tmp_path: Path):
     assert str(tmp_path) not in standing.refused
     assert standing_of(tmp_path / "reports", "tiny") == standing
     written = page.text([model], tmp_path / "reports")
-    assert f"| tiny | does not convert |{' |' * 8}" in written
+    assert f"| tiny | does not convert |{' |' * 9}" in written
     assert f"- `tiny`: {standing.refused}" in written
     assert "- `tiny`: 2 Dense" in written
 
@@ -67,7 +67,7 @@ def test_a_refused_model_is_kept_with_the_sentence(tiny, tmp_path: Path):
 def test_a_model_without_a_run_is_said_to_be_so(tiny, tmp_path: Path):
     _, model = tiny()
     written = page.text([model], tmp_path)
-    assert f"| tiny | not run |{' |' * 8}" in written
+    assert f"| tiny | not run |{' |' * 9}" in written
     assert "## What does not convert" not in written
 
 
@@ -81,14 +81,22 @@ def test_a_model_is_fetched_explained_and_judged(tiny, tmp_path: Path, monkeypat
     done = CliRunner().invoke(__main__.main, options)
     assert done.exit_code == 0, done.output
     assert done.output == "tiny: 4 parity\n"
-    assert "| tiny | float64 |  | 1 | 0 | 0 | 0 | 0 | 0 |" in (tmp_path / "real.md").read_text()
+    assert "| tiny | float64 | 2 |  | 1 | 0 | 0 | 0 | 0 | 0 |" in (tmp_path / "real.md").read_text()
 
 
 def results(*rows: tuple[str, str, str, float | None]) -> dict:
     keys = ("method", "dtype", "status", "margin")
     return {
         "models": [{"logits_rel_l2": 1.25e-7}],
-        "results": [{**dict(zip(keys, row, strict=True)), "message": "why\n\nnot"} for row in rows],
+        "results": [
+            {
+                **dict(zip(keys, row, strict=True)),
+                "message": f"{row[0]}: why (at x.py:1)\n\nnot",
+                "rel_l2": 0.25,
+                "input": "one",
+            }
+            for row in rows
+        ],
     }
 
 
@@ -99,15 +107,16 @@ def test_a_method_counts_under_the_worst_of_its_cases(tmp_path: Path, monkeypatc
         ("lrp_z", "float32", "parity", 0.25),
         ("lrp_z", "float64", "unsupported", None),
         ("vargrad", "float32", "error", None),
+        ("smoothgrad", "float32", "error", None),
     )
     model = made_up.model(b"", "tiny.h5")
     monkeypatch.setattr(page, "PACKAGES", {"made-up": PACKAGES["fer"]})
     monkeypatch.setattr(page, "standing_of", lambda *_: Standing({"Dense": 1}, document=document))
     written = page.text([model], tmp_path)
-    assert "| tiny | float32 | 1.2e-07 | 1 | 0 | 0 | 0 | **1** | **1** | 7 (`gradient`) |" in written
-    assert "| tiny | float64 |  | 0 | 0 | 0 | 1 | 0 | 0 | - |" in written
-    assert "- `tiny`, `gradient`, float32, structural: why not" in written
-    assert "- `tiny`, `vargrad`, float32, error: why not" in written
+    assert "| tiny | float32 | 1 | 1.2e-07 | 1 | 0 | 0 | 0 | **1** | **2** | 7 (`gradient`) |" in written
+    assert "| tiny | float64 | 1 |  | 0 | 0 | 0 | 1 | 0 | 0 | - |" in written
+    assert "- `tiny`, float32, not equal: `gradient` (relative L2 0.25)\n" in written
+    assert "- `tiny`, float32, error: `vargrad`, `smoothgrad`: it: why\n" in written
 
 
 @pytest.mark.reference
