@@ -42,6 +42,8 @@ _PRESETS: dict[str, tuple[str, str | None]] = {
     "sequential_preset_b_flat": ("lrp.sequential_composite_b", "Flat"),
     "sequential_preset_b_flat_until_idx": ("lrp.sequential_composite_b", "Flat"),  # the index is left at None
 }
+# They have a kernel, but neither reference counts them among its convolutions.
+_NO_CONVOLUTIONS = ("LocallyConnected1D", "LocallyConnected2D", "DepthwiseConv1D")
 _FROM_PREACTIVATION = ("Z", "Epsilon", "StdxEpsilon")
 _NAMED_ALPHA_BETA = ((1.0, 0.0), (2.0, 1.0))
 _NAMED_PARAMETERS = ("epsilon", "stdfactor", "gamma", "mu")
@@ -284,6 +286,8 @@ def innvestigate_call(
         return None  # its bias-free rules start from the logit with bias, so they are other methods
     if method.head == "preactivation" and starts_from_preactivation(method) and has_output_activation(model):
         return None  # its rules start from the model's output, so they are other methods
+    if "sequential" in method.row.template and any(layer.class_name in _NO_CONVOLUTIONS for layer in model.layers):
+        return None  # no condition of its presets fits such a layer, and it stops (UnboundLocalError: rule_class)
     if name.startswith("lrp") and not _tested_by_innvestigate(model):
         options["disable_model_checks"] = True
     if "epsilon" in method.parameters:

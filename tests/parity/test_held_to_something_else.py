@@ -15,8 +15,10 @@ from parity.assets.source import ModelSource
 from parity.judge.known.table import KNOWN_DIFFERENCES
 from parity.judge.verdict import is_ok
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
+from parity.run.mutants.mutant import replaced
 from parity.run.runner import Runner
 from parity.run.subjects import FunctionSubject, SignxaiTorch, Subject
+from signxai_torch import explain
 from tests.parity.echo_client import EchoClient
 from tests.parity.small_networks import conv, dense, flatten, layer, normalization, plan, written, written_row
 from tests.parity.wrong_ports import constant, mirrored, nan, right
@@ -74,6 +76,8 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "innvestigate-derivative-in-lrp": (
         "lrp.z", [5], [dense("h", "x"), layer("LeakyReLU", "l", "h", alpha=0.25), dense("o", "l")],
     ),
+    "signxai-several-inputs": ("lrp_z", [], "two_inputs"),
+    "innvestigate-index-of-several-inputs": ("lrp.z", [], "two_inputs"),
     "signxai-embedding": ("lrp_z", [], "text_cnn"),
     "innvestigate-recurrence": ("innvestigate.integrated_gradients", [], "lstm"),
     "innvestigate-masked-average": ("lrp.z", [], "masked_average"),
@@ -98,6 +102,22 @@ def run(
 def reference_of(name: str) -> str:
     """Return which reference must be asked for; SIGN-XAI would be asked first where both copy a layer wrongly."""
     return "innvestigate" if name == "innvestigate-deconvnet-relu-layer" else "auto"
+
+
+def of_each_input(wrong: Callable) -> Callable:
+    """Return a wrong port that spoils the map of each of several inputs as it would that of an only one."""
+
+    def port(model, x, method, target, **parameters):
+        if not isinstance(x, tuple):
+            return wrong(model, x, method, target, **parameters)
+        maps = explain(model, x, method, target=target, **parameters)
+        spoilt = []
+        for part, relevance in zip(x, maps, strict=True):
+            with replaced(wrong.__globals__, "right", lambda *_, relevance=relevance, **__: relevance)():
+                spoilt.append(wrong(model, part, method, target, **parameters))
+        return tuple(spoilt)
+
+    return port
 
 
 class Defective(EchoClient):
@@ -148,7 +168,7 @@ def infinite(model, x, method, target, **parameters):
 @pytest.mark.parametrize("wrong", [nan, infinite, zero, scaled, mirrored, constant], ids=lambda wrong: wrong.__name__)
 def test_a_wrong_port_beside_it_is_red(name: str, wrong: Callable, tmp_path: Path) -> None:
     source, x = network(name, tmp_path)
-    for row in run(source, x, CASES[name][0], EchoClient(), wrong, reference_of(name)):
+    for row in run(source, x, CASES[name][0], EchoClient(), of_each_input(wrong), reference_of(name)):
         assert row["status"] in ("mismatch", "structural"), row["message"]
         assert not is_ok(row["status"], row["divergence"])
 

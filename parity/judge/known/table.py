@@ -9,14 +9,13 @@ from parity.judge.known.innvestigate import INNVESTIGATE
 from parity.judge.known.preparation import PREPARATION
 from parity.judge.known.sequences import SEQUENCES
 from parity.judge.known.signxai import SIGNXAI
-from parity.judge.known.spatial import SPATIAL
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
     from parity.reference.request import Backend
     from signxai_torch.methods.grammar import Method
 
-KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE, *PREPARATION, *SEQUENCES, *SPATIAL)
+KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE, *PREPARATION, *SEQUENCES)
 BY_NAME = {difference.name: difference for difference in KNOWN_DIFFERENCES}
 
 

@@ -57,6 +57,11 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "augmentation": ("augmented", ("gradient", "lrp_z")),
     "innvestigate-statistics-of-a-sample": ("unit_length", ("lrp.alpha_2_beta_1", "lrp.z")),
     "innvestigate-derivative-in-lrp": ("leaky", ("lrp.flat", "lrp.z")),
+    "signxai-several-inputs": ("two_inputs", ("gradient", "lrp_z")),
+    "innvestigate-index-of-several-inputs": ("two_inputs", ("lrp.z", "lrp.alpha_2_beta_1")),
+    "signxai-embedding": ("text", ("lrp_z", "lrp_epsilon_0_1")),
+    "innvestigate-recurrence": ("recurrent", ("innvestigate.integrated_gradients",)),
+    "innvestigate-masked-average": ("masked", ("lrp.z",)),
 }
 """For each known difference a model and methods to which it applies."""
 

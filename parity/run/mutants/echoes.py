@@ -69,8 +69,7 @@ def echoes(client: ReferenceClient, folder: Path, models: Iterable[str] = ()) ->
         source, inputs = material(model, folder, 1)
         modules = {name: keras.load(source.path, dtype=getattr(torch, name)) for name in DTYPES}
         x = inputs[0].array
-        with torch.no_grad():
-            target = int(modules["float64"](modules["float64"].to_torch(x[None])).argmax())
+        target = int(modules["float64"].logits(x[None]).argmax())
         for name in methods:
             method = parse(name)
             parameters = question(method, modules["float64"].description).parameters

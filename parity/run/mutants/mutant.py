@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -72,7 +71,8 @@ class Mutant:
 
     def __call__(self, model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
         """Return the map, wrong in the dtypes of this mutant."""
-        function = self.function if self.is_wrong_in(str(x.dtype).removeprefix("torch.")) else right
+        first = x[0] if isinstance(x, tuple) else x  # a model of several inputs
+        function = self.function if self.is_wrong_in(str(first.dtype).removeprefix("torch.")) else right
         return function(model, x, method, target, **parameters)
 
     def is_wrong_in(self, dtype: str) -> bool:
@@ -85,15 +85,17 @@ class Mutant:
 
 
 def right(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Map:
-    """Return the port's map: the healthy port as a subject function."""
-    return np.asarray(explain(model, x, method, target=target, **parameters))
+    """Return the port's map, or one per input: the healthy port as a subject function."""
+    maps: Any = explain(model, x, method, target=target, **parameters)
+    return maps  # type: ignore[no-any-return]
 
 
 def map_changed(change: Callable[[Map], Any]) -> SubjectFunction:
     """Return a subject function that spoils the right map; `change` gets it in torch layout, batch first."""
 
     def function(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
-        return change(right(model, x, method, target, **parameters))
+        maps: Any = right(model, x, method, target, **parameters)
+        return tuple(map(change, maps)) if isinstance(maps, tuple) else change(maps)
 
     return function
 

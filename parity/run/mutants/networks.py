@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,213 +19,172 @@ from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
 from parity.hashing import array_sha256, file_sha256
 from parity.keras.network import Network, NetworkLayer, write_network
+from parity.run.mutants import odd_inputs
+from parity.run.mutants.maker import Maker, input_layer, plain
 
 Array = npt.NDArray[Any]
 
 
-class _Maker:
-    """Makes layers with weights of its own random numbers."""
-
-    def __init__(self, name: str) -> None:
-        self.rng = np.random.default_rng(zlib.crc32(name.encode()))
-
-    def values(self, *shape: int) -> Array:
-        fan_in = max(math.prod(shape[:-1]), 1)
-        return (self.rng.normal(size=shape) / math.sqrt(fan_in)).astype(np.float32)
-
-    def dense(self, name: str, reads: str, features: int, units: int, activation: str = "linear") -> NetworkLayer:
-        weights = {"kernel": self.values(features, units), "bias": self.values(units) * 0.3}
-        config = {"units": units, "activation": activation, "use_bias": True}
-        return NetworkLayer(name, "Dense", config, (reads,), weights)
-
-    def convolution(
-        self, name: str, reads: str, channels: int, filters: int, size: tuple[int, ...], activation: str = "relu"
-    ) -> NetworkLayer:
-        weights = {"kernel": self.values(*size, channels, filters), "bias": self.values(filters) * 0.3}
-        config = {
-            "filters": filters, "kernel_size": list(size), "strides": [1] * len(size), "padding": "same",
-            "activation": activation, "use_bias": True,
-        }  # fmt: skip
-        return NetworkLayer(name, f"Conv{len(size)}D", config, (reads,), weights)
-
-    def normalization(self, name: str, reads: str, channels: int, center: bool = True) -> NetworkLayer:
-        weights = {"gamma": self.rng.uniform(0.5, 1.5, channels).astype(np.float32)}
-        if center:
-            weights["beta"] = self.values(channels)
-        weights["moving_mean"] = self.values(channels)
-        weights["moving_variance"] = self.rng.uniform(0.5, 2.0, channels).astype(np.float32)
-        config = {"axis": [-1], "epsilon": 1e-3, "center": center, "scale": True}
-        return NetworkLayer(name, "BatchNormalization", config, (reads,), weights)
-
-
-def _input(*shape: int) -> NetworkLayer:
-    return NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *shape]}, ())
-
-
-def _plain(name: str, kind: str, *reads: str, **config: Any) -> NetworkLayer:
-    return NetworkLayer(name, kind, config, reads)
-
-
-def _cancelling(make: _Maker) -> Network:
+def _cancelling(make: Maker) -> Network:
     """Two units whose products add up to exactly zero, so that the bias alone turns them on."""
     first = make.dense("first", "x", 4, 3, "relu")
     kernel = np.array([[0.5, 0.25, 0.5], [-0.5, 0.25, 0.5], [0.25, -0.5, 0.25], [-0.25, 0.5, 0.5]], np.float32)
     first = NetworkLayer(
         first.name, "Dense", first.config, first.inbound, {"kernel": kernel, "bias": np.ones(3, np.float32)}
     )
-    return Network((_input(4), first, make.dense("out", "first", 3, 2)))
+    return Network((input_layer(4), first, make.dense("out", "first", 3, 2)))
 
 
-def _colour(make: _Maker) -> Network:
+def _colour(make: Maker) -> Network:
     return Network((
-        _input(8, 8, 3),
+        input_layer(8, 8, 3),
         make.convolution("first", "x", 3, 4, (3, 3)),
-        _plain("pool", "MaxPooling2D", "first", pool_size=[2, 2], strides=[2, 2], padding="valid"),
-        _plain("flat", "Flatten", "pool"),
+        plain("pool", "MaxPooling2D", "first", pool_size=[2, 2], strides=[2, 2], padding="valid"),
+        plain("flat", "Flatten", "pool"),
         make.dense("out", "flat", 64, 3),
     ))  # fmt: skip
 
 
-def _concatenate(make: _Maker) -> Network:
+def _concatenate(make: Maker) -> Network:
     return Network((
-        _input(6),
+        input_layer(6),
         make.dense("first", "x", 6, 6, "relu"),
-        _plain("both", "Concatenate", "x", "first", axis=-1),
+        plain("both", "Concatenate", "x", "first", axis=-1),
         make.dense("out", "both", 12, 3),
     ))  # fmt: skip
 
 
-def _branched_input(make: _Maker) -> Network:
+def _branched_input(make: Maker) -> Network:
     return Network((
-        _input(7),
+        input_layer(7),
         make.dense("first", "x", 7, 5, "relu"),
         make.dense("left", "first", 5, 4, "relu"),
         make.dense("right", "first", 5, 4, "relu"),
-        _plain("both", "Concatenate", "left", "right", axis=-1),
+        plain("both", "Concatenate", "left", "right", axis=-1),
         make.dense("out", "both", 8, 3),
     ))  # fmt: skip
 
 
-def _not_square(make: _Maker) -> Network:
+def _not_square(make: Maker) -> Network:
     return Network((
-        _input(9, 6, 3),
+        input_layer(9, 6, 3),
         make.convolution("first", "x", 3, 4, (3, 3)),
         make.convolution("second", "first", 4, 4, (3, 3)),
-        _plain("flat", "Flatten", "second"),
+        plain("flat", "Flatten", "second"),
         make.dense("out", "flat", 216, 3),
     ))  # fmt: skip
 
 
-def _single_layer(make: _Maker) -> Network:
-    return Network((_input(4, 3, 2), _plain("flat", "Flatten", "x"), make.dense("out", "flat", 24, 3)))
+def _single_layer(make: Maker) -> Network:
+    return Network((input_layer(4, 3, 2), plain("flat", "Flatten", "x"), make.dense("out", "flat", 24, 3)))
 
 
-def _permuted(make: _Maker) -> Network:
+def _permuted(make: Maker) -> Network:
     return Network((
-        _input(4, 6, 4),
+        input_layer(4, 6, 4),
         make.convolution("first", "x", 4, 4, (2, 3)),
-        _plain("turned", "Permute", "first", dims=[3, 2, 1]),
+        plain("turned", "Permute", "first", dims=[3, 2, 1]),
         make.convolution("second", "turned", 4, 3, (2, 2)),
-        _plain("flat", "Flatten", "second"),
+        plain("flat", "Flatten", "second"),
         make.dense("out", "flat", 72, 3),
     ))  # fmt: skip
 
 
-def _activation_at_the_end(make: _Maker, activation: str = "sigmoid") -> Network:
+def _activation_at_the_end(make: Maker, activation: str = "sigmoid") -> Network:
     return Network((
-        _input(5, 5, 2),
+        input_layer(5, 5, 2),
         make.convolution("first", "x", 2, 3, (2, 2)),
-        _plain("flat", "Flatten", "first"),
+        plain("flat", "Flatten", "first"),
         make.dense("dense", "flat", 75, 3),
-        _plain("out", "Activation", "dense", activation=activation),
+        plain("out", "Activation", "dense", activation=activation),
     ))  # fmt: skip
 
 
-def _relu_at_the_end(make: _Maker) -> Network:
+def _relu_at_the_end(make: Maker) -> Network:
     return Network((
-        _input(5, 5, 2),
+        input_layer(5, 5, 2),
         make.convolution("first", "x", 2, 3, (2, 2)),
-        _plain("flat", "Flatten", "first"),
+        plain("flat", "Flatten", "first"),
         make.dense("out", "flat", 75, 3, "relu"),
     ))  # fmt: skip
 
 
-def _without_offset(make: _Maker) -> Network:
+def _without_offset(make: Maker) -> Network:
     return Network((
-        _input(5, 5, 2),
+        input_layer(5, 5, 2),
         make.convolution("first", "x", 2, 4, (3, 3), "linear"),
         make.normalization("norm", "first", 4, center=False),
-        _plain("relu", "Activation", "norm", activation="relu"),
-        _plain("flat", "Flatten", "relu"),
+        plain("relu", "Activation", "norm", activation="relu"),
+        plain("flat", "Flatten", "relu"),
         make.dense("out", "flat", 100, 3),
     ))  # fmt: skip
 
 
-def _normalization_at_the_end(make: _Maker) -> Network:
+def _normalization_at_the_end(make: Maker) -> Network:
     return Network((
-        _input(5, 5, 2),
+        input_layer(5, 5, 2),
         make.convolution("first", "x", 2, 3, (3, 3)),
-        _plain("flat", "Flatten", "first"),
+        plain("flat", "Flatten", "first"),
         make.dense("dense", "flat", 75, 3),
         make.normalization("out", "dense", 3),
     ))  # fmt: skip
 
 
-def _behind_padding(make: _Maker) -> Network:
+def _behind_padding(make: Maker) -> Network:
     return Network((
-        _input(5, 5, 2),
-        _plain("padded", "ZeroPadding2D", "x", padding=[[1, 1], [1, 1]]),
+        input_layer(5, 5, 2),
+        plain("padded", "ZeroPadding2D", "x", padding=[[1, 1], [1, 1]]),
         make.convolution("first", "padded", 2, 3, (3, 3)),
-        _plain("flat", "Flatten", "first"),
+        plain("flat", "Flatten", "first"),
         make.dense("out", "flat", 147, 3),
     ))  # fmt: skip
 
 
-def _leaky(make: _Maker) -> Network:
+def _leaky(make: Maker) -> Network:
     return Network((
-        _input(5, 4),
+        input_layer(5, 4),
         make.convolution("first", "x", 4, 4, (2,), "linear"),
-        _plain("leak", "LeakyReLU", "first", alpha=0.25),
-        _plain("flat", "Flatten", "leak"),
+        plain("leak", "LeakyReLU", "first", alpha=0.25),
+        plain("flat", "Flatten", "leak"),
         make.dense("hidden", "flat", 20, 6, "relu"),
         make.dense("out", "hidden", 6, 3),
     ))  # fmt: skip
 
 
-def _ties_at_the_baseline(make: _Maker) -> Network:
+def _ties_at_the_baseline(make: Maker) -> Network:
     """Windows that are equal where the image is zero, and not zero themselves, so that their last digits decide."""
     return Network((
-        _input(4, 6, 3),
+        input_layer(4, 6, 3),
         make.normalization("first_norm", "x", 3),
-        _plain("cropped", "Cropping2D", "first_norm", cropping=[[2, 0], [2, 1]]),
+        plain("cropped", "Cropping2D", "first_norm", cropping=[[2, 0], [2, 1]]),
         make.normalization("second_norm", "cropped", 3, center=False),
         make.convolution("first", "second_norm", 3, 3, (2, 2), "elu"),
-        _plain("pool", "GlobalMaxPooling2D", "first"),
+        plain("pool", "GlobalMaxPooling2D", "first"),
         make.dense("out", "pool", 3, 2),
     ))  # fmt: skip
 
 
-def _augmented(make: _Maker) -> Network:
+def _augmented(make: Maker) -> Network:
     return Network((
-        _input(6, 5, 3),
-        _plain("flip", "RandomFlip", "x", mode="horizontal", seed=None),
+        input_layer(6, 5, 3),
+        plain("flip", "RandomFlip", "x", mode="horizontal", seed=None),
         make.convolution("first", "flip", 3, 4, (2, 2)),
-        _plain("flat", "Flatten", "first"),
+        plain("flat", "Flatten", "first"),
         make.dense("out", "flat", 120, 3),
     ))  # fmt: skip
 
 
-def _unit_length(make: _Maker) -> Network:
+def _unit_length(make: Maker) -> Network:
     return Network((
-        _input(6, 5, 3),
+        input_layer(6, 5, 3),
         make.convolution("first", "x", 3, 4, (2, 2)),
-        _plain("unit", "UnitNormalization", "first", axis=[3]),
-        _plain("flat", "Flatten", "unit"),
+        plain("unit", "UnitNormalization", "first", axis=[3]),
+        plain("flat", "Flatten", "unit"),
         make.dense("out", "flat", 120, 3),
     ))  # fmt: skip
 
 
-NETWORKS: dict[str, Callable[[_Maker], Network]] = {
+NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "cancelling": _cancelling,
     "colour": _colour,
     "concatenate": _concatenate,
@@ -243,6 +201,7 @@ NETWORKS: dict[str, Callable[[_Maker], Network]] = {
     "ties_at_the_baseline": _ties_at_the_baseline,
     "augmented": _augmented,
     "unit_length": _unit_length,
+    **odd_inputs.NETWORKS,
 }
 """The networks by name, besides `NESTED`."""
 NESTED = "nested"
@@ -259,24 +218,26 @@ def written(name: str, folder: Path, inputs: int = 1) -> tuple[ModelSource, tupl
     KeyError
         If there is no network of that name.
     """
-    make, path = _Maker(name), folder / f"{name}.h5"
+    make, path = Maker(name), folder / f"{name}.h5"
     if name == NESTED:
         shape = _write_nested(make, path)
     else:
         network = NETWORKS[name](make)
         write_network(network, path)
-        shape = tuple(network.layers[0].config["batch_input_shape"][1:])
+        shapes = [layer.config["batch_input_shape"][1:] for layer in network if not layer.inbound]
+        shape = tuple(shapes[0]) if len(shapes) == 1 else (sum(math.prod(one) for one in shapes),)
     if name == "cancelling":
         arrays = [np.array([0.5, 0.5, 0.25, 0.25], np.float32) * (1 + number) for number in range(inputs)]
     else:
-        arrays = [make.rng.normal(size=shape).astype(np.float32) for _ in range(inputs)]
+        sample = odd_inputs.SAMPLES.get(name, np.asarray)
+        arrays = [sample(make.rng.normal(size=shape)).astype(np.float32) for _ in range(inputs)]
     source = ModelSource(name, path, None, file_sha256(path), "none", "", "a small network for mutants")
     return source, tuple(
         Input(f"x{number}", array, array_sha256(array), None, None) for number, array in enumerate(arrays)
     )
 
 
-def _write_nested(make: _Maker, path: Path) -> tuple[int, ...]:
+def _write_nested(make: Maker, path: Path) -> tuple[int, ...]:
     """Write a convolution inside a model of its own, followed by a dense layer."""
     first, inner = make.convolution("first", "x", 2, 3, (2, 2)), make.convolution("inside", "inner_x", 3, 3, (2, 2))
     last = make.dense("out", "flat", 75, 3)
@@ -295,10 +256,10 @@ def _write_nested(make: _Maker, path: Path) -> tuple[int, ...]:
     config = {
         "name": "nested",
         "layers": [
-            entry(_input(5, 5, 2), None),
+            entry(input_layer(5, 5, 2), None),
             entry(first, "x"),
             {"class_name": "Functional", "name": "block", "config": block, "inbound_nodes": [[["first", 0, 0, {}]]]},
-            entry(_plain("flat", "Flatten"), "block"),
+            entry(plain("flat", "Flatten"), "block"),
             entry(last, "flat"),
         ],
         "input_layers": [["x", 0, 0]],

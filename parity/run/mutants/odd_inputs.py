@@ -1,0 +1,81 @@
+"""Networks of mutants that take several inputs, tokens or series with steps that do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.keras.network import Network, NetworkLayer
+from parity.run.mutants.maker import Maker, input_layer, plain
+
+TOKENS = 11
+
+
+def _two_inputs(make: Maker) -> Network:
+    return Network((
+        input_layer(5, 4, 2),
+        NetworkLayer("features", "InputLayer", {"batch_input_shape": [None, 3]}, ()),
+        make.convolution("first", "x", 2, 3, (2, 2)),
+        plain("flat", "Flatten", "first"),
+        make.dense("second", "features", 3, 4, "relu"),
+        plain("joined", "Concatenate", "flat", "second", axis=-1),
+        make.dense("out", "joined", 64, 3),
+    ))  # fmt: skip
+
+
+def _text(make: Maker) -> Network:
+    vectors = {"embeddings": make.values(TOKENS, 4) * 3}
+    config = {"input_dim": TOKENS, "output_dim": 4, "mask_zero": False}
+    return Network((
+        input_layer(12),
+        NetworkLayer("vectors", "Embedding", config, ("x",), vectors),
+        make.convolution("first", "vectors", 4, 5, (3,)),
+        plain("pool", "GlobalMaxPooling1D", "first"),
+        make.dense("out", "pool", 5, 3),
+    ))  # fmt: skip
+
+
+def _recurrent(make: Maker) -> Network:
+    weights = {"kernel": make.values(3, 16), "recurrent_kernel": make.values(4, 16), "bias": make.values(16) * 0.3}
+    config = {"units": 4, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
+    return Network((
+        input_layer(7, 3),
+        NetworkLayer("steps", "LSTM", config, ("x",), weights),
+        make.dense("out", "steps", 4, 3),
+    ))  # fmt: skip
+
+
+def _masked(make: Maker) -> Network:
+    return Network((
+        input_layer(7, 3),
+        plain("mask", "Masking", "x", mask_value=0.0),
+        make.dense("first", "mask", 3, 5, "relu"),
+        plain("pool", "GlobalAveragePooling1D", "first"),
+        make.dense("out", "pool", 5, 3),
+    ))  # fmt: skip
+
+
+NETWORKS: dict[str, Callable[[Maker], Network]] = {
+    "two_inputs": _two_inputs,
+    "text": _text,
+    "recurrent": _recurrent,
+    "masked": _masked,
+}
+"""The networks by name."""
+
+
+def _tokens(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    tokens: npt.NDArray[Any] = np.floor(np.abs(values) * TOKENS) % TOKENS
+    return tokens
+
+
+def _ends_early(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    values[5:] = 0
+    return values
+
+
+SAMPLES: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {"text": _tokens, "masked": _ends_early}
+"""What makes an input of normal numbers, for networks that take other numbers."""
