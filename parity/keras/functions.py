@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from parity.keras.calls import Source
 from parity.keras.description import Shape
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Node
 
+# Keras' Normalization divides by no less (keras.backend.epsilon()); kept well clear of.
+_SMALLEST_DEVIATION = 1e-6
 OPERATION_CLASSES = ("TFOpLambda", "SlicingOpLambda")
 
 
@@ -123,7 +127,33 @@ def _named(node: Node, parameters: tuple[str, ...], shapes: Sequence[Shape]) -> 
 
 
 def _rescaled(x: Tensor, scale: Any = 1.0, offset: Any = 0.0) -> tuple[Spelled, ...]:
-    return (Spelled("Rescaling", {"scale": scale, "offset": offset}, (x.name,)),)
+    """Return ``scale * x + offset``: Keras keeps these numbers in float32, whatever it computes in."""
+    numbers = [*_numbers(scale), *_numbers(offset)]
+    if all(float(np.float32(number)) == number for number in numbers):
+        return (Spelled("Rescaling", {"scale": scale, "offset": offset}, (x.name,)),)
+    scales, offsets = (_spread(value, x) for value in (scale, offset))
+    if min(abs(number) for number in scales) == 0:
+        raise NotSpelledError("multiplies by zero")
+    signs = [math.copysign(1.0, number) for number in scales]
+    means = [-shift / factor for factor, shift in zip(scales, offsets, strict=True)]
+    standard = _standardized(x, means, [1 / abs(factor) for factor in scales])
+    return standard if min(signs) > 0 else (*standard, Spelled("Rescaling", {"scale": signs, "offset": 0.0}, (None,)))
+
+
+def _standardized(x: Tensor, means: list[float], deviations: list[float]) -> tuple[Spelled, ...]:
+    """Return ``(x - mean) / deviation``, by the layer that keeps such numbers in the model's own dtype."""
+    variances = [deviation**2 for deviation in deviations]
+    if min(deviations) < _SMALLEST_DEVIATION:
+        raise NotSpelledError("multiplies by more than a million")
+    return (Spelled("Normalization", {"axis": [-1], "mean": means, "variance": variances}, (x.name,)),)
+
+
+def _spread(value: Any, x: Tensor) -> list[float]:
+    """Return a constant as one number per channel."""
+    channels = x.shape[-1]
+    if channels is None:
+        raise NotSpelledError("has a constant beside an open number of channels")
+    return value if isinstance(value, list) else [value] * channels
 
 
 def _constant(value: Any, x: Tensor) -> Any:
@@ -201,7 +231,11 @@ def _divide(arguments: Arguments) -> tuple[Spelled, ...]:
     constant = _constant(right, left)
     if 0.0 in (constant if isinstance(constant, list) else [constant]):
         raise NotSpelledError("divides by zero")
-    return _rescaled(left, scale=_each(constant, lambda number: 1.0 / number))
+    divisors = _spread(constant, left)
+    scales = [1.0 / divisor for divisor in divisors]
+    if min(divisors) < 0 or all(float(np.float32(scale)) == scale for scale in scales):
+        return _rescaled(left, scale=_each(constant, lambda number: 1.0 / number))
+    return _standardized(left, [0.0] * len(divisors), divisors)
 
 
 def _negative(arguments: Arguments) -> tuple[Spelled, ...]:

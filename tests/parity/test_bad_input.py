@@ -167,7 +167,6 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "weights of the wrong shape": (spoilt(wrong_shape), "dense.*35"),
     "NaN weights": (spoilt(value("conv", np.nan)), "conv.*(NaN|finite)"),
     "infinite weights": (spoilt(value("dense", np.inf)), "dense.*(inf|finite)"),
-    "two inputs": (several(("x", "z"), ("out",)), "input"),
     "two outputs": (several(("x",), ("one", "two")), "output"),
     "weights alone": (weights_alone, "architecture"),
 }

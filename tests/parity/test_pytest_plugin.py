@@ -38,6 +38,7 @@ def runner(model, method):
             description=SimpleNamespace(input_shape=(2, 2, 1), layers=(), parameters=0),
             top1_agreement=1.0, logits_rel_l2={"float32": 1e-7},
             rules={method: [("fc1", "Linear", "a rule")]},
+            reference_network="",
             reference_rules={method: {"reference": "signxai", "layers": [], "problem": "made up"}},
         ),
         client=SimpleNamespace(

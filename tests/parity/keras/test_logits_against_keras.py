@@ -16,7 +16,7 @@ from parity.keras import ConversionError, KerasModule, stored, weights
 from parity.keras.config import Config
 from parity.keras.handlers import kernels, layouts, local, shapes, transposed, windows
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.modules import moving, padding, pooling
+from parity.keras.modules import padding, pooling, tokens
 from parity.keras.modules.padding import pad_argument, same_margin
 from tests.parity.keras.recipes import ALL_FORMATS, RECIPES
 
@@ -175,7 +175,7 @@ def _axis_of_channels_kept(monkeypatch):
 
 
 def _mask_of_zeros(monkeypatch):
-    monkeypatch.setattr(moving.Masking, "forward", lambda self, x: x)
+    monkeypatch.setattr(tokens.Masking, "forward", lambda self, x: x)
 
 
 MUTANTS = {

@@ -107,8 +107,8 @@ LAYERS = {
         ["'again'", "positive"],
     ),
     "mask that would be used": (
-        KerasModel(sequential(input_layer(5, 4), layer("Masking", "m"), layer("GlobalAveragePooling1D", "mean"))),
-        ["'mean'", "mask", "without the Masking layer"],
+        KerasModel(sequential(input_layer(5, 4), layer("Masking", "m"), layer("Softmax", "soft"))),
+        ["'soft'", "mask", "without masks"],
     ),
     "wrong rank": (head(layer("GlobalMaxPooling1D", "pool")), ["'pool'", "3 axes", "expected 2"]),
     "window too large": (
