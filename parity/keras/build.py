@@ -15,7 +15,7 @@ from parity.hashing import file_sha256
 from parity.keras.description import LayerDescription, ModelDescription
 from parity.keras.errors import ConversionError
 from parity.keras.functions import is_operation, spelled
-from parity.keras.graph import Graph, Node
+from parity.keras.graph import Graph, Model, Node
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.layer import DTYPES, Layer, Value
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
@@ -302,7 +302,7 @@ def _spelled(stored: Stored, several_places: bool) -> Sequence[str]:
     """Return how a network is spelled otherwise than its file does, for a reference that could not read that."""
     graph, file = stored.graph, stored.file
     reasons = {
-        "models inside of models taken apart": any("/" in node.name for node in graph.nodes),
+        "models inside of models taken apart": any(isinstance(member, Model) for member in graph.model.members),
         "a copy of a layer for each call": any(node.weights_of for node in graph.nodes),
         "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,

@@ -128,8 +128,9 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     layer = cam_layer(method, model)
     if layer is not None:
         parameters["target_layer"] = layer
+    there = _names_there(model)[layer] if layer is not None and model.spelled else layer
     calls = {
-        "signxai": signxai_call(method, parameters, noise, _name_there(layer, model)),
+        "signxai": signxai_call(method, parameters, noise, there),
         "innvestigate": innvestigate_call(method, model, parameters, noise),
     }
     if method.head == "logit" and starts_from_preactivation(method) and has_output_activation(model):
@@ -166,6 +167,7 @@ def _candidates(
         differences = blocking[call.backend]
         if differences and (rewrites := _rewrites(differences, model)):
             told = tuple(dict.fromkeys((*first, *differences)))
+            call = _renamed(call, model)
             if PERMUTED_INPUT in rewrites and call.modifiers:
                 yield Candidate(replace(call, modifiers=()), told, rewrites, "multiplied")
             elif method.family != "guided_grad_cam" or PERMUTED_INPUT not in rewrites:
@@ -178,12 +180,17 @@ def _candidates(
             yield from _put_together(recipes[0].recipe, method, model, asked[0], first, rewrites, layer)
 
 
-def _name_there(layer: str | None, model: ModelDescription) -> str | None:
-    """Return what a layer is called in the network that the reference is given."""
+def _names_there(model: ModelDescription) -> dict[str, str]:
+    """Return what layers are called in the network that is written for the reference."""
+    return dict(zip((layer.name for layer in model.layers), names_of(model), strict=True))
+
+
+def _renamed(call: ReferenceCall, model: ModelDescription) -> ReferenceCall:
+    """Return a call as an equivalent network is asked it, where layers may have other names than in the file."""
+    layer = call.options.get("last_conv_layer_name")
     if layer is None:
-        return None
-    place = next(number for number, described in enumerate(model.layers) if described.name == layer)
-    return names_of(model)[place]
+        return call
+    return replace(call, options={**call.options, "last_conv_layer_name": _names_there(model).get(layer, layer)})
 
 
 def _rewrites(differences: Sequence[KnownDifference], model: ModelDescription) -> tuple[Rewrite, ...] | None:
