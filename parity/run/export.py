@@ -16,8 +16,9 @@ from parity.assets.inputs import default_inputs
 from parity.assets.source import ModelSource
 from parity.errors import ParityError, first_line
 from parity.keras import KerasModule, ModelDescription, torchvision_vgg_state_dict
-from parity.reference import ReferenceCall, ReferenceClient, ReferenceRequest
+from parity.reference import ReferenceClient
 from parity.run.logits import FLOAT64_LIMIT
+from parity.run.reference_side import ReferenceSide
 
 # For an axis that the model leaves open.
 _OPEN_SIZE = 32
@@ -68,8 +69,8 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
         If the reference works but cannot compute this model's logits.
     """
     name, array = _an_input(module.description, source)
-    request = ReferenceRequest(source, (array,), (0,), ReferenceCall("signxai", "logits"), "float64")
-    (answer,) = client.answer(request)
+    exact = source.load("float64")
+    (answer,) = ReferenceSide(client, source, exact.description).logits([array], "float64")
     if answer.error_kind == "environment":
         return LogitsCheck(name, None, why_not=answer.error or "")
     if answer.array is None:
@@ -78,9 +79,7 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
             "--no-check converts without the check",
             detail=f"{answer.error}\n{answer.stderr_tail}".strip(),
         )
-    with torch.no_grad():
-        exact = source.load("float64")
-        mine = exact.logits(array[None]).reshape(-1)
+    mine = exact.logits(array[None]).reshape(-1)
     theirs = answer.array.reshape(-1).astype(np.float64)
     if mine.shape != theirs.shape:
         raise ParityError(f"{source.path}: Keras returns {theirs.size} logits, the converted model {mine.size}")

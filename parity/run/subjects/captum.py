@@ -29,7 +29,7 @@ from parity.keras import KerasModule
 from parity.keras.modules.kernels import ChannelLinear
 from parity.keras.modules.moving import Concatenate, Crop, FeatureOrder, Rearrange, TrainingOnly
 from parity.run.subjects.function import FunctionSubject
-from parity.run.subjects.zennit import refuse_sign
+from parity.run.subjects.zennit import refuse_several, refuse_sign
 from signxai_torch.methods.grammar import Method, parse
 from signxai_torch.sweep.parameters import parameters_of
 
@@ -73,6 +73,7 @@ def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **par
     parsed = parse(method)
     numbers = parameters_of(parsed, parameters)
     refuse_sign(parsed, "captum")
+    refuse_several(model, "captum")
     x = x.detach().requires_grad_()
     if parsed.family == "gradient":
         relevance = attr.Saliency(model).attribute(x, target, abs=False)

@@ -72,6 +72,7 @@ def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **par
     parsed = parse(method)
     numbers = parameters_of(parsed, parameters)
     refuse_sign(parsed, "zennit")
+    refuse_several(model, "zennit")
     indices = torch.tensor(target, device=x.device)
 
     def start(output: Tensor) -> Tensor:
@@ -96,6 +97,19 @@ def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **par
     result: Tensor = relevance.detach()
     times = len([name for name, _ in parsed.modifiers if name == "x_input"]) + bool(numbers.get("times_input"))
     return result * x.detach() ** times if times else result
+
+
+def refuse_several(model: KerasModule, subject: str) -> None:
+    """Refuse models of several inputs, or of an output per position, which these subjects are not set up for.
+
+    Raises
+    ------
+    NotImplementedError
+        If the model is one.
+    """
+    description = model.description
+    if len(description.inputs) > 1 or len(description.output_layer.output_shape) > 1:
+        raise NotImplementedError(f"{subject} is asked about models of one input and one row of classes only")
 
 
 def refuse_sign(parsed: Method, library: str) -> None:
