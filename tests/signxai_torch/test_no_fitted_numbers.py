@@ -43,6 +43,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("lrp/multipliers", 3): (2, "derivative of x^(-1/2), and query, key and value"),
     ("families/deep_lift", 0.5): (1, "half of a dtype's digits: how well a map must sum to the change of the logit"),
     ("families/deep_lift", 0.75): (1, "three quarters of a dtype's digits: how well the logits are known"),
+    ("families/gradients", 2): (1, "points of a single sample that are taken together at first"),
     ("families/cam", 4): (1, "axes of a batch of pictures"),
     ("families/cam", 3): (1, "axes of a batch of series"),
     ("families/cam", 255): (1, "largest value of 8 bits (keras.utils.array_to_img)"),
