@@ -105,8 +105,8 @@ def test_a_row_without_a_sentence_is_refused():
 def test_small_networks_are_what_the_converter_reads(name: str, tmp_path: Path):
     source, inputs = networks.written(name, tmp_path, 2)
     module = keras.load(source.path)
-    logits = [module(module.to_torch(one.array[None])) for one in inputs]
-    assert all(bool(torch.isfinite(values).all()) for values in logits)
+    logits = [module.logits(one.array[None]) for one in inputs]
+    assert all(np.isfinite(values).all() for values in logits)
     assert [one.name for one in inputs] == ["x0", "x1"]
 
 
