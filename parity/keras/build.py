@@ -17,10 +17,11 @@ from parity.keras.errors import ConversionError
 from parity.keras.functions import is_operation, spelled
 from parity.keras.graph import Graph, Model, Node
 from parity.keras.handlers.activations import is_identity, is_softmax
-from parity.keras.handlers.layer import DTYPES, Layer, Value
+from parity.keras.handlers.handler import Handler
+from parity.keras.handlers.layer import DTYPES, Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
-from parity.keras.handlers.table import HANDLERS, MASK_AWARE, Handler
+from parity.keras.handlers.table import HANDLERS, MASK_AWARE
 from parity.keras.module import KerasModule, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
@@ -233,7 +234,7 @@ class _Builder:
         return module.eval().requires_grad_(False)
 
     def _fail(self, node: Node, problem: str) -> ConversionError:
-        return ConversionError(f"{self.path}: layer {node.name!r} ({node.class_name}): {problem}.")
+        return failure(self.path, node, problem)
 
     def _needs_keras_order(self, handler: Handler, values: list[Value]) -> bool:
         orders = [value.order for value in values]

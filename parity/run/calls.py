@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parity.judge.known.conditions import (
+    KERNEL_CLASSES,
     RECURRENT,
     has_output_activation,
     input_layers,
@@ -21,10 +22,6 @@ SEED = 20_260_101  # of the noise that both sides add; any other would do
 MU = 0.5  # for the names that leave mu to the caller
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
 _IMAGE_CHANNELS = (1, 3, 4)
-KERNEL_CLASSES = (
-    "Dense", "DepthwiseConv1D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
-    "LocallyConnected1D", "LocallyConnected2D", *_CONVOLUTIONS,
-)  # fmt: skip
 # iNNvestigate warns of layers outside this list and of activations it calls untested, and then stops at a bare
 # NotImplementedError instead of going on; its own switch `disable_model_checks` lets it go on.
 _TESTED_BY_INNVESTIGATE = (

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 
 from parity import keras
 from parity.assets.source import ModelSource
@@ -69,7 +68,7 @@ class EchoClient:
         """Return a model, loaded once."""
         key = source.path, source.sha256, dtype
         if key not in self._modules:
-            self._modules[key] = keras.load(source.path, architecture=source.architecture, dtype=getattr(torch, dtype))
+            self._modules[key] = source.load(dtype)
         return self._modules[key]
 
     def answer(self, request) -> list[ReferenceAnswer]:

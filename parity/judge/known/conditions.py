@@ -12,9 +12,11 @@ _PASSING = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Rescaling", "Normalization",
     "LayerScale", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Masking",
 )  # fmt: skip
-# Layers that have weights but no kernel, so that no rule goes on them.
-_WITHOUT_KERNEL = ("BatchNormalization", "PReLU", "Normalization", "LayerScale", "LayerNormalization",
-                   "GroupNormalization", "TimeDistributed", "Embedding")  # fmt: skip
+KERNEL_CLASSES = (
+    "Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "LocallyConnected1D", "LocallyConnected2D",
+)  # fmt: skip
+"""Layers with a kernel: those that rules go on, in both references."""
 
 
 def classes(model: ModelDescription) -> set[str]:
@@ -88,10 +90,7 @@ def input_layers(model: ModelDescription, through_padding: bool = True) -> list[
     return [
         layer.name
         for layer in model.layers
-        if layer.parameters
-        and layer.class_name not in _WITHOUT_KERNEL
-        and layer.inbound
-        and all(sees(producer) for producer in layer.inbound)
+        if layer.class_name in KERNEL_CLASSES and layer.inbound and all(sees(producer) for producer in layer.inbound)
     ]
 
 
@@ -118,7 +117,7 @@ def takes_tokens(model: ModelDescription) -> bool:
 def masked_averages(model: ModelDescription) -> tuple[str, ...]:
     """Return the GlobalAveragePooling1D layers whose mean leaves out steps, as a mask says."""
     masked: set[str] = set()
-    found = []
+    averages = []
     for layer in model.layers:
         reads = any(name in masked for name in layer.inbound)
         handler = HANDLERS[layer.class_name]
@@ -130,8 +129,8 @@ def masked_averages(model: ModelDescription) -> tuple[str, ...]:
         if made or (reads and (handler.mask == "passes" or sequence)):
             masked.add(layer.name)
         if reads and layer.class_name == "GlobalAveragePooling1D":
-            found.append(layer.name)
-    return tuple(found)
+            averages.append(layer.name)
+    return tuple(averages)
 
 
 def keeps_shape(layer: LayerDescription) -> bool:

@@ -134,8 +134,9 @@ SIGNXAI: tuple[KnownDifference, ...] = (
         condition="A model of several inputs, in signxai 1.1.9.2.",
         cause="It starts at the first input layer alone, and waits there for what the others would bring.",
         evidence=(
-            "Two inputs, a Conv2D and a Dense on them, Concatenate, Dense: gradient and lrp_z raise; the tensor of the "
-            "second input never arrives. iNNvestigate 2.1.2 takes a list of inputs, and the port agrees with it."
+            "Two inputs, a Conv1D and a Dense on them, Concatenate, Dense: gradient and lrp_z raise ValueError (Xs has "
+            "not supported type list) for a list of inputs, and AttributeError ('NoneType' object has no attribute "
+            "'numpy') for the first alone. iNNvestigate 2.1.2 takes a list, and the port agrees with it."
         ),
     ),
     KnownDifference(

@@ -85,6 +85,12 @@ class Built:
     mask: nn.Module | Literal["passes"] | None = None
 
 
+def failure(file: Path, node: Node, problem: str) -> ConversionError:
+    """Return an error that names the file and the layer."""
+    text = f"{file}: layer {node.name!r} ({node.class_name}): {problem}"
+    return ConversionError(text if text.endswith((".", "?")) else text + ".")
+
+
 @dataclass
 class Layer:
     """One layer on its way from Keras to torch: what handlers work with.
@@ -139,8 +145,7 @@ class Layer:
 
     def fail(self, problem: str) -> ConversionError:
         """Return an error that names the file and the layer."""
-        text = f"{self.file}: layer {self.node.name!r} ({self.node.class_name}): {problem}"
-        return ConversionError(text if text.endswith((".", "?")) else text + ".")
+        return failure(self.file, self.node, problem)
 
     def rank(self, *allowed: int) -> int:
         """Return the number of axes of the input without the batch axis.

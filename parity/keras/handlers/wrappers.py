@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from parity.keras.handlers.handler import Handler
 from parity.keras.handlers.layer import Built, Layer, Value, Variable
 from parity.keras.modules.moving import FeatureOrder
 from parity.keras.modules.wrappers import TimeDistributed
 
-if TYPE_CHECKING:
-    from parity.keras.handlers.table import Handler
-
-Table = Mapping[str, "Handler"]
+Table = Mapping[str, Handler]
 # Not what happens at each step alone, or more than one layer.
 _NOT_INSIDE = ("InputLayer", "TimeDistributed")
 

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
 from parity import keras
@@ -71,7 +70,7 @@ def echoes(client: ReferenceClient, folder: Path, models: Iterable[str] = ()) ->
         if (on and model not in on) or difference in NEVER_ASKED:
             continue
         source, inputs = material(model, folder, 1)
-        modules = {name: keras.load(source.path, dtype=getattr(torch, name)) for name in DTYPES}
+        modules = {name: source.load(name) for name in DTYPES}
         x = inputs[0].array
         target = int(modules["float64"].logits(x[None]).argmax())
         for name in methods:
