@@ -14,7 +14,7 @@ from torch import nn
 from parity.hashing import file_sha256
 from parity.keras.description import LayerDescription, ModelDescription
 from parity.keras.errors import ConversionError
-from parity.keras.functions import is_operation, spelled
+from parity.keras.functions.table import is_operation, spelled
 from parity.keras.graph import Graph, Model, Node
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.handler import Handler

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from parity.keras.errors import ConversionError
-from parity.keras.functions import function_of, is_known, is_operation
+from parity.keras.functions.table import function_of, is_known, is_operation
 from parity.keras.graph import Node
 from parity.keras.handlers.table import HANDLERS
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from parity.keras.architectures import architecture_for, known_architecture
 from parity.keras.errors import ConversionError
-from parity.keras.functions import is_operation
+from parity.keras.functions.table import is_operation
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.layer import Variable
 from parity.keras.handlers.table import HANDLERS

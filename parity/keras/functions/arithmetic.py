@@ -1,0 +1,164 @@
+"""Operators with constants and between tensors, spelled as layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from parity.keras.functions.spelling import (
+    Arguments,
+    NotSpelledError,
+    Spelled,
+    Spelling,
+    Tensor,
+    first_tensor,
+    numbers_in,
+)
+
+# Keras' Normalization divides by no less (keras.backend.epsilon()); kept well clear of.
+_SMALLEST_DEVIATION = 1e-6
+
+
+def _rescaled(x: Tensor, scale: Any = 1.0, offset: Any = 0.0) -> tuple[Spelled, ...]:
+    """Return ``scale * x + offset``: Keras keeps these numbers in float32, whatever it computes in."""
+    numbers = [*numbers_in(scale), *numbers_in(offset)]
+    if all(float(np.float32(number)) == number for number in numbers):
+        return (Spelled("Rescaling", {"scale": scale, "offset": offset}, (x.name,)),)
+    scales, offsets = (_spread(value, x) for value in (scale, offset))
+    if min(abs(number) for number in scales) == 0:
+        raise NotSpelledError("multiplies by zero")
+    signs = [math.copysign(1.0, number) for number in scales]
+    means = [-shift / factor for factor, shift in zip(scales, offsets, strict=True)]
+    standard = _standardized(x, means, [1 / abs(factor) for factor in scales])
+    return standard if min(signs) > 0 else (*standard, Spelled("Rescaling", {"scale": signs, "offset": 0.0}, (None,)))
+
+
+def _standardized(x: Tensor, means: list[float], deviations: list[float]) -> tuple[Spelled, ...]:
+    """Return ``(x - mean) / deviation``, by the layer that keeps such numbers in the model's own dtype."""
+    variances = [deviation**2 for deviation in deviations]
+    if min(deviations) < _SMALLEST_DEVIATION:
+        raise NotSpelledError("multiplies by more than a million")
+    return (Spelled("Normalization", {"axis": [-1], "mean": means, "variance": variances}, (x.name,)),)
+
+
+def _spread(value: Any, x: Tensor) -> list[float]:
+    """Return a constant as one number per channel."""
+    channels = x.shape[-1]
+    if channels is None:
+        raise NotSpelledError("has a constant beside an open number of channels")
+    return value if isinstance(value, list) else [value] * channels
+
+
+def _constant(value: Any, x: Tensor) -> Any:
+    """Return a constant as `Rescaling` takes it: a number, or one per channel."""
+    numbers = list(numbers_in(value))
+    if any(not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number)
+           for number in numbers):  # fmt: skip
+        raise NotSpelledError("has a constant that is no finite number")
+    if len(numbers) == 1:
+        return float(numbers[0])
+    inner = value
+    while isinstance(inner, list) and len(inner) == 1:
+        inner = inner[0]
+    flat = isinstance(inner, list) and not any(isinstance(number, list) and len(number) > 1 for number in inner)
+    if not flat or len(numbers) != x.shape[-1] or isinstance(inner[0], list):
+        raise NotSpelledError(f"has a constant of {len(numbers)} numbers, which is neither one nor one per channel")
+    return [float(number) for number in numbers]
+
+
+def _each(value: Any, function: Callable[[float], float]) -> Any:
+    return [function(number) for number in value] if isinstance(value, list) else function(value)
+
+
+def _operands(arguments: Arguments) -> tuple[Any, Any]:
+    names = ("x1", "x2") if "x1" in arguments else ("value", "bias") if "bias" in arguments else ("x", "y")
+    if any(name not in arguments for name in names):
+        raise NotSpelledError("has fewer than two operands")
+    left, right = (arguments[name] for name in names)
+    if isinstance(left, Tensor) and isinstance(right, Tensor) and len(left.shape) != len(right.shape):
+        raise NotSpelledError(f"joins tensors of {len(left.shape)} and {len(right.shape)} axes")
+    return left, right
+
+
+def _merged(class_name: str, left: Tensor, right: Tensor) -> tuple[Spelled, ...]:
+    return (Spelled(class_name, {}, (left.name, right.name)),)
+
+
+def add(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x + y``."""
+    left, right = _operands(arguments)
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        return _merged("Add", left, right)
+    x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
+    return _rescaled(x, offset=_constant(constant, x))
+
+
+def subtract(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x - y``."""
+    left, right = _operands(arguments)
+    if not isinstance(left, Tensor):
+        return _rescaled(right, scale=-1.0, offset=_constant(left, right))
+    if isinstance(right, Tensor):
+        return _merged("Subtract", left, right)
+    return _rescaled(left, offset=_each(_constant(right, left), lambda number: -number))
+
+
+def multiply(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x * y``."""
+    left, right = _operands(arguments)
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        return _merged("Multiply", left, right)
+    x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
+    return _rescaled(x, scale=_constant(constant, x))
+
+
+def divide(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x / constant``."""
+    left, right = _operands(arguments)
+    if not isinstance(left, Tensor) or isinstance(right, Tensor):
+        raise NotSpelledError("divides by values of the model, which no layer of Keras does")
+    constant = _constant(right, left)
+    if 0.0 in (constant if isinstance(constant, list) else [constant]):
+        raise NotSpelledError("divides by zero")
+    divisors = _spread(constant, left)
+    scales = [1.0 / divisor for divisor in divisors]
+    if min(divisors) < 0 or all(float(np.float32(scale)) == scale for scale in scales):
+        return _rescaled(left, scale=_each(constant, lambda number: 1.0 / number))
+    return _standardized(left, [0.0] * len(divisors), divisors)
+
+
+def negative(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``-x``."""
+    return _rescaled(first_tensor(arguments), scale=-1.0)
+
+
+def square(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x ** 2``: the tensor times itself."""
+    x = first_tensor(arguments)
+    return _merged("Multiply", x, x)
+
+
+def power(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x ** 2``; other powers are no layer."""
+    x, exponent = _operands(arguments)
+    if not isinstance(x, Tensor) or exponent != 2:
+        raise NotSpelledError(f"raises to the power {exponent if not isinstance(exponent, Tensor) else 'of a tensor'}")
+    return _merged("Multiply", x, x)
+
+
+def pairwise(class_name: str) -> Spelling:
+    """Spell the larger or the smaller of two tensors."""
+
+    def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
+        left, right = _operands(arguments)
+        if isinstance(left, Tensor) and isinstance(right, Tensor):
+            return _merged(class_name, left, right)
+        x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
+        if class_name == "Maximum" and constant == 0:
+            return (Spelled("Activation", {"activation": "relu"}, (x.name,)),)
+        raise NotSpelledError(f"compares with the constant {constant!r}, which no layer of Keras does")
+
+    return spelling

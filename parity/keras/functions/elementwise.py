@@ -1,0 +1,78 @@
+"""Functions of each value alone, spelled as layers."""
+
+from __future__ import annotations
+
+from parity.keras.functions.spelling import (
+    Arguments,
+    NotSpelledError,
+    Spelled,
+    Spelling,
+    first_tensor,
+    refuse_settings,
+)
+
+
+def activation(name: str) -> Spelling:
+    """Spell an activation without settings."""
+
+    def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
+        refuse_settings(arguments)
+        return (Spelled("Activation", {"activation": name}, (first_tensor(arguments).name,)),)
+
+    return spelling
+
+
+def gelu(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``gelu`` in its exact form."""
+    if arguments.get("approximate"):
+        raise NotSpelledError("is the approximate form of gelu")
+    return (Spelled("Activation", {"activation": "gelu"}, (first_tensor(arguments).name,)),)
+
+
+def leaky_relu(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``leaky_relu`` with its slope."""
+    slope = arguments.get("alpha", arguments.get("negative_slope", 0.2))
+    return (Spelled("LeakyReLU", {"alpha": slope}, (first_tensor(arguments).name,)),)
+
+
+def relu6(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``relu6``."""
+    return (Spelled("ReLU", {"max_value": 6.0}, (first_tensor(arguments).name,)),)
+
+
+def clip(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Cut to [0, a number]."""
+    low = arguments.get("clip_value_min", arguments.get("x_min"))
+    high = arguments.get("clip_value_max", arguments.get("x_max"))
+    if low != 0 or not isinstance(high, (int, float)):
+        raise NotSpelledError(f"cuts to [{low}, {high}], and only [0, a number] is a layer of Keras")
+    return (Spelled("ReLU", {"max_value": float(high)}, (first_tensor(arguments).name,)),)
+
+
+def relu(arguments: Arguments) -> tuple[Spelled, ...]:
+    """`tf.nn.relu`, or `keras.activations.relu` with its settings."""
+    settings = {"negative_slope": arguments.get("alpha"), "max_value": arguments.get("max_value"),
+                "threshold": arguments.get("threshold")}  # fmt: skip
+    told = {name: float(value) for name, value in settings.items() if value is not None}
+    x = first_tensor(arguments)
+    if not any(value for name, value in told.items() if name != "max_value") and "max_value" not in told:
+        return (Spelled("Activation", {"activation": "relu"}, (x.name,)),)
+    return (Spelled("ReLU", told, (x.name,)),)
+
+
+def softmax(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``softmax`` along an axis."""
+    axis = arguments.get("axis")
+    return (Spelled("Softmax", {"axis": -1 if axis is None else axis}, (first_tensor(arguments).name,)),)
+
+
+def same(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Spell what changes nothing."""
+    return (Spelled("Activation", {"activation": "linear"}, (first_tensor(arguments).name,)),)
+
+
+def cast(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Spell a cast between floating point types, which the dtype of the model decides."""
+    if "float" not in str(arguments.get("dtype")):
+        raise NotSpelledError(f"casts to {arguments.get('dtype')!r}")
+    return same(arguments)

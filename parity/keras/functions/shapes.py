@@ -1,0 +1,140 @@
+"""What moves, cuts, joins and reduces tensors, spelled as layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from parity.keras.functions.spelling import Arguments, NotSpelledError, Spelled, Spelling, Tensor, axis_of, first_tensor
+
+
+def concatenate(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Tensors joined along an axis."""
+    tensors = arguments.get("values", arguments.get("xs"))
+    if not isinstance(tensors, list) or not all(isinstance(tensor, Tensor) for tensor in tensors):
+        raise NotSpelledError("joins something else than tensors")
+    axis = axis_of(arguments.get("axis", 0), len(tensors[0].shape))
+    return (Spelled("Concatenate", {"axis": axis}, tuple(tensor.name for tensor in tensors)),)
+
+
+def reshape(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Another shape of each sample."""
+    x, shape = first_tensor(arguments), arguments.get("shape", arguments.get("newshape"))
+    whole = isinstance(shape, list) and len(shape) > 1 and all(type(size) is int for size in shape)
+    if not isinstance(shape, list) or not whole or shape[0] != -1:
+        raise NotSpelledError(f"reshapes to {shape!r}, and only [-1, sizes...] keeps the batch")
+    return (Spelled("Reshape", {"target_shape": shape[1:]}, (x.name,)),)
+
+
+def _sized(x: Tensor, shape: Sequence[int | None]) -> tuple[Spelled, ...]:
+    if any(size is None for size in shape) or not shape:
+        raise NotSpelledError("changes a shape of open or no sizes")
+    return (Spelled("Reshape", {"target_shape": list(shape)}, (x.name,)),)
+
+
+def expand_dims(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Add an axis of one place."""
+    x, axis = first_tensor(arguments), arguments.get("axis")
+    if type(axis) is not int:
+        raise NotSpelledError(f"is called with axis={axis!r}")
+    place = axis + len(x.shape) + 2 if axis < 0 else axis
+    if not 1 <= place <= len(x.shape) + 1:
+        raise NotSpelledError(f"is called with axis={axis!r}")
+    return _sized(x, [*x.shape[: place - 1], 1, *x.shape[place - 1 :]])
+
+
+def squeeze(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Take an axis of one place off."""
+    x, axes = first_tensor(arguments), arguments.get("axis")
+    axes = axes if isinstance(axes, list) else [axes]
+    gone = {axis_of(axis, len(x.shape)) for axis in axes}
+    if any(x.shape[axis - 1] != 1 for axis in gone):
+        raise NotSpelledError(f"takes the axes {axes} off the shape {x.shape}")
+    return _sized(x, [size for axis, size in enumerate(x.shape, start=1) if axis not in gone])
+
+
+def transpose(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Axes in another order."""
+    x, order = first_tensor(arguments), arguments.get("perm", arguments.get("axes"))
+    if not (isinstance(order, list) and order[:1] == [0] and sorted(order) == list(range(len(x.shape) + 1))):
+        raise NotSpelledError(f"transposes to {order!r}, which moves the batch axis")
+    return (Spelled("Permute", {"dims": order[1:]}, (x.name,)),)
+
+
+def flatten(arguments: Arguments) -> tuple[Spelled, ...]:
+    """One row per sample."""
+    return (Spelled("Flatten", {}, (first_tensor(arguments).name,)),)
+
+
+def reduced(class_name: str) -> Spelling:
+    """Reduce all axes but the last."""
+
+    def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
+        x = first_tensor(arguments)
+        axes = arguments.get("axis")
+        axes = axes if isinstance(axes, list) else [axes]
+        rank = len(x.shape)
+        taken = sorted(axis_of(axis, rank) for axis in axes if axis is not None)
+        if taken != list(range(1, rank)) or rank not in (2, 3, 4):
+            raise NotSpelledError(f"reduces the axes {arguments.get('axis')!r} of {rank + 1}, and not all but the last")
+        keep = {"keepdims": True} if arguments.get("keepdims") else {}
+        pooled = Spelled(f"Global{class_name}Pooling{rank - 1}D", keep, (x.name,))
+        if class_name != "Sum":
+            return (pooled,)
+        if None in x.shape[:-1]:
+            raise NotSpelledError("adds up a number of values that is open")
+        count = math.prod(size for size in x.shape[:-1] if size is not None)
+        mean = Spelled(f"GlobalAveragePooling{rank - 1}D", keep, (x.name,))
+        return mean, Spelled("Rescaling", {"scale": float(count), "offset": 0.0}, (None,))
+
+    return spelling
+
+
+def part(arguments: Arguments) -> tuple[Spelled, ...]:
+    """`x[:, a:b, c:d]`: what leaves margins off."""
+    x, spec = first_tensor(arguments), arguments.get("slice_spec", arguments.get("key"))
+    if not isinstance(spec, list) or len(spec) > len(x.shape) + 1:
+        raise NotSpelledError(f"takes the part {spec!r}")
+    margins = [_margin(span, size) for span, size in zip(spec, (None, *x.shape), strict=False)]
+    margins += [(0, 0)] * (len(x.shape) + 1 - len(margins))
+    rank = len(x.shape)
+    if margins[0] != (0, 0) or margins[-1] != (0, 0) or rank not in (2, 3, 4):
+        raise NotSpelledError("takes a part of the batch, of the channels, or of features")
+    cropping: Any = [list(pair) for pair in margins[1:-1]]
+    return (Spelled(f"Cropping{rank - 1}D", {"cropping": cropping[0] if rank == 2 else cropping}, (x.name,)),)
+
+
+def _margin(part: Any, size: int | None) -> tuple[int, int]:
+    config = part.get("config", part) if isinstance(part, Mapping) else None
+    if not isinstance(config, Mapping) or config.get("step") not in (None, 1):
+        raise NotSpelledError(f"takes the part {part!r}")
+    start, stop = config.get("start") or 0, config.get("stop")
+    if type(start) is not int or (stop is not None and type(stop) is not int):
+        raise NotSpelledError(f"takes the part {part!r}")
+    if start >= 0 and stop is None:
+        return start, 0
+    if start >= 0 and stop is not None and stop < 0:
+        return start, -stop
+    if size is None:
+        raise NotSpelledError("counts from the other end of an open size")
+    first = start if start >= 0 else max(size + start, 0)
+    last = size if stop is None else min(stop, size) if stop >= 0 else size + stop
+    return first, size - last
+
+
+def pad(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Zeros around the places."""
+    x, margins = first_tensor(arguments), arguments.get("paddings")
+    if str(arguments.get("mode", "CONSTANT")).upper() != "CONSTANT" or arguments.get("constant_values"):
+        raise NotSpelledError("pads with something else than zeros")
+    rank = len(x.shape)
+    pairs = (
+        isinstance(margins, list)
+        and len(margins) == rank + 1
+        and all(isinstance(pair, list) and len(pair) == 2 for pair in margins)
+    )
+    if not isinstance(margins, list) or not pairs or margins[0] != [0, 0] or margins[-1] != [0, 0] or rank < 2:
+        raise NotSpelledError(f"pads {margins!r}, and not the places alone")
+    padding: Any = margins[1:-1]
+    return (Spelled(f"ZeroPadding{rank - 1}D", {"padding": padding[0] if rank == 2 else padding}, (x.name,)),)

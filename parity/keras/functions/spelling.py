@@ -1,0 +1,68 @@
+"""What it takes to spell a bare operation as layers: what it reads, what it becomes, and why it cannot be spelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from parity.keras.description import Shape
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What an operation reads: the node that makes it, and its shape in Keras layout without the batch axis."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """One layer: its class, its settings, and the nodes that it reads; None is the layer spelled before it."""
+
+    class_name: str
+    config: Mapping[str, Any]
+    inbound: tuple[str | None, ...]
+
+
+class NotSpelledError(Exception):
+    """An operation has no layers that compute the same; the text says why, as the end of a sentence."""
+
+
+Arguments = Mapping[str, Any]
+Spelling = Callable[[Arguments], tuple[Spelled, ...]]
+
+
+def first_tensor(arguments: Arguments) -> Tensor:
+    """Return the first tensor of the arguments."""
+    for value in arguments.values():
+        if isinstance(value, Tensor):
+            return value
+    raise NotSpelledError("reads no tensor")
+
+
+def refuse_settings(arguments: Arguments, *known: str) -> None:
+    """Refuse settings besides those known, unless they are not set."""
+    for name, value in arguments.items():
+        if name not in known and value is not None and not isinstance(value, Tensor):
+            raise NotSpelledError(f"is called with {name}={value!r}")
+
+
+def numbers_in(value: Any) -> Iterator[Any]:
+    """Yield the numbers of a constant, however it is nested."""
+    if isinstance(value, list):
+        for item in value:
+            yield from numbers_in(item)
+    else:
+        yield value
+
+
+def axis_of(axis: Any, rank: int) -> int:
+    """Return an axis counted from the batch axis 0."""
+    if type(axis) is not int or not -rank - 1 <= axis <= rank:
+        raise NotSpelledError(f"is called with axis={axis!r}")
+    place: int = axis % (rank + 1)
+    if place == 0:
+        raise NotSpelledError("works along the batch axis")
+    return place
