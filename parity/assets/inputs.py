@@ -204,8 +204,9 @@ def stream_inputs(
     for path in expand(paths):
         here: dict[str, int] = {}
         samples = _read(path, tuple(input_shape), preprocessing) if len(parts) < 2 else _read_together(path, parts)
-        for one in samples:
-            yield replace(one, name=_unique(one.name, seen), file=path, name_in_file=_unique(one.name, here))
+        for sample in samples:
+            name, in_file = _unique(sample.name, seen), _unique(sample.name, here)
+            yield replace(sample, name=name, file=path, name_in_file=in_file)
 
 
 def _unique(name: str, seen: dict[str, int]) -> str:

@@ -185,7 +185,7 @@ def read_network(
             tensors = stored.tensors.get(layer.name, {})
             variables = HANDLERS[layer.class_name].variables(layer.config)
             weights[names[layer.name]] = {
-                one.name: tensors[one.name].read() for one in variables if one.name in tensors
+                variable.name: tensors[variable.name].read() for variable in variables if variable.name in tensors
             }
     return Network(tuple(replace(layer, weights=weights.get(layer.name, {})) for layer in bare.layers))
 

@@ -144,7 +144,7 @@ def refuse_average_of_nothing(method: Method, model: ModelDescription) -> None:
     NotInReferenceError
         Naming the layer.
     """
-    masks_zeros = any(one.class_name == "Masking" and not one.config.get("mask_value") for one in model.layers)
+    masks_zeros = any(layer.class_name == "Masking" and not layer.config.get("mask_value") for layer in model.layers)
     averages = masked_averages(model)
     if method.family in ("integrated_gradients", "deep_lift") and masks_zeros and averages:
         raise NotInReferenceError(
@@ -158,10 +158,10 @@ def _steps_with_relu(class_name: str, config: Mapping[str, Any]) -> bool:
     if class_name not in RECURRENT and not class_name.endswith(("Cell", "Cells")):
         return False
     inner = [config.get(name) for name in ("layer", "backward_layer", "cell")] + list(config.get("cells") or ())
-    if any(one and _steps_with_relu(one["class_name"], one["config"]) for one in inner):
+    if any(part and _steps_with_relu(part["class_name"], part["config"]) for part in inner):
         return True
-    given = [config.get(name) for name in ("activation", "recurrent_activation")]
-    names = [one["class_name"] if isinstance(one, dict) else one for one in given]
+    activations = [config.get(name) for name in ("activation", "recurrent_activation")]
+    names = [function["class_name"] if isinstance(function, dict) else function for function in activations]
     return any(name in _RELUS for name in names)
 
 

@@ -13,7 +13,7 @@ from scipy.interpolate import interp1d
 from torch import nn
 
 from signxai_torch import explain, grad_cam_layer
-from signxai_torch.families.cam import NoConvolutionError
+from signxai_torch.families.cam_maps import NoConvolutionError
 from signxai_torch.families.resample import bicubic_8bit, linear
 from tests.signxai_torch.nets import cnn, curves, mlp, pictures, randomized, series
 

@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from signxai_torch import explain, grad_cam_layer
-from signxai_torch.families.cam import NoConvolutionError
+from signxai_torch.families.cam_maps import NoConvolutionError
 from tests.signxai_torch.nets import pictures, randomized
 
 models = torchvision.models

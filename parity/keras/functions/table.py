@@ -170,9 +170,9 @@ def spelled(node: Node, shapes: Sequence[Shape], fail: Callable[[str], Conversio
         ) from None
     nodes: list[Node] = []
     for number, layer in enumerate(layers, start=1):
-        own = node.name if number == len(layers) else f"{node.name}_part_{number}"
+        name_here = node.name if number == len(layers) else f"{node.name}_part_{number}"
         inbound = tuple(nodes[-1].name if producer is None else producer for producer in layer.inbound)
-        nodes.append(Node(own, node.keras_name, layer.class_name, {"name": own, **layer.config}, inbound))
+        nodes.append(Node(name_here, node.keras_name, layer.class_name, {"name": name_here, **layer.config}, inbound))
     return tuple(nodes)
 
 

@@ -25,7 +25,7 @@ _BY_CHANNEL = ("softmax", "log_softmax", "log_softmax_v2")
 def starts_channels_first(graph: Graph) -> bool:
     """Return whether the model's input has its channels first: what the first layer that has a say says."""
     said = (node.config.get("data_format") for node in graph.nodes if node.class_name != "Flatten")
-    first = next((one for one in said if one is not None), None)
+    first = next((data_format for data_format in said if data_format is not None), None)
     return first == "channels_first" and any(len(shape) > 1 for _, shape in graph.inputs)
 
 
@@ -65,7 +65,7 @@ def turned_back(value: Value) -> Value:
 def _axis_of(axis: object, rank: int) -> object:
     """Return an axis of `(N, C, *space)` as one of `(N, *space, C)`; what is no axis is left to the handler."""
     if isinstance(axis, list):
-        return [_axis_of(one, rank) for one in axis]
+        return [_axis_of(part, rank) for part in axis]
     if type(axis) is not int:
         return axis
     counted = axis if axis >= 0 else axis + rank + 1

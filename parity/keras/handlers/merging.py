@@ -25,9 +25,9 @@ def scaled_sum(layer: Layer) -> Built:
     """`CustomScaleLayer`: the first tensor plus the second times a constant."""
     _require(layer, 2)
     module = ScaledSum(layer.config.number("scale"))
-    one, other = (value.shape for value in layer.inputs)
-    if len(one) != len(other):
-        raise layer.fail(f"the shapes {one} and {other} have different numbers of axes")
+    first, second = (value.shape for value in layer.inputs)
+    if len(first) != len(second):
+        raise layer.fail(f"the shapes {first} and {second} have different numbers of axes")
     return Built(Value(broadcast(layer), layer.inputs[0].order), (("", module),))
 
 
@@ -42,12 +42,12 @@ def dot(layer: Layer) -> Built:
     positive = [axis + len(shape) + 1 if axis < 0 else axis for axis, shape in zip(each, shapes, strict=True)]
     if not all(1 <= axis <= len(shape) for axis, shape in zip(positive, shapes, strict=True)):
         raise layer.fail(f"'axes' is {axes!r}, expected axes of the shapes {shapes} (1 is the first after the batch)")
-    one, other = positive
-    sizes = (shapes[0][one - 1], shapes[1][other - 1])
+    left, right = positive
+    sizes = (shapes[0][left - 1], shapes[1][right - 1])
     if None not in sizes and sizes[0] != sizes[1]:
         raise layer.fail(f"the shapes {shapes} have {sizes[0]} and {sizes[1]} places along the axes {axes!r}")
-    rest = (*shapes[0][: one - 1], *shapes[0][one:], *shapes[1][: other - 1], *shapes[1][other:])
-    module = Dot((one, other), layer.config.flag("normalize", False))
+    rest = (*shapes[0][: left - 1], *shapes[0][left:], *shapes[1][: right - 1], *shapes[1][right:])
+    module = Dot((left, right), layer.config.flag("normalize", False))
     return Built(Value(rest or (1,)), (("", module),))
 
 

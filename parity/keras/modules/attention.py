@@ -81,8 +81,8 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, kernels: dict[str, Tensor], biases: dict[str, Tensor], takes: tuple[str, ...]) -> None:
         super().__init__()
         frozen = {"requires_grad": False}
-        self.kernels = nn.ParameterDict({name: nn.Parameter(one, **frozen) for name, one in kernels.items()})
-        self.biases = nn.ParameterDict({name: nn.Parameter(one, **frozen) for name, one in biases.items()})
+        self.kernels = nn.ParameterDict({name: nn.Parameter(values, **frozen) for name, values in kernels.items()})
+        self.biases = nn.ParameterDict({name: nn.Parameter(values, **frozen) for name, values in biases.items()})
         self.takes = takes
 
     def forward(self, *tensors: Tensor) -> Tensor:

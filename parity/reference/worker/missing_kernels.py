@@ -96,12 +96,12 @@ def max_pool(x: Any, ksize: tuple[int, ...], strides: tuple[int, ...], padding: 
     lowest = tf.constant(x.dtype.min, x.dtype)
     slices = _slices(x, ksize, strides, padding, lowest)
     largest = slices[0]
-    for one in slices[1:]:
-        largest = tf.maximum(largest, one)
+    for values in slices[1:]:
+        largest = tf.maximum(largest, values)
     largest = tf.stop_gradient(largest)
     result = largest
-    for one in slices:
-        chosen = tf.where(tf.equal(one, largest), one, tf.zeros_like(one))
+    for values in slices:
+        chosen = tf.where(tf.equal(values, largest), values, tf.zeros_like(values))
         result += chosen - tf.stop_gradient(chosen)  # zero, with a gradient of one
     return result
 
@@ -139,11 +139,11 @@ def _slices(x: Any, ksize: tuple[int, ...], strides: tuple[int, ...], padding: s
         sides.append([total // 2, total - total // 2])
         counts.append((size + total - window) // step + 1)
     wider = tf.pad(x, [[0, 0], *sides, [0, 0]], constant_values=margin)
-    found = []
+    places = []
     for offset in product(*(range(ksize[axis]) for axis in _AXES)):
         spans = [
             slice(first, first + strides[axis] * (count - 1) + 1, strides[axis])
             for first, axis, count in zip(offset, _AXES, counts, strict=True)
         ]
-        found.append(wider[:, spans[0], spans[1], spans[2], :])
-    return found
+        places.append(wider[:, spans[0], spans[1], spans[2], :])
+    return places

@@ -235,5 +235,5 @@ def _datasets(file: h5py.File) -> list[str]:
 def _known_layers() -> frozenset[str]:
     layer = tf.keras.layers.Layer
     found = vars(tf.keras.layers).items()
-    own = (name for name, value in found if isinstance(value, type) and issubclass(value, layer))
-    return frozenset((*own, *CUSTOM_OBJECTS, *OLD_NAMES))
+    layers = (name for name, value in found if isinstance(value, type) and issubclass(value, layer))
+    return frozenset((*layers, *CUSTOM_OBJECTS, *OLD_NAMES))

@@ -225,7 +225,7 @@ def written(name: str, folder: Path, inputs: int = 1) -> tuple[ModelSource, tupl
         network = NETWORKS[name](make)
         write_network(network, path)
         shapes = [layer.config["batch_input_shape"][1:] for layer in network if not layer.inbound]
-        shape = tuple(shapes[0]) if len(shapes) == 1 else (sum(math.prod(one) for one in shapes),)
+        shape = tuple(shapes[0]) if len(shapes) == 1 else (sum(math.prod(sizes) for sizes in shapes),)
     if name == "cancelling":
         arrays = [np.array([0.5, 0.5, 0.25, 0.25], np.float32) * (1 + number) for number in range(inputs)]
     else:
