@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from bench.cli import README
+from bench.judged import verdicts
 from bench.real import page
 from bench.real.fetch import DEFAULT_CACHE, Cache
-from bench.real.judging import Standing, judged
+from bench.real.judging import judged
 from bench.real.models import MODELS, select
 from parity.errors import ParityError
 
@@ -62,18 +63,11 @@ def main(
             click.echo(f"{model.name}: {error}", err=True)
             continue
         failed |= standing.document is not None and not standing.document["summary"]["green"]
-        click.echo(f"{model.name}: {_told(standing)}")
+        click.echo(f"{model.name}: {verdicts.told(standing)}")
     if not methods if write_page is None else write_page:
         page.write(PAGE, list(MODELS.values()), directory)
     if failed:
         raise SystemExit(1)
-
-
-def _told(standing: Standing) -> str:
-    if standing.document is None:
-        return f"does not convert: {standing.refused}"
-    counts = standing.document["summary"]["counts"]
-    return ", ".join(f"{number} {status}" for status, number in counts.items())
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bench.judged.standing import standing_of
 from bench.real import __main__, fetch, judging, page
 from bench.real.architectures import ARCHITECTURES
 from bench.real.fetch import Cache
-from bench.real.judging import Standing, judged, layer_classes, standing_of, whole
+from bench.real.judging import judged, whole
 from bench.real.models import MODELS, PACKAGES, RealModel, select
 from parity.errors import ParityError
 from tests.bench.real import made_up
@@ -37,14 +37,6 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return Cache(tmp_path / "cache"), model
 
     return make
-
-
-def test_layers_are_counted_with_what_they_wrap(tmp_path: Path):
-    inner = {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {"name": "a"}}]}}
-    twice = {"class_name": "Bidirectional", "config": {"layer": {"class_name": "LSTM", "config": {}}}}
-    config = {"class_name": "Functional", "config": {"layers": [inner, inner, twice]}}
-    (tmp_path / "model.keras").write_bytes(made_up.zipped({"config.json": json.dumps(config).encode()}))
-    assert layer_classes(tmp_path / "model.keras") == {"Dense": 2, "Bidirectional(LSTM)": 1}
 
 
 def test_several_inputs_travel_as_one_vector():
@@ -82,41 +74,6 @@ def test_a_model_is_fetched_explained_and_judged(tiny, tmp_path: Path, monkeypat
     assert done.exit_code == 0, done.output
     assert done.output == "tiny: 4 parity\n"
     assert "| tiny | float64 | 2 |  | 1 | 0 | 0 | 0 | 0 | 0 |" in (tmp_path / "real.md").read_text()
-
-
-def results(*rows: tuple[str, str, str, float | None]) -> dict:
-    keys = ("method", "dtype", "status", "margin")
-    return {
-        "models": [{"logits_rel_l2": 1.25e-7}],
-        "results": [
-            {
-                **dict(zip(keys, row, strict=True)),
-                "message": f"{row[0]}: why (at x.py:1)\n\nnot",
-                "rel_l2": 0.25,
-                "input": "one",
-            }
-            for row in rows
-        ],
-    }
-
-
-def test_a_method_counts_under_the_worst_of_its_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    document = results(
-        ("gradient", "float32", "parity", 0.5),
-        ("gradient", "float32", "structural", 7.0),
-        ("lrp_z", "float32", "parity", 0.25),
-        ("lrp_z", "float64", "unsupported", None),
-        ("vargrad", "float32", "error", None),
-        ("smoothgrad", "float32", "error", None),
-    )
-    model = made_up.model(b"", "tiny.h5")
-    monkeypatch.setattr(page, "PACKAGES", {"made-up": PACKAGES["fer"]})
-    monkeypatch.setattr(page, "standing_of", lambda *_: Standing({"Dense": 1}, document=document))
-    written = page.text([model], tmp_path)
-    assert "| tiny | float32 | 1 | 1.2e-07 | 1 | 0 | 0 | 0 | **1** | **2** | 7 (`gradient`) |" in written
-    assert "| tiny | float64 | 1 |  | 0 | 0 | 0 | 1 | 0 | 0 | - |" in written
-    assert "- `tiny`, float32, not equal: `gradient` (relative L2 0.25)\n" in written
-    assert "- `tiny`, float32, error: `vargrad`, `smoothgrad`: it: why\n" in written
 
 
 @pytest.mark.reference
