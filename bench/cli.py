@@ -12,6 +12,7 @@ import click
 from bench import readme, report, session
 from bench.document import BenchFileError, load
 from bench.harness import HarnessError
+from bench.judged.options import split
 from bench.limits import judge, unmet
 from bench.networks import STACK, TOY
 from bench.plan import VGG16, Wish
@@ -21,11 +22,6 @@ from parity.run.machine import available_cores
 from parity.run.results import dumps, write_atomically
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-
-
-def _split(values: tuple[str, ...]) -> tuple[str, ...] | None:
-    names = [name for value in values for name in value.replace(",", " ").split()]
-    return tuple(dict.fromkeys(names)) or None
 
 
 @click.command()
@@ -59,8 +55,8 @@ def main(
 ) -> None:
     """Measure the port beside stock zennit, captum and the TensorFlow reference."""
     try:
-        named = _split(methods)
-        wish = Wish(_split(models), select_methods(named) if named else None, quick, rounds, stored_total)
+        named = split(methods)
+        wish = Wish(split(models) or None, select_methods(named) if named else None, quick, rounds, stored_total)
         if render is not None:
             document = load(render)
             document["limits"] = judge(document)  # by the limits of today

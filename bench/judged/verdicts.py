@@ -17,6 +17,13 @@ WORDS = {"error": "error", "mismatch": "not equal", "structural": "not equal", "
 """What a reader asks about."""
 LONGEST, MANY = 240, 9
 """Letters of a reason, methods that are named one by one."""
+MEANING = (
+    "Methods, not cases: a method counts under the worst that one of its inputs came to. *Held* means held",
+    "to something other than the plain reference, which is at fault there (`parity/judge/known/`); *unjudged*,",
+    "that nothing is left to hold it to; *unsupported*, that the reference says that it does not explain such a",
+    "model. The margin is the worst share of a limit; up to 1 is parity.",
+)
+"""What the table's columns mean, in lines of a page."""
 COLUMNS = (
     "model", "lane", "inputs", "logits, rel. L2", "parity", "held", "unjudged", "unsupported", "not equal", "errors",
     "worst margin",
@@ -86,8 +93,8 @@ def _result(name: str, document: Mapping[str, Any], lane: str) -> str:
     compared = [row for row in rows if row["status"] in ("parity", *UNEQUAL) and row["margin"] is not None]
     worst = max(compared, key=lambda row: float(row["margin"]), default=None)
     margin = f"{worst['margin']:.2g} (`{worst['method']}`)" if worst else "-"
-    logits = document["models"][0]["logits_rel_l2"]
-    distance = f"{logits:.1e}" if lane == "float32" and logits is not None else ""
+    logits = document["models"][0]["logits_rel_l2" if lane == "float32" else "logits_rel_l2_float64"]
+    distance = "" if logits is None else f"{logits:.1e}"
     unequal = counts["mismatch"] + counts["structural"]
     inputs = len({row["input"] for row in rows})
     cells = [name, lane, inputs, distance, counts["parity"], counts["reference-defect"], counts["unjudged"],

@@ -8,6 +8,7 @@ import click
 
 from bench.cli import README
 from bench.judged import verdicts
+from bench.judged.options import split
 from bench.real import page
 from bench.real.fetch import DEFAULT_CACHE, Cache
 from bench.real.judging import judged
@@ -15,10 +16,6 @@ from bench.real.models import MODELS, select
 from parity.errors import ParityError
 
 PAGE = README.parent / "docs" / "real.md"
-
-
-def _split(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for value in values for name in value.replace(",", " ").split()))
 
 
 @click.command()
@@ -45,7 +42,7 @@ def main(
 ) -> None:
     """Explain real trained models of other people on both sides, and judge every map."""
     try:
-        chosen = select(_split(models))
+        chosen = select(split(models))
     except ParityError as error:
         raise click.UsageError(str(error)) from None
     failed = False
@@ -57,7 +54,7 @@ def main(
             "command": f"python -m bench.real --model {model.name}",
         }
         try:
-            standing = judged(Cache(cache), model, _split(methods), directory, options)
+            standing = judged(Cache(cache), model, split(methods), directory, options)
         except ParityError as error:
             failed = True
             click.echo(f"{model.name}: {error}", err=True)

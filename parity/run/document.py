@@ -193,8 +193,9 @@ def _differences(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]
 
 def _merge(known: dict[str, Any], more: Mapping[str, Any], before: int, inputs: int) -> None:
     """Take into a model's entry what its next inputs have shown: the worst distance, the mean agreement."""
-    distances = [entry["logits_rel_l2"] for entry in (known, more)]
-    known["logits_rel_l2"] = None if None in distances else max(distances)
+    for key in ("logits_rel_l2", "logits_rel_l2_float64"):
+        distances = [entry[key] for entry in (known, more)]
+        known[key] = None if None in distances else max(distances)
     agreements = [entry["top1_agreement"] for entry in (known, more)]
     if None not in agreements and before + inputs:
         known["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)

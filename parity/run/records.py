@@ -60,6 +60,7 @@ def model_record(facts: ModelFacts) -> ModelRecord:
         "parameters": description.parameters,
         "top1_agreement": facts.top1_agreement,
         "logits_rel_l2": facts.logits_rel_l2.get("float32"),
+        "logits_rel_l2_float64": facts.logits_rel_l2.get("float64"),
         "rules": facts.rules,
         "reference_rules": facts.reference_rules,
     } | ({"reference_network": facts.reference_network} if facts.reference_network else {})

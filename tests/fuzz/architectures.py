@@ -1,7 +1,10 @@
 """Hypothesis strategies: random networks of the converter's layers, as plain data.
 
 A case is JSON: `{"input": shape, "layers": [{"class", "name", "from", "config"}], "sequential", "exact", "seed",
-"methods"}`. Weights and inputs follow from `seed`.
+"methods"}`, and where it is so: "more_inputs" (name -> shape), "tokens" (how many there are), "again" of a layer (the
+layer of which it is a further call), "nested" (the layers that stand in a model of their own), "auxiliary" (the layer
+that makes another output), "channels_first", and "open" (the first axis has no size in the file). Weights and inputs
+follow from `seed`.
 
 In an exact case all numbers are small multiples of powers of two, and only layers that keep them so are drawn. Every
 sum is then exact in float64 whatever its order, so ties between windows, pre-activations of exactly 0 and
@@ -11,224 +14,166 @@ round. In the other cases numbers are generic, and everything is drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.fuzz.blocks import BLOCKS, SPATIAL_BLOCKS, Block
+from tests.fuzz.blocks.kernels import dense
+from tests.fuzz.builder import Builder, Case
 from tests.fuzz.methods import EXACT_METHODS, METHODS
-from tests.fuzz.shapes import Shape, output_shape
+from tests.fuzz.shapes import Shape
 
-Case = dict[str, Any]
 LARGEST_FLAT = 160
-EXACT_ACTIVATIONS = ("relu", "relu", "linear")
-ACTIVATIONS = (*EXACT_ACTIVATIONS, "relu", "tanh", "elu", "sigmoid", "exponential")
+MOST_LAYERS = 8
+MOST_PLACES = 24
+"""Of an output that has a row of classes per position, all its numbers."""
+TOKENS = 11
+OF_SPACE = ("channels_first", "open")
+FORMS = ("plain", "plain", "plain", "sequential", "nested", "auxiliary", *OF_SPACE)
+"""How a network is put into a file."""
+_BY_CHANNELS_FIRST = (
+    "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D",
+    "ZeroPadding2D", "Cropping2D", "UpSampling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D", "Flatten",
+    "BatchNormalization", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "GaussianNoise", "Add", "Concatenate",
+    "Average", "Maximum", "Minimum", "Subtract", "Multiply",
+)  # fmt: skip
+_OF_ANY_LENGTH = (
+    "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "MaxPooling1D",
+    "MaxPooling2D", "AveragePooling1D", "AveragePooling2D", "ZeroPadding1D", "ZeroPadding2D", "BatchNormalization",
+    "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "Add", "Concatenate", "LSTM", "GRU", "SimpleRNN",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Dense",
+)  # fmt: skip
 
 
-class Builder:
-    """Draws layers one after another and knows the shape of each."""
-
-    def __init__(self, draw: Callable[..., Any], shape: Shape, exact: bool) -> None:
-        self.draw, self.exact = draw, exact
-        self.shapes: dict[str, Shape] = {"x": shape}
-        self.layers: list[dict[str, Any]] = []
-
-    def add(self, kind: str, *inbound: str, **config: Any) -> str:
-        shape = output_shape(kind, config, [self.shapes[name] for name in inbound])
-        if min(shape) < 1 or len(shape) > 3:
-            return inbound[0]
-        name = f"{kind.lower()}_{len(self.layers) + 1}"
-        self.layers.append({"class": kind, "name": name, "from": list(inbound), "config": config})
-        self.shapes[name] = shape
-        return name
-
-    def integer(self, low: int, high: int) -> int:
-        return int(self.draw(st.integers(low, high)))
-
-    def of(self, *choices: Any) -> Any:
-        return self.draw(st.sampled_from(choices))
-
-    def flag(self) -> bool:
-        return bool(self.draw(st.booleans()))
-
-    def sizes(self, axes: int, low: int, high: int) -> list[int]:
-        return [self.integer(low, high) for _ in range(axes)]
-
-    def activation(self) -> str:
-        choices = EXACT_ACTIVATIONS if self.exact else ACTIVATIONS
-        if any(one["config"].get("activation") == "exponential" for one in self.layers):
-            choices = ACTIVATIONS[:-1]  # one is enough: exp(exp(exp(x))) is infinite
-        return str(self.of(*choices))
-
-
-def dimensions(builder: Builder, name: str) -> int:
-    return len(builder.shapes[name]) - 1
-
-
-def convolution(b: Builder, y: str, filters: int | None = None, keep: bool = False) -> str:
-    """A convolution of any kind; `keep` keeps the spatial sizes."""
-    axes = dimensions(b, y)
-    if axes == 0:
-        return dense(b, y, filters)
-    kinds = ("Conv", "Conv", "Separable") + (("Depthwise",) if axes == 2 and filters is None else ())
-    kind = b.of(*kinds)
-    config: dict[str, Any] = {
-        "kernel_size": b.sizes(axes, 1, 4),
-        "strides": [1 if keep else b.integer(1, 2)] * axes,
-        "padding": "same" if keep else b.of("same", "valid"),
-        "activation": b.activation(),
-        "use_bias": b.of(True, True, False),
-    }
-    if config["strides"][0] == 1 and b.integer(0, 3) == 0:
-        config["dilation_rate"] = [2] * axes
-    if axes == 1 and kind == "Conv" and b.integer(0, 3) == 0:
-        config["padding"] = "causal"
-    if kind == "Depthwise":
-        return b.add("DepthwiseConv2D", y, **config, depth_multiplier=b.integer(1, 2))
-    config["filters"] = filters or b.integer(2, 4)
-    if kind == "Separable":
-        config["depth_multiplier"] = b.integer(1, 2)
-    return b.add(f"{'Conv' if kind == 'Conv' else 'SeparableConv'}{axes}D", y, **config)
-
-
-def dense(b: Builder, y: str, units: int | None = None) -> str:
-    return b.add(
-        "Dense", y, units=units or b.integer(2, 6), activation=b.activation(), use_bias=b.of(True, True, False)
-    )
-
-
-def pooling(b: Builder, y: str) -> str:
-    axes = dimensions(b, y)
-    if axes == 0:
-        return y
-    kind = b.of("Max", "Average")
-    largest = 2 if kind == "Average" and b.exact else 3  # windows of 1, 2 and 4 places divide exactly
-    config = {
-        "pool_size": b.sizes(axes, 1, largest),
-        "strides": b.sizes(axes, 1, 2) if axes == 1 else [b.integer(1, 2)] * 2,
-        "padding": b.of("valid", "same"),
-    }
-    return b.add(f"{kind}Pooling{axes}D", y, **config)
-
-
-def normalization(b: Builder, y: str) -> str:
-    return b.add("BatchNormalization", y, epsilon=2.0**-10, scale=b.of(True, True, False), center=b.of(True, False))
-
-
-def activation_layer(b: Builder, y: str) -> str:
-    kind = b.of("Activation", "ReLU", "LeakyReLU", "training only", *(() if b.exact else ("ELU",)))
-    if kind == "training only":
-        kind = b.of("Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization", "Identity")
-    settings: dict[str, dict[str, Any]] = {
-        "LeakyReLU": {"alpha": 0.25},
-        "GaussianNoise": {"stddev": 0.5},
-        **{name: {"rate": 0.5} for name in ("Dropout", "GaussianDropout", "AlphaDropout")},
-    }
-    config = {"activation": b.activation()} if kind == "Activation" else settings.get(kind, {})
-    return b.add(kind, y, **config)
-
-
-def margins(b: Builder, y: str) -> str:
-    axes = dimensions(b, y)
-    if axes == 0:
-        return y
-    kind, key = b.of(("ZeroPadding", "padding"), ("Cropping", "cropping"))
-    pairs = [b.sizes(2, 0, 2) for _ in range(axes)]
-    return b.add(f"{kind}{axes}D", y, **{key: pairs if axes == 2 else pairs[0]})
-
-
-def moved(b: Builder, y: str) -> str:
-    shape = b.shapes[y]
-    if len(shape) == 3 and b.flag():
-        return b.add("Reshape", y, target_shape=[shape[0] * shape[1], shape[2]])
-    if len(shape) > 1:
-        return b.add("Permute", y, dims=b.draw(st.permutations(range(1, len(shape) + 1))))
-    return y
-
-
-def residual(b: Builder, y: str) -> str:
-    """x + f(x), or f(x) + g(x)."""
-    one = convolution(b, y, filters=b.shapes[y][-1], keep=True)
-    other = y if b.flag() else convolution(b, y, filters=b.shapes[y][-1], keep=True)
-    if other == one:
-        return y
-    return b.add("Add", *b.draw(st.permutations([one, other])))
-
-
-def joined(b: Builder, y: str) -> str:
-    """[x, f(x)], or [f(x), g(x)], along the channels."""
-    one = convolution(b, y, keep=True) if dimensions(b, y) == 0 else convolution(b, y, b.integer(2, 3), keep=True)
-    other = y if b.flag() else convolution(b, y, b.integer(2, 3), keep=True)
-    if other == one:
-        return y
-    return b.add("Concatenate", *b.draw(st.permutations([one, other])), axis=-1)
-
-
-BLOCKS = (convolution, convolution, convolution, pooling, pooling, normalization, activation_layer, margins, moved,
-          residual, joined)  # fmt: skip
-
-
-def head(b: Builder, y: str) -> None:
-    """From whatever there is to the logits."""
-    axes = dimensions(b, y)
-    while axes and _product(b.shapes[y]) > LARGEST_FLAT:
+def head(b: Builder, y: str, any_length: bool) -> None:
+    """From whatever there is to the logits, seldom to logits per position."""
+    axes = b.axes(y)
+    while axes and not any_length and math.prod(b.shapes[y]) > LARGEST_FLAT:
         pooled = b.add(f"MaxPooling{axes}D", y, pool_size=[2] * axes, strides=[2] * axes, padding="same")
         if b.shapes[pooled] == b.shapes[y]:
             break
         y = pooled
-    if axes:
-        places = _product(b.shapes[y][:-1])
+    units = b.integer(1, 4)
+    per_position = (
+        axes > 0 and not any_length and math.prod(b.shapes[y][:-1]) * units <= MOST_PLACES and b.integer(0, 9) == 0
+    )
+    if axes and not per_position:
+        places = math.prod(b.shapes[y][:-1])
         whole = ("GlobalAveragePooling",) if not b.exact or places & (places - 1) == 0 else ()
-        kind = b.of("Flatten", "Flatten", "GlobalMaxPooling", *whole)
+        flat = () if any_length else ("Flatten", "Flatten")
+        kind = b.of(*flat, "GlobalMaxPooling", *whole)
         y = b.add(kind if kind == "Flatten" else f"{kind}{axes}D", y)
     if b.flag():
         y = dense(b, y)
     end = b.of("attribute", "layer", "neither", "neither")
     last = b.of("softmax", b.activation())
     attribute = last if end == "attribute" else "linear"
-    y = b.add("Dense", y, units=b.integer(1, 4), activation=attribute, use_bias=True)
+    y = b.add("Dense", y, units=units, activation=attribute, use_bias=True)
     if end == "layer":
         kind = b.of("Activation", "ReLU", "LeakyReLU") if last == "relu" else "Activation"
         settings = {"Activation": {"activation": last}, "LeakyReLU": {"alpha": 0.25}}
         b.add(kind, y, **settings.get(kind, {}))
 
 
-def _product(shape: Shape) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
+def input_shape(draw: Callable[..., Any], what: str) -> Shape:
+    """Draw the shape of an input, without the batch axis."""
+    channels = st.integers(2, 3)
+    match what:
+        case "image":
+            height = draw(st.integers(4, 9))
+            # Only square images show what sizes that are equal do, such as Grad-CAM, which is transposed on all others.
+            square = draw(st.integers(0, 3)) == 0
+            width = height if square else draw(st.integers(4, 9).filter(lambda n: n != height))
+            return (height, width, draw(channels))
+        case "volume":
+            return (draw(st.integers(2, 5)), draw(st.integers(3, 5)), draw(st.integers(2, 4)), 2)
+        case "series":
+            return (draw(st.integers(6, 17)), draw(channels))
+        case "text":
+            return (draw(st.integers(5, 12)),)
+    return (draw(st.integers(3, 9)),)
 
 
 @st.composite
-def cases(draw: Callable[..., Any], blocks: tuple[Callable[[Builder, str], str], ...] = BLOCKS) -> Case:
+def cases(draw: Callable[..., Any], blocks: tuple[Block, ...] | None = None) -> Case:
     """Draw a case: one to eight blocks before the classifier, and some methods."""
     exact = draw(st.booleans())
-    what = draw(st.sampled_from(("image", "image", "image", "series", "features")))
-    channels = st.integers(2, 3)
-    if what == "image":
-        height = draw(st.integers(4, 9))
-        # Only square images show what sizes that are equal do, such as Grad-CAM, which is transposed on all others.
-        square = draw(st.integers(0, 3)) == 0
-        width = height if square else draw(st.integers(4, 9).filter(lambda n: n != height))
-        shape: Shape = (height, width, draw(channels))
-    else:
-        shape = (draw(st.integers(6, 17)), draw(channels)) if what == "series" else (draw(st.integers(3, 9)),)
-    b = Builder(draw, shape, exact)
+    form = draw(st.sampled_from(FORMS))
+    what = draw(st.sampled_from(("image", "image", "image", "series", "series", "features", "volume", "text")))
+    shape = input_shape(draw, what)
+    b = Builder(draw, shape, exact, most_inputs=1 if what == "text" else 2)
     y = "x"
+    if what == "text":
+        y = b.add("Embedding", y, input_dim=TOKENS, output_dim=b.integer(2, 4))
     for _ in range(draw(st.integers(1, 6))):
-        if len(b.layers) >= 8:
+        if len(b.layers) >= MOST_LAYERS:
             break
-        y = draw(st.sampled_from(blocks))(b, y)
-    head(b, y)
-    before = ["x", *(layer["name"] for layer in b.layers)]
-    straight = all(layer["from"] == [producer] for producer, layer in zip(before, b.layers, strict=False))
+        y = draw(st.sampled_from(blocks or (SPATIAL_BLOCKS if form in OF_SPACE else BLOCKS)))(b, y)
+    head(b, y, form == "open")
     names = EXACT_METHODS if exact else METHODS
-    return {
+    case: Case = {
         "input": list(shape),
         "layers": b.layers,
-        "sequential": straight and draw(st.booleans()),
+        "sequential": False,
         "exact": exact,
         "seed": draw(st.integers(0, 2**20)),
         "methods": draw(st.lists(st.sampled_from(names), min_size=6, max_size=9, unique=True)),
     }
+    if what == "text":
+        case["tokens"] = TOKENS
+    if len(b.inputs) > 1:
+        case["more_inputs"] = {name: list(size) for name, size in b.inputs.items() if name != "x"}
+    return case | _told(b, what, form)
+
+
+def _told(b: Builder, what: str, form: str) -> dict[str, Any]:
+    """Return what a case says of how the network is put into a file; nothing where the form does not suit it."""
+    before = ["x", *(layer["name"] for layer in b.layers)]
+    straight = all(layer["from"] == [producer] for producer, layer in zip(before, b.layers, strict=False))
+    straight &= not any("again" in layer for layer in b.layers)
+    classes = {layer["class"] for layer in b.layers}
+    match form:
+        case "sequential" if straight:
+            return {"sequential": True}
+        case "nested":
+            return {"nested": nested} if (nested := _chain(b)) else {}
+        case "auxiliary":
+            return {"auxiliary": _auxiliary(b)}
+        case "channels_first" if what == "image" and len(b.inputs) == 1 and _flat_before_dense(b):
+            return {"channels_first": True} if classes <= {*_BY_CHANNELS_FIRST, "Dense"} else {}
+        case "open" if what in ("image", "series") and len(b.inputs) == 1 and classes <= set(_OF_ANY_LENGTH):
+            return {"open": True} if len(b.shapes[b.layers[-1]["name"]]) == 1 else {}
+    return {}
+
+
+def _flat_before_dense(b: Builder) -> bool:
+    return all(b.axes(layer["from"][0]) == 0 for layer in b.layers if layer["class"] == "Dense")
+
+
+def _chain(b: Builder) -> list[str]:
+    """Draw layers that follow each other and are read by no others, but for the last; empty where there are none."""
+    start = b.integer(0, len(b.layers) - 2)
+    chain = b.layers[start : start + b.integer(1, 4)]
+    names = [layer["name"] for layer in chain]
+    for place, layer in enumerate(chain):
+        readers = [other["name"] for other in b.layers if layer["name"] in other["from"]]
+        alone = len(layer["from"]) == 1 and "again" not in layer and all(
+            other.get("again") != layer["name"] for other in b.layers
+        )  # fmt: skip
+        inside = place == len(chain) - 1 or readers == [names[place + 1]]
+        if not (alone and inside):
+            return []
+    return [] if any("mask" in layer["class"].lower() for layer in chain) else names
+
+
+def _auxiliary(b: Builder) -> str:
+    """Put another output before the last layer, made of any tensor, and return its name."""
+    of = b.of(*(layer["name"] for layer in b.layers[:-1]))
+    last = b.layers.pop()
+    settings = {} if b.axes(of) else {"units": 2, "activation": "linear", "use_bias": True}
+    name = b.add("Dense" if settings else "Flatten", of, **settings)
+    b.layers.append(last)
+    return name

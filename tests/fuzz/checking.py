@@ -14,7 +14,7 @@ from parity.run.cases import Plan
 from parity.run.outcome import REFUSED, Outcome
 from parity.run.runner import Runner
 from parity.run.subjects import Subject, subject
-from tests.fuzz.architectures import Case
+from tests.fuzz.builder import Case
 from tests.fuzz.networks import write
 
 

@@ -2,104 +2,191 @@
 
 from __future__ import annotations
 
-import math
+import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
 from parity.hashing import array_sha256, file_sha256
-from parity.keras.network import Network, NetworkLayer, write_network
-from tests.fuzz.architectures import Case
-from tests.fuzz.shapes import KERNELS, Shape, output_shape
+from parity.keras.network import Network, NetworkLayer, keras_order
+from tests.fuzz.builder import Case
+from tests.fuzz.shapes import Shape, output_shape
+from tests.fuzz.weights import weights
 from tests.parity.keras.keras_files import KerasModel, layer, sequential
 
-Tensors = dict[str, np.ndarray]
+INNER = "inside"
+"""What a nested model is called."""
 
 
 def write(case: Case, path: Path) -> tuple[ModelSource, Input]:
     """Write the network of a case as Keras would save it, and return it with its input."""
     rng = np.random.default_rng(case["seed"])
-    shapes: dict[str, Shape] = {"x": tuple(case["input"])}
-    weights: dict[str, Tensors] = {}
-    for one in case["layers"]:
-        inputs = [shapes[name] for name in one["from"]]
-        shapes[one["name"]] = output_shape(one["class"], one["config"], inputs)
-        weights[one["name"]] = _weights(one, inputs[0], rng, case["exact"])
-    first = NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *case["input"]]}, ())
-    network = Network((first, *(
-        NetworkLayer(one["name"], one["class"], one["config"], tuple(one["from"]), weights[one["name"]])
-        for one in case["layers"]
-    )))  # fmt: skip
+    calls = _calls(case, rng)
     if case["sequential"]:
-        _write_sequential(network, path)
+        entries = [layer(one.class_name, one.name, **one.config) for one in calls]
+        KerasModel(sequential(*entries), {one.name: dict(one.weights) for one in calls[1:]}).write(path)
     else:
-        write_network(network, path)
-    source = ModelSource(path.stem, path, None, file_sha256(path), "none", "", "a case of the fuzzer")
-    array = _input(tuple(case["input"]), rng, case["exact"])
+        _write_functional(case, calls, path)
+    output = case["layers"][-1]["name"] if case.get("auxiliary") else None
+    source = ModelSource(path.stem, path, None, file_sha256(path), "none", "", "a case of the fuzzer", output=output)
+    inputs = [_input(case, tuple(shape), rng) for shape in _inputs(case).values()]
+    array = inputs[0] if len(inputs) == 1 else np.concatenate([one.ravel() for one in inputs])
+    if case.get("channels_first"):
+        array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
     return source, Input("x", array, array_sha256(array), None, None)
 
 
-def _write_sequential(network: Network, path: Path) -> None:
-    entries = [layer(one.class_name, one.name, **one.config) for one in network]
-    KerasModel(sequential(*entries), {one.name: dict(one.weights) for one in network.layers[1:]}).write(path)
+def _inputs(case: Case) -> dict[str, list[int]]:
+    return {"x": case["input"], **case.get("more_inputs", {})}
 
 
-def _weights(one: dict[str, Any], shape: Shape, rng: np.random.Generator, exact: bool) -> Tensors:
-    kind, config = one["class"], one["config"]
-    if kind == "BatchNormalization":
-        return _normalization(config, shape[-1], rng, exact)
-    if kind not in KERNELS:
-        return {}
-    kernel = tuple(config.get("kernel_size", ()))
-    multiplier = config.get("depth_multiplier", 1)
-    made: dict[str, tuple[int, ...]]
-    match kind:
-        case "DepthwiseConv2D":
-            made, filters = {"depthwise_kernel": (*kernel, shape[-1], multiplier)}, shape[-1] * multiplier
-        case "SeparableConv1D" | "SeparableConv2D":
-            wide, filters = shape[-1] * multiplier, config["filters"]
-            made = {"depthwise_kernel": (*kernel, shape[-1], multiplier),
-                    "pointwise_kernel": (*(1,) * len(kernel), wide, filters)}  # fmt: skip
-        case "Dense":
-            made, filters = {"kernel": (shape[-1], config["units"])}, config["units"]
-        case _:
-            made, filters = {"kernel": (*kernel, shape[-1], config["filters"])}, config["filters"]
-    tensors = {name: _kernel(size, rng, exact) for name, size in made.items()}
-    if config["use_bias"]:
-        tensors["bias"] = _kernel((filters,), rng, exact, zeros=0.1)
-    return tensors
+def _calls(case: Case, rng: np.random.Generator) -> list[NetworkLayer]:
+    """Return the inputs and every call of a layer, further calls with the weights of the first."""
+    first = bool(case.get("channels_first"))
+    shapes: dict[str, Shape] = {name: tuple(shape) for name, shape in _inputs(case).items()}
+    calls = []
+    for name, shape in shapes.items():
+        size = (shape[-1], *shape[:-1]) if first else shape
+        told = (None, *size[1:]) if case.get("open") else size
+        calls.append(NetworkLayer(name, "InputLayer", {"batch_input_shape": [None, *told]}, ()))
+    made: dict[str, Any] = {}
+    for one in case["layers"]:
+        inputs = [shapes[name] for name in one["from"]]
+        shapes[one["name"]] = output_shape(one["class"], one["config"], inputs)
+        made[one["name"]] = (
+            made[one["again"]] if "again" in one
+            else weights(one["class"], one["config"], inputs[0], rng, case["exact"])
+        )  # fmt: skip
+        config = _with_channels_first(one, len(inputs[0])) if first else one["config"]
+        calls.append(NetworkLayer(one["name"], one["class"], config, tuple(one["from"]), made[one["name"]]))
+    return calls
 
 
-def _kernel(size: tuple[int, ...], rng: np.random.Generator, exact: bool, zeros: float = 0.15) -> np.ndarray:
-    """Return values of both signs and some exact zeros, as float32."""
-    if exact:
-        values = rng.integers(1, 5, size) * rng.choice([-0.25, 0.25], size)
-    else:
-        values = rng.normal(size=size) / math.sqrt(max(math.prod(size[:-1]), 1))
-    values[rng.random(size) < zeros] = 0
-    return values.astype(np.float32)
+def _with_channels_first(one: dict[str, Any], axes: int) -> dict[str, Any]:
+    """Return the configuration of a layer whose images have their channels first."""
+    if one["class"] in ("BatchNormalization", "Concatenate"):
+        return one["config"] | {"axis": 1 if axes > 1 else -1}
+    by_format = ("Conv", "Pooling", "Padding", "Cropping", "UpSampling", "Flatten")
+    told = any(part in one["class"] for part in by_format)
+    return one["config"] | ({"data_format": "channels_first"} if told else {})
 
 
-def _normalization(config: dict[str, Any], channels: int, rng: np.random.Generator, exact: bool) -> Tensors:
-    tensors: Tensors = {}
-    if config["scale"]:
-        tensors["gamma"] = rng.choice([-0.5, 0.5, 1.0, 2.0], channels) if exact else rng.normal(1, 0.3, channels)
-    if config["center"]:
-        tensors["beta"] = rng.integers(-4, 5, channels) / 4 if exact else rng.normal(size=channels)
-    tensors["moving_mean"] = rng.integers(-4, 5, channels) / 4 if exact else rng.normal(size=channels)
-    # Where the variance plus epsilon is a power of 4, its root is exact.
-    exact_variance = rng.choice([0.25, 1.0, 4.0], channels) - config["epsilon"]
-    tensors["moving_variance"] = exact_variance if exact else rng.uniform(0.3, 2.0, channels)
-    return {name: values.astype(np.float32) for name, values in tensors.items()}
+def _write_functional(case: Case, calls: Sequence[NetworkLayer], path: Path) -> None:
+    """Write layers that may be called several times, some of them perhaps inside of a model of their own."""
+    layer_of = {one["name"]: one.get("again", one["name"]) for one in case["layers"]}
+    inner = [one for one in calls if one.name in case.get("nested", ())]
+    inner_names = {one.name for one in inner}
+    ends = {inner[-1].name: INNER} if inner else {}
+    outer: list[NetworkLayer] = []
+    for one in calls:
+        inbound = tuple(ends.get(name, name) for name in one.inbound)
+        if one.name not in inner_names:
+            outer.append(NetworkLayer(one.name, one.class_name, one.config, inbound, one.weights))
+        elif one is inner[-1]:
+            outer.append(NetworkLayer(INNER, "Functional", {}, inner[0].inbound))
+    by_call = {one.name: one for one in outer}
+    # A layer's place among the others is that of its deepest call; weights lie in the file in the order of the layers.
+    order = list(dict.fromkeys(layer_of.get(one.name, one.name) for one in _depth_first(outer)))
+    count: Counter[str] = Counter()
+    places: dict[str, list[Any]] = {}
+    for one in outer:
+        name = layer_of.get(one.name, one.name)
+        # The making of a nested model is its call 0.
+        places[one.name] = [name, count[name] + (one.class_name == "Functional"), 0]
+        count[name] += 1
+    entries = []
+    for name in order:
+        own = [one for one in outer if layer_of.get(one.name, one.name) == name]
+        nodes = [[[*places[producer], {}] for producer in one.inbound] for one in own if one.inbound]
+        config = {"name": name, **by_call[name].config}
+        if by_call[name].class_name == "Functional":
+            config = _inner_config(inner, case)
+        entries.append({"class_name": by_call[name].class_name, "name": name, "config": config, "inbound_nodes": nodes})
+    outputs = [name for name in (case.get("auxiliary"), calls[-1].name) if name]
+    config = {
+        "name": "network",
+        "layers": entries,
+        "input_layers": [[name, 0, 0] for name in _inputs(case)],
+        "output_layers": [places[ends.get(name, name)] for name in outputs],
+    }
+    stored = {name: _own_tensors(by_call[name]) for name in order} | ({INNER: _inner_tensors(inner)} if inner else {})
+    _write(config, {name: stored[name] for name in order}, path)
 
 
-def _input(shape: Shape, rng: np.random.Generator, exact: bool) -> np.ndarray:
-    """Return numbers of both signs with exact zeros; in exact cases a flat area too, where windows tie."""
-    values = rng.integers(-4, 5, shape) / 4 if exact else rng.normal(size=shape)
+def _depth_first(outer: Sequence[NetworkLayer]) -> list[NetworkLayer]:
+    """Return calls in Keras' order: those that only another output reads stand with what is read beside them."""
+    read = {name for one in outer for name in one.inbound}
+    ends = [one.name for one in outer if one.name not in read]
+    if len(ends) == 1:
+        return keras_order(Network(tuple(outer)))
+    end = NetworkLayer("all outputs", "Concatenate", {}, tuple(ends))
+    return [one for one in keras_order(Network((*outer, end))) if one.name != end.name]
+
+
+def _inner_config(inner: Sequence[NetworkLayer], case: Case) -> dict[str, Any]:
+    shapes: dict[str, Shape] = {name: tuple(shape) for name, shape in _inputs(case).items()}
+    for one in case["layers"]:
+        shapes[one["name"]] = output_shape(one["class"], one["config"], [shapes[name] for name in one["from"]])
+    start = {"batch_input_shape": [None, *shapes[inner[0].inbound[0]]], "name": "inner_input"}
+    entries = [{"class_name": "InputLayer", "name": "inner_input", "config": start, "inbound_nodes": []}]
+    before = "inner_input"
+    for one in inner:
+        config = {"name": one.name, **one.config}
+        node = [[[before, 0, 0, {}]]]
+        entries.append({"class_name": one.class_name, "name": one.name, "config": config, "inbound_nodes": node})
+        before = one.name
+    return {
+        "name": INNER,
+        "layers": entries,
+        "input_layers": [["inner_input", 0, 0]],
+        "output_layers": [[before, 0, 0]],
+    }
+
+
+def _own_tensors(one: NetworkLayer) -> dict[str, np.ndarray]:
+    return {f"{one.name}/{variable}:0": values for variable, values in one.weights.items()}
+
+
+def _inner_tensors(inner: Sequence[NetworkLayer]) -> dict[str, np.ndarray]:
+    """Return the weights of a nested model in Keras' order: those that learn, then statistics."""
+    every = {name: values for one in inner for name, values in _own_tensors(one).items()}
+    statistics = [name for name in every if name.split("/")[1].startswith(("moving_", "mean", "variance", "count"))]
+    return {name: every[name] for name in [*(name for name in every if name not in statistics), *statistics]}
+
+
+def _write(config: dict[str, Any], tensors: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = "2.12.0"
+        file.attrs["backend"] = "tensorflow"
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": config})
+        root = file.create_group("model_weights")
+        root.attrs["layer_names"] = np.array([name.encode() for name in tensors])
+        root.attrs["backend"] = b"tensorflow"
+        root.attrs["keras_version"] = b"2.12.0"
+        for name, values in tensors.items():
+            group = root.create_group(name)
+            group.attrs["weight_names"] = np.array([key.encode() for key in values], dtype="S")
+            for key, array in values.items():
+                group[key] = array
+
+
+def _input(case: Case, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+    """Return numbers of both signs with exact zeros; in exact cases a flat area too, where windows tie.
+
+    Of tokens, their numbers.
+    """
+    if case.get("tokens"):
+        return rng.integers(0, case["tokens"], shape).astype(np.float32)
+    values = rng.integers(-4, 5, shape) / 4 if case["exact"] else rng.normal(size=shape)
     values[rng.random(shape) < 0.2] = 0
-    if exact and len(shape) > 1:
+    if case["exact"] and len(shape) > 1:
         values[: shape[0] // 2] = 0.5 * (rng.random() < 0.5)
+    if any(one["class"] == "Masking" for one in case["layers"]):
+        values[-1] = 0  # a step that is left out, if what is masked is the input itself
     return values.astype(np.float32)

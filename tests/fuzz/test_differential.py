@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError, find_python
-from tests.fuzz.architectures import Case, cases
+from tests.fuzz.architectures import cases
+from tests.fuzz.builder import Case
 from tests.fuzz.checking import describe, problems
 
 ASKED = os.environ.get("FUZZ_EXAMPLES")

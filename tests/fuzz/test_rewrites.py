@@ -14,7 +14,8 @@ from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES, NoEquivalentEr
 from parity.judge.known.table import KNOWN_DIFFERENCES
 from parity.keras.network import Network, read_network, write_network
 from parity.run.subjects import parse
-from tests.fuzz.architectures import Case, cases
+from tests.fuzz.architectures import cases
+from tests.fuzz.builder import Case
 from tests.fuzz.networks import write
 
 METHODS = [parse(name) for name in ("lrp_z", "lrp_flat", "lrpsign_z", "deconvnet", "gradient")]

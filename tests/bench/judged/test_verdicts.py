@@ -9,7 +9,7 @@ from bench.judged.standing import Standing
 def results(*rows: tuple[str, str, str, float | None]) -> dict:
     keys = ("method", "dtype", "status", "margin")
     return {
-        "models": [{"logits_rel_l2": 1.25e-7}],
+        "models": [{"logits_rel_l2": 1.25e-7, "logits_rel_l2_float64": 3e-16}],
         "results": [
             {
                 **dict(zip(keys, row, strict=True)),
@@ -34,7 +34,7 @@ def test_a_method_counts_under_the_worst_of_its_cases():
     standings = {"tiny": Standing({"Dense": 1}, document=document)}
     table = verdicts.table(standings)
     assert "| tiny | float32 | 1 | 1.2e-07 | 1 | 0 | 0 | 0 | **1** | **2** | 7 (`gradient`) |" in table
-    assert "| tiny | float64 | 1 |  | 0 | 0 | 0 | 1 | 0 | 0 | - |" in table
+    assert "| tiny | float64 | 1 | 3.0e-16 | 0 | 0 | 0 | 1 | 0 | 0 | - |" in table
     faults = verdicts.faults(standings)
     assert "- `tiny`, float32, not equal: `gradient` (relative L2 0.25)" in faults
     assert "- `tiny`, float32, error: `vargrad`, `smoothgrad`: it: why" in faults

@@ -1,0 +1,61 @@
+"""The command `python -m bench.applications`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.applications import page
+from bench.applications.families import FAMILIES, select
+from bench.applications.judging import judged
+from bench.cli import README
+from bench.judged import verdicts
+from bench.judged.options import split
+from parity.errors import ParityError
+
+PAGE = README.parent / "docs" / "applications.md"
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, help="Instead of all; names of bench/applications/families.py.")
+@click.option("--method", "methods", multiple=True, help="Names or globs instead of the core methods.")
+@click.option(
+    "--report", "directory", type=click.Path(path_type=Path), default=Path("reports/applications"), show_default=True,
+    help="Where networks (1.2 GB), reports and standings go.",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1), help="Workers of the reference. [as many as there is room for]")
+@click.option("--store", type=click.Path(path_type=Path), envvar="PARITY_STORE", help="Where reference results lie.")
+@click.option("--page/--no-page", "write_page", default=None, help="Write docs/applications.md. [with core methods]")
+def main(
+    models: tuple[str, ...],
+    methods: tuple[str, ...],
+    directory: Path,
+    jobs: int | None,
+    store: Path | None,
+    write_page: bool | None,
+) -> None:
+    """Explain a member of every family of keras.applications on both sides, and judge every map."""
+    try:
+        chosen = select(split(models))
+    except ParityError as error:
+        raise click.UsageError(str(error)) from None
+    failed = False
+    for family in chosen:
+        options = {"jobs": jobs, "store": store, "command": f"python -m bench.applications --model {family.name}"}
+        try:
+            standing = judged(family, split(methods), directory, options)
+        except ParityError as error:
+            failed = True
+            click.echo(f"{family.name}: {error}", err=True)
+            continue
+        failed |= standing.document is None or not standing.document["summary"]["green"]
+        click.echo(f"{family.name}: {verdicts.told(standing)}")
+    if not methods if write_page is None else write_page:
+        page.write(PAGE, list(FAMILIES.values()), directory)
+    if failed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
