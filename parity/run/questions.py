@@ -220,9 +220,9 @@ def _put_together(
     if recipe == "spliced" and call.backend == "signxai":
         yield from _spliced(method, model, call, differences, rewrites, layer)
     elif recipe == "averaged" and method.family in ("gradient", "integrated_gradients", "smoothgrad"):
-        needed = _blocking(parse("gradient"), model, ReferenceCall("signxai", "wrapper", "gradient"))
-        if not needed or (rewrites := _rewrites(needed, model) or ()):
-            yield Candidate(ReferenceCall("signxai", "wrapper", "gradient"), differences, rewrites, "averaged")
+        for gradient in question(parse("gradient"), model).candidates:
+            if gradient.recipe == "plain":
+                yield Candidate(gradient.call, differences, gradient.rewrites, "averaged")
     elif recipe == "promised" and not method.modifiers and piecewise_linear(model):
         # The gradient that it is held to on another network has known differences of its own.
         for gradient in question(parse("input_t_gradient"), model).candidates[:1]:

@@ -274,17 +274,24 @@ class ReferenceSide:
 def points_of(method: Method, x: Array) -> tuple[list[Array], Array]:
     """Return the points whose gradients a method averages, and what their mean is multiplied by.
 
-    Sources: innvestigate 2.1.2, analyzer/gradient_based.py (a left Riemann sum from the baseline; noise of its dtype).
+    Sources: innvestigate 2.1.2, analyzer/gradient_based.py (a left Riemann sum from the baseline; noise of its dtype);
+    signxai 1.1.9.2, methods/innvestigate/analyzer/wrapper.py, `PathIntegrator._augment` (from the baseline to the
+    input, both included) and `GaussianSmoother._augment` (noise that is added in float64).
     """
     if method.family == "integrated_gradients":
         steps, baseline = int(method.parameters["steps"]), x.dtype.type(method.parameters["baseline"])
+        if method.row.signxai:
+            step = (x - baseline) / x.dtype.type(steps - 1)
+            return [baseline + step * x.dtype.type(i) for i in range(steps)], x - baseline
         return [baseline + (x - baseline) * x.dtype.type(i / steps) for i in range(steps)], x - baseline
     if method.family == "smoothgrad":
         # The seed is that of the question; see `parity.run.calls`.
         from parity.run.calls import SEED
 
         spec = NoiseSpec(SEED, int(method.parameters["samples"]), float(method.parameters["noise_scale"]))
-        return [x + noise for noise in noise_array(spec, x.shape).astype(x.dtype)], np.ones_like(x)
+        drawn = noise_array(spec, x.shape)
+        added = x + drawn if method.row.signxai else x + drawn.astype(x.dtype)
+        return list(added.astype(x.dtype)), np.ones_like(x)
     return [x], np.ones_like(x)
 
 

@@ -138,9 +138,9 @@ def _told(b: Builder, what: str, form: str) -> dict[str, Any]:
     match form:
         case "sequential" if straight:
             return {"sequential": True}
-        case "nested":
+        case "nested" if len(b.layers) > 1:
             return {"nested": nested} if (nested := _chain(b)) else {}
-        case "auxiliary":
+        case "auxiliary" if len(b.layers) > 1:
             return {"auxiliary": _auxiliary(b)}
         case "channels_first" if what == "image" and len(b.inputs) == 1 and _flat_before_dense(b):
             return {"channels_first": True} if classes <= {*_BY_CHANNELS_FIRST, "Dense"} else {}

@@ -12,7 +12,7 @@ from parity import keras
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
 from parity.judge.known.rewrites import ONLY_THE_TARGET, REWRITES, ZERO_OFFSET, Rewrite
-from parity.reference.request import ReferenceAnswer, ReferenceCall, ReferenceRequest
+from parity.reference.request import NoiseSpec, ReferenceAnswer, ReferenceCall, ReferenceRequest, noise_array
 from parity.run.calls import SEED
 from parity.run.questions import Candidate, question
 from parity.run.reference_side import ReferenceSide, modified, points_of, together
@@ -198,6 +198,25 @@ def test_the_points_begin_at_the_baseline_and_never_reach_the_input() -> None:
     points, weight = points_of(parse("gradient.baseline"), x)
     np.testing.assert_array_equal(points, [x])
     np.testing.assert_array_equal(weight, np.ones(2))
+
+
+def test_the_points_of_signxai_begin_at_the_baseline_and_end_at_the_input() -> None:
+    x = np.array([1.0, -2.0])
+    points, weight = points_of(parse("integrated_gradients"), x)
+    assert len(points) == 50
+    np.testing.assert_array_equal(points[0], np.zeros(2))
+    np.testing.assert_allclose(points[-1], x, rtol=1e-15)
+    np.testing.assert_array_equal(weight, x)
+
+
+def test_the_noise_of_signxai_is_rounded_with_the_input_and_that_of_innvestigate_before() -> None:
+    x = np.full(64, 1e4, dtype=np.float32)
+    together, _ = points_of(parse("smoothgrad"), x)
+    drawn = noise_array(NoiseSpec(SEED, 50, 0.2), x.shape)
+    np.testing.assert_array_equal(together, (x.astype(float) + drawn).astype(np.float32))
+    before, _ = points_of(parse("innvestigate.smoothgrad"), x)
+    drawn = noise_array(NoiseSpec(SEED, 64, 1.0), x.shape).astype(np.float32)
+    np.testing.assert_array_equal(before, x + drawn)
 
 
 # Modifiers, and the age of what is put together

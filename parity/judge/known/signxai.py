@@ -138,6 +138,7 @@ SIGNXAI: tuple[KnownDifference, ...] = (
             "not supported type list) for a list of inputs, and AttributeError ('NoneType' object has no attribute "
             "'numpy') for the first alone. iNNvestigate 2.1.2 takes a list, and the port agrees with it."
         ),
+        recipe="averaged",
     ),
     KnownDifference(
         name="signxai-grad-cam-of-nothing",
