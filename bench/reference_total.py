@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.contenders.common import UnavailableError
 from bench.networks import Network
-from bench.sweep_names import calls, lrp_names
+from bench.sweep_names import calls, names_of
 from parity.reference.environment import (
     ReferenceEnvironmentError,
     find_python,
@@ -40,8 +40,7 @@ def stored_total(network: Network, which: str, store: Path | None, threads: int)
     """
     if network.source is None:
         raise UnavailableError(f"{network.name} is no Keras model")
-    asked = calls(network)
-    names = [name for name in lrp_names() if name in asked] if which == "lrp" else list(asked)
+    asked, names = calls(network), names_of(network, which)
     results = ResultStore(store)
     try:
         versions = package_versions(find_python())

@@ -34,5 +34,6 @@ def calls(network: Network) -> dict[str, ReferenceCall]:
 
 
 def names_of(network: Network, which: str) -> tuple[str, ...]:
-    """Return the names of a sweep: "lrp" or "all"."""
-    return lrp_names() if which == "lrp" else tuple(calls(network))
+    """Return the names of a sweep that the reference can answer for a network: "lrp" or "all"."""
+    asked = calls(network)
+    return tuple(name for name in asked if which == "all" or name in lrp_names())

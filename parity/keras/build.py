@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from parity.hashing import file_sha256
-from parity.keras.description import LayerDescription, ModelDescription
+from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.errors import ConversionError
 from parity.keras.functions.table import is_operation, spelled
 from parity.keras.graph import Graph, Model, Node
@@ -26,6 +26,7 @@ from parity.keras.module import KerasModule, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
 from parity.keras.stored import Stored, open_model
+from parity.keras.weights import Assigned
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
 _LARGEST_OUTPUT = 1 << 27
@@ -160,6 +161,7 @@ class _Builder:
             self.path,
             drop_softmax=node.name == self.last_softmax,
             channels_first=first,
+            convert=self._inside,
         )
         built = handler.build(layer)
         unused = set(stored) - layer.used
@@ -191,6 +193,15 @@ class _Builder:
         )
         self._describe(node, own)
 
+    def _inside(self, graph: Graph, tensors: Assigned) -> tuple[KerasModule, Shape]:
+        """Return a model that a layer holds, in torch layout, and the shape of its result."""
+        shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
+        stored = replace(self.stored, graph=graph, tensors={**tensors, **shared})
+        builder = _Builder(stored, self.dtype, None)
+        for node in graph.nodes:
+            builder.add(node)
+        return builder.finish("", in_keras_layout=False), builder.values[graph.output].shape
+
     def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
         """Return the position of a layer's mask: made of what it reads, or that of what it reads."""
         if not isinstance(made, nn.Module) and len(masks) == 1:
@@ -199,8 +210,16 @@ class _Builder:
         self._add_module(f"{name}_mask", module, inputs)
         return self.last
 
-    def finish(self, sha256: str) -> KerasModule:
-        """Return the module after checking that it yields logits and that every parameter has its values."""
+    def finish(self, sha256: str, in_keras_layout: bool = True) -> KerasModule:
+        """Return the module after checking that it yields logits and that every parameter has its values.
+
+        Parameters
+        ----------
+        sha256
+            Of the file.
+        in_keras_layout
+            Whether a result of several axes is brought into Keras' order.
+        """
         output, position = self.values[self.graph.output], self.positions[self.graph.output]
         if None in output.shape or not output.shape:
             raise ConversionError(
@@ -209,9 +228,8 @@ class _Builder:
             )
         if output.order is not None:
             output, position = self._in_keras_order(self.graph.output, output, position)
-        if (
-            len(output.shape) > 1 and not output.channels_first
-        ):  # in Keras' order, so that (position, class) means the same
+        # In Keras' order, so that (position, class) means the same.
+        if in_keras_layout and len(output.shape) > 1 and not output.channels_first:
             to_keras = Rearrange(to_keras_axes(len(output.shape)), None, None)
             self._add_module(f"{self.graph.output}_places", to_keras, (position,))
             position = self.last

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from parity.keras.errors import ConversionError
 from parity.keras.functions.table import function_of, is_known, is_operation
 from parity.keras.graph import Node
 from parity.keras.handlers.table import HANDLERS
+from parity.keras.handlers.wrappers import model_inside
 
 _NAMED = 4
 # Keras' own classes that the table may lack; a class that is neither here nor there is the user's.
@@ -23,6 +25,10 @@ _OF_KERAS = frozenset({
 })  # fmt: skip
 
 _CODE = ("Lambda",)
+_OPERATION_INSIDE = (
+    "is a bare operation inside of a model that runs at every step, which no reference can read. Use a Keras layer "
+    "instead, and save the model again."
+)
 
 
 def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
@@ -37,12 +43,25 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
     for node in nodes:
         for problem in _problems(node):
             obstacles.setdefault(problem, []).append(node)
+        for inner in _inside(node, file):
+            if is_operation(inner.class_name):
+                obstacles.setdefault(_OPERATION_INSIDE, []).append(inner)
+            else:
+                for problem in _problems(inner):
+                    obstacles.setdefault(problem, []).append(inner)
     lines = [f"{_layers(group)} {problem}" for problem, group in obstacles.items()]
     if len(lines) == 1:
         raise ConversionError(f"{file}: {lines[0]}")
     if lines:
         listed = "\n".join(f"- {line}" for line in lines)
         raise ConversionError(f"{file}: {len(lines)} things cannot be converted:\n{listed}")
+
+
+def _inside(node: Node, file: Path) -> Iterator[Node]:
+    """Yield the layers of a model that a wrapper holds, named as if the wrapper were a model."""
+    graph = model_inside(node.config, file) if node.class_name == "TimeDistributed" else None
+    for inner in graph.nodes if graph else ():
+        yield replace(inner, name=f"{node.name}/{inner.name}")
 
 
 def _problems(node: Node) -> Iterator[str]:

@@ -14,10 +14,14 @@ from parity.keras.graph import Graph, Model, Node, in_order, needed_for
 
 _SEQUENTIAL = "Sequential"
 _FUNCTIONAL = ("Functional", "Model")
+MODELS = (_SEQUENTIAL, *_FUNCTIONAL)
+"""Classes of models that describe themselves."""
 _DEEPEST_NESTING = 32
 _MOST_CALLS = 10_000
-# How TensorFlow 1 calls layers of today.
-_OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"}
+# How TensorFlow 1 calls layers of today, and what differs from another layer in training alone.
+_OTHER_NAMES = dict.fromkeys(
+    ("BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"), "BatchNormalization"
+)
 
 Results = tuple[str, ...]
 """The nodes that make the results of a call."""
@@ -107,7 +111,7 @@ class _Parser:
                 continue
             if previous is None:
                 shape = _batch_shape(self.mapping(entry.get("config"), "layer")) or config.get("build_input_shape")
-                nested = entry.get("class_name") in (_SEQUENTIAL, *_FUNCTIONAL)
+                nested = entry.get("class_name") in MODELS
                 if shape is None and not nested:
                     raise self.fail(
                         f"the Sequential model {name!r} does not say its input shape. "
@@ -220,7 +224,7 @@ class _Parser:
     ) -> tuple[Node | Model, Results]:
         """Parse a layer or a nested model."""
         class_name = entry.get("class_name")
-        if class_name == _SEQUENTIAL or class_name in _FUNCTIONAL:
+        if class_name in MODELS:
             self.plain_call(entry, call)
             inner = f"{scope}{self.layer_name(entry)}/"
             return self.model(entry, inner, inbound or None, depth + 1)
@@ -397,7 +401,7 @@ def _first_calls(sources: Sequence[Source]) -> dict[str, int]:
 def _class_of(entry: Mapping[str, Any]) -> str:
     """Return a layer's class; a user's own class must not pass for Keras's because it has the same name."""
     class_name = str(entry.get("class_name"))
-    class_name = _OLD_NAMES.get(class_name, class_name)
+    class_name = _OTHER_NAMES.get(class_name, class_name)
     module, registered = entry.get("module"), entry.get("registered_name")
     if isinstance(module, str) and module.startswith(("keras.src.ops", "keras.ops")):
         return f"ops.{class_name}"  # Keras 3's functions are layers of the graph

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.keras.functions.spelling import (
+    PREVIOUS,
     Arguments,
     NotSpelledError,
     Spelled,
@@ -16,6 +17,7 @@ from parity.keras.functions.spelling import (
     Tensor,
     first_tensor,
     numbers_in,
+    refuse_settings,
 )
 
 # Keras' Normalization divides by no less (keras.backend.epsilon()); kept well clear of.
@@ -33,7 +35,9 @@ def _rescaled(x: Tensor, scale: Any = 1.0, offset: Any = 0.0) -> tuple[Spelled, 
     signs = [math.copysign(1.0, number) for number in scales]
     means = [-shift / factor for factor, shift in zip(scales, offsets, strict=True)]
     standard = _standardized(x, means, [1 / abs(factor) for factor in scales])
-    return standard if min(signs) > 0 else (*standard, Spelled("Rescaling", {"scale": signs, "offset": 0.0}, (None,)))
+    return (
+        standard if min(signs) > 0 else (*standard, Spelled("Rescaling", {"scale": signs, "offset": 0.0}, (PREVIOUS,)))
+    )
 
 
 def _standardized(x: Tensor, means: list[float], deviations: list[float]) -> tuple[Spelled, ...]:
@@ -133,6 +137,39 @@ def divide(arguments: Arguments) -> tuple[Spelled, ...]:
 def negative(arguments: Arguments) -> tuple[Spelled, ...]:
     """``-x``."""
     return _rescaled(first_tensor(arguments), scale=-1.0)
+
+
+def absolute(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``abs(x)``: the larger of the tensor and its negative."""
+    x = first_tensor(arguments)
+    return (*_rescaled(x, scale=-1.0), Spelled("Maximum", {}, (x.name, PREVIOUS)))
+
+
+def clip(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Cut to an interval: a ReLU with a ceiling, between two offsets where the interval does not begin at 0."""
+    low = arguments.get("clip_value_min", arguments.get("x_min"))
+    high = arguments.get("clip_value_max", arguments.get("x_max"))
+    if not all(isinstance(end, (int, float)) and math.isfinite(end) for end in (low, high)) or not low < high:
+        raise NotSpelledError(f"cuts to [{low}, {high}], and only an interval of two numbers is supported")
+    x = first_tensor(arguments)
+    cut = Spelled("ReLU", {"max_value": float(high - low)}, (PREVIOUS if low else x.name,))
+    if not low:
+        return (cut,)
+    if not all(float(np.float32(number)) == number for number in (low, high - low)):
+        raise NotSpelledError(f"cuts to [{low}, {high}], which float32, in which Keras keeps offsets, does not hold")
+    before, after = (Spelled("Rescaling", {"scale": 1.0, "offset": sign * float(low)}, (tensor,))
+                     for sign, tensor in ((-1.0, x.name), (1.0, PREVIOUS)))  # fmt: skip
+    return before, cut, after
+
+
+def matmul(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Product of two matrices per sample, either of them turned."""
+    refuse_settings(arguments, "transpose_a", "transpose_b")
+    tensors = [value for value in arguments.values() if isinstance(value, Tensor)]
+    if len(tensors) != 2 or any(len(tensor.shape) != 2 for tensor in tensors):
+        raise NotSpelledError("multiplies something else than two matrices per sample")
+    axes = [1 if arguments.get("transpose_a") else 2, 2 if arguments.get("transpose_b") else 1]
+    return (Spelled("Dot", {"axes": axes, "normalize": False}, tuple(tensor.name for tensor in tensors)),)
 
 
 def square(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -40,15 +40,6 @@ def relu6(arguments: Arguments) -> tuple[Spelled, ...]:
     return (Spelled("ReLU", {"max_value": 6.0}, (first_tensor(arguments).name,)),)
 
 
-def clip(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Cut to [0, a number]."""
-    low = arguments.get("clip_value_min", arguments.get("x_min"))
-    high = arguments.get("clip_value_max", arguments.get("x_max"))
-    if low != 0 or not isinstance(high, (int, float)):
-        raise NotSpelledError(f"cuts to [{low}, {high}], and only [0, a number] is a layer of Keras")
-    return (Spelled("ReLU", {"max_value": float(high)}, (first_tensor(arguments).name,)),)
-
-
 def relu(arguments: Arguments) -> tuple[Spelled, ...]:
     """`tf.nn.relu`, or `keras.activations.relu` with its settings."""
     settings = {"negative_slope": arguments.get("alpha"), "max_value": arguments.get("max_value"),

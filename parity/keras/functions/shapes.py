@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from parity.keras.functions.spelling import Arguments, NotSpelledError, Spelled, Spelling, Tensor, axis_of, first_tensor
+from parity.keras.functions.spelling import (
+    PREVIOUS,
+    Arguments,
+    NotSpelledError,
+    Spelled,
+    Spelling,
+    Tensor,
+    axis_of,
+    first_tensor,
+)
 
 
 def concatenate(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -27,10 +36,10 @@ def reshape(arguments: Arguments) -> tuple[Spelled, ...]:
     return (Spelled("Reshape", {"target_shape": shape[1:]}, (x.name,)),)
 
 
-def _sized(x: Tensor, shape: Sequence[int | None]) -> tuple[Spelled, ...]:
+def _sized(x: str | int, shape: Sequence[int | None]) -> tuple[Spelled, ...]:
     if any(size is None for size in shape) or not shape:
         raise NotSpelledError("changes a shape of open or no sizes")
-    return (Spelled("Reshape", {"target_shape": list(shape)}, (x.name,)),)
+    return (Spelled("Reshape", {"target_shape": list(shape)}, (x,)),)
 
 
 def expand_dims(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -41,7 +50,7 @@ def expand_dims(arguments: Arguments) -> tuple[Spelled, ...]:
     place = axis + len(x.shape) + 2 if axis < 0 else axis
     if not 1 <= place <= len(x.shape) + 1:
         raise NotSpelledError(f"is called with axis={axis!r}")
-    return _sized(x, [*x.shape[: place - 1], 1, *x.shape[place - 1 :]])
+    return _sized(x.name, [*x.shape[: place - 1], 1, *x.shape[place - 1 :]])
 
 
 def squeeze(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -51,7 +60,7 @@ def squeeze(arguments: Arguments) -> tuple[Spelled, ...]:
     gone = {axis_of(axis, len(x.shape)) for axis in axes}
     if any(x.shape[axis - 1] != 1 for axis in gone):
         raise NotSpelledError(f"takes the axes {axes} off the shape {x.shape}")
-    return _sized(x, [size for axis, size in enumerate(x.shape, start=1) if axis not in gone])
+    return _sized(x.name, [size for axis, size in enumerate(x.shape, start=1) if axis not in gone])
 
 
 def transpose(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -86,13 +95,25 @@ def reduced(class_name: str) -> Spelling:
             raise NotSpelledError("adds up a number of values that is open")
         count = math.prod(size for size in x.shape[:-1] if size is not None)
         mean = Spelled(f"GlobalAveragePooling{rank - 1}D", keep, (x.name,))
-        return mean, Spelled("Rescaling", {"scale": float(count), "offset": 0.0}, (None,))
+        return mean, Spelled("Rescaling", {"scale": float(count), "offset": 0.0}, (PREVIOUS,))
 
     return spelling
 
 
+def stack(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Tensors side by side along a new last axis."""
+    tensors, axis = arguments.get("values", arguments.get("x")), arguments.get("axis", 0)
+    if not isinstance(tensors, list) or not all(isinstance(tensor, Tensor) for tensor in tensors):
+        raise NotSpelledError("joins something else than tensors")
+    rank = len(tensors[0].shape)
+    if axis_of(axis, rank + 1) != rank + 1:
+        raise NotSpelledError(f"joins along the new axis {axis}, and only a new last axis is supported")
+    parts = [part for tensor in tensors for part in _sized(tensor.name, [*tensor.shape, 1])]
+    return (*parts, Spelled("Concatenate", {"axis": -1}, tuple(range(len(parts)))))
+
+
 def part(arguments: Arguments) -> tuple[Spelled, ...]:
-    """`x[:, a:b, c:d]`: what leaves margins off."""
+    """`x[:, a:b, c:d]`: what leaves margins off; `x[:, i]`: what leaves one place and takes its axis off."""
     x, spec = first_tensor(arguments), arguments.get("slice_spec", arguments.get("key"))
     if not isinstance(spec, list) or len(spec) > len(x.shape) + 1:
         raise NotSpelledError(f"takes the part {spec!r}")
@@ -102,10 +123,22 @@ def part(arguments: Arguments) -> tuple[Spelled, ...]:
     if margins[0] != (0, 0) or margins[-1] != (0, 0) or rank not in (2, 3, 4):
         raise NotSpelledError("takes a part of the batch, of the channels, or of features")
     cropping: Any = [list(pair) for pair in margins[1:-1]]
-    return (Spelled(f"Cropping{rank - 1}D", {"cropping": cropping[0] if rank == 2 else cropping}, (x.name,)),)
+    cut = Spelled(f"Cropping{rank - 1}D", {"cropping": cropping[0] if rank == 2 else cropping}, (x.name,))
+    chosen = [axis for axis, span in enumerate(spec) if type(span) is int]
+    if not chosen:
+        return (cut,)
+    left = zip(x.shape, margins[1:], strict=True)
+    sizes = [None if size is None else size - sum(margin) for size, margin in left]
+    kept = [size for axis, size in enumerate(sizes, start=1) if axis not in chosen]
+    return (cut, *_sized(PREVIOUS, kept))
 
 
 def _margin(part: Any, size: int | None) -> tuple[int, int]:
+    """Return how many places a span, or the number of one place, leaves off before and after."""
+    if type(part) is int:
+        if size is None or not -size <= part < size:
+            raise NotSpelledError(f"takes the place {part} of {'an open size' if size is None else size}")
+        return part % size, size - 1 - part % size
     config = part.get("config", part) if isinstance(part, Mapping) else None
     if not isinstance(config, Mapping) or config.get("step") not in (None, 1):
         raise NotSpelledError(f"takes the part {part!r}")

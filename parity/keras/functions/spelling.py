@@ -19,11 +19,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Spelled:
-    """One layer: its class, its settings, and the nodes that it reads; None is the layer spelled before it."""
+    """One layer: its class, its settings, and what it reads: nodes by name, layers of the same spelling by number."""
 
     class_name: str
     config: Mapping[str, Any]
-    inbound: tuple[str | None, ...]
+    inbound: tuple[str | int, ...]
+
+
+PREVIOUS = -1
+"""The layer spelled before, as what a layer reads."""
 
 
 class NotSpelledError(Exception):

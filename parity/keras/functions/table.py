@@ -33,6 +33,7 @@ _OF_TENSORFLOW: dict[str, Row] = {
     "minimum": (_TWO, arithmetic.pairwise("Minimum")),
     "negative": (_X, arithmetic.negative),
     "square": (_X, arithmetic.square),
+    "abs": (_X, arithmetic.absolute),
     "exp": (_X, elementwise.activation("exponential")),
     "tanh": (_X, elementwise.activation("tanh")),
     "sigmoid": (_X, elementwise.activation("sigmoid")),
@@ -60,16 +61,22 @@ _OF_NN: dict[str, Row] = {
 }
 _OF_SHAPES: dict[str, Row] = {
     "concat": (("values", "axis"), shapes.concatenate),
+    "stack": (("values", "axis"), shapes.stack),
     "reshape": (("tensor", "shape"), shapes.reshape),
     "expand_dims": (("input", "axis"), shapes.expand_dims),
     "squeeze": (("input", "axis"), shapes.squeeze),
     "transpose": (("a", "perm"), shapes.transpose),
     "identity": (("input",), elementwise.same),
     "cast": (("x", "dtype"), elementwise.cast),
-    "clip_by_value": (("t", "clip_value_min", "clip_value_max"), elementwise.clip),
+    "clip_by_value": (("t", "clip_value_min", "clip_value_max"), arithmetic.clip),
     "pad": (("tensor", "paddings", "mode", "constant_values"), shapes.pad),
 }
+_OF_MATRICES: dict[str, Row] = {
+    "matmul": (("a", "b", "transpose_a", "transpose_b"), arithmetic.matmul),
+    "linalg.matmul": (("a", "b", "transpose_a", "transpose_b"), arithmetic.matmul),
+}
 _OPERATORS: dict[str, Row] = {
+    "matmul": (_TWO, arithmetic.matmul),
     "add": (_TWO, arithmetic.add),
     "radd": (_TWO, arithmetic.add),
     "sub": (_TWO, arithmetic.subtract),
@@ -91,6 +98,9 @@ _KERAS_3: dict[str, Row] = {
     "Minimum": (("x1", "x2"), arithmetic.pairwise("Minimum")),
     "Negative": (_X, arithmetic.negative),
     "Square": (_X, arithmetic.square),
+    "Absolute": (_X, arithmetic.absolute),
+    "Abs": (_X, arithmetic.absolute),
+    "Matmul": (("x1", "x2"), arithmetic.matmul),
     "Exp": (_X, elementwise.activation("exponential")),
     "Tanh": (_X, elementwise.activation("tanh")),
     "Sigmoid": (_X, elementwise.activation("sigmoid")),
@@ -104,11 +114,12 @@ _KERAS_3: dict[str, Row] = {
     "Max": (("x", "axis", "keepdims"), shapes.reduced("Max")),
     "Sum": (("x", "axis", "keepdims"), shapes.reduced("Sum")),
     "Concatenate": (("xs", "axis"), shapes.concatenate),
+    "Stack": (("x", "axis"), shapes.stack),
     "Reshape": (("x", "newshape"), shapes.reshape),
     "ExpandDims": (("x", "axis"), shapes.expand_dims),
     "Squeeze": (("x", "axis"), shapes.squeeze),
     "Transpose": (("x", "axes"), shapes.transpose),
-    "Clip": (("x", "x_min", "x_max"), elementwise.clip),
+    "Clip": (("x", "x_min", "x_max"), arithmetic.clip),
     "GetItem": (("x", "key"), shapes.part),
 }
 
@@ -118,6 +129,7 @@ _FUNCTIONS: dict[str, Row] = {
     **{f"nn.{name}": row for name, row in _OF_NN.items()},
     **{f"keras.activations.{name}": row for name, row in _OF_NN.items()},
     **_OF_SHAPES,
+    **_OF_MATRICES,
     **{f"__operators__.{name}": row for name, row in _OPERATORS.items()},
     **{f"ops.{name}": row for name, row in _KERAS_3.items()},
     "keras.backend.flatten": (_X, shapes.flatten),
@@ -171,7 +183,7 @@ def spelled(node: Node, shapes: Sequence[Shape], fail: Callable[[str], Conversio
     nodes: list[Node] = []
     for number, layer in enumerate(layers, start=1):
         name_here = node.name if number == len(layers) else f"{node.name}_part_{number}"
-        inbound = tuple(nodes[-1].name if producer is None else producer for producer in layer.inbound)
+        inbound = tuple(nodes[producer].name if isinstance(producer, int) else producer for producer in layer.inbound)
         nodes.append(Node(name_here, node.keras_name, layer.class_name, {"name": name_here, **layer.config}, inbound))
     return tuple(nodes)
 

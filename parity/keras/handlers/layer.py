@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from parity.keras.config import Config
 from parity.keras.description import Shape
 from parity.keras.errors import ConversionError
-from parity.keras.graph import Node
+from parity.keras.graph import Graph, Node
 from parity.keras.hdf5 import StoredTensor
 
 Order = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
+Convert = Callable[[Graph, dict[str, dict[str, StoredTensor]]], tuple[nn.Module, Shape]]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class Built:
     mask: nn.Module | Literal["passes"] | None = None
 
 
+def _no_model(graph: Graph, tensors: dict[str, dict[str, StoredTensor]]) -> tuple[nn.Module, Shape]:
+    raise NotImplementedError("a layer that is built by itself holds no model")
+
+
 def failure(file: Path, node: Node, problem: str) -> ConversionError:
     """Return an error that names the file and the layer."""
     text = f"{file}: layer {node.name!r} ({node.class_name}): {problem}"
@@ -113,6 +118,9 @@ class Layer:
         Whether this layer's softmax is the model's last, to be taken off.
     used
         Names of the variables that were read.
+    convert
+        Converts a model that the layer holds, given its layers and their tensors by node and variable; returns its
+        module, in torch layout, and the shape of its result.
     """
 
     node: Node
@@ -124,6 +132,7 @@ class Layer:
     drop_softmax: bool = False
     channels_first: bool = False
     used: set[str] = field(default_factory=set)
+    convert: Convert = field(default=_no_model, repr=False)
 
     @property
     def config(self) -> Config:

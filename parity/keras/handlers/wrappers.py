@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from parity.keras.description import Shape
+from parity.keras.graph import Graph
 from parity.keras.handlers.handler import Handler
-from parity.keras.handlers.layer import Built, Layer, Value, Variable
+from parity.keras.handlers.layer import Built, Layer, StoredTensor, Value, Variable
 from parity.keras.modules.moving import FeatureOrder
 from parity.keras.modules.wrappers import TimeDistributed
+from parity.keras.parse import MODELS, parse_architecture
 
 Table = Mapping[str, Handler]
 # Not what happens at each step alone, or more than one layer.
@@ -25,9 +29,29 @@ def inner_variables(table: Table) -> Callable[[Mapping[str, Any]], tuple[Variabl
 
     def variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
         class_name, inner = _inside(config)
-        return table[class_name].variables(inner) if class_name in table else ()
+        graph = model_inside(config, Path(class_name))
+        if graph is None:
+            return table[class_name].variables(inner) if class_name in table else ()
+        return tuple(
+            Variable(f"{node.name}/{variable.name}", variable.trainable and node.config.get("trainable") is not False)
+            for node in graph.model.nodes()
+            if node.class_name in table
+            for variable in table[node.class_name].variables(node.config)
+        )
 
     return variables
+
+
+def model_inside(config: Mapping[str, Any], file: Path) -> Graph | None:
+    """Return the model that a wrapper's configuration holds, None where it holds a layer.
+
+    Raises
+    ------
+    ConversionError
+        If the model's configuration is not well formed.
+    """
+    class_name, inner = _inside(config)
+    return parse_architecture({"class_name": class_name, "config": inner}, file) if class_name in MODELS else None
 
 
 def time_distributed(table: Table) -> Callable[[Layer], Built]:
@@ -36,24 +60,52 @@ def time_distributed(table: Table) -> Callable[[Layer], Built]:
     def build(layer: Layer) -> Built:
         """`TimeDistributed`: to both references one layer without a kernel, whatever is inside."""
         class_name, config = _inside(layer.node.config)
+        graph = model_inside(layer.node.config, layer.file)
+        if graph is not None:
+            return _around_a_model(layer, graph)
         if class_name not in table or class_name in _NOT_INSIDE:
             raise layer.fail(
                 f"the layer inside is of the class {class_name!r}, which cannot be converted there. "
                 "Use one of Keras' own layers for each step"
             )
-        shape = layer.input.shape
-        if len(shape) < 2:
-            raise layer.fail(f"its input {shape} has no axis of steps. Check the model's input_shape")
+        shape = _steps(layer)
         node = replace(layer.node, class_name=class_name, config=config)
         built = table[class_name].build(replace(layer, node=node, inputs=(Value(shape[1:]),)))
         modules = [module for _, module in built.modules]
         if built.value.order is not None:
             modules.append(FeatureOrder(torch.from_numpy(np.argsort(built.value.order))))
-        made = (shape[0], *built.value.shape)
-        module: nn.Module = TimeDistributed("unchanged" if made == shape else "derivative", *modules)
-        return Built(Value(made), (("", module),))
+        return _built(layer, built.value.shape, *modules)
 
     return build
+
+
+def _around_a_model(layer: Layer, graph: Graph) -> Built:
+    shape = _steps(layer)
+    ((_, expected),) = graph.inputs
+    if len(expected) != len(shape) - 1 or any(
+        size not in (None, there) for size, there in zip(expected, shape[1:], strict=True)
+    ):
+        raise layer.fail(f"the model inside takes {expected}, and each step is {shape[1:]}")
+    tensors: dict[str, dict[str, StoredTensor]] = {}
+    for name, tensor in layer.stored.items():
+        node, _, variable = name.rpartition("/")
+        tensors.setdefault(node, {})[variable] = tensor
+        layer.used.add(name)
+    module, made = layer.convert(graph, tensors)
+    return _built(layer, made, module)
+
+
+def _steps(layer: Layer) -> Shape:
+    shape = layer.input.shape
+    if len(shape) < 2:
+        raise layer.fail(f"its input {shape} has no axis of steps. Check the model's input_shape")
+    return shape
+
+
+def _built(layer: Layer, made: Shape, *modules: nn.Module) -> Built:
+    shape = layer.input.shape
+    whole = (shape[0], *made)
+    return Built(Value(whole), (("", TimeDistributed("unchanged" if whole == shape else "derivative", *modules)),))
 
 
 def _inside(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

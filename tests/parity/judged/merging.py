@@ -279,6 +279,27 @@ def time_distributed_images(rng: np.random.Generator) -> Network:
     )
 
 
+@row((3, 6, 5, 2))
+def time_distributed_model(rng: np.random.Generator) -> Network:
+    """A model at every step is one layer without kernel to both references."""
+    inner = conv(rng, "each", (2, 2), 2, 3, activation="relu")
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "frame", "batch_input_shape": [None, 6, 5, 2]}},
+        {"class_name": "Conv2D", "config": {**inner.config, "name": "each"}},
+        {"class_name": "MaxPooling2D", "config": {"name": "p", "pool_size": [2, 2]}},
+        {"class_name": "Flatten", "config": {"name": "flat"}},
+    ]
+    model = {"class_name": "Sequential", "config": {"name": "model", "layers": layers}}
+    weights = {f"each/{name}": values for name, values in inner.weights.items()}
+    return network(
+        (3, 6, 5, 2),
+        layer("TimeDistributed", "frames", weights=weights, layer=model),
+        conv(rng, "c", (2,), 12, 3, activation="relu"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 6, 3),
+    )
+
+
 def _attending(rng: np.random.Generator, class_name: str, weights: dict[str, np.ndarray], **config: object) -> Network:
     return network(
         (5, 4),

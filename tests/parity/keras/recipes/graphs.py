@@ -80,3 +80,57 @@ def arithmetic(keras: Any) -> Any:
     y = tf.reshape(y, [-1, 3, 3])
     y = tf.transpose(y, [0, 2, 1])
     return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@recipe
+def one_step_of_a_series(keras: Any) -> Any:
+    x = keras.layers.Input((9, 4))
+    y = keras.layers.Conv1D(5, 3, activation="relu")(x)
+    last, second = y[:, -1, :], y[:, 1]
+    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Concatenate()([last, second])))
+
+
+@recipe
+def one_row_of_an_image(keras: Any) -> Any:
+    x = keras.layers.Input((6, 5, 2))
+    y = keras.layers.Conv2D(3, 2, activation="relu")(x)[:, 2]
+    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(keras.layers.Conv1D(4, 2)(y))))
+
+
+@recipe
+def siamese_distance(keras: Any) -> Any:
+    import tensorflow as tf
+
+    a, b = keras.layers.Input((7,)), keras.layers.Input((7,))
+    inner = keras.layers.Input((7,))
+    embed = keras.Model(inner, keras.layers.Dense(5, activation="relu")(inner))
+    return keras.Model([a, b], keras.layers.Dense(2)(tf.abs(embed(a) - embed(b))))
+
+
+@recipe
+def products_of_matrices(keras: Any) -> Any:
+    import tensorflow as tf
+
+    x = keras.layers.Input((6, 4))
+    query, key = keras.layers.Dense(4)(x), keras.layers.Dense(4)(x)
+    scores = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / 2.0)
+    y = tf.matmul(scores, x)
+    y = tf.linalg.matmul(y, key, transpose_a=True)
+    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(y)))
+
+
+@recipe
+def stacked_and_clipped(keras: Any) -> Any:
+    import tensorflow as tf
+
+    x = keras.layers.Input((5, 4))
+    y = tf.clip_by_value(keras.layers.Dense(4)(x), -0.5, 0.75)
+    y = tf.stack([y, tf.clip_by_value(x, 0.0, 0.5)], axis=-1)
+    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(keras.layers.Conv2D(3, 2)(y))))
+
+
+@recipe
+def synchronized_normalization(keras: Any) -> Any:
+    L = keras.layers
+    layers = [L.Conv2D(4, 2), L.experimental.SyncBatchNormalization(), L.ReLU(), L.Flatten(), L.Dense(3)]
+    return keras.Sequential([L.InputLayer((6, 5, 2)), *layers])

@@ -134,3 +134,24 @@ _MAPS: dict[str, tuple[tuple, Callable[[Any], Any]]] = {
 }
 for _name, (_shape, _map) in _MAPS.items():
     _keep(_name, _shape, lambda L, make=_map: [make(L), L.Flatten()])
+
+
+@recipe
+def frames_through_a_model(keras):
+    L = keras.layers
+    inner = keras.Sequential(
+        [L.InputLayer((6, 5, 2)), L.Conv2D(3, 2, activation="relu"), L.MaxPooling2D(), L.Flatten()]
+    )
+    inner.add(L.Dense(4, activation="relu"))
+    return headed(keras, (3, 6, 5, 2), L.TimeDistributed(inner), L.LSTM(4))
+
+
+@recipe
+def frames_through_branches(keras):
+    L = keras.layers
+    x = L.Input((6, 5, 2))
+    y = L.Conv2D(2, 3, padding="same", use_bias=False)(x)
+    y = L.ReLU()(L.BatchNormalization()(y))
+    inner = keras.Model(x, L.Add()([x, y]))
+    inner.layers[1].trainable = False
+    return headed(keras, (3, 6, 5, 2), L.TimeDistributed(inner), L.TimeDistributed(L.GlobalMaxPooling2D()), L.GRU(4))
