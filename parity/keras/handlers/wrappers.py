@@ -14,7 +14,8 @@ from torch import nn
 from parity.keras.description import Shape
 from parity.keras.graph import Graph
 from parity.keras.handlers.handler import Handler
-from parity.keras.handlers.layer import Built, Layer, StoredTensor, Value, Variable
+from parity.keras.handlers.layer import Built, Layer, Value, Variable
+from parity.keras.hdf5 import StoredTensor
 from parity.keras.modules.moving import FeatureOrder
 from parity.keras.modules.wrappers import TimeDistributed
 from parity.keras.parse import MODELS, parse_architecture
