@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from signxai_torch.lrp import rules, weightless
 from signxai_torch.operations import linear
-from tests.signxai_torch import oracle, oracle_layers
+from tests.signxai_torch.oracles import formulas, matrices
 from tests.signxai_torch.single_layers import DATA, RULES, Rule, by_port, disagreement, distance, relevance_like
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -182,7 +182,7 @@ def test_the_oracle_notices_a_wrong_share_of_a_tie(monkeypatch):
     x = np.zeros((1, 1, 2, 2))
     x[0, 0, 0] = 1.0
     R = relevance_like(np.ones((1, 1, 1, 1)))
-    expected = oracle_layers.max_pool(x[0], R[0], (2, 2), (2, 2))
+    expected = matrices.max_pool(x[0], R[0], (2, 2), (2, 2))
     shared = np.where(x[0] == 1, R[0] / 2, 0.0)
     assert distance(shared[None], expected[None]) > FAR
 
@@ -190,7 +190,7 @@ def test_the_oracle_notices_a_wrong_share_of_a_tie(monkeypatch):
 def test_the_oracle_notices_batch_norm_without_its_mean(monkeypatch):
     x = np.array([0.5, -1.0, 2.0])
     facts = {"weight": 1.5, "beta": 0.25, "variance": 0.8, "eps": 1e-3}
-    right = oracle.batch_norm(x, np.ones(3), mean=0.75, **facts)
+    right = formulas.batch_norm(x, np.ones(3), mean=0.75, **facts)
     module = nn.BatchNorm1d(1, eps=1e-3).double().eval()
     with torch.no_grad():
         module.weight.fill_(1.5)

@@ -22,8 +22,8 @@ from signxai_torch.lrp.backward import backward
 from signxai_torch.lrp.composites import RuleComposite
 from signxai_torch.lrp.passes import keeping, recorded
 from signxai_torch.operations.model import Model
-from tests.signxai_torch import oracle, oracle_layers
-from tests.signxai_torch.oracle import Affine, Array
+from tests.signxai_torch.oracles import formulas, matrices
+from tests.signxai_torch.oracles.formulas import Affine, Array
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,20 @@ def numbers(tensor: torch.Tensor | None) -> Array | None:
 
 
 def _dense(m: Any, shape: tuple[int, ...]) -> Affine:
-    return oracle_layers.dense(numbers(m.weight), numbers(m.bias))
+    return matrices.dense(numbers(m.weight), numbers(m.bias))
 
 
 def _channels(m: Any, shape: tuple[int, ...]) -> Affine:
-    return oracle_layers.dense_on_channels(numbers(m.weight), numbers(m.bias), shape)
+    return matrices.dense_on_channels(numbers(m.weight), numbers(m.bias), shape)
 
 
 def _convolution(m: Any, shape: tuple[int, ...]) -> Affine:
     margins = getattr(m, "margins", None) or [(size, size) for size in m.padding]
-    return oracle_layers.convolution(numbers(m.weight), numbers(m.bias), shape, m.stride, margins, m.dilation, m.groups)
+    return matrices.convolution(numbers(m.weight), numbers(m.bias), shape, m.stride, margins, m.dilation, m.groups)
 
 
 def _separable(m: Any, shape: tuple[int, ...]) -> Affine:
-    return oracle_layers.separable(
+    return matrices.separable(
         numbers(m.depthwise_weight),
         numbers(m.pointwise_weight),
         numbers(m.bias),
@@ -114,40 +114,40 @@ def _pair(rule: type[rules.LinearRule], function: Callable[..., Array], **parame
 
 
 RULES: dict[str, Rule] = {
-    "Z": _pair(rules.Z, oracle.z),
-    "Z_IB": _pair(rules.Z, oracle.z, bias=False),
-    "Epsilon_0_1": _pair(rules.Epsilon, oracle.epsilon, epsilon=0.1),
-    "Epsilon_20": _pair(rules.Epsilon, oracle.epsilon, epsilon=20.0),
-    "Epsilon_1e-7": Rule(rules.Epsilon, functools.partial(oracle.epsilon, epsilon=1e-7)),
-    "Epsilon_0_1_IB": _pair(rules.Epsilon, oracle.epsilon, epsilon=0.1, bias=False),
-    "StdxEpsilon": Rule(rules.StdxEpsilon, functools.partial(oracle.stdx_epsilon, stdfactor=0.25), True),
+    "Z": _pair(rules.Z, formulas.z),
+    "Z_IB": _pair(rules.Z, formulas.z, bias=False),
+    "Epsilon_0_1": _pair(rules.Epsilon, formulas.epsilon, epsilon=0.1),
+    "Epsilon_20": _pair(rules.Epsilon, formulas.epsilon, epsilon=20.0),
+    "Epsilon_1e-7": Rule(rules.Epsilon, functools.partial(formulas.epsilon, epsilon=1e-7)),
+    "Epsilon_0_1_IB": _pair(rules.Epsilon, formulas.epsilon, epsilon=0.1, bias=False),
+    "StdxEpsilon": Rule(rules.StdxEpsilon, functools.partial(formulas.stdx_epsilon, stdfactor=0.25), True),
     "StdxEpsilon_2_IB": Rule(
         lambda: rules.StdxEpsilon(2.0, bias=False),
-        functools.partial(oracle.stdx_epsilon, stdfactor=2.0, bias=False),
+        functools.partial(formulas.stdx_epsilon, stdfactor=2.0, bias=False),
         True,
     ),
-    "SIGN": _pair(rules.SIGN, oracle.sign),
-    "SIGN_IB": _pair(rules.SIGN, oracle.sign, bias=False),
-    "SIGNmu_0": _pair(rules.SIGNmu, oracle.sign_mu, mu=0.0),
-    "SIGNmu_0_5": _pair(rules.SIGNmu, oracle.sign_mu, mu=0.5),
-    "SIGNmu_neg_0_5": _pair(rules.SIGNmu, oracle.sign_mu, mu=-0.5),
-    "SIGNmu_neg_2": _pair(rules.SIGNmu, oracle.sign_mu, mu=-2.0),
-    "SIGNmu_0_5_IB": _pair(rules.SIGNmu, oracle.sign_mu, mu=0.5, bias=False),
-    "WSquare": _pair(rules.WSquare, oracle.w_square),
-    "Flat": _pair(rules.Flat, oracle.flat),
-    "AlphaBeta_1_0": _pair(rules.AlphaBeta, oracle.alpha_beta, alpha=1.0, beta=0.0),
-    "AlphaBeta_1_0_IB": _pair(rules.AlphaBeta, oracle.alpha_beta, alpha=1.0, beta=0.0, bias=False),
-    "AlphaBeta_2_1": _pair(rules.AlphaBeta, oracle.alpha_beta, alpha=2.0, beta=1.0),
-    "AlphaBeta_2_1_IB": _pair(rules.AlphaBeta, oracle.alpha_beta, alpha=2.0, beta=1.0, bias=False),
-    "AlphaBeta_1_5_0_5": _pair(rules.AlphaBeta, oracle.alpha_beta, alpha=1.5, beta=0.5),
-    "Gamma_0_5": Rule(rules.Gamma, functools.partial(oracle.gamma, gamma=0.5)),
-    "Gamma_2": _pair(rules.Gamma, oracle.gamma, gamma=2.0),
-    "Gamma_0_5_IB": _pair(rules.Gamma, oracle.gamma, gamma=0.5, bias=False),
-    "ZPlus": _pair(rules.ZPlus, oracle.z_plus),
-    "ZPlusFast": _pair(rules.ZPlusFast, oracle.z_plus_fast),
+    "SIGN": _pair(rules.SIGN, formulas.sign),
+    "SIGN_IB": _pair(rules.SIGN, formulas.sign, bias=False),
+    "SIGNmu_0": _pair(rules.SIGNmu, formulas.sign_mu, mu=0.0),
+    "SIGNmu_0_5": _pair(rules.SIGNmu, formulas.sign_mu, mu=0.5),
+    "SIGNmu_neg_0_5": _pair(rules.SIGNmu, formulas.sign_mu, mu=-0.5),
+    "SIGNmu_neg_2": _pair(rules.SIGNmu, formulas.sign_mu, mu=-2.0),
+    "SIGNmu_0_5_IB": _pair(rules.SIGNmu, formulas.sign_mu, mu=0.5, bias=False),
+    "WSquare": _pair(rules.WSquare, formulas.w_square),
+    "Flat": _pair(rules.Flat, formulas.flat),
+    "AlphaBeta_1_0": _pair(rules.AlphaBeta, formulas.alpha_beta, alpha=1.0, beta=0.0),
+    "AlphaBeta_1_0_IB": _pair(rules.AlphaBeta, formulas.alpha_beta, alpha=1.0, beta=0.0, bias=False),
+    "AlphaBeta_2_1": _pair(rules.AlphaBeta, formulas.alpha_beta, alpha=2.0, beta=1.0),
+    "AlphaBeta_2_1_IB": _pair(rules.AlphaBeta, formulas.alpha_beta, alpha=2.0, beta=1.0, bias=False),
+    "AlphaBeta_1_5_0_5": _pair(rules.AlphaBeta, formulas.alpha_beta, alpha=1.5, beta=0.5),
+    "Gamma_0_5": Rule(rules.Gamma, functools.partial(formulas.gamma, gamma=0.5)),
+    "Gamma_2": _pair(rules.Gamma, formulas.gamma, gamma=2.0),
+    "Gamma_0_5_IB": _pair(rules.Gamma, formulas.gamma, gamma=0.5, bias=False),
+    "ZPlus": _pair(rules.ZPlus, formulas.z_plus),
+    "ZPlusFast": _pair(rules.ZPlusFast, formulas.z_plus_fast),
     # Bounds that the coarse inputs do not touch: there the terms cancel, and only rounding would be compared.
-    "Bounded_neg_3_2_5": _pair(rules.Bounded, oracle.bounded, low=-3.0, high=2.5),
-    "Bounded_photo": _pair(rules.Bounded, oracle.bounded, low=-123.68, high=151.061),
+    "Bounded_neg_3_2_5": _pair(rules.Bounded, formulas.bounded, low=-3.0, high=2.5),
+    "Bounded_photo": _pair(rules.Bounded, formulas.bounded, low=-123.68, high=151.061),
 }
 """Ids name the rule and its parameters; IB ignores the bias."""
 

@@ -22,7 +22,7 @@ from parity.keras.modules.pooling import (
     PaddedMaxPool2d,
 )
 from signxai_torch.lrp import rules
-from tests.signxai_torch import oracle, oracle_layers
+from tests.signxai_torch.oracles import formulas, matrices
 from tests.signxai_torch.single_layers import (
     DATA,
     LAYERS,
@@ -53,11 +53,11 @@ def test_every_rule_of_the_port_is_held():
 
 
 def test_the_oracle_knows_numpy_alone():
-    for module in (oracle, oracle_layers):
+    for module in (formulas, matrices):
         tree = ast.parse(Path(module.__file__).read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert imported <= {"__future__", "collections.abc", "dataclasses", "itertools", "numpy", oracle.__name__}
+        assert imported <= {"__future__", "collections.abc", "dataclasses", "itertools", "numpy", formulas.__name__}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -68,7 +68,7 @@ def test_the_explicit_matrix_is_the_layer(name):
         with torch.no_grad():
             output = module(torch.as_tensor(x)).numpy()
         for u, y in zip(x, output, strict=True):
-            assert np.array_equal(affine.matrix(oracle.whole) @ u.ravel() + affine.bias, y.ravel())
+            assert np.array_equal(affine.matrix(formulas.whole) @ u.ravel() + affine.bias, y.ravel())
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -78,7 +78,7 @@ def test_the_data_hold_what_rules_trip_over(name):
     assert (signed < 0).any()
     assert ((signed == 0) & np.signbit(signed)).any()
     assert ((signed == 0) & ~np.signbit(signed)).any()
-    W = affine.matrix(oracle.whole)
+    W = affine.matrix(formulas.whole)
     denominators = signed @ W.T + affine.bias
     terms = np.abs(signed) @ np.abs(W).T
     relevance = R[:3].reshape(3, -1)
@@ -90,8 +90,8 @@ def test_the_data_hold_what_rules_trip_over(name):
 def test_stdx_over_the_batch_is_an_option():
     module, affine, x, R = prepared("conv2d_stride", "fine")
     found = by_port(module, rules.StdxEpsilon(0.25, use_global_std=True), x, R)
-    whole = 0.25 * oracle.population_std(x)
-    expected = [oracle.epsilon(affine, u.ravel(), r.ravel(), epsilon=whole) for u, r in zip(x, R, strict=True)]
+    whole = 0.25 * formulas.population_std(x)
+    expected = [formulas.epsilon(affine, u.ravel(), r.ravel(), epsilon=whole) for u, r in zip(x, R, strict=True)]
     assert distance(found, np.stack(expected).reshape(x.shape)) <= EXACT
 
 
@@ -103,7 +103,7 @@ def test_an_input_without_spread_gives_stdx_no_stabilizer():
         assert np.isfinite(found).all()
         assert not found[-1].any()
         constant = np.full_like(x[:1], 2.0)
-        expected = oracle.z(affine, constant[0].ravel(), R[0].ravel()).reshape(constant.shape)
+        expected = formulas.z(affine, constant[0].ravel(), R[0].ravel()).reshape(constant.shape)
         assert distance(by_port(module, rules.StdxEpsilon(0.25), constant, R[:1]), expected) <= EXACT
 
 
@@ -149,9 +149,9 @@ AVERAGES = {
 def test_average_pooling(name, data):
     build, shape, window = AVERAGES[name]
     module, x = build().double(), samples(shape, data)
-    affine = oracle_layers.average_pool(shape, *window)
+    affine = matrices.average_pool(shape, *window)
     R = relevance_like(module(torch.as_tensor(x)).numpy())
-    expected = [oracle.z(affine, u.ravel(), r.ravel()).reshape(u.shape) for u, r in zip(x, R, strict=True)]
+    expected = [formulas.z(affine, u.ravel(), r.ravel()).reshape(u.shape) for u, r in zip(x, R, strict=True)]
     assert distance(through(module, x, R), np.stack(expected)) <= EXACT
 
 
@@ -159,9 +159,9 @@ def test_average_pooling(name, data):
 @pytest.mark.parametrize("count", [2, 3])
 def test_sum(count, data):
     x = samples((2, 3, count), data)
-    affine = oracle_layers.total(count, 6)
+    affine = matrices.total(count, 6)
     R = relevance_like(x.sum(-1))
-    expected = [oracle.z(affine, u.ravel(), r.ravel()).reshape(u.shape) for u, r in zip(x, R, strict=True)]
+    expected = [formulas.z(affine, u.ravel(), r.ravel()).reshape(u.shape) for u, r in zip(x, R, strict=True)]
     assert distance(through(Sum(dim=-1), x, R), np.stack(expected)) <= EXACT
 
 
@@ -188,7 +188,7 @@ def test_max_pooling_gives_a_tie_to_the_first(name, data):
     x = np.concatenate([x, np.zeros_like(x[:1]), -np.abs(x[:1])])
     module = build().double()
     R = relevance_like(module(torch.as_tensor(x)).numpy())
-    expected = np.stack([oracle_layers.max_pool(u, r, *window) for u, r in zip(x, R, strict=True)])
+    expected = np.stack([matrices.max_pool(u, r, *window) for u, r in zip(x, R, strict=True)])
     assert distance(through(module, x, R), expected) <= EXACT
 
 
@@ -196,7 +196,7 @@ def test_max_pooling_gives_a_tie_to_the_first(name, data):
 def test_global_max_pooling_shares_a_tie(shape):
     x = samples(shape, "coarse")
     R = relevance_like(x.reshape(2, 3, -1).max(-1))
-    expected = np.stack([oracle_layers.global_max_pool(u, r) for u, r in zip(x, R, strict=True)])
+    expected = np.stack([matrices.global_max_pool(u, r) for u, r in zip(x, R, strict=True)])
     assert distance(through(GlobalMaxPool(), x, R), expected) <= EXACT
 
 
@@ -318,7 +318,7 @@ def test_batch_norm(shape, affine):
     expected = np.empty_like(x)
     for sample in range(len(x)):
         for channel in range(3):
-            expected[sample, channel] = oracle.batch_norm(
+            expected[sample, channel] = formulas.batch_norm(
                 np.atleast_1d(x[sample, channel]), np.atleast_1d(R[sample, channel]),
                 weight=module.weight[channel].item() if affine else 1.0,
                 beta=module.bias[channel].item() if affine else 0.0,

@@ -1,7 +1,7 @@
 """A third opinion on every rule: float64 NumPy, one sample at a time, written from the formulas alone.
 
 Nothing here knows torch, zennit or the port. A kernel layer is the explicit matrix of its weights
-(`tests.signxai_torch.oracle_layers` fills it in, tap by tap), a rule is a few matrix products on it:
+(`tests.signxai_torch.oracles.matrices` fills it in, tap by tap), a rule is a few matrix products on it:
 ``VJP_{L(.; A)}(x; t)`` is ``A.T @ t``. Names and formulas are those of the two TensorFlow references (SIGN-XAI
 1.1.9.2, iNNvestigate 2.1.2), whose rules the port implements.
 """

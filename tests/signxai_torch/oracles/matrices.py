@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tests.signxai_torch.oracle import Affine, Array, PartOf
+from tests.signxai_torch.oracles.formulas import Affine, Array, PartOf
 
 Margins = Sequence[tuple[int, int]]
 
