@@ -19,6 +19,7 @@ DECLARABLE = {
     "average": Kind.AVERAGE,
     "maximum": Kind.MAXIMUM,
     "activation": Kind.ACTIVATION,
+    "gate": Kind.ACTIVATION,
     "rectifier": Kind.ACTIVATION,
     "move": Kind.MOVE,
     "unchanged": Kind.UNCHANGED,
@@ -28,11 +29,12 @@ DECLARABLE = {
 }
 """What a module can declare itself to be.
 
-A rectifier is an activation that guided backpropagation takes for a ReLU. LRP hands relevance through an "unchanged"
-layer as it is, and by the gradient through a "derivative", which may read several tensors: that is what SIGN-XAI
-1.1.9.2 does with every layer that has no kernel, sum or average, by whether its shape stays (iNNvestigate 2.1.2 takes
-the gradient of both). An "embedding" reads tokens and makes a vector of each, along axis 1. A "recurrence" runs over a
-sequence step by step, and no reference has a rule for it.
+A gate is an activation that squashes values between bounds, so that what is multiplied by its result is scaled and not
+joined with it. A rectifier is an activation that guided backpropagation takes for a ReLU. LRP hands relevance through
+an "unchanged" layer as it is, and by the gradient through a "derivative", which may read several tensors: that is what
+SIGN-XAI 1.1.9.2 does with every layer that has no kernel, sum or average, by whether its shape stays (iNNvestigate
+2.1.2 takes the gradient of both). An "embedding" reads tokens and makes a vector of each, along axis 1. A "recurrence"
+runs over a sequence step by step, and no reference has a rule for it.
 """
 
 
@@ -51,4 +53,4 @@ def declared_function(module: nn.Module) -> Function | None:
         raise ValueError(
             f"{type(module).__name__}.{ATTRIBUTE} is {declared!r}; it must be one of {', '.join(DECLARABLE)}"
         )
-    return Function(declared, DECLARABLE[declared])
+    return Function(declared, DECLARABLE[declared], gate=declared == "gate")

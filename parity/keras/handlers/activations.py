@@ -10,7 +10,14 @@ import numpy as np
 from torch import nn
 
 from parity.keras.handlers.layer import Built, Layer, Value, Variable
-from parity.keras.modules.activations import BoundedReLU, Exponential, HardSigmoid, PositionPReLU, TensorFlowGELU
+from parity.keras.modules.activations import (
+    BoundedReLU,
+    Exponential,
+    HardSigmoid,
+    PositionPReLU,
+    Sigmoid,
+    TensorFlowGELU,
+)
 
 # In torch layout the channels, Keras's last axis, are axis 1.
 _CHANNELS = 1
@@ -39,7 +46,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "swish": nn.SiLU,
     "mish": nn.Mish,
     "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
+    "sigmoid": Sigmoid,
     "hard_sigmoid": nn.Hardsigmoid,
     "softplus": _softplus,
     "softsign": nn.Softsign,

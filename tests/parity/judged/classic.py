@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from parity.keras.network import Network
-from tests.parity.judged.registry import conv, dense, layer, network, row
+from tests.parity.judged.registry import conv, dense, kernel, layer, network, row
 
 
 @row((6, 5, 2))
@@ -16,4 +16,17 @@ def plain(rng: np.random.Generator) -> Network:
         layer("Flatten", "f"),
         dense(rng, "d", 48, 4, activation="relu"),
         dense(rng, "out", 4, 3),
+    )
+
+
+@row((6, 5, 2), {"deep_taylor": "unsupported"})
+def saturated(rng: np.random.Generator) -> Network:
+    """Return a network whose output is 1 - 4e-8, so that its last digit is 3e-9 of every gradient."""
+    weights = kernel(rng, 48, 1)
+    weights = {"kernel": weights["kernel"] * 0.1, "bias": np.array([17.0], np.float32)}
+    return network(
+        (6, 5, 2),
+        conv(rng, "c", (3, 2), 2, 3, activation="relu"),
+        layer("Flatten", "f"),
+        layer("Dense", "out", weights=weights, units=1, activation="sigmoid"),
     )
