@@ -261,10 +261,21 @@ def keras_order(network: Network) -> list[NetworkLayer]:
         name = stack.pop()
         if name not in met:
             met[name] = len(met)
-            stack += reversed(by_name[name].inbound)
+            stack += reversed(_as_keras_walks(by_name[name]))
     depth = dict.fromkeys(met, 0)
     for layer in reversed(network.layers):
         for producer in layer.inbound:
             if layer.name in depth:
                 depth[producer] = max(depth[producer], depth[layer.name] + 1)
     return [by_name[name] for name in sorted(met, key=lambda name: (-depth[name], met[name]))]
+
+
+def _as_keras_walks(layer: NetworkLayer) -> list[str]:
+    """Return what a layer reads in the order in which Keras walks: by place, then those by name in their names' order.
+
+    A file keeps a layer's `value` before its `key`; TensorFlow sorts the names when it takes arguments apart.
+    """
+    names = layer.keywords or (None,) * len(layer.inbound)
+    named = sorted((name, producer) for producer, name in zip(layer.inbound, names, strict=True) if name is not None)
+    by_place = [producer for producer, name in zip(layer.inbound, names, strict=True) if name is None]
+    return [*by_place, *(producer for _, producer in named)]

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from parity import keras
+from parity.assets.source import ModelSource
 from parity.judge.known import rewrites
 from parity.judge.known.rewrites import REWRITES, NoEquivalentError, Rewrite, arrival_order, without_offsets
 from parity.judge.known.table import BY_NAME
 from parity.keras.network import Network, network_of, read_network, write_network
 from parity.run.subjects import parse
 from tests.parity.odd_networks import nested
-from tests.parity.small_networks import Layer, conv, dense, flatten, layer, normalization, written
+from tests.parity.small_networks import Layer, conv, dense, flatten, layer, normalization, written, written_row
 
 TARGETS = (0, 2)
 
@@ -37,7 +38,8 @@ TWICE = [dense("f", "x", units=4), joined("x", "f"), dense("g", "join"),
 PERMUTED = [layer("Permute", "p", "x", dims=[3, 2, 1]), flatten("p"), dense("h", "flat"), dense("o", "h")]
 
 # Rewrite, input, layers, and (difference, method) that applies before and no longer afterwards.
-Example = tuple[Rewrite, list[int], list[Layer], list[tuple[str, str]]]
+# (layers may be the name of a network in tests/parity/judged).
+Example = tuple[Rewrite, list[int], list[Layer] | str, list[tuple[str, str]]]
 EXAMPLES: dict[str, Example] = {
     "branch": (rewrites.NO_BRANCH_AT_A_LAYER, [5], BRANCHES, [("signxai-input-rule-on-a-branch", "lrpsign_z")]),
     "relu layer": (
@@ -109,10 +111,24 @@ EXAMPLES: dict[str, Example] = {
          layer("RandomContrast", "c", "f", factor=0.3, seed=None), flatten("c"), dense("o", "flat")],
         [("augmentation", "gradient")],
     ),
+    "attention": (
+        rewrites.ATTENTION_BY_HEADS, [5, 4], "attention_with_a_key",
+        [("signxai-tensors-by-name", "lrp_z"), ("innvestigate-tensors-by-name", "lrp.z")],
+    ),
+    "attention twice": (
+        rewrites.ATTENTION_BY_HEADS, [5, 4], "two_attentions",
+        [("signxai-tensors-by-name", "gradient"), ("innvestigate-several-attentions", "lrp.z")],
+    ),
     "on its side": (
         rewrites.PERMUTED_INPUT, [7, 5, 3], [conv("f", "x"), flatten("f"), dense("o", "flat")], [],
     ),
 }  # fmt: skip
+
+
+def example_file(folder: Path, shape: list[int], layers: list[Layer] | str, seed: int = 1) -> ModelSource:
+    if isinstance(layers, str):
+        return written_row(layers, folder)[0]
+    return written(folder, shape, *layers, seed=seed)[0]
 
 
 def read(path: Path) -> Network:
@@ -133,7 +149,7 @@ def test_every_rewrite_has_an_example() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_rewritten_network_has_the_same_logits(name: str, seed: int, tmp_path: Path) -> None:
     rewrite, shape, layers, _ = EXAMPLES[name]
-    source, _ = written(tmp_path, shape, *layers, seed=seed)
+    source = example_file(tmp_path, shape, layers, seed)
     for target in TARGETS:
         write_network(rewrite.network(read(source.path), target), tmp_path / f"{target}.h5")
         x = np.random.default_rng(seed).normal(size=shape)
@@ -147,7 +163,7 @@ def test_a_rewritten_network_has_the_same_logits(name: str, seed: int, tmp_path:
 @pytest.mark.parametrize("name", [name for name, example in EXAMPLES.items() if example[3]])
 def test_the_difference_applies_before_and_no_longer_afterwards(name: str, tmp_path: Path) -> None:
     rewrite, shape, layers, differences = EXAMPLES[name]
-    source, _ = written(tmp_path, shape, *layers)
+    source = example_file(tmp_path, shape, layers)
     write_network(rewrite.network(read(source.path), 1), tmp_path / "there.h5")
     before, after = (keras.load(path).description for path in (source.path, tmp_path / "there.h5"))
     for difference, method in differences:
@@ -159,7 +175,7 @@ def test_the_difference_applies_before_and_no_longer_afterwards(name: str, tmp_p
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_rewrite_works_on_a_network_without_weights_and_leaves_the_original(name: str, tmp_path: Path) -> None:
     rewrite, shape, layers, _ = EXAMPLES[name]
-    source, _ = written(tmp_path, shape, *layers)
+    source = example_file(tmp_path, shape, layers)
     full, bare = read(source.path), network_of(keras.load(source.path).description)
     names = [layer.name for layer in full]
     assert [layer.name for layer in rewrite.network(bare, 0)] == [layer.name for layer in rewrite.network(full, 0)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parity.judge.known.attention import heads_apart
 from parity.keras.handlers.preprocessing import RANDOM
 from parity.keras.network import Network, NetworkLayer, keras_order
 
@@ -177,6 +178,39 @@ def _in_order_of_arrival(network: Network, _target: int) -> Network:
     raise NoEquivalentError("the inputs of Concatenate layers arrive in another order")
 
 
+def _attention_by_heads(network: Network, target: int) -> Network:
+    for layer in [one for one in network.layers if one.class_name == "MultiHeadAttention"]:
+        # The heads read what the layer reads, several times each; not from a layer that a rule may go on.
+        apart: dict[str, str] = {}
+        for name in dict.fromkeys(layer.inbound):
+            read = _nothing(network, f"{name}_attended")
+            network = network.inserted(name, read, consumers=[layer.name])
+            apart[name] = read.name
+        layer = network[layer.name]
+        taken = list(network.layers)
+
+        def free_name(stem: str, taken: list[NetworkLayer] = taken) -> str:
+            name = Network(tuple(taken)).free_name(stem)
+            taken.append(NetworkLayer(name, "", {}, ()))
+            return name
+
+        channels = {read: _channels(network, name) for name, read in apart.items()}
+        made = heads_apart(layer, channels, free_name)
+        place = network.layers.index(layer)
+        network = Network((*network.layers[:place], *made, *network.layers[place + 1 :]))
+    return _in_order_of_arrival(network, target)
+
+
+def _channels(network: Network, name: str) -> int:
+    layer = network[name]
+    while layer.shape is None:  # put there by another rewrite, which keeps the shape
+        layer = network[layer.inbound[0]]
+    size = layer.shape[-1]
+    if size is None:
+        raise NoEquivalentError(f"the layer {name!r} has an open number of channels")
+    return size
+
+
 def _as_keras_orders(network: Network) -> tuple[NetworkLayer, ...]:
     return tuple(keras_order(network))
 
@@ -230,8 +264,9 @@ AUGMENTATION_OFF = Rewrite("augmentations as what they are at inference", _augme
 PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
+ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each head", _attention_by_heads)
 REWRITES = (
-    AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, IN_ORDER_OF_ARRIVAL,
+    AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, ATTENTION_BY_HEADS, IN_ORDER_OF_ARRIVAL,
     PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""

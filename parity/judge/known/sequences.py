@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from parity.judge.known.conditions import RECURRENT, classes, masked_averages
 from parity.judge.known.difference import KnownDifference
-from parity.keras import ModelDescription
+from parity.judge.known.rewrites import ATTENTION_BY_HEADS
+from parity.keras import LayerDescription, ModelDescription
 
 if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
@@ -24,6 +25,23 @@ def _masked_average(method: Method, model: ModelDescription) -> bool:
     return method.family not in ("input", "random") and bool(masked_averages(model))
 
 
+def _heads(method: Method, model: ModelDescription) -> bool:
+    return method.family not in ("input", "random", "random_uniform") and bool(_attentions(model))
+
+
+def _other_tensors(method: Method, model: ModelDescription) -> bool:
+    several = any(len(set(layer.inbound)) > 1 for layer in _attentions(model))
+    return method.family not in ("input", "random") and several
+
+
+def _heads_of_several(method: Method, model: ModelDescription) -> bool:
+    return method.family not in ("input", "random") and len(_attentions(model)) > 1
+
+
+def _attentions(model: ModelDescription) -> list[LayerDescription]:
+    return [layer for layer in model.layers if layer.class_name == "MultiHeadAttention"]
+
+
 SEQUENCES: tuple[KnownDifference, ...] = (
     KnownDifference(
         name="signxai-embedding",
@@ -39,6 +57,56 @@ SEQUENCES: tuple[KnownDifference, ...] = (
             "12 whole numbers that sum to 31. iNNvestigate and the port agree, and a port that averages the vector's "
             "relevance, or takes one of its numbers, does not."
         ),
+    ),
+    KnownDifference(
+        name="signxai-tensors-by-name",
+        references=("signxai",),
+        applies=_heads,
+        condition="A model with MultiHeadAttention, in signxai 1.1.9.2.",
+        cause=(
+            "It calls every layer with one list of tensors, and this one takes its query and its value as two "
+            "arguments. Where each head is an Attention layer, which takes a list, it gives maps."
+        ),
+        evidence=(
+            "Conv1D, MultiHeadAttention(2, 3) of itself, Flatten, Dense: gradient, lrp_z, lrpsign_epsilon_0_25_std_x "
+            "and four more names asked raise TypeError (MultiHeadAttention.call() missing 1 required positional "
+            "argument: 'value'). With an Attention layer for each head, and also with another tensor as the value, "
+            "they agree with the port to 1.1e-15; iNNvestigate's gradient, asked of the layer itself, to 6.5e-17."
+        ),
+        rewrites=(ATTENTION_BY_HEADS,),
+    ),
+    KnownDifference(
+        name="innvestigate-tensors-by-name",
+        references=("innvestigate",),
+        applies=_other_tensors,
+        condition="A MultiHeadAttention whose value or key is another tensor than its query, in innvestigate 2.1.2.",
+        cause=(
+            "It takes the first argument of a call for all that a layer reads, so that what comes by the value and "
+            "the key has no gradient and no relevance. Where all three are one tensor, it is right."
+        ),
+        evidence=(
+            "Two Conv1D, MultiHeadAttention(2, 3) with value=, Flatten, Dense: rel. L2 between the port and gradient "
+            "2.3, lrp.z 4.8, lrp.alpha_2_beta_1 0.9. iNNvestigate's gradient is the one with the value held "
+            "constant, to 6.3e-16. With an Attention layer for each head, lrp.alpha_2_beta_1 agrees with the port to "
+            "8.0e-16."
+        ),
+        rewrites=(ATTENTION_BY_HEADS,),
+    ),
+    KnownDifference(
+        name="innvestigate-several-attentions",
+        references=("innvestigate",),
+        applies=_heads_of_several,
+        condition="A model with several MultiHeadAttention layers, in innvestigate 2.1.2.",
+        cause=(
+            "Its graph finds the layers inside of these, which Keras calls by the same names in each, and Keras takes "
+            "no name twice."
+        ),
+        evidence=(
+            "Conv1D, MultiHeadAttention, Add, MultiHeadAttention, Flatten, Dense: gradient, lrp.z and six others raise "
+            'ValueError (The name "query" is used 2 times in the model). With an Attention layer for each head, they '
+            "agree with the port to 5.8e-16."
+        ),
+        rewrites=(ATTENTION_BY_HEADS,),
     ),
     KnownDifference(
         name="innvestigate-recurrence",

@@ -68,7 +68,7 @@ def multi_head_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 def multi_head_attention(layer: Layer) -> Built:
     """`MultiHeadAttention` over one axis of steps."""
-    takes = tuple(name or _TENSORS[place] for place, name in enumerate(_names(layer)[: len(_TENSORS)]))
+    takes = roles(_names(layer), len(layer.inputs))
     if len(takes) != len(layer.inputs) or len(set(takes)) != len(takes) or not {"query", "value"} <= set(takes):
         raise layer.fail(f"it reads {len(layer.inputs)} tensors as {takes}, expected a query, a value, perhaps a key")
     if layer.node.config.get("attention_axes") not in (None, [1], [-2]):
@@ -93,6 +93,20 @@ def multi_head_attention(layer: Layer) -> Built:
             biases[name] = layer.tensor(layer.weight(f"{name}_bias", shape))
     module = MultiHeadAttention(kernels, biases, takes)
     return Built(Value((shapes["query"][0], made)), (("", module),))
+
+
+def roles(keywords: tuple[str | None, ...], count: int) -> tuple[str, ...]:
+    """Return what each of the tensors is that a `MultiHeadAttention` reads.
+
+    Parameters
+    ----------
+    keywords
+        The argument that each is passed as, None where it is told by its place; empty where all are.
+    count
+        How many there are.
+    """
+    names = keywords or (None,) * count
+    return tuple(name or _TENSORS[place] for place, name in enumerate(names[: len(_TENSORS)]))
 
 
 def _names(layer: Layer) -> tuple[str | None, ...]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from parity.keras.modules.attention import MultiHeadAttention
 from parity.run.mutants.families import MISSING
 from parity.run.mutants.layers import gradient_of
 from parity.run.mutants.maps import DENSE, RESNET, SERIES
-from parity.run.mutants.models import assign, layer
+from parity.run.mutants.models import assign, layer, modules_replaced
 from parity.run.mutants.mutant import (
     Map,
     Mutant,
@@ -60,6 +61,9 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "signxai-several-inputs": ("two_inputs", ("gradient", "lrp_z")),
     "innvestigate-index-of-several-inputs": ("two_inputs", ("lrp.z", "lrp.alpha_2_beta_1")),
     "signxai-embedding": ("text", ("lrp_z", "lrp_epsilon_0_1")),
+    "signxai-tensors-by-name": ("attended", ("gradient", "lrp_z")),
+    "innvestigate-tensors-by-name": ("attended", ("lrp.z", "lrp.alpha_2_beta_1")),
+    "innvestigate-several-attentions": ("attended_twice", ("lrp.z", "gradient.baseline")),
     "innvestigate-recurrence": ("recurrent", ("innvestigate.integrated_gradients",)),
     "innvestigate-masked-average": ("masked", ("lrp.z",)),
 }
@@ -180,6 +184,21 @@ def _norm_passes(model: nn.Module, x: Tensor, method: str, target: list[int], **
         return right(model, x, method, target, **parameters)
 
 
+class _ThroughTheQuery(nn.Module):
+    """An attention whose value and key are constants to its gradient."""
+
+    signxai_operation: ClassVar[str] = "derivative"
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, query: Tensor, *others: Tensor) -> Tensor:
+        """Return what the attention returns."""
+        mixed: Tensor = self.attention(query, *(other.detach() for other in others))
+        return mixed
+
+
 def _without_the_baseline(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Map:
     """Take the mean of the gradients at all 50 points but the first, which is the baseline of zeros."""
     at_baseline = right(model, torch.zeros_like(x), "gradient", target)
@@ -226,6 +245,9 @@ COPIED = (
             named("lrp.sequential_preset_b"), "rel_l2", "innvestigate-input-rule-behind-padding", "first layer"),
     _mutant("derivative_in_lrp", "Relevance is multiplied by a layer's derivative: iNNvestigate's defect, copied.",
             _activations_by_derivative, "rel_l2", "innvestigate-derivative-in-lrp", "activations"),
+    _mutant("attention_through_the_query", "Nothing comes by value and key: the defect of iNNvestigate, copied.",
+            model_changed(modules_replaced(MultiHeadAttention, _ThroughTheQuery)), "rel_l2",
+            "innvestigate-tensors-by-name", "attention"),
 )  # fmt: skip
 
 EXCUSED = (

@@ -52,6 +52,20 @@ class Maker:
         config = {"axis": [-1], "epsilon": 1e-3, "center": center, "scale": True}
         return NetworkLayer(name, "BatchNormalization", config, (reads,), weights)
 
+    def attention(self, name: str, query: str, value: str, steps: int, channels: int) -> NetworkLayer:
+        """Return a MultiHeadAttention of two heads of three, which keeps the shape."""
+        weights: dict[str, Array] = {}
+        for role in ("query", "key", "value"):
+            weights[f"{role}_kernel"] = self.values(channels, 6).reshape(channels, 2, 3)
+            weights[f"{role}_bias"] = self.values(2, 3) * 0.3
+        weights["output_kernel"] = self.values(6, channels).reshape(2, 3, channels)
+        weights["output_bias"] = self.values(channels) * 0.3
+        shapes = {f"{role}_shape": [None, steps, channels] for role in ("query", "key", "value")}
+        config = {"num_heads": 2, "key_dim": 3, "value_dim": 3, "use_bias": True, "output_shape": None, **shapes}
+        return NetworkLayer(
+            name, "MultiHeadAttention", config, (query, value), weights, None, (None, "value")
+        )  # fmt: skip
+
 
 def input_layer(*shape: int) -> NetworkLayer:
     """Return the input `x`."""

@@ -1,4 +1,4 @@
-"""Networks of mutants that take several inputs, tokens or series with steps that do not count."""
+"""Networks of mutants that take several inputs, tokens, series with steps that do not count or that attend."""
 
 from __future__ import annotations
 
@@ -58,11 +58,35 @@ def _masked(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _attended(make: Maker) -> Network:
+    return Network((
+        input_layer(7, 4),
+        make.convolution("query", "x", 4, 4, (1,)),
+        make.convolution("value", "x", 4, 4, (1,), "linear"),
+        make.attention("mixed", "query", "value", 7, 4),
+        plain("flat", "Flatten", "mixed"),
+        make.dense("out", "flat", 28, 3),
+    ))  # fmt: skip
+
+
+def _attended_twice(make: Maker) -> Network:
+    return Network((
+        input_layer(7, 4),
+        make.convolution("first", "x", 4, 4, (1,)),
+        make.attention("mixed", "first", "first", 7, 4),
+        make.attention("again", "mixed", "mixed", 7, 4),
+        plain("flat", "Flatten", "again"),
+        make.dense("out", "flat", 28, 3),
+    ))  # fmt: skip
+
+
 NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "two_inputs": _two_inputs,
     "text": _text,
     "recurrent": _recurrent,
     "masked": _masked,
+    "attended": _attended,
+    "attended_twice": _attended_twice,
 }
 """The networks by name."""
 

@@ -320,3 +320,69 @@ def attention(rng: np.random.Generator) -> Network:
 def additive_attention(rng: np.random.Generator) -> Network:
     weights = {"scale": rng.normal(size=3).astype(np.float32)}
     return _attending(rng, "AdditiveAttention", weights, use_scale=True)
+
+
+def _heads(rng: np.random.Generator, name: str, *reads: str, heads: int = 2, size: int = 3) -> NetworkLayer:
+    """Return an attention of several heads over series of five steps and four channels, as Keras 2 calls it."""
+    inputs = {f"{what}_kernel": rng.normal(size=(4, heads, size)) / 2 for what in ("query", "key", "value")}
+    biases = {f"{what}_bias": 0.2 * rng.normal(size=(heads, size)) for what in ("query", "key", "value")}
+    values = {
+        **inputs,
+        **biases,
+        "output_kernel": rng.normal(size=(heads, size, 4)) / 2,
+        "output_bias": np.full(4, 0.1),
+    }
+    order = [f"{what}_{part}" for what in ("query", "key", "value", "output") for part in ("kernel", "bias")]
+    shapes = {f"{what}_shape": [None, 5, 4] for what in ("query", "key", "value")}
+    made = layer(
+        "MultiHeadAttention", name, *reads, weights={one: values[one].astype(np.float32) for one in order},
+        num_heads=heads, key_dim=size, value_dim=size, use_bias=True, output_shape=None, attention_axes=None, **shapes,
+    )  # fmt: skip
+    return replace(made, keywords=(None, "value", "key")[: len(reads)])
+
+
+# SIGN-XAI cannot call the layer; it can call each head by itself.
+HEADS = {"deep_taylor": "unsupported", "*": "reference-defect"}
+
+
+@row((5, 4), {"lrp.alpha_2_beta_1": "parity", **HEADS})
+def self_attention(rng: np.random.Generator) -> Network:
+    return _series(rng, conv(rng, "wide", (1,), 3, 4), _heads(rng, "a", "wide", "wide"), features=16)
+
+
+@row((5, 4), HEADS)
+def attention_of_a_query_to_a_value(rng: np.random.Generator) -> Network:
+    return network(
+        (5, 4),
+        conv(rng, "q", (1,), 4, 4, "x", activation="relu"),
+        conv(rng, "v", (1,), 4, 4, "x"),
+        _heads(rng, "a", "q", "v"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )
+
+
+@row((5, 4), HEADS)
+def attention_with_a_key(rng: np.random.Generator) -> Network:
+    return network(
+        (5, 4),
+        conv(rng, "q", (1,), 4, 4, "x", activation="relu"),
+        conv(rng, "v", (1,), 4, 4, "x"),
+        conv(rng, "k", (1,), 4, 4, "x"),
+        _heads(rng, "a", "q", "v", "k", heads=1, size=4),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )
+
+
+@row((5, 4), HEADS)
+def two_attentions(rng: np.random.Generator) -> Network:
+    return network(
+        (5, 4),
+        conv(rng, "c", (1,), 4, 4, "x", activation="relu"),
+        _heads(rng, "a", "c", "c", size=2),
+        layer("Add", "s", "c", "a"),
+        _heads(rng, "b", "s", "s"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )

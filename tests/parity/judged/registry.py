@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def network(shape: tuple[int | None, ...], *layers: NetworkLayer) -> Network:
     chained = [NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *shape]}, ())]
     for one in layers:
         inbound = one.inbound or (chained[-1].name,)
-        chained.append(NetworkLayer(one.name, one.class_name, one.config, inbound, one.weights))
+        chained.append(replace(one, inbound=inbound))
     return Network(tuple(chained))
 
 

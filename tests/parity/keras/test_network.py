@@ -167,6 +167,14 @@ def test_layers_are_kept_by_depth_and_then_as_a_walk_from_the_output_meets_them(
     assert [layer.name for layer in keras_order(network)] == ["x", "deep", "deeper", "late", "sum"]
 
 
+def test_tensors_by_name_are_met_in_the_order_of_their_names_whatever_the_file_says() -> None:
+    """TensorFlow sorts them; in another order the weights of `value` and `key` would change places on loading."""
+    inputs = tuple(NetworkLayer(name, "Dense", {}, ("x",)) for name in ("q", "v", "k"))
+    attention = NetworkLayer("a", "MultiHeadAttention", {}, ("q", "v", "k"), keywords=(None, "value", "key"))
+    network = Network((NetworkLayer("x", "InputLayer", {}, ()), *inputs, attention))
+    assert [layer.name for layer in keras_order(network)] == ["x", "q", "k", "v", "a"]
+
+
 def test_a_description_alone_gives_the_network_without_weights(tmp_path: Path) -> None:
     source, _ = written(tmp_path, [6, 5, 3], conv("f", "x"), flatten("f"), dense("o", "flat"))
     bare, full = network_of(keras.load(source.path).description), read(source.path)
