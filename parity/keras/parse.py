@@ -340,8 +340,10 @@ class _Parser:
         return sources
 
     def chosen(self, output: str | None, results: Results) -> str:
-        """Return the node of the output that is wanted."""
+        """Return the node of the output that is wanted, by the name of the layer or nested model, or by its own."""
         names = self.outputs
+        if output in results:
+            return output
         if output is not None and output not in names:
             raise self.fail(f"the model has no output {output!r}; its outputs are {', '.join(names)}.")
         if output is None and len(results) > 1:

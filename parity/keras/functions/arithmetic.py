@@ -165,7 +165,8 @@ def clip(arguments: Arguments) -> tuple[Spelled, ...]:
 def matmul(arguments: Arguments) -> tuple[Spelled, ...]:
     """Product of two matrices per sample, either of them turned."""
     refuse_settings(arguments, "transpose_a", "transpose_b")
-    tensors = [value for value in arguments.values() if isinstance(value, Tensor)]
+    names = next((pair for pair in (("x1", "x2"), ("a", "b"), ("x", "y")) if pair[0] in arguments), ())
+    tensors = [tensor for name in names if isinstance(tensor := arguments.get(name), Tensor)]
     if len(tensors) != 2 or any(len(tensor.shape) != 2 for tensor in tensors):
         raise NotSpelledError("multiplies something else than two matrices per sample")
     axes = [1 if arguments.get("transpose_a") else 2, 2 if arguments.get("transpose_b") else 1]
