@@ -15,7 +15,8 @@ from parity import keras
 from parity.assets.models import resolve
 from parity.hashing import file_sha256
 from parity.keras.network import Network, NetworkLayer, keras_order, network_of, read_network, write_network
-from tests.parity.keras.keras_files import tiny, tiny_branches
+from tests.parity.keras.keras_files import KerasModel, input_layer, sequential, tiny, tiny_branches
+from tests.parity.keras.keras_files import layer as layer_entry
 from tests.parity.odd_networks import nested
 from tests.parity.small_networks import conv, dense, flatten, layer, written
 
@@ -51,6 +52,23 @@ def test_a_shipped_model_comes_back_from_the_file_it_is_written_to(model: str, t
     write_network(network, path)
     np.testing.assert_array_equal(logits(path), logits(original))
     same_network(network, read(path))
+
+
+def test_a_model_whose_last_layer_is_a_model_is_read_again(tmp_path: Path) -> None:
+    architecture = sequential(
+        input_layer(4),
+        sequential(layer_entry("Dense", "h", units=3), layer_entry("Dense", "o", units=2), name="inside"),
+        name="outside",
+    )
+    rng = np.random.default_rng(0)
+    inner = {"h/kernel": rng.normal(size=(4, 3)), "h/bias": rng.normal(size=3),
+             "o/kernel": rng.normal(size=(3, 2)), "o/bias": rng.normal(size=2)}  # fmt: skip
+    path = tmp_path / "model.h5"
+    KerasModel(architecture, {"inside": inner}).write(path)
+    network = read(path)
+    assert [one.name for one in network] == ["x", "inside_h", "inside_o"]
+    write_network(network, tmp_path / "flat.h5")
+    np.testing.assert_array_equal(logits(tmp_path / "flat.h5"), logits(path))
 
 
 def test_the_same_network_is_written_to_the_same_bytes_at_any_time(tmp_path: Path) -> None:
