@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import io
 import json
 import logging
 import os
@@ -19,12 +17,10 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from parity.errors import ParityError
 from parity.hashing import array_sha256, json_sha256
+from parity.reference.entries import packed, unpacked
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
 
 DEFAULT = ".parity-store"
@@ -99,7 +95,7 @@ class ResultStore:
             self._damaged(path, error)
             return None
         try:
-            answer = _unpack(key, data)
+            answer = unpacked(key, data)
         except Exception as error:  # a damaged file can make the readers raise anything
             self._damaged(path, error)
             return None
@@ -117,7 +113,7 @@ class ResultStore:
         StoreError
             If it cannot be written, for example because the disk is full. Nothing half written is left.
         """
-        self._write(self.path(key), _pack(key, answer))
+        self._write(self.path(key), packed(key, answer))
 
     def environment(self, backend: str) -> dict[str, str]:
         """Return the versions of the last worker that wrote here, or an empty dict."""
@@ -208,34 +204,3 @@ def _discard(temporary: Path) -> None:
     """Remove a file that did not become an entry; the reason for that is the error to be told, not this one."""
     with contextlib.suppress(OSError):
         temporary.unlink(missing_ok=True)
-
-
-def _pack(key: str, answer: ReferenceAnswer) -> bytes:
-    meta = json.dumps({**answer.to_json(), "key": key, "has_array": answer.array is not None}).encode()
-    members: dict[str, Any] = {
-        "meta": np.frombuffer(meta, dtype=np.uint8),
-        "checksum": np.frombuffer(_checksum(meta, answer.array), dtype=np.uint8),
-    }
-    if answer.array is not None:
-        members["array"] = np.ascontiguousarray(answer.array).reshape(answer.array.shape)
-    stream = io.BytesIO()
-    np.savez(stream, **members)
-    return stream.getvalue()
-
-
-def _unpack(key: str, data: bytes) -> ReferenceAnswer:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        meta = file["meta"].tobytes()
-        checksum = file["checksum"].tobytes()
-        value = json.loads(meta)
-        array = file["array"] if value["has_array"] else None
-    if value["key"] != key:
-        raise ValueError("the entry belongs to another key")
-    if checksum != _checksum(meta, array):
-        raise ValueError("the checksum does not match")
-    return ReferenceAnswer.from_json(value, array)
-
-
-def _checksum(meta: bytes, array: Any) -> bytes:
-    text = "none" if array is None else array_sha256(array)
-    return hashlib.sha256(meta + text.encode()).digest()
