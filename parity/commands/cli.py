@@ -15,6 +15,7 @@ from parity.commands.doctor import doctor
 from parity.commands.methods import methods
 from parity.commands.models import models
 from parity.commands.mutants import mutants
+from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import INTERRUPTED, run
 from parity.errors import ParityError
@@ -74,7 +75,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, mutants, report):
+for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report):
     main.add_command(_command)
 
 

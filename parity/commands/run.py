@@ -81,6 +81,11 @@ INTERRUPTED = 130
 @click.option("--save-arrays", type=click.Path(dir_okay=False, path_type=Path), help="Also copy all maps to this HDF5.")
 @click.option("--store", type=click.Path(path_type=Path), help="Where reference results lie. [$PARITY_STORE]")
 @click.option("--refresh", is_flag=True, help="Ask the reference again for what is stored.")
+@click.option("--offline", is_flag=True, help="Start no TensorFlow: use packed and stored references alone.")
+@click.option(
+    "--pack", "packs", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="A file of `parity reference pack`, with --offline; the shipped one is always looked into.",
+)  # fmt: skip
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), default=900.0, show_default=True,
     help="Seconds per reference request.",
@@ -114,6 +119,8 @@ def run(
     save_arrays: Path | None,
     store: Path | None,
     refresh: bool,
+    offline: bool,
+    packs: Sequence[Path],
     timeout: float,
     jobs: int | None,
     memory_limit: float | None,
@@ -130,6 +137,12 @@ def run(
     copies = [path for path in (json_copy, save_arrays) if path is not None]
     for path in copies:
         require_folder(path)
+    if packs and not offline:
+        raise click.UsageError(
+            "--pack goes with --offline: where TensorFlow is, every answer is computed on this machine"
+        )
+    if offline and refresh:
+        raise click.UsageError("--refresh asks TensorFlow, and --offline starts none")
     # The heavy imports wait until there is something to run.
     from parity.report import load, remember, report_files, write
     from parity.run.session import Session
@@ -158,6 +171,7 @@ def run(
             memory_limit=memory_limit,
             cluster=cluster,
             fail_fast=fail_fast,
+            client_options={"offline": True, "packs": tuple(packs)} if offline else {},
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
         written_files = [*report_files(directory), session.arrays_path]

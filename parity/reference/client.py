@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from parity.reference.environment import (
     package_versions,
     relevant_versions,
 )
+from parity.reference.packed import SHIPPED, PackedAnswers, PackError
 from parity.reference.pool import WorkerPool
 from parity.reference.process import WorkerError
 from parity.reference.request import Backend, ReferenceAnswer, ReferenceRequest
@@ -71,6 +72,10 @@ class ReferenceClient:
         mode.
     refresh
         Whether stored answers are ignored and replaced.
+    offline
+        Whether no worker is started: answers come from packs and from the store.
+    packs
+        Packs of references to look into besides the shipped one, where no worker can be started.
     worker
         The worker program.
 
@@ -105,6 +110,8 @@ class ReferenceClient:
         jobs: int = 1,
         keep_both: bool = False,
         refresh: bool = False,
+        offline: bool = False,
+        packs: Sequence[Path] = (),
         worker: Path = WORKER,
     ) -> None:
         self.store = store if isinstance(store, ResultStore) else ResultStore(store)
@@ -116,6 +123,10 @@ class ReferenceClient:
         self._program = worker
         self._timeout = timeout
         self._refresh = refresh
+        self._offline = offline
+        # Packs are read where no worker is: elsewhere every answer is computed on this machine.
+        self._pack_paths = (*packs, *((SHIPPED,) if SHIPPED.is_file() else ()))
+        self._packs: list[PackedAnswers] = []
         self._pool = WorkerPool(
             worker,
             python,
@@ -165,7 +176,7 @@ class ReferenceClient:
         remembered: dict[str, str] = {}
         for backend in backends:
             remembered |= self._pool.versions.get(backend, {})
-            remembered = {**self.store.environment(backend), **remembered}
+            remembered = {**self._remembered(backend), **remembered}
         return {**remembered, **self._known_versions()}
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
@@ -194,7 +205,8 @@ class ReferenceClient:
             return False
         actual, _ = self._as_asked(request)
         try:
-            return all(self.store.path(key).is_file() for key in self._keys(actual))
+            keys = self._keys(actual)
+            return all(self.store.path(key).is_file() or any(pack.has(key) for pack in self._packs) for key in keys)
         except ReferenceEnvironmentError:
             return False
 
@@ -210,7 +222,7 @@ class ReferenceClient:
         except ReferenceEnvironmentError as error:
             self.fault = str(error)
             return _Progress([failed("environment", str(error)) for _ in request.inputs])
-        progress = _Progress([None if self._refresh else self.store.get(key) for key in keys])
+        progress = _Progress([None if self._refresh else self._stored(key) for key in keys])
         missing = [index for index, answer in enumerate(progress.answers) if answer is None]
 
         def keep(index: int, answer: ReferenceAnswer) -> None:
@@ -249,16 +261,37 @@ class ReferenceClient:
         with self._lock:
             if self._versions is None:
                 try:
-                    python = find_python(self._python)
-                    self._versions = package_versions(python, self._program)
+                    self._versions = self._versions_here()
                 except ReferenceEnvironmentError as error:
+                    self._packs = [PackedAnswers(path) for path in self._pack_paths]
                     backends: tuple[Backend, ...] = get_args(Backend)
-                    stored = [self.store.environment(backend) for backend in backends]
+                    stored = [self._remembered(backend) for backend in backends]
                     if not any(stored):
                         raise
-                    self._pool.broken = self.unable = str(error)
+                    self._pool.broken = str(error)
+                    self.unable = None if self._offline else str(error)
                     self._versions = {name: value for versions in stored for name, value in versions.items()}
             return self._versions
+
+    def _versions_here(self) -> dict[str, str]:
+        if self._offline:
+            raise ReferenceEnvironmentError(
+                "no TensorFlow is started (--offline), and neither a pack of references nor the store has this answer"
+            )
+        return package_versions(find_python(self._python), self._program)
+
+    def _remembered(self, backend: Backend) -> dict[str, str]:
+        """Return the versions of the answers that are at hand: of the first pack that tells some, else of the store."""
+        told = (pack.environment(backend) for pack in self._packs)
+        return next((versions for versions in told if versions), None) or self.store.environment(backend)
+
+    def _stored(self, key: str) -> ReferenceAnswer | None:
+        found = self.store.get(key)
+        packed = (answer for pack in self._packs if (answer := pack.get(key)) is not None)
+        try:
+            return found if found is not None else next(packed, None)
+        except PackError as error:
+            return failed("environment", str(error))
 
     def _store(self, key: str, answer: ReferenceAnswer) -> None:
         try:
@@ -289,7 +322,8 @@ class ReferenceClient:
                     number = self._requests
                 converse(worker, request, number, missing, self._pool.exchange(), self._timeout, took)
         except WorkerError as failure:
-            if failure.kind == "environment" and not self._pool.closed:
+            # Offline an answer that is not there costs its own row, or a sample of noise: the limit is then tighter.
+            if failure.kind == "environment" and not self._pool.closed and not self._offline:
                 self.fault = str(failure)
             tail = worker.process.log_tail(start) if worker is not None else ""
             unanswered = list(left)
