@@ -15,6 +15,7 @@ from parity.judge.known.conditions import (
 )
 from parity.keras import ModelDescription
 from parity.keras.description import Shape
+from parity.keras.handlers.table import TRAINING_ONLY
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
 from parity.run.subjects import Method, wrappers
 
@@ -202,7 +203,28 @@ def cam_layer(method: Method, model: ModelDescription) -> str | None:
         )
     if dimensions == 3:
         _refuse_image(method, model, layer, shape)
+    normalized = _normalized_by_channel(model, layer)
+    if normalized is not None:
+        raise NotInReferenceError(
+            f"Grad-CAM weighs the maps of layer {layer!r} by their mean gradient, and layer {normalized!r} normalises "
+            "each of them over its places, so every mean is zero but for rounding"
+        )
     return layer
+
+
+def _normalized_by_channel(model: ModelDescription, layer: str) -> str | None:
+    """Return the GroupNormalization of one channel per group that alone reads a layer's maps, through sums at most."""
+    while True:
+        readers = [one for one in model.layers if layer in one.inbound]
+        if len(readers) != 1:
+            return None
+        (reader,) = readers
+        if reader.class_name == "GroupNormalization":
+            alone = reader.config.get("groups") in (-1, reader.output_shape[-1])
+            return reader.name if alone else None
+        if reader.class_name not in (*TRAINING_ONLY, "Add"):
+            return None
+        layer = reader.name
 
 
 def _refuse_image(method: Method, model: ModelDescription, layer: str, shape: Shape) -> None:
