@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity.reference.store import store_location
-
 if TYPE_CHECKING:
     from parity.run.outcome import Outcome
     from parity.run.runner import Runner
     from parity.testing.recorded import Recorder
 
 CHOICES = ("method", "model", "family")
-"""Markers with a `name`, each with an option that selects by it."""
+"""What a case is chosen by: the marker ``parity_<choice>``, with a `name`, and the option ``--parity-<choice>``."""
 _WORKER_INPUT = "parity_parts"
 
 _recorder: pytest.StashKey[Recorder] = pytest.StashKey()
@@ -46,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; prepare the report."""
     for choice in CHOICES:
         config.addinivalue_line(
-            "markers", f"{choice}(name): the {choice} of a parity case; -m \"{choice}(name='...')\" selects by it"
+            "markers",
+            f"parity_{choice}(name): the {choice} of a parity case; -m \"parity_{choice}(name='...')\" selects by it",
         )
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker_input is not None:
@@ -89,13 +88,22 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput[_WORKER_INPUT] = str(node.config.stash[_recorder].parts)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say what takes part: versions, threads, where reference results lie."""
-    del config
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what takes part: versions, threads, where reference results lie; nothing where no option asks for parity."""
+    options = ("--parity-report", *(f"--parity-{choice}" for choice in CHOICES))
+    if not any(config.getoption(option) for option in options):
+        return None
+    from parity.reference.store import store_location
+
     names = ("signxai-torch-parity", "torch", "zennit")
-    threads = os.environ.get("OMP_NUM_THREADS") or f"{len(os.sched_getaffinity(0))} (cores)"
+    threads = os.environ.get("OMP_NUM_THREADS") or f"{_cores()} (cores)"
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     return f"parity: {versions}; threads: {threads}; store: {store_location()}"
+
+
+def _cores() -> int:
+    # Not every system can say which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(name: str) -> str:
@@ -118,8 +126,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-def _names(item: pytest.Item, marker: str) -> set[Any]:
-    return {mark.kwargs.get("name") for mark in item.iter_markers(marker)}
+def _names(item: pytest.Item, choice: str) -> set[Any]:
+    return {mark.kwargs.get("name") for mark in item.iter_markers(f"parity_{choice}")}
 
 
 @pytest.fixture
@@ -143,7 +151,7 @@ def pytest_runtest_makereport(
         return report
     if call.when == "call" and _payload in item.stash:
         report.parity = item.stash[_payload]  # type: ignore[attr-defined]
-    elif report.failed and call.when != "teardown" and item.get_closest_marker("method"):
+    elif report.failed and call.when != "teardown" and item.get_closest_marker("parity_method"):
         names = {choice: next(iter(_names(item, choice)), None) for choice in CHOICES}
         text = item.config.stash[_recorder].broken(names, item.nodeid, report.longreprtext)
         report.parity = text  # type: ignore[attr-defined]

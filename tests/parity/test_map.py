@@ -1,8 +1,9 @@
 """Every method on a shipped model, both sides, both lanes: one test per map.
 
 Ids look like `test_map[vgg_mnist-lrp_flat]`, so `pytest -k lrp_flat` runs every method with that in its name and
-`pytest --parity-method lrp_flat` that one alone; `-m "family(name='lrp')"` and `-m "model(name='vgg_mnist')"`
-select by marker. With `--parity-report=DIR` the cases become the report that `parity run` writes.
+`pytest --parity-method lrp_flat` that one alone; `-m "parity_family(name='lrp')"` and
+`-m "parity_model(name='vgg_mnist')"` select by marker. With `--parity-report=DIR` the cases become the report that
+`parity run` writes.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def runner(client: ReferenceClient) -> Callable[[str], Runner]:
 
 def _case(model: str, method: str):
     marks = (
-        pytest.mark.model(name=model),
-        pytest.mark.method(name=method),
-        pytest.mark.family(name=parse(method).family),
+        pytest.mark.parity_model(name=model),
+        pytest.mark.parity_method(name=method),
+        pytest.mark.parity_family(name=parse(method).family),
     )
     return pytest.param(model, method, id=f"{model}-{method}", marks=marks)
 

@@ -60,7 +60,8 @@ def outcome(model, method, family, status="parity"):
 
 
 def case(model, method, family):
-    marks = [pytest.mark.model(name=model), pytest.mark.method(name=method), pytest.mark.family(name=family)]
+    marks = [pytest.mark.parity_model(name=model), pytest.mark.parity_method(name=method),
+             pytest.mark.parity_family(name=family)]
     return pytest.param(model, method, family, id=f"{model}-{method}", marks=marks)
 
 
@@ -215,8 +216,8 @@ def test_a_run_in_which_nothing_was_compared_fails(run, pytester: pytest.Pyteste
         (["--parity-method", "gradient", "--parity-model", "other"], 1),
         (["--parity-family", "lrp"], 3),
         (["--parity-method", "lrp_z", "-k", "other"], 0),
-        (["-m", "family(name='lrp')"], 3),
-        (["-m", "model(name='toy') and not method(name='gradient')"], 2),
+        (["-m", "parity_family(name='lrp')"], 3),
+        (["-m", "parity_model(name='toy') and not parity_method(name='gradient')"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -241,4 +242,4 @@ def test_a_report_that_cannot_be_written_fails_the_run(run, pytester: pytest.Pyt
 
 
 def test_the_markers_are_told(run) -> None:
-    run("--markers").stdout.fnmatch_lines(["@pytest.mark.family(name): *"])
+    run("--markers").stdout.fnmatch_lines(["@pytest.mark.parity_family(name): *"])
