@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from parity.keras.network import Network
@@ -16,4 +18,17 @@ def plain(rng: np.random.Generator) -> Network:
         layer("Flatten", "f"),
         dense(rng, "d", 48, 4, activation="relu"),
         dense(rng, "out", 4, 3),
+    )
+
+
+# The relevance of an average reaches values that the ReLU made zero, where its derivative would stop it: deep Taylor
+# takes no derivative there, for an activation is a part of the layer whose setting it is.
+@row((5, 4))
+def dense_at_every_step(rng: np.random.Generator) -> Network:
+    out = dense(rng, "out", 6, 3)
+    return network(
+        (5, 4),
+        dense(rng, "d", 4, 6, activation="relu"),
+        layer("GlobalAveragePooling1D", "g"),
+        replace(out, weights={name: abs(values) for name, values in out.weights.items()}),
     )
