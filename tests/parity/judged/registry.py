@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,8 +68,7 @@ def network(shape: tuple[int | None, ...], *layers: NetworkLayer) -> Network:
     """Return a network; a layer without inbound names reads the one before it."""
     chained = [NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *shape]}, ())]
     for one in layers:
-        inbound = one.inbound or (chained[-1].name,)
-        chained.append(NetworkLayer(one.name, one.class_name, one.config, inbound, one.weights))
+        chained.append(replace(one, inbound=one.inbound or (chained[-1].name,)))
     return Network(tuple(chained))
 
 
