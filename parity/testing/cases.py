@@ -35,10 +35,9 @@ class Judgement:
     @property
     def ok(self) -> bool:
         """Whether at least one map was compared, and all that were are equal to the reference's."""
-        from parity.judge.verdict import is_ok
+        from parity.judge.verdict import run_is_green
 
-        bad = [row for row in self.rows if not is_ok(row["status"], row["divergence"]) and row["status"] != "unjudged"]
-        return not bad and any(row["status"] in ("parity", "reference-defect") for row in self.rows)
+        return run_is_green(self.rows)
 
     def text(self) -> str:
         """Return a line per map: its verdict, and why."""

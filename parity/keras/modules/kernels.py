@@ -106,7 +106,12 @@ class SeparableConv(nn.Module):
 
 
 class ChannelLinear(nn.Linear):
-    """Keras `Dense` on more than one axis: the linear map acts on the channels of every position."""
+    """Keras `Dense` on more than one axis: the linear map acts on the channels of every position.
+
+    It is one layer, axes moved and all, so that an activation behind it is known to be behind a kernel (deep Taylor).
+    """
+
+    signxai_operation: ClassVar[str] = "dense"
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, C, ...)` to `(N, units, ...)`."""

@@ -68,8 +68,7 @@ def network(shape: tuple[int | None, ...], *layers: NetworkLayer) -> Network:
     """Return a network; a layer without inbound names reads the one before it."""
     chained = [NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, *shape]}, ())]
     for one in layers:
-        inbound = one.inbound or (chained[-1].name,)
-        chained.append(replace(one, inbound=inbound))
+        chained.append(replace(one, inbound=one.inbound or (chained[-1].name,)))
     return Network(tuple(chained))
 
 
