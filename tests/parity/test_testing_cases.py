@@ -45,7 +45,7 @@ def test_a_right_function_is_at_parity() -> None:
 def test_a_wrong_function_is_told_why() -> None:
     judgement = judge(wrong, model="dense_mnist", method="lrp_z", dtype="float64")
     assert not judgement.ok
-    assert "mismatch: lrp_z on dense_mnist, input " in judgement.text()
+    assert "structural: lrp_z on dense_mnist, input " in judgement.text()
     assert "rel_l2" in judgement.text()
 
 
@@ -82,7 +82,7 @@ def test_a_decorated_test_has_markers_and_an_id_for_each_method() -> None:
 
 def test_a_decorated_test_of_a_wrong_function_fails() -> None:
     decorated = parity_case(model="dense_mnist", method="lrp_z", dtype="float64")(wrong)
-    with pytest.raises(pytest.fail.Exception, match="mismatch: lrp_z on dense_mnist"):
+    with pytest.raises(pytest.fail.Exception, match="structural: lrp_z on dense_mnist"):
         decorated(parity_method="lrp_z")
 
 

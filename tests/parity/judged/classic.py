@@ -21,7 +21,6 @@ def plain(rng: np.random.Generator) -> Network:
     )
 
 
-<<<<<<< HEAD
 @row((6, 5, 2), {"deep_taylor": "unsupported"})
 def saturated(rng: np.random.Generator) -> Network:
     """Return a network whose output is 1 - 4e-8, so that its last digit is 3e-9 of every gradient."""
@@ -32,7 +31,9 @@ def saturated(rng: np.random.Generator) -> Network:
         conv(rng, "c", (3, 2), 2, 3, activation="relu"),
         layer("Flatten", "f"),
         layer("Dense", "out", weights=weights, units=1, activation="sigmoid"),
-=======
+    )
+
+
 # The relevance of an average reaches values that the ReLU made zero, where its derivative would stop it: deep Taylor
 # takes no derivative there, for an activation is a part of the layer whose setting it is.
 @row((5, 4))
@@ -43,5 +44,4 @@ def dense_at_every_step(rng: np.random.Generator) -> Network:
         dense(rng, "d", 4, 6, activation="relu"),
         layer("GlobalAveragePooling1D", "g"),
         replace(out, weights={name: abs(values) for name, values in out.weights.items()}),
->>>>>>> hB
     )
