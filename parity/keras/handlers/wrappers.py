@@ -25,7 +25,8 @@ def inner_variables(table: Table) -> Callable[[Mapping[str, Any]], tuple[Variabl
 
     def variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
         class_name, inner = _inside(config)
-        return table[class_name].variables(inner) if class_name in table else ()
+        own = table[class_name].variables(inner) if class_name in table else ()
+        return tuple(replace(one, place=f"layer/{one.place}".rstrip("/")) for one in own)
 
     return variables
 
@@ -44,6 +45,12 @@ def time_distributed(table: Table) -> Callable[[Layer], Built]:
         shape = layer.input.shape
         if len(shape) < 2:
             raise layer.fail(f"its input {shape} has no axis of steps. Check the model's input_shape")
+        if layer.input.masked and table[class_name].mask != "passes":
+            raise layer.fail(
+                "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), and the layer inside, "
+                f"a {class_name}, cannot have the mask of one step; Keras stops there too. Rebuild the model without "
+                "masks there"
+            )
         node = replace(layer.node, class_name=class_name, config=config)
         built = table[class_name].build(replace(layer, node=node, inputs=(Value(shape[1:]),)))
         modules = [module for _, module in built.modules]
