@@ -19,11 +19,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Spelled:
-    """One layer: its class, its settings, and the nodes that it reads; None is the layer spelled before it."""
+    """One layer: its class, its settings, and the nodes that it reads.
+
+    None is the layer spelled before it, a number the one at that place, from 0.
+    """
 
     class_name: str
     config: Mapping[str, Any]
-    inbound: tuple[str | None, ...]
+    inbound: tuple[str | int | None, ...]
 
 
 class NotSpelledError(Exception):
