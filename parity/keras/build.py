@@ -21,7 +21,7 @@ from parity.keras.handlers.handler import Handler
 from parity.keras.handlers.layer import DTYPES, Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
-from parity.keras.handlers.table import HANDLERS, MASK_AWARE
+from parity.keras.handlers.table import HANDLERS
 from parity.keras.module import KerasModule, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
@@ -170,13 +170,8 @@ class _Builder:
         own = None
         position = read = tuple(position for _, position in inputs)
         masks = [self.masks[name] for name in node.inbound if name in self.masks]
-        if masks and handler.mask == "ends" and node.class_name in MASK_AWARE:
-            raise layer.fail(
-                "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), which is not "
-                "supported for this kind of layer. Rebuild the model without masks there"
-            )
         if handler.mask == "reads":
-            position = (*position, *masks[:1])
+            position = (*position, *masks)
         for suffix, module in built.modules:
             name = self._add_module(node.name + suffix, module, position)
             own = name if suffix == "" else own
@@ -185,7 +180,14 @@ class _Builder:
         if len(position) > 1:
             raise layer.fail(f"it reads {len(position)} tensors, expected one")
         self.positions[node.name] = position[0]
-        passes = "passes" in (handler.mask, built.mask)
+        if built.mask == "first":
+            masks = [self.masks[name] for name in node.inbound[:1] if name in self.masks]
+        passes = handler.mask == "passes" or built.mask in ("passes", "first")
+        if passes and len({value.shape[:1] for value in values if value.masked}) > 1:
+            raise layer.fail(
+                "it joins sequences of different lengths that have masks (of Masking, or Embedding with "
+                "mask_zero=True), which Keras cannot either. Rebuild the model without masks there"
+            )
         if isinstance(built.mask, nn.Module) or (passes and masks):
             self.masks[node.name] = self._mask(node.name, built.mask, read, masks)
         self.values[node.name] = replace(
@@ -301,6 +303,7 @@ class _Builder:
             LayerDescription(
                 node.name, node.class_name, node.config, node.inbound, shape, parameters, module, keywords,
                 node.call.settings if node.class_name in HANDLERS else {}, node.weights_of,
+                self.values[node.name].masked,
             )
         )  # fmt: skip
 

@@ -11,6 +11,8 @@ from parity.keras.errors import ConversionError
 Fail = Callable[[str], ConversionError]
 """Makes the error of a problem of this call."""
 _CONSTANT = "_CONSTANT_VALUE"
+# What layers call the first argument of a call; Keras 2 keeps it by place, however it was told.
+_FIRST = ("query", "inputs", "sequences", "sequence")
 _DEEPEST = 16
 
 
@@ -125,9 +127,13 @@ def _keras_3(call: Mapping[str, Any], fail: Fail) -> Call:
     if not isinstance(arguments, list) or not isinstance(keywords, Mapping):
         raise fail("has no list of arguments. Save the model again.")
     places = tuple(_decoded_3(value, fail, 0) for value in arguments)
+    told = {key: _decoded_3(value, fail, 0) for key, value in keywords.items()}
     if not places:
-        raise fail("has no arguments by place. Save the model again.")
-    return Call(places, {key: _decoded_3(value, fail, 0) for key, value in keywords.items()})
+        first = next((name for name in _FIRST if name in told), None)
+        if first is None:
+            raise fail("has no arguments by place. Save the model again.")
+        places = (told.pop(first),)
+    return Call(places, told)
 
 
 def _decoded_3(value: Any, fail: Fail, depth: int) -> Any:

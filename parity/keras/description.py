@@ -40,6 +40,8 @@ class LayerDescription:
         What the call is told besides tensors.
     weights_of
         The layer whose weights these are, for a further call of it.
+    masked
+        Whether a mask goes with its result that says which steps count.
     """
 
     name: str
@@ -52,6 +54,7 @@ class LayerDescription:
     keywords: tuple[str | None, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights_of: str = ""
+    masked: bool = False
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,11 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
         raise ConversionError(
             f"{path} is a directory (a TensorFlow SavedModel?). Save the model as one file: model.save('model.h5')."
         )
+    if _is_checkpoint(path):
+        raise ConversionError(
+            f"{path} is a TensorFlow checkpoint, which holds tensors without the model. Load it into the model "
+            "(model.load_weights), and save that as one file: model.save('model.h5')."
+        )
     if not path.is_file():
         raise ConversionError(f"{path}: there is no such file.")
     if zipfile.is_zipfile(path):
@@ -167,6 +172,12 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
         with _reading(path, "the file's structure"):
             content = _list_content(path, file)
         yield content
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Return whether a path is one of the files of a checkpoint, or what their names begin with."""
+    named = path.name == "checkpoint" or path.suffix == ".index" or ".data-0" in path.name
+    return named or path.with_name(f"{path.name}.index").is_file()
 
 
 def read_json_config(path: Path) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from parity.keras.description import ModelDescription, Shape
+from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.handlers.activations import is_softmax
+from parity.keras.handlers.attention import roles
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.keras_2 import keras_2_config
 from parity.keras.stored import open_model
@@ -140,6 +141,8 @@ def network_of(description: ModelDescription) -> Network:
         if layer.name in shapes:
             config = {"name": name, "batch_input_shape": [None, *shapes[layer.name]]}
         inbound = tuple(names[producer] for producer in layer.inbound)
+        if class_name == "MultiHeadAttention":
+            config |= _shapes_read(layer, {one.name: one.output_shape for one in description.layers})
         layers.append(
             NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, layer.keywords, layer.settings)
         )
@@ -148,6 +151,13 @@ def network_of(description: ModelDescription) -> Network:
         flat = NetworkLayer(network.free_name("row"), "Flatten", {}, (), {}, (description.classes,))
         network = network.inserted(network.output.name, flat)
     return network
+
+
+def _shapes_read(layer: LayerDescription, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """Return what Keras 2 keeps of an attention's inputs in its settings; Keras 3 does not."""
+    read = dict(zip(roles(layer.keywords, len(layer.inbound)), layer.inbound, strict=True))
+    read.setdefault("key", read["value"])
+    return {f"{role}_shape": [None, *shapes[name]] for role, name in read.items()}
 
 
 def names_of(description: ModelDescription) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from parity.keras.graph import Graph, Node
 from parity.keras.handlers.layer import Variable
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
+from parity.keras.keras_1 import refuse_keras_1
 from parity.keras.obstacles import refuse_obstacles
 from parity.keras.parse import parse_architecture
 from parity.keras.weights import Assigned, assign
@@ -62,6 +63,8 @@ def open_model(
         known_architecture(architecture)
     with open_keras(path) as file:
         described, elsewhere = _architecture_of(file, architecture, config)
+        version = str(described.get("keras_version") or (file.keras_version if file.config is not None else ""))
+        refuse_keras_1(described, version, path)
         graph = parse_architecture(described, path, output)
         refuse_obstacles(graph.nodes, path)
         needed = {node.weights_of or node.name for node in graph.nodes}

@@ -163,7 +163,8 @@ def _by_position(
 
 def _in_places(path: Path, node: Node, wanted: tuple[Variable, ...], found: PositionedGroup) -> dict[str, StoredTensor]:
     """Pair the variables of a layer, and of its parts, with the tensors at their places."""
-    stored = {"": found.variables, **found.parts}
+    # Keras 2 calls a part after the attribute that holds it, Keras 3 after a public one if there is one.
+    stored = {"": found.variables, **{place.lstrip("_"): some for place, some in found.parts.items()}}
     places: dict[str, list[Variable]] = {"": []}
     for variable in wanted:
         places.setdefault(variable.place, []).append(variable)

@@ -81,6 +81,7 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "signxai-embedding": ("lrp_z", [], "text_cnn"),
     "signxai-tensors-by-name": ("lrp_z", [], "self_attention"),
     "innvestigate-tensors-by-name": ("lrp.z", [], "attention_of_a_query_to_a_value"),
+    "innvestigate-masked-attention": ("lrp.z", [], "masked_attention"),
     "innvestigate-several-attentions": ("lrp.z", [], "two_attentions"),
     "innvestigate-recurrence": ("innvestigate.integrated_gradients", [], "lstm"),
     "innvestigate-masked-average": ("lrp.z", [], "masked_average"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parity.keras import LayerDescription, ModelDescription
-from parity.keras.handlers.table import HANDLERS, TRAINING_ONLY
+from parity.keras.handlers.table import TRAINING_ONLY
 
 _POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -116,21 +116,19 @@ def takes_tokens(model: ModelDescription) -> bool:
 
 def masked_averages(model: ModelDescription) -> tuple[str, ...]:
     """Return the GlobalAveragePooling1D layers whose mean leaves out steps, as a mask says."""
-    masked: set[str] = set()
-    averages = []
-    for layer in model.layers:
-        reads = any(name in masked for name in layer.inbound)
-        handler = HANDLERS[layer.class_name]
-        inner = (layer.config.get("layer") or {}).get("config", layer.config)
-        sequence = layer.class_name in RECURRENT and bool(inner.get("return_sequences"))
-        made = layer.class_name == "Masking" or (
-            layer.class_name == "Embedding" and bool(layer.config.get("mask_zero"))
-        )
-        if made or (reads and (handler.mask == "passes" or sequence)):
-            masked.add(layer.name)
-        if reads and layer.class_name == "GlobalAveragePooling1D":
-            averages.append(layer.name)
-    return tuple(averages)
+    return _behind_masks(model, "GlobalAveragePooling1D")
+
+
+def masked_attentions(model: ModelDescription) -> tuple[str, ...]:
+    """Return the layers of attention that leave out steps, as a mask says."""
+    return _behind_masks(model, "Attention", "AdditiveAttention", "MultiHeadAttention")
+
+
+def _behind_masks(model: ModelDescription, *kinds: str) -> tuple[str, ...]:
+    masked = {layer.name for layer in model.layers if layer.masked}
+    return tuple(
+        layer.name for layer in model.layers if layer.class_name in kinds and masked.intersection(layer.inbound)
+    )
 
 
 def keeps_shape(layer: LayerDescription) -> bool:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from parity.judge.known.attention import heads_apart
 from parity.keras.handlers.preprocessing import RANDOM
+from parity.keras.handlers.table import HANDLERS
 from parity.keras.network import Network, NetworkLayer, keras_order
 
 Array = npt.NDArray[Any]
@@ -187,6 +188,8 @@ def _attention_by_heads(network: Network, target: int) -> Network:
             network = network.inserted(name, read, consumers=[layer.name])
             apart[name] = read.name
         layer = network[layer.name]
+        if any(_sees_mask(network, name) for name in layer.inbound):
+            raise NoEquivalentError(f"the layer {layer.name!r} reads a mask otherwise than Attention does")
         taken = list(network.layers)
 
         def free_name(stem: str, taken: list[NetworkLayer] = taken) -> str:
@@ -199,6 +202,14 @@ def _attention_by_heads(network: Network, target: int) -> Network:
         place = network.layers.index(layer)
         network = Network((*network.layers[:place], *made, *network.layers[place + 1 :]))
     return _in_order_of_arrival(network, target)
+
+
+def _sees_mask(network: Network, name: str) -> bool:
+    """Return whether a mask may go with the result of a layer."""
+    layer = network[name]
+    if layer.class_name == "Masking" or layer.config.get("mask_zero"):
+        return True
+    return HANDLERS[layer.class_name].mask != "ends" and any(_sees_mask(network, one) for one in layer.inbound)
 
 
 def _channels(network: Network, name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import RECURRENT, classes, masked_averages
+from parity.judge.known.conditions import RECURRENT, classes, masked_attentions, masked_averages
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import ATTENTION_BY_HEADS
 from parity.keras import LayerDescription, ModelDescription
@@ -23,6 +23,10 @@ def _recurrence(method: Method, model: ModelDescription) -> bool:
 
 def _masked_average(method: Method, model: ModelDescription) -> bool:
     return method.family not in ("input", "random") and bool(masked_averages(model))
+
+
+def _masked_attention(method: Method, model: ModelDescription) -> bool:
+    return method.family not in ("input", "random") and bool(masked_attentions(model))
 
 
 def _heads(method: Method, model: ModelDescription) -> bool:
@@ -134,6 +138,19 @@ SEQUENCES: tuple[KnownDifference, ...] = (
             "Masking, Dense relu, GlobalAveragePooling1D, Dense: gradient, lrp.z, integrated_gradients and "
             "guided_backprop raise InvalidArgumentError: You must feed a value for placeholder tensor. Without the "
             "Masking, or with a Conv1D behind it, which drops the mask, it gives maps."
+        ),
+    ),
+    KnownDifference(
+        name="innvestigate-masked-attention",
+        references=("innvestigate",),
+        applies=_masked_attention,
+        condition="Attention of any kind that leaves out masked steps, in innvestigate 2.1.2.",
+        cause="It copies the layers, and the copied attention still hangs on the original's mask, which nobody feeds.",
+        evidence=(
+            "Masking, two Dense, Attention, Flatten, Dense: gradient, lrp.z, lrp.alpha_2_beta_1, integrated_gradients "
+            "and guided_backprop raise InvalidArgumentError (You must feed a value for placeholder tensor); with "
+            "MultiHeadAttention they do too. SIGN-XAI's gradient, lrp_z and five more names agree with the port to "
+            "1.1e-15 with Attention."
         ),
     ),
 )

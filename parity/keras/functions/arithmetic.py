@@ -100,6 +100,13 @@ def add(arguments: Arguments) -> tuple[Spelled, ...]:
     return _rescaled(x, offset=_constant(constant, x))
 
 
+def add_to_channels(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``tf.nn.bias_add``: a number for each channel."""
+    if str(arguments.get("data_format")).startswith("NC"):
+        raise NotSpelledError("adds to channels that are the first axis")
+    return add(arguments)
+
+
 def subtract(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x - y``."""
     left, right = _operands(arguments)

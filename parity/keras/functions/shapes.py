@@ -113,24 +113,96 @@ def stack(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def part(arguments: Arguments) -> tuple[Spelled, ...]:
-    """`x[:, a:b, c:d]`: what leaves margins off; `x[:, i]`: what leaves one place and takes its axis off."""
+    """`x[:, a:b]`: what leaves margins off; `x[:, i]` takes an axis off, and `x[..., ::-1]` turns one around."""
     x, spec = first_tensor(arguments), arguments.get("slice_spec", arguments.get("key"))
-    if not isinstance(spec, list) or len(spec) > len(x.shape) + 1:
-        raise NotSpelledError(f"takes the part {spec!r}")
-    margins = [_margin(span, size) for span, size in zip(spec, (None, *x.shape), strict=False)]
-    margins += [(0, 0)] * (len(x.shape) + 1 - len(margins))
+    spans = _spans(spec, len(x.shape) + 1)
+    turned = [axis for axis, span in enumerate(spans) if _turns(span)]
+    sizes = (None, *x.shape)
+    margins = [(0, 0) if axis in turned else _margin(span, sizes[axis]) for axis, span in enumerate(spans)]
     rank = len(x.shape)
-    if margins[0] != (0, 0) or margins[-1] != (0, 0) or rank not in (2, 3, 4):
+    if margins[0] != (0, 0) or 0 in turned or margins[-1] != (0, 0) or rank not in (2, 3, 4):
         raise NotSpelledError("takes a part of the batch, of the channels, or of features")
     cropping: Any = [list(pair) for pair in margins[1:-1]]
-    cut = Spelled(f"Cropping{rank - 1}D", {"cropping": cropping[0] if rank == 2 else cropping}, (x.name,))
-    chosen = [axis for axis, span in enumerate(spec) if type(span) is int]
-    if not chosen:
-        return (cut,)
-    left = zip(x.shape, margins[1:], strict=True)
-    sizes = [None if size is None else size - sum(margin) for size, margin in left]
-    kept = [size for axis, size in enumerate(sizes, start=1) if axis not in chosen]
-    return (cut, *_sized(PREVIOUS, kept))
+    layers: list[Spelled] = []
+    if not turned or any(pair != (0, 0) for pair in margins):
+        config = {"cropping": cropping[0] if rank == 2 else cropping}
+        layers.append(Spelled(f"Cropping{rank - 1}D", config, (x.name,)))
+    for axis in turned:
+        # A turned axis keeps its size: nothing is cropped off it.
+        layers += _turned(axis, x.shape[axis - 1], rank, PREVIOUS if layers else x.name, len(layers))
+    chosen = [axis for axis, span in enumerate(spans) if type(span) is int]
+    if chosen:
+        left = zip(x.shape, margins[1:], strict=True)
+        cut = [None if size is None else size - sum(margin) for size, margin in left]
+        layers += _sized(PREVIOUS, [size for axis, size in enumerate(cut, start=1) if axis not in chosen])
+    return tuple(layers)
+
+
+def _spans(spec: Any, axes: int) -> list[Any]:
+    """Return what is taken of each axis, the batch included; what is not told is all."""
+    if not isinstance(spec, list) or len(spec) > axes + 1:
+        raise NotSpelledError(f"takes the part {spec!r}")
+    rests = [place for place, span in enumerate(spec) if _is_rest(span)]
+    if len(rests) > 1 or len(spec) - len(rests) > axes:
+        raise NotSpelledError(f"takes the part {spec!r}")
+    if not rests:
+        return [*spec, *[_ALL] * (axes - len(spec))]
+    before, behind = spec[: rests[0]], spec[rests[0] + 1 :]
+    return [*before, *[_ALL] * (axes - len(before) - len(behind)), *behind]
+
+
+_ALL: dict[str, Any] = {"start": None, "stop": None, "step": None}
+
+
+def _is_rest(span: Any) -> bool:
+    """Return whether it is `...`, as files of Keras keep it."""
+    return span == "..." or (isinstance(span, Mapping) and span.get("class_name") in ("__ellipsis__", "Ellipsis"))
+
+
+def _turns(span: Any) -> bool:
+    """Return whether it is `::-1`."""
+    config = span.get("config", span) if isinstance(span, Mapping) else None
+    return isinstance(config, Mapping) and config.get("step") == -1 and not (
+        {config.get("start"), config.get("stop")} - {None}
+    )  # fmt: skip
+
+
+def _turned(axis: int, size: int | None, rank: int, reads: str | int, place: int) -> list[Spelled]:
+    """Return layers that turn an axis around: its places one by one, joined from the last to the first.
+
+    Parameters
+    ----------
+    axis, size
+        The axis, counted from the batch axis 0, and how many places it has.
+    rank
+        How many axes there are besides the batch.
+    reads
+        The node that they read, or `PREVIOUS`.
+    place
+        How many layers are spelled before.
+    """
+    if size is None or size > _MOST_TURNED:
+        raise NotSpelledError(f"turns around an axis of {size} places, and at most {_MOST_TURNED} are spelled")
+    # Only axes before the channels are cropped.
+    order = [axis, *(other for other in range(1, rank + 1) if other != axis)]
+    back = [order.index(other) + 1 for other in range(1, rank + 1)]
+    layers: list[Spelled] = []
+    if axis != 1:
+        layers.append(Spelled("Permute", {"dims": order}, (reads,)))
+        reads = PREVIOUS
+    source = reads if isinstance(reads, str) else place + len(layers) - 1
+    rest = [[0, 0]] * (rank - 2)
+    for one in reversed(range(size)):
+        alone = [one, size - 1 - one]
+        layers.append(Spelled(f"Cropping{rank - 1}D", {"cropping": [alone, *rest] if rest else alone}, (source,)))
+    first = place + len(layers) - size
+    layers.append(Spelled("Concatenate", {"axis": 1}, tuple(range(first, first + size))))
+    if axis != 1:
+        layers.append(Spelled("Permute", {"dims": back}, (PREVIOUS,)))
+    return layers
+
+
+_MOST_TURNED = 64
 
 
 def _margin(part: Any, size: int | None) -> tuple[int, int]:

@@ -57,7 +57,7 @@ _OF_NN: dict[str, Row] = {
     "softplus": (("features",), elementwise.activation("softplus")),
     "softsign": (("features",), elementwise.activation("softsign")),
     "softmax": (("logits", "axis"), elementwise.softmax),
-    "bias_add": (("value", "bias"), arithmetic.add),
+    "bias_add": (("value", "bias", "data_format"), arithmetic.add_to_channels),
 }
 _OF_SHAPES: dict[str, Row] = {
     "concat": (("values", "axis"), shapes.concatenate),
@@ -186,6 +186,11 @@ def spelled(node: Node, shapes: Sequence[Shape], fail: Callable[[str], Conversio
         inbound = tuple(nodes[producer].name if isinstance(producer, int) else producer for producer in layer.inbound)
         nodes.append(Node(name_here, node.keras_name, layer.class_name, {"name": name_here, **layer.config}, inbound))
     return tuple(nodes)
+
+
+def _name_of(producer: str | int | None, spelled: Sequence[Node]) -> str:
+    """Return the name of what a spelled layer reads."""
+    return producer if isinstance(producer, str) else spelled[-1 if producer is None else producer].name
 
 
 def _named(node: Node, parameters: tuple[str, ...], shapes: Sequence[Shape]) -> dict[str, Any]:

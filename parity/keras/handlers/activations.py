@@ -179,6 +179,12 @@ def thresholded_relu(layer: Layer) -> Built:
 
 def softmax(layer: Layer) -> Built:
     """`Softmax` over one axis."""
+    if layer.input.masked:
+        raise layer.fail(
+            "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), which Keras adds to the "
+            "values as if it told of their last axis, so that it stops or masks channels. Use Activation('softmax'), "
+            "which leaves masks alone, or rebuild the model without masks there"
+        )
     axis = layer.node.config.get("axis", -1)
     if isinstance(axis, list) and len(axis) == 1:
         axis = axis[0]

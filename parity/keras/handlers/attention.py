@@ -29,7 +29,7 @@ def attention(layer: Layer) -> Built:
         raise layer.fail(f"'score_mode' is {score!r}, expected 'dot' or 'concat'")
     scale = layer.tensor(layer.weight("scale", ())) if "scale" in layer.stored else None
     weight = layer.tensor(layer.weight("concat_score_weight", ())) if "concat_score_weight" in layer.stored else None
-    return _built(layer, Attention(score, scale, weight, layer.config.flag("causal", False)))
+    return _built(layer, Attention(score, scale, weight, layer.config.flag("causal", False), _masked(layer)))
 
 
 def additive_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -43,7 +43,7 @@ def additive_attention(layer: Layer) -> Built:
     scale = None
     if "scale" in layer.stored:
         scale = layer.tensor(layer.weight("scale", (layer.known(channels, "number of channels"),)))
-    return _built(layer, Attention("additive", scale, None, layer.config.flag("causal", False)))
+    return _built(layer, Attention("additive", scale, None, layer.config.flag("causal", False), _masked(layer)))
 
 
 def _built(layer: Layer, module: Attention) -> Built:
@@ -57,13 +57,13 @@ def _built(layer: Layer, module: Attention) -> Built:
     fits = key[0] == value[0] and len(channels) <= 1
     if not fits:
         raise layer.fail(f"the shapes of query, value and key {(query, value, key)} do not fit")
-    return Built(Value((query[0], value[1])), (("", module),))
+    return Built(Value((query[0], value[1])), (("", module),), mask="first")
 
 
 def multi_head_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     """Kernel and bias of each projection, in Keras' order."""
     what = ("kernel",) if config.get("use_bias") is False else ("kernel", "bias")
-    return tuple(Variable(f"{name}_{one}") for name in _PROJECTIONS for one in what)
+    return tuple(Variable(f"{name}_{one}", place=f"{name}_dense") for name in _PROJECTIONS for one in what)
 
 
 def multi_head_attention(layer: Layer) -> Built:
@@ -91,8 +91,8 @@ def multi_head_attention(layer: Layer) -> Built:
         for name in _PROJECTIONS:
             shape = (made,) if name == "output" else expected[name][1:]
             biases[name] = layer.tensor(layer.weight(f"{name}_bias", shape))
-    module = MultiHeadAttention(kernels, biases, takes)
-    return Built(Value((shapes["query"][0], made)), (("", module),))
+    module = MultiHeadAttention(kernels, biases, takes, _masked(layer))
+    return Built(Value((shapes["query"][0], made)), (("", module),), mask="first")
 
 
 def roles(keywords: tuple[str | None, ...], count: int) -> tuple[str, ...]:
@@ -112,6 +112,11 @@ def roles(keywords: tuple[str | None, ...], count: int) -> tuple[str, ...]:
 def _names(layer: Layer) -> tuple[str | None, ...]:
     """Return the argument that each tensor is passed as, None where it is told by its place."""
     return tuple(getattr(layer.node, "keywords", ())) or (None,) * len(layer.inputs)
+
+
+def _masked(layer: Layer) -> tuple[bool, ...]:
+    """Return which of the tensors has a mask."""
+    return tuple(value.masked for value in layer.inputs)
 
 
 def _shapes(layer: Layer) -> list[tuple[int | None, ...]]:

@@ -33,8 +33,9 @@ class Handler:
         What a call may tell the layer besides tensors, which `build` reads.
     mask
         What it does with the mask of what it reads (`Masking`, `Embedding(mask_zero=True)`): "ends" is for layers that
-        do not support masks, whose result has none; "passes" hands it on; "reads" hands it to the layer's module as the
-        last argument, and its result has none unless the handler says so.
+        do not support masks, whose result has none; "passes" hands it on; "reads" hands it to the layer's module behind
+        the tensors (of several tensors, the masks of those that have one), and its result has none unless the handler
+        says so.
     """
 
     build: Callable[[Layer], Built]

@@ -78,12 +78,13 @@ class Built:
         Torch modules to run in sequence, by the suffix of their name; "" is the layer's own work.
     mask
         What makes the mask that goes with the result, from what the layer reads; "passes" where it is the mask of what
-        it reads although its kind of layer does not pass masks on. None leaves it to the kind.
+        it reads although its kind of layer does not pass masks on, "first" where it is that of the first tensor. None
+        leaves it to the kind.
     """
 
     value: Value
     modules: tuple[tuple[str, nn.Module], ...] = ()
-    mask: nn.Module | Literal["passes"] | None = None
+    mask: nn.Module | Literal["passes", "first"] | None = None
 
 
 def _no_model(graph: Graph, tensors: dict[str, dict[str, StoredTensor]]) -> tuple[nn.Module, Shape]:

@@ -39,7 +39,7 @@ def _recurrent(name: str) -> Handler:
 
 
 _TRAINING_ONLY = Handler(shapes.training_only, "any", mask="passes", layout="any")
-_MERGE = Handler(merging.merge, "same")
+_MERGE = Handler(merging.merge, "same", mask="passes")
 _RANDOM = Handler(preprocessing.random, "any")
 _NORM = normalization.scale_and_offset
 _MAX = Handler(pooling.max_pooling, layout="data_format")
@@ -71,9 +71,9 @@ HANDLERS: dict[str, Handler] = {
     "BatchNormalization": Handler(
         shapes.batch_normalization, "any", shapes.batch_normalization_variables, mask="passes", layout="axis"
     ),
-    "LayerNormalization": Handler(normalization.layer_normalization, variables=_NORM),
-    "GroupNormalization": Handler(normalization.group_normalization, variables=_NORM),
-    "UnitNormalization": Handler(normalization.unit_normalization),
+    "LayerNormalization": Handler(normalization.layer_normalization, variables=_NORM, mask="passes"),
+    "GroupNormalization": Handler(normalization.group_normalization, variables=_NORM, mask="passes"),
+    "UnitNormalization": Handler(normalization.unit_normalization, mask="passes"),
     "Rescaling": Handler(preprocessing.rescaling),
     "Normalization": Handler(preprocessing.normalization, variables=preprocessing.normalization_variables),
     "LayerScale": Handler(preprocessing.layer_scale, variables=_gamma),
@@ -112,9 +112,11 @@ HANDLERS: dict[str, Handler] = {
     "Minimum": _MERGE,
     "Subtract": _MERGE,
     "Dot": Handler(merging.dot),
-    "Attention": Handler(attention.attention, variables=attention.attention_variables),
-    "AdditiveAttention": Handler(attention.additive_attention, variables=attention.additive_variables),
-    "MultiHeadAttention": Handler(attention.multi_head_attention, variables=attention.multi_head_variables),
+    "Attention": Handler(attention.attention, variables=attention.attention_variables, mask="reads"),
+    "AdditiveAttention": Handler(attention.additive_attention, variables=attention.additive_variables, mask="reads"),
+    "MultiHeadAttention": Handler(
+        attention.multi_head_attention, variables=attention.multi_head_variables, mask="reads"
+    ),
     "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
     "Concatenate": Handler(shapes.concatenate, "any", mask="passes", layout="axis"),
     "Activation": Handler(activations.activation, "any", mask="passes", layout="any"),
@@ -141,14 +143,9 @@ HANDLERS: dict[str, Handler] = {
     "StochasticDepth": Handler(preprocessing.stochastic_depth, "any"),
     **dict.fromkeys(preprocessing.RANDOM, _RANDOM),
 }
-HANDLERS["TimeDistributed"] = Handler(wrappers.time_distributed(HANDLERS), variables=wrappers.inner_variables(HANDLERS))
-MASK_AWARE = frozenset(
-    {
-        "AdditiveAttention", "Attention", "Average", "Dot", "GroupNormalization", "LayerNormalization", "Maximum",
-        "Minimum", "MultiHeadAttention", "Multiply", "Softmax", "Subtract", "TimeDistributed", "UnitNormalization",
-    }
-)  # fmt: skip
-"""Keras layers that read a mask or pass it on; one of them whose handler does neither is refused behind a mask."""
+HANDLERS["TimeDistributed"] = Handler(
+    wrappers.time_distributed(HANDLERS), variables=wrappers.inner_variables(HANDLERS), mask="passes"
+)
 TRAINING_ONLY = frozenset(
     name
     for name, handler in HANDLERS.items()

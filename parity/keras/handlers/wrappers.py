@@ -32,7 +32,8 @@ def inner_variables(table: Table) -> Callable[[Mapping[str, Any]], tuple[Variabl
         class_name, inner = _inside(config)
         graph = model_inside(config, Path(class_name))
         if graph is None:
-            return table[class_name].variables(inner) if class_name in table else ()
+            own = table[class_name].variables(inner) if class_name in table else ()
+            return tuple(replace(one, place=f"layer/{one.place}".rstrip("/")) for one in own)
         return tuple(
             Variable(f"{node.name}/{variable.name}", variable.trainable and node.config.get("trainable") is not False)
             for node in graph.model.nodes()
@@ -70,6 +71,8 @@ def time_distributed(table: Table) -> Callable[[Layer], Built]:
                 "Use one of Keras' own layers for each step"
             )
         shape = _steps(layer)
+        if table[class_name].mask != "passes":
+            _refuse_mask(layer, class_name)
         node = replace(layer.node, class_name=class_name, config=config)
         built = table[class_name].build(replace(layer, node=node, inputs=(Value(shape[1:]),)))
         modules = [module for _, module in built.modules]
@@ -82,6 +85,7 @@ def time_distributed(table: Table) -> Callable[[Layer], Built]:
 
 def _around_a_model(layer: Layer, graph: Graph) -> Built:
     shape = _steps(layer)
+    _refuse_mask(layer, "model")
     ((_, expected),) = graph.inputs
     if len(expected) != len(shape) - 1 or any(
         size not in (None, there) for size, there in zip(expected, shape[1:], strict=True)
@@ -101,6 +105,14 @@ def _steps(layer: Layer) -> Shape:
     if len(shape) < 2:
         raise layer.fail(f"its input {shape} has no axis of steps. Check the model's input_shape")
     return shape
+
+
+def _refuse_mask(layer: Layer, kind: str) -> None:
+    if layer.input.masked:
+        raise layer.fail(
+            "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), and the layer inside, "
+            f"a {kind}, cannot have the mask of one step; Keras stops there too. Rebuild the model without masks there"
+        )
 
 
 def _built(layer: Layer, made: Shape, *modules: nn.Module) -> Built:

@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+Masked = tuple[bool, ...]
+"""Which of the tensors that a layer reads has a mask; the masks `(N, T)` follow the tensors."""
 # What TensorFlow takes off the scores of steps that must not be seen.
 _HIDDEN = 1e9
 
@@ -26,25 +28,32 @@ class Attention(nn.Module):
         One number, or None for 1.
     causal
         Whether no step sees those behind it.
+    masked
+        See `Masked`: steps that are off in the value's mask are not seen, and those of the query give zeros.
     """
 
     signxai_operation: ClassVar[str] = "derivative"
 
-    def __init__(self, score: str, scale: Tensor | None, weight: Tensor | None, causal: bool) -> None:
+    def __init__(self, score: str, scale: Tensor | None, weight: Tensor | None, causal: bool, masked: Masked) -> None:
         super().__init__()
         self.score = score
         self.scale = None if scale is None else nn.Parameter(scale, requires_grad=False)
         self.weight = None if weight is None else nn.Parameter(weight, requires_grad=False)
-        self.causal = causal
+        self.causal, self.masked = causal, masked
 
-    def forward(self, query: Tensor, value: Tensor, key: Tensor | None = None) -> Tensor:
-        """Return `(N, channels of the value, steps of the query)`."""
-        key = value if key is None else key
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Return `(N, channels of the value, steps of the query)` of query, value, perhaps a key, and masks."""
+        (query, value, *keys), (of_query, of_value, *_) = _with_masks(tensors, self.masked)
+        key = keys[0] if keys else value
         scores = self._scores(query.movedim(1, -1), key.movedim(1, -1))
+        hidden = None if of_value is None else ~of_value[:, None]
         if self.causal:
-            hidden = torch.ones(scores.shape[-2:], dtype=scores.dtype, device=scores.device).triu(1)
-            scores = scores - _HIDDEN * hidden
-        return torch.einsum("nqk,nck->ncq", scores.softmax(dim=-1), value)
+            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            hidden = later if hidden is None else hidden | later
+        if hidden is not None:
+            scores = scores - _HIDDEN * hidden.to(scores.dtype)
+        mixed = torch.einsum("nqk,nck->ncq", scores.softmax(dim=-1), value)
+        return mixed if of_query is None else mixed * of_query[:, None].to(mixed.dtype)
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         """Return `(N, steps of the query, steps of the key)`."""
@@ -74,24 +83,38 @@ class MultiHeadAttention(nn.Module):
         As the kernels without their inputs; empty for none.
     takes
         What each tensor is that the module is called with: `"query"`, `"value"` or `"key"`.
+    masked
+        See `Masked`: nothing is seen of steps that are off in the value's mask or the key's, and nothing from those
+        that are off in the query's, which is to say that these see all steps.
     """
 
     signxai_operation: ClassVar[str] = "derivative"
 
-    def __init__(self, kernels: dict[str, Tensor], biases: dict[str, Tensor], takes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        kernels: dict[str, Tensor],
+        biases: dict[str, Tensor],
+        takes: tuple[str, ...],
+        masked: Masked,
+    ) -> None:
         super().__init__()
         frozen = {"requires_grad": False}
         self.kernels = nn.ParameterDict({name: nn.Parameter(values, **frozen) for name, values in kernels.items()})
         self.biases = nn.ParameterDict({name: nn.Parameter(values, **frozen) for name, values in biases.items()})
-        self.takes = takes
+        self.takes, self.masked = takes, masked
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Return `(N, channels, steps of the query)`."""
-        read = dict(zip(self.takes, tensors, strict=True))
+        given, masks = _with_masks(tensors, self.masked)
+        read = dict(zip(self.takes, given, strict=True))
         read.setdefault("key", read["value"])
         query, key, value = (self._projected(name, read[name]) for name in ("query", "key", "value"))
         query = query * (1 / math.sqrt(query.shape[-1]))
-        weights = torch.einsum("nkhd,nqhd->nhqk", key, query).softmax(dim=-1)
+        scores = torch.einsum("nkhd,nqhd->nhqk", key, query)
+        seen = _seen(dict(zip(self.takes, masks, strict=True)))
+        if seen is not None:
+            scores = scores - _HIDDEN * (~seen)[:, None].to(scores.dtype)
+        weights = scores.softmax(dim=-1)
         mixed = torch.einsum("nhqk,nkhd->nqhd", weights, value)
         made = torch.einsum("nqhd,hdc->nqc", mixed, self.kernels["output"])
         return (made + self.biases["output"] if "output" in self.biases else made).movedim(-1, 1)
@@ -103,3 +126,19 @@ class MultiHeadAttention(nn.Module):
     def extra_repr(self) -> str:
         """Show what it reads in `print(model)`."""
         return f"takes={self.takes}"
+
+
+def _with_masks(tensors: tuple[Tensor, ...], masked: Masked) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Return the tensors, and the mask of each, None where it has none."""
+    masks = iter(tensors[len(masked) :])
+    return list(tensors[: len(masked)]), [next(masks) if has_one else None for has_one in masked]
+
+
+def _seen(masks: dict[str, Tensor | None]) -> Tensor | None:
+    """Return what each step of the query sees, `(N, steps of the query, steps of the value)`; None for all."""
+    seen: Tensor | None = None
+    for role, mask in masks.items():
+        if mask is not None:
+            one = mask[:, :, None] if role == "query" else mask[:, None, :]
+            seen = one if seen is None else seen & one
+    return seen

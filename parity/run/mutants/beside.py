@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from parity.keras.modules.attention import MultiHeadAttention
+from parity.keras.modules.tokens import StepMask
 from parity.run.mutants.families import MISSING
 from parity.run.mutants.layers import gradient_of
 from parity.run.mutants.maps import DENSE, RESNET, SERIES
@@ -63,6 +64,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "signxai-embedding": ("text", ("lrp_z", "lrp_epsilon_0_1")),
     "signxai-tensors-by-name": ("attended", ("gradient", "lrp_z")),
     "innvestigate-tensors-by-name": ("attended", ("lrp.z", "lrp.alpha_2_beta_1")),
+    "innvestigate-masked-attention": ("masked_attended", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-several-attentions": ("attended_twice", ("lrp.z", "gradient.baseline")),
     "innvestigate-recurrence": ("recurrent", ("innvestigate.integrated_gradients",)),
     "innvestigate-masked-average": ("masked", ("lrp.z",)),
@@ -184,6 +186,12 @@ def _norm_passes(model: nn.Module, x: Tensor, method: str, target: list[int], **
         return right(model, x, method, target, **parameters)
 
 
+def _every_step_counts(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, StepMask):
+            module.value = float("inf")
+
+
 class _ThroughTheQuery(nn.Module):
     """An attention whose value and key are constants to its gradient."""
 
@@ -248,6 +256,8 @@ COPIED = (
     _mutant("attention_through_the_query", "Nothing comes by value and key: the defect of iNNvestigate, copied.",
             model_changed(modules_replaced(MultiHeadAttention, _ThroughTheQuery)), "rel_l2",
             "innvestigate-tensors-by-name", "attention"),
+    _mutant("masked_steps_attended", "Steps that do not count are seen like others.",
+            model_changed(_every_step_counts), "rel_l2", "innvestigate-masked-attention", "attention"),
 )  # fmt: skip
 
 EXCUSED = (

@@ -80,11 +80,24 @@ def _attended_twice(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _masked_attended(make: Maker) -> Network:
+    return Network((
+        input_layer(7, 3),
+        plain("mask", "Masking", "x", mask_value=0.0),
+        make.dense("query", "mask", 3, 4, "relu"),
+        make.dense("value", "mask", 3, 4),
+        plain("mixed", "Attention", "query", "value", use_scale=False, score_mode="dot"),
+        plain("flat", "Flatten", "mixed"),
+        make.dense("out", "flat", 28, 3),
+    ))  # fmt: skip
+
+
 NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "two_inputs": _two_inputs,
     "text": _text,
     "recurrent": _recurrent,
     "masked": _masked,
+    "masked_attended": _masked_attended,
     "attended": _attended,
     "attended_twice": _attended_twice,
 }
@@ -101,5 +114,9 @@ def _ends_early(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values
 
 
-SAMPLES: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {"text": _tokens, "masked": _ends_early}
+SAMPLES: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    "text": _tokens,
+    "masked": _ends_early,
+    "masked_attended": _ends_early,
+}
 """What makes an input of normal numbers, for networks that take other numbers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from parity.keras.network import Network, NetworkLayer
@@ -24,4 +26,29 @@ def two_inputs(rng: np.random.Generator) -> Network:
         dense(rng, "d", 3, 4, "features", activation="relu"),
         layer("Concatenate", "j", "f", "d", axis=-1),
         dense(rng, "out", 16, 3, "j"),
+    ))  # fmt: skip
+
+
+def _operation(class_name: str, name: str, function: str, reads: str, **told: object) -> NetworkLayer:
+    """Return a bare operation as Keras 2 keeps it."""
+    made = layer(class_name, name, reads, function=function)
+    return replace(made, settings=told)
+
+
+# SIGN-XAI rectifies for each reader of what is taken apart, and deep Taylor counts these twice.
+@row(
+    (6, 5, 3),
+    {"guided_backprop": "reference-defect", "lrp.alpha_2_beta_1": "reference-defect", "deep_taylor": "unsupported"},
+    lambda x: abs(x) * 100,
+)
+def prepared_as_caffe(rng: np.random.Generator) -> Network:
+    rest, turned = {"class_name": "__ellipsis__"}, {"start": None, "stop": None, "step": -1}
+    means = {"bias": [-103.9375, -116.75, -123.5], "data_format": "NHWC"}
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 3]}, ()),
+        _operation("SlicingOpLambda", "bgr", "__operators__.getitem", "x", slice_spec=[rest, turned]),
+        _operation("TFOpLambda", "centred", "nn.bias_add", "bgr", **means),
+        conv(rng, "c", (2, 2), 3, 4, "centred", activation="relu"),
+        layer("Flatten", "f", "c"),
+        dense(rng, "out", 80, 3, "f"),
     ))  # fmt: skip

@@ -171,6 +171,64 @@ def masked_average(rng: np.random.Generator) -> Network:
     )
 
 
+def _ends_early(x: np.ndarray) -> np.ndarray:
+    """Return a series whose last two steps do not count."""
+    return x * (np.arange(7) < 5).astype(x.dtype)[:, None]
+
+
+# iNNvestigate takes the derivative of Masking, and cannot feed the mask of what reads it.
+OF_MASKS = {"lrp.alpha_2_beta_1": "reference-defect", "deep_taylor": "unsupported"}
+# Integrated gradients start where no step is left to average; SIGN-XAI rectifies for each reader.
+OF_AVERAGES = {**OF_MASKS, "integrated_gradients": "unsupported", "guided_backprop": "reference-defect"}
+
+
+def _masked_pair(rng: np.random.Generator, *behind: NetworkLayer) -> Network:
+    """Return two Dense layers on a masked series, and what reads both."""
+    return network(
+        (7, 3),
+        layer("Masking", "m", mask_value=0.0),
+        dense(rng, "a", 3, 4, "m", activation="relu"),
+        dense(rng, "b", 3, 4, "m"),
+        *behind,
+    )
+
+
+@row((7, 3), {**OF_MASKS, "guided_backprop": "reference-defect"}, _ends_early)
+def masked_attention(rng: np.random.Generator) -> Network:
+    attention = layer("Attention", "j", "a", "b", use_scale=False, score_mode="dot")
+    return _masked_pair(rng, attention, layer("Flatten", "f"), dense(rng, "out", 28, 3))
+
+
+@row((7, 3), OF_AVERAGES, _ends_early)
+def masked_additive_attention(rng: np.random.Generator) -> Network:
+    weights = {"scale": rng.normal(size=4).astype(np.float32)}
+    attention = layer("AdditiveAttention", "j", "a", "b", weights=weights, use_scale=True)
+    return _masked_pair(rng, attention, layer("GlobalAveragePooling1D", "g"), dense(rng, "out", 4, 3))
+
+
+@row((7, 3), OF_AVERAGES, _ends_early)
+def masked_product(rng: np.random.Generator) -> Network:
+    return _masked_pair(
+        rng, layer("Multiply", "j", "a", "b"), layer("GlobalAveragePooling1D", "g"), dense(rng, "out", 4, 3)
+    )
+
+
+@row((7, 3), OF_AVERAGES | {"guided_backprop": "parity", "deep_taylor": "unjudged"}, _ends_early)
+def masked_normalization(rng: np.random.Generator) -> Network:
+    weights = {"gamma": 1 + 0.3 * rng.normal(size=4), "beta": 0.3 * rng.normal(size=4)}
+    weights = {name: values.astype(np.float32) for name, values in weights.items()}
+    inner = {"class_name": "Dense", "config": {"name": "d", "units": 5, "activation": "relu"}}
+    return network(
+        (7, 3),
+        layer("Masking", "m", mask_value=0.0),
+        dense(rng, "a", 3, 4),
+        layer("LayerNormalization", "n", weights=weights, axis=[2], epsilon=1e-3),
+        layer("TimeDistributed", "t", weights=kernel(rng, 4, 5), layer=inner),
+        layer("GlobalAveragePooling1D", "g"),
+        dense(rng, "out", 5, 3),
+    )
+
+
 def both_ways(
     rng: np.random.Generator, name: str, features: int, units: int, merge: str, **config: Any
 ) -> NetworkLayer:

@@ -16,6 +16,7 @@ from parity.errors import ParityError
 from parity.keras import ConversionError
 from tests.parity.keras.keras_files import (
     KerasModel,
+    functional,
     input_layer,
     layer,
     sequential,
@@ -273,6 +274,33 @@ def test_everything_that_cannot_be_converted_is_told_at_once(tmp_path):
         assert part in message
 
 
+OPERATIONS = {
+    "not in the table": ("math.floordiv", {"y": 127.5}, ["(math.floordiv)", "is not in the table"]),
+    "no layer does that": ("math.maximum", {"y": 3.0}, ["math.maximum compares with the constant 3.0", "no layer"]),
+    "a divisor of the model": ("math.truediv", {"y": ["x", 0, 0]}, ["divides by values of the model"]),
+    "a step of two": (
+        "__operators__.getitem", {"slice_spec": [{}, {"start": None, "step": 2}]}, ["takes the part", "'step': 2"],
+    ),
+    "an axis too long to turn around": (
+        "__operators__.getitem", {"slice_spec": [{"class_name": "__ellipsis__"}, {"step": -1}, {}]}, ["70 places"],
+    ),
+    "channels first": ("nn.bias_add", {"bias": [1.0, 2.0], "data_format": "NCHW"}, ["that are the first axis"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OPERATIONS)
+def test_a_bare_operation_with_constants_is_told_as_what_it_is(tmp_path, case):
+    """And not as a layer whose call passes something that could be left out."""
+    function, told, said = OPERATIONS[case]
+    operation = layer("TFOpLambda", "odd", [], function=function)
+    operation["inbound_nodes"] = [["x", 0, 0, told]]
+    model = KerasModel(functional(input_layer(70, 2, inbound=[]), operation, layer("Flatten", "flat", "odd")))
+    message = refusal(model.write(tmp_path / "m.h5"))
+    for part in ["'odd' (TFOpLambda)", "bare operation", *said, "Use a Keras layer instead"]:
+        assert part in message
+    assert "Call the layer without it" not in message
+
+
 def test_endless_nesting(tmp_path):
     architecture = sequential(layer("ReLU", "relu"))
     for depth in range(60):
@@ -415,6 +443,41 @@ def test_positions_with_a_layer_too_few_or_a_gap(tmp_path):
 def test_absent_and_directory(tmp_path):
     assert "no such file" in refusal(tmp_path / "absent.h5")
     assert "directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "m.index", "m.data-00000-of-00001", "m"])
+def test_checkpoints_of_tensorflow(tmp_path, name):
+    for file in ("checkpoint", "m.index", "m.data-00000-of-00001"):
+        (tmp_path / file).write_bytes(b"tensors")
+    message = refusal(tmp_path / name)
+    for word in (name, "a TensorFlow checkpoint", "without the model", "model.load_weights", "model.save('model.h5')"):
+        assert word in message
+
+
+KERAS_1 = {
+    "by a class": [layer("Convolution2D", "c", nb_filter=3)],
+    "by a setting": [layer("Dense", "d", output_dim=3, W_regularizer=None)],
+    "inside of a model": [{"class_name": "Sequential", "config": [layer("Merge", "m", mode="concat")]}],
+}
+
+
+@pytest.mark.parametrize("case", KERAS_1)
+@pytest.mark.parametrize("as_list", [True, False])
+def test_files_of_keras_1_are_named_as_such(tmp_path, case, as_list):
+    architecture = sequential(input_layer(5, 4, 2), *KERAS_1[case])
+    if as_list:  # as Keras 1 keeps a Sequential model
+        architecture["config"] = architecture["config"]["layers"]
+    message = refusal(KerasModel(architecture, {}).write(tmp_path / "old.h5"))
+    for word in ("old.h5", "a file of Keras 1", "Keras 2.0 to 2.3", "save it again"):
+        assert word in message
+    assert message.count(". ") == 0, "one sentence"
+
+
+def test_the_version_in_a_file_tells_keras_1_too(tmp_path):
+    path = tiny().write(tmp_path / "old.h5")
+    with h5py.File(path, "a") as file:
+        file["model_weights"].attrs["keras_version"] = b"1.2.2"
+    assert "Keras 1 (version 1.2.2)" in refusal(path)
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 100_000])

@@ -10,9 +10,9 @@ import torch
 
 import parity.keras
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.modules import recurrent
+from parity.keras.modules import attention, recurrent
 from parity.keras.modules.tokens import StepMask, TokenMask
-from parity.keras.network import Network, write_network
+from parity.keras.network import Network, NetworkLayer, write_network
 from tests.parity.judged.registry import dense, layer, network
 from tests.parity.judged.sequences import TOKENS, both_ways, embedding
 from tests.parity.judged.sequences import recurrent as steps
@@ -41,6 +41,19 @@ def _masked(*layers) -> Network:
     return network((7,), embedding(np.random.default_rng(0), "e", 3, mask_zero=True), *layers, layer("Flatten", "f"))
 
 
+_LENGTHS = (("x", 7), ("y", 1))
+
+
+def _two_lengths() -> Network:
+    """Join a masked sequence with a masked sequence of one step."""
+    return Network((
+        *(NetworkLayer(name, "InputLayer", {"batch_input_shape": [None, steps, 3]}, ()) for name, steps in _LENGTHS),
+        *(NetworkLayer(f"{name}_mask", "Masking", {"mask_value": 0.0}, (name,)) for name, _ in _LENGTHS),
+        NetworkLayer("j", "Multiply", {}, tuple(f"{name}_mask" for name, _ in _LENGTHS)),
+        NetworkLayer("f", "Flatten", {}, ("j",)),
+    ))  # fmt: skip
+
+
 def _cells(*cells: str) -> Network:
     entries = [{"class_name": cell, "config": {"units": 4}} for cell in cells]
     return _series(layer("RNN", "r", cell={"class_name": "StackedRNNCells", "config": {"cells": entries}}))
@@ -53,7 +66,15 @@ REFUSED = {
     "two outputs": (_both(merge_mode=None), ["'r' (Bidirectional)", "merge_mode is None", "go_backwards=True"]),
     "a mask from the wrong end": (_both(unroll=True, return_sequences=True), ["unroll=True", "wrong end"]),
     "a cell of the user": (_cells("LSTMCell", "MyCell"), ["'r' (RNN)", "cells that are not supported"]),
-    "a mask on a softmax": (_masked(layer("Softmax", "s")), ["'s' (Softmax)", "Rebuild the model without masks"]),
+    "a mask on a softmax": (
+        _masked(layer("Softmax", "s")),
+        ["'s' (Softmax)", "masks channels", "Activation('softmax')"],
+    ),
+    "a mask on steps that cannot have one": (
+        _masked(layer("TimeDistributed", "s", layer={"class_name": "Reshape", "config": {"target_shape": [3, 1]}})),
+        ["'s' (TimeDistributed)", "a Reshape", "Keras stops there too", "without masks"],
+    ),
+    "masks of different lengths": (_two_lengths(), ["'j' (Multiply)", "different lengths", "which Keras cannot"]),
 }
 
 
@@ -116,17 +137,38 @@ def _not_turned_around(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "flip", lambda self, *_: self)
 
 
-def _mask_ends_at_dense(monkeypatch):
-    monkeypatch.setitem(HANDLERS, "Dense", replace(HANDLERS["Dense"], mask="ends"))
+def _mask_ends_at(kind: str):
+    def mutate(monkeypatch):
+        monkeypatch.setitem(HANDLERS, kind, replace(HANDLERS[kind], mask="ends"))
+
+    return mutate
+
+
+def _mask_of_the_value_for_the_query(monkeypatch):
+    def turned(tensors, masked):
+        given, masks = apart(tensors, masked)
+        return given, masks[1::-1] + masks[2:]
+
+    apart = attention._with_masks
+    monkeypatch.setattr(attention, "_with_masks", turned)
+
+
+def _hidden_lightly(monkeypatch):
+    """Take less off the scores of steps that must not be seen."""
+    monkeypatch.setattr(attention, "_HIDDEN", 5.0)
 
 
 MUTANTS = {
+    "masks of query and value change places": (_mask_of_the_value_for_the_query, "attention_masked"),
+    "masked steps are seen a little": (_hidden_lightly, "attention_masked"),
+    "a mask ends at a merge": (_mask_ends_at("Multiply"), "masked_merges"),
+    "a mask ends at a normalization": (_mask_ends_at("LayerNormalization"), "masked_normalizations"),
     "gates of a GRU in torch's order": (_gates_of_torch, "recurrent_gru"),
     "masks are ignored": (_no_masks, "recurrent_gru_masked"),
     "masks of tokens are ignored": (_no_masks, "text_classifier"),
     "masked steps of both ways are no zeros": (_masked_steps_keep_their_result, "recurrent_both_concat_masked"),
     "what ran backwards is not turned around": (_not_turned_around, "recurrent_both_concat_masked"),
-    "a mask ends at a dense layer": (_mask_ends_at_dense, "text_masked_average"),
+    "a mask ends at a dense layer": (_mask_ends_at("Dense"), "text_masked_average"),
 }
 
 

@@ -16,8 +16,10 @@ import parity.keras
 from parity.hashing import file_sha256
 from parity.keras import ConversionError
 from parity.keras.handlers import shapes
+from parity.keras.keras_2 import keras_2_config
 from parity.keras.modules.activations import HardSigmoid
 from parity.keras.modules.kernels import PaddedConv2d, SeparableConv
+from parity.keras.network import network_of, read_network, write_network
 from tests.parity.keras.keras_files import (
     KerasModel,
     functional,
@@ -219,6 +221,91 @@ def test_keras_3_config_in_a_full_file(tmp_path):
     before = parity.keras.load(tiny_branches().write(tmp_path / "k2.h5"))
     x = torch.ones(1, 2, 5, 4)
     torch.testing.assert_close(module(x), before(x), rtol=0, atol=0)
+
+
+ATTENTION = {"num_heads": 2, "key_dim": 3, "value_dim": 3, "use_bias": True, "output_shape": None}
+
+
+def attending(call, name="attention"):
+    """Return a model of Keras 3 around an attention of a query to a value, and the tensors of its parts."""
+    rng = np.random.default_rng(5)
+    tensors = {
+        part: [rng.normal(size=size) for size in sizes]
+        for part, sizes in {
+            "query_dense": [(4, 2, 3), (2, 3)], "key_dense": [(4, 2, 3), (2, 3)], "value_dense": [(4, 2, 3), (2, 3)],
+            "output_dense": [(2, 3, 4), (4,)],
+        }.items()
+    }  # fmt: skip
+    inputs = [input_layer(5, 4, name=one, inbound=[]) for one in ("q", "v")]
+    attention = layer("MultiHeadAttention", name, [], seed=None, flash_attention=False, **ATTENTION)
+    attention["inbound_nodes"] = [call]
+    flat = layer("Flatten", "flatten", name)
+    return functional(*inputs, attention, flat, start=("q", "v")), tensors
+
+
+def history(name):
+    return {"class_name": "__keras_tensor__", "config": {"shape": [None, 5, 4], "keras_history": [name, 0, 0]}}
+
+
+CALLS = {
+    "by place": {"args": [history("q"), history("v")], "kwargs": {}},
+    "the value by name": {"args": [history("q")], "kwargs": {"value": history("v")}},
+    "both by name": {"args": [], "kwargs": {"query": history("q"), "value": history("v")}},
+    "both by name, the value first": {"args": [], "kwargs": {"value": history("v"), "query": history("q")}},
+}
+
+
+def attended(folder, call, prefix=""):
+    architecture, tensors = attending(call)
+    path = folder / f"m{len(list(folder.iterdir()))}.weights.h5"
+    with h5py.File(path, "w") as file:
+        for part, values in tensors.items():
+            for i, array in enumerate(values):
+                file[f"layers/multi_head_attention/{prefix}{part}/vars/{i}"] = array
+        file["layers/multi_head_attention/_dropout_layer/seed_generator/vars/0"] = np.zeros(2, np.uint32)
+    path.with_name(path.name.replace(".weights.h5", ".json")).write_text(json.dumps(architecture))
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["", "_"])
+@pytest.mark.parametrize("call", CALLS)
+def test_attention_of_keras_3_is_read_by_the_parts_it_keeps_its_weights_in(tmp_path, call, prefix):
+    """Keras 3 names parts by their public names, Keras 2.12 by the attributes that hold them."""
+    module = parity.keras.load(attended(tmp_path, CALLS[call], prefix), dtype=torch.float64)
+    right = parity.keras.load(attended(tmp_path, CALLS["by place"]), dtype=torch.float64)
+    query, value = torch.randn(2, 1, 4, 5, dtype=torch.float64)
+    torch.testing.assert_close(module(query, value), right(query, value), rtol=0, atol=0)
+    assert not torch.allclose(module(query, value), module(value, query))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_attention_of_keras_3_is_written_as_keras_2_reads_it(tmp_path, call):
+    path = attended(tmp_path, CALLS[call])
+    description = parity.keras.load(path).description
+    (made,) = [one for one in network_of(description) if one.class_name == "MultiHeadAttention"]
+    assert {"seed", "flash_attention"}.isdisjoint(made.config)
+    assert [made.config[f"{role}_shape"] for role in ("query", "key", "value")] == [[None, 5, 4]] * 3
+    write_network(read_network(path, None, description), tmp_path / "there.h5")
+    before, after = (parity.keras.load(one, dtype=torch.float64) for one in (path, tmp_path / "there.h5"))
+    tensors = torch.randn(2, 1, 4, 5, dtype=torch.float64)
+    torch.testing.assert_close(after(*tensors), before(*tensors), rtol=0, atol=0)
+
+
+def test_layers_inside_of_others_lose_what_keras_3_alone_knows(tmp_path):
+    inner = {
+        "module": "keras.layers", "class_name": "Dense", "registered_name": None, "build_config": {},
+        "config": {"name": "d", "units": 2, "use_bias": False, "dtype": {"class_name": "DTypePolicy"}, "lora_rank": 1},
+    }  # fmt: skip
+    assert keras_2_config("TimeDistributed", {"name": "t", "layer": inner}) == {
+        "name": "t",
+        "layer": {"class_name": "Dense", "config": {"name": "d", "units": 2, "use_bias": False}},
+    }
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/time_distributed/layer/vars/0"] = np.ones((3, 2))
+    steps = layer("TimeDistributed", "t", layer=inner)
+    (tmp_path / "m.json").write_text(json.dumps(sequential(input_layer(4, 3), steps, layer("Flatten", "f"))))
+    assert parity.keras.load(path)(torch.ones(1, 3, 4)).unique().tolist() == [3.0]
 
 
 def test_dense_only_and_open_sizes(tmp_path):

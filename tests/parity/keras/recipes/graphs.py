@@ -134,3 +134,43 @@ def synchronized_normalization(keras: Any) -> Any:
     L = keras.layers
     layers = [L.Conv2D(4, 2), L.experimental.SyncBatchNormalization(), L.ReLU(), L.Flatten(), L.Dense(3)]
     return keras.Sequential([L.InputLayer((6, 5, 2)), *layers])
+
+
+def _pixels(array: Any) -> Any:
+    return abs(array) * 100
+
+
+def _prepared(keras: Any, prepare: Any) -> Any:
+    L = keras.layers
+    x = keras.Input((8, 7, 3))
+    y = L.Conv2D(4, 3, activation="relu")(prepare(x))
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(y)))
+
+
+@recipe(sample=_pixels)
+def prepared_as_caffe(keras: Any) -> Any:
+    """Colours in reverse order, minus their means."""
+    return _prepared(keras, keras.applications.vgg16.preprocess_input)
+
+
+@recipe(sample=_pixels)
+def prepared_as_torch(keras: Any) -> Any:
+    """Through 255, minus means, through deviations."""
+    return _prepared(keras, keras.applications.densenet.preprocess_input)
+
+
+@recipe(sample=_pixels)
+def prepared_as_tf(keras: Any) -> Any:
+    """From -1 to 1."""
+    return _prepared(keras, keras.applications.mobilenet.preprocess_input)
+
+
+@recipe
+def turned_around(keras: Any) -> Any:
+    """Axes in reverse order, also where others are cut."""
+    L = keras.layers
+    x = keras.Input((6, 5, 3))
+    y = L.Conv2D(4, 2, activation="relu")(x[:, ::-1, 1:])
+    y = L.Reshape((15, 4))(y[..., ::-1, :])
+    y = L.Conv1D(3, 2)(y[:, ::-1, ::-1])
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))

@@ -118,6 +118,58 @@ for _name, _layers in _MASKED.items():
 _keep("last", _SHAPE, lambda L: [L.Dense(4, activation="tanh"), L.LSTM(3, activation="softmax")], end=True)
 _keep("mask_value", _SHAPE, lambda L: [L.Masking(1.5), L.LSTM(4)], lambda x: _masked(x) + 1.5)
 
+
+def _masked_twice(array: Any) -> Any:
+    """Return sequences with steps that one mask turns off, and steps that another does."""
+    array = _masked(array)
+    array[0, 1] = array[2, 5:] = 1.5
+    return array
+
+
+@recipe(sample=_masked)
+def attention_masked(keras):
+    L = keras.layers
+    x = L.Input(_SHAPE)
+    one = L.Masking()(x)
+    query, value, key = (L.Dense(4)(one) for _ in range(3))
+    plain = L.Conv1D(4, 1)(x)  # has no mask
+    parts = [
+        L.Attention()([query, value]),
+        L.Attention(use_scale=True)([query, plain, key]),
+        L.AdditiveAttention()([query, value]),
+        L.MultiHeadAttention(2, 3)(query, query),
+        L.MultiHeadAttention(2, 3)(query, plain),
+        L.MultiHeadAttention(1, 3)(query, value=plain, key=key),
+    ]
+    seen = [L.Attention()([plain, value]), L.MultiHeadAttention(2, 3)(plain, value)]
+    joined = [L.GlobalAveragePooling1D()(part) for part in parts] + [L.Flatten()(part) for part in (*parts, *seen)]
+    return keras.Model(x, L.Dense(3)(L.Concatenate()(joined)))
+
+
+@recipe(sample=_masked_twice)
+def masked_merges(keras):
+    L = keras.layers
+    x = L.Input(_SHAPE)
+    one, two, plain = L.Masking()(x), L.Masking(1.5)(x), L.Conv1D(3, 1)(x)
+    kinds = (L.Multiply, L.Average, L.Maximum, L.Minimum, L.Subtract)
+    parts = [kind()([one, other]) for kind in kinds for other in (two, plain)]
+    joined = [L.GlobalAveragePooling1D()(part) for part in parts]
+    products = L.GlobalAveragePooling1D()(L.Dot(2)([one, two]))
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([*joined, products])))
+
+
+@recipe(sample=_masked)
+def masked_normalizations(keras):
+    L = keras.layers
+    x = L.Input(_SHAPE)
+    one = L.Masking()(x)
+    made = (L.LayerNormalization(), L.UnitNormalization(), L.GroupNormalization(3), L.TimeDistributed(L.Dense(4)),
+            L.TimeDistributed(L.LayerNormalization()))  # fmt: skip
+    joined = [L.GlobalAveragePooling1D()(layer(one)) for layer in made]
+    chain = L.TimeDistributed(L.Dense(5, "relu"))(L.LayerNormalization()(one))
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([*joined, L.LSTM(3)(chain)])))
+
+
 _MAPS: dict[str, tuple[tuple, Callable[[Any], Any]]] = {
     "conv_1d": ((3, 6, 2), lambda L: L.ConvLSTM1D(4, 3, padding="same")),
     "conv_2d": ((3, 6, 5, 2), lambda L: L.ConvLSTM2D(3, (3, 2), strides=(2, 1), padding="same", activation="relu")),
