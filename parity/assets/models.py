@@ -20,8 +20,9 @@ from parity.assets.source import SEEDED_SUFFIX, ModelSource
 from parity.errors import ParityError
 from parity.hashing import file_sha256
 
-# The shipped weights lie beside the package, in the repository; a wheel does not carry them.
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+# The shipped weights lie beside the package in the repository, and in a wheel among its data (`setup.py`).
+_IN_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "weights"
+WEIGHTS = _IN_THE_REPOSITORY if (_IN_THE_REPOSITORY / "fetch.py").is_file() else Path(__file__).with_name("data")
 
 
 class ModelNotFoundError(ParityError):
