@@ -162,7 +162,7 @@ MUTANTS = {
     "masks of query and value change places": (_mask_of_the_value_for_the_query, "attention_masked"),
     "masked steps are seen a little": (_hidden_lightly, "attention_masked"),
     "a mask ends at a merge": (_mask_ends_at("Multiply"), "masked_merges"),
-    "a mask ends at a normalization": (_mask_ends_at("LayerNormalization"), "masked_normalizations"),
+    "a mask ends at a normalization": (_mask_ends_at("UnitNormalization"), "masked_normalizations"),
     "gates of a GRU in torch's order": (_gates_of_torch, "recurrent_gru"),
     "masks are ignored": (_no_masks, "recurrent_gru_masked"),
     "masks of tokens are ignored": (_no_masks, "text_classifier"),
