@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from parity.commands.cli import main
 from parity.reference.environment import ReferenceEnvironmentError, find_python
+from parity.reference.packed import SHIPPED
 
 
 def parity(*arguments: str) -> Result:
@@ -71,3 +72,21 @@ def test_packed_references_judge_without_tensorflow(tmp_path: Path, monkeypatch:
     other = parity("run", "--model", "dense_mnist", "--method", "lrp_w_square", *offline)
     assert other.exit_code == 1
     assert "no TensorFlow is started (--offline)" in " ".join(other.output.split())
+
+
+def test_the_shipped_pack_judges_the_core_methods_without_tensorflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARITY_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("REFERENCE_PYTHON", str(tmp_path / "nothing"))
+    judged = parity("run", "--model", "all", "--method", "core", "--samples", "1", "--offline")
+    assert judged.exit_code == 0, judged.output
+    document = json.loads((tmp_path / "reports" / "parity.json").read_text(encoding="utf-8"))
+    assert document["summary"]["reference_answers"]["computed"] == 0
+    assert document["summary"]["counts"]["parity"] > 150
+    assert not document["summary"]["counts"].get("error")
+
+
+def test_the_shipped_pack_is_small() -> None:
+    assert SHIPPED.stat().st_size < 10e6

@@ -16,6 +16,7 @@ from parity.keras.modules.activations import (
     HardSigmoid,
     PositionPReLU,
     Sigmoid,
+    Tanh,
     TensorFlowGELU,
 )
 
@@ -45,7 +46,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "silu": nn.SiLU,
     "swish": nn.SiLU,
     "mish": nn.Mish,
-    "tanh": nn.Tanh,
+    "tanh": Tanh,
     "sigmoid": Sigmoid,
     "hard_sigmoid": nn.Hardsigmoid,
     "softplus": _softplus,

@@ -26,6 +26,7 @@ from zennit.layer import Sum
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
+from parity.keras.modules.activations import Tanh
 from parity.keras.modules.kernels import ChannelLinear
 from parity.keras.modules.moving import Concatenate, Crop, FeatureOrder, Rearrange, TrainingOnly
 from parity.run.subjects.function import FunctionSubject
@@ -112,6 +113,9 @@ def _give_rules(model: nn.Module, parsed: Method, numbers: Mapping[str, Any]) ->
     make = {
         kind: _rule(*layers.get(kind, layers.get("kernel", ("", {}))), parsed, numbers) for kind in ("conv", "dense")
     }
+    for layer in model.modules():
+        if isinstance(layer, Tanh):
+            layer.__class__ = nn.Tanh  # captum knows layers by their very type, and the copy is the subject's own
     chosen: list[tuple[nn.Module, Any]] = []
     for name, layer in model.named_modules():
         if next(layer.children(), None) is not None or type(layer) in _NONLINEAR:

@@ -45,3 +45,16 @@ def dense_at_every_step(rng: np.random.Generator) -> Network:
         layer("GlobalAveragePooling1D", "g"),
         replace(out, weights={name: abs(values) for name, values in out.weights.items()}),
     )
+
+
+@row((6, 5, 2), {"deep_taylor": "unsupported", "guided_backprop": "parity"})
+def saturated_inside(rng: np.random.Generator) -> Network:
+    """Return a network with a tanh at 1 - 5e-7, so that its last digit is 2e-10 of every gradient."""
+    weights = kernel(rng, 3, 2, 2, 3)
+    weights = {"kernel": weights["kernel"] * 0.01, "bias": np.array([7.5, 7.6, 7.7], np.float32)}
+    return network(
+        (6, 5, 2),
+        layer("Conv2D", "c", weights=weights, filters=3, kernel_size=[3, 2], activation="tanh"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 48, 3),
+    )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from parity.keras.modules.activations import HardSigmoid, Sigmoid
+from parity.keras.modules.activations import HardSigmoid, Sigmoid, Tanh
 from signxai_torch.operations.declared import declared_function
 
 FROM_5_TO_20 = np.linspace(5, 20, 2001)
@@ -23,6 +23,25 @@ def test_a_sigmoid_near_1_is_right_to_half_a_last_digit() -> None:
     x = torch.from_numpy(FROM_5_TO_20)
     assert digits_off(FROM_5_TO_20, Sigmoid()(x).numpy()) <= 0.501
     assert digits_off(FROM_5_TO_20, torch.sigmoid(x).numpy()) > 1, "torch is as exact: nn.Sigmoid would do"
+
+
+def test_a_tanh_beyond_3_is_right_to_half_a_last_digit() -> None:
+    x = np.concatenate([FROM_5_TO_20, -FROM_5_TO_20])
+    y = Tanh()(torch.from_numpy(x)).numpy()
+    exact = np.tanh(x.astype(np.longdouble))
+    assert (np.abs(y - exact) / np.spacing(np.abs(y))).max() <= 0.501
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_tanh_is_torchs_up_to_rounding_and_takes_its_gradient_from_the_output(dtype: torch.dtype) -> None:
+    x = torch.tensor([-800.0, -30, -3, -0.0, 0, 0.2, 3, 7.6, 800, torch.inf, -torch.inf], dtype=dtype)
+    x.requires_grad_()
+    y = Tanh()(x)
+    torch.testing.assert_close(y, torch.tanh(x), rtol=4 * torch.finfo(dtype).eps, atol=0)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient, (1 - y * y).detach())
+    assert Tanh()(torch.tensor(torch.nan)).isnan()
+    assert torch.autograd.gradcheck(Tanh(), torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -45,7 +64,7 @@ def test_a_sigmoid_has_derivatives_of_every_order() -> None:
     torch.testing.assert_close(slopes, torch.sigmoid(batch) * torch.sigmoid(-batch))
 
 
-@pytest.mark.parametrize("module", [Sigmoid(), HardSigmoid()])
+@pytest.mark.parametrize("module", [Sigmoid(), Tanh(), HardSigmoid()])
 def test_what_squashes_is_a_gate_as_torchs_own_is(module: nn.Module) -> None:
     function = declared_function(module)
     assert function is not None
