@@ -31,6 +31,10 @@ from parity.run.calls import (
 from parity.run.subjects import Method, parse
 
 
+_OF_GRADIENTS = ("gradient", "integrated_gradients", "smoothgrad")
+"""Families of methods that are a mean of gradients."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One way to maps that the subject can be held to.
@@ -219,7 +223,7 @@ def _put_together(
 ) -> Iterator[Candidate]:
     if recipe == "spliced" and call.backend == "signxai":
         yield from _spliced(method, model, call, differences, rewrites, layer)
-    elif recipe == "averaged" and method.family in ("gradient", "integrated_gradients", "smoothgrad"):
+    elif recipe == "averaged" and method.family in _OF_GRADIENTS and method.name != "gradient":
         for gradient in question(parse("gradient"), model).candidates:
             if gradient.recipe == "plain":
                 yield Candidate(gradient.call, differences, gradient.rewrites, "averaged")
