@@ -30,7 +30,6 @@ from parity.run.calls import (
 )
 from parity.run.subjects import Method, parse
 
-
 _OF_GRADIENTS = ("gradient", "integrated_gradients", "smoothgrad")
 """Families of methods that are a mean of gradients."""
 

@@ -57,6 +57,10 @@ def _several_inputs(method: Method, model: ModelDescription) -> bool:
     return len(model.inputs) > 1 and method.family not in ("input", "random")
 
 
+def _copies_of_several_inputs(method: Method, model: ModelDescription) -> bool:
+    return len(model.inputs) > 1 and method.family in ("integrated_gradients", "smoothgrad")
+
+
 INNVESTIGATE: tuple[KnownDifference, ...] = (
     KnownDifference(
         name="innvestigate-index-of-several-inputs",
@@ -74,6 +78,19 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "explained class alone, whose largest output it is, iNNvestigate and the port agree."
         ),
         rewrites=(ONLY_THE_TARGET,),
+    ),
+    KnownDifference(
+        name="innvestigate-copies-of-several-inputs",
+        references=("innvestigate",),
+        applies=_copies_of_several_inputs,
+        condition="Integrated gradients and SmoothGrad of a model of several inputs, in innvestigate 2.1.2.",
+        cause="It copies the list of inputs as if it were one array, and hands TensorFlow what comes of that.",
+        evidence=(
+            "Two inputs, a Dense on each, Concatenate, Dense(1): integrated_gradients and smoothgrad raise ValueError, "
+            "of inputs of 4 and 3 numbers (inhomogeneous shape) and of 4 and 4 (expected 3 arrays but got one). gradient "
+            "gives a map of each input."
+        ),
+        recipe="averaged",
     ),
     KnownDifference(
         name="innvestigate-deconvnet-relu-layer",

@@ -61,6 +61,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "innvestigate-derivative-in-lrp": ("leaky", ("lrp.flat", "lrp.z")),
     "signxai-several-inputs": ("two_inputs", ("gradient", "lrp_z")),
     "innvestigate-index-of-several-inputs": ("two_inputs", ("lrp.z", "lrp.alpha_2_beta_1")),
+    "innvestigate-copies-of-several-inputs": ("two_inputs", ("innvestigate.integrated_gradients",)),
     "signxai-embedding": ("text", ("lrp_z", "lrp_epsilon_0_1")),
     "signxai-tensors-by-name": ("attended", ("gradient", "lrp_z")),
     "innvestigate-tensors-by-name": ("attended", ("lrp.z", "lrp.alpha_2_beta_1")),
