@@ -86,9 +86,9 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         condition="Integrated gradients and SmoothGrad of a model of several inputs, in innvestigate 2.1.2.",
         cause="It copies the list of inputs as if it were one array, and hands TensorFlow what comes of that.",
         evidence=(
-            "Two inputs, a Dense on each, Concatenate, Dense(1): integrated_gradients and smoothgrad raise ValueError, "
-            "of inputs of 4 and 3 numbers (inhomogeneous shape) and of 4 and 4 (expected 3 arrays but got one). gradient "
-            "gives a map of each input."
+            "Two inputs, a Dense on each, Concatenate, Dense(1): integrated_gradients and smoothgrad raise ValueError "
+            "for inputs of 4 and 3 numbers (inhomogeneous shape) and of 4 and 4 (not the size the model expected). "
+            "gradient gives a map of each input."
         ),
         recipe="averaged",
     ),
