@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -19,10 +19,21 @@ from parity.judge.known.table import BY_NAME
 from parity.run.outcome import Outcome
 from parity.run.records import ModelRecord
 from parity.run.results import SCHEMA_VERSION
-from parity.run.subjects import Subject, list_methods, parse, wrappers
+from parity.run.subjects import list_methods, parse, wrappers
 from parity.run.totals import summarize
 
 ARRAYS_NAME = "parity-arrays.h5"
+
+
+class Named(Protocol):
+    """What is under test, as the document tells it."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that take part."""
 
 
 class Document:
@@ -34,11 +45,11 @@ class Document:
         Where the arrays file is written (`parity-arrays.h5`), as the outcomes come.
     command : str
         The command that reproduces the run.
-    subject : Subject
+    subject : Named
         The implementation under test.
     """
 
-    def __init__(self, directory: Path, command: str, subject: Subject) -> None:
+    def __init__(self, directory: Path, command: str, subject: Named) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.arrays_path = directory / ARRAYS_NAME
         # A name of its own, so that two runs into one directory do not meet.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from parity.run.outcome import Outcome
     from parity.run.runner import Runner
 
 Function = Callable[..., Any]
@@ -60,6 +61,7 @@ def judge(
     store: str | Path | None = None,
     offline: bool = False,
     packs: Sequence[str | Path] = (),
+    record: Callable[[Runner, list[Outcome]], None] = lambda _runner, _outcomes: None,
 ) -> Judgement:
     """Hold a function to the TensorFlow reference of a method.
 
@@ -88,6 +90,8 @@ def judge(
         Start no TensorFlow: packed and stored references alone. Without a reference environment it is so anyway.
     packs : sequence of path
         Files of `parity reference pack` besides the shipped one.
+    record : callable
+        Takes what was run and what came of it; the plugin's fixture `parity_record` puts it into the report.
 
     Returns
     -------
@@ -108,13 +112,15 @@ def judge(
     from parity.run.cases import select_methods
     from parity.run.subjects import FunctionSubject
 
-    methods = select_methods([method] if isinstance(method, str) else list(method))
     files = tuple(str(path) for path in inputs)
     client = (None if store is None else str(store), offline, tuple(str(path) for path in packs))
     runner = _runner(model, files, samples, target, client)
-    plan = _plan(runner, methods, dtype)
-    of_function = runner.next(plan, FunctionSubject(function, getattr(function, "__name__", "the function")))
-    return Judgement(tuple(outcome.row for outcome in of_function.run()))
+    methods = select_methods([method] if isinstance(method, str) else list(method))
+    subject = FunctionSubject(function, getattr(function, "__name__", "the function"))
+    of_function = runner.next(_plan(runner, methods, dtype), subject)
+    outcomes = list(of_function.run())
+    record(of_function, outcomes)
+    return Judgement(tuple(outcome.row for outcome in outcomes))
 
 
 def parity_case(*, model: str = "vgg_mnist", method: str | Sequence[str] = "lrp_z", **options: Any) -> Any:
@@ -149,14 +155,13 @@ def parity_case(*, model: str = "vgg_mnist", method: str | Sequence[str] = "lrp_
             for name in names
         ]  # fmt: skip
 
-        def test(parity_method: str) -> None:
-            judgement = judge(function, model=model, method=parity_method, **options)
+        def test(parity_method: str, parity_record: Callable[[Runner, list[Outcome]], None]) -> None:
+            judgement = judge(function, model=model, method=parity_method, record=parity_record, **options)
             if not judgement.ok:
                 pytest.fail(judgement.text(), pytrace=False)
 
         functools.update_wrapper(test, function)
         del test.__wrapped__  # type: ignore[attr-defined]  # pytest would take its arguments for fixtures
-        test.__annotations__ = {"parity_method": "str"}
         marked = pytest.mark.parametrize("parity_method", cases)(test)
         return pytest.mark.parity_model(name=model)(marked)
 

@@ -64,6 +64,7 @@ class Recorder:
             "rows": [outcome.row for outcome in outcomes],
             "arrays": self._save(arrays),
             "environment": environment,
+            "subject": {"name": runner.subject.name, "versions": runner.subject.versions()},
             "store_problems": [str(error) for error in runner.client.store_errors],
             # `unable`: there is no reference environment, though the store may have had every answer.
             "reference_fault": getattr(runner.client, "fault", None) or runner.client.unable,

@@ -6,6 +6,8 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,25 @@ from parity.errors import ParityError
 from parity.report import Written
 from parity.run.records import ModelRecord
 
-SUBJECT = "signxai_torch"
+
+@dataclass(frozen=True)
+class Judged:
+    """What the tests judged, as the results document names it: one implementation, or several together.
+
+    Attributes
+    ----------
+    name : str
+        Their names.
+    told : mapping
+        Versions of what takes part.
+    """
+
+    name: str
+    told: Mapping[str, str]
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions."""
+        return dict(self.told)
 
 
 class ReportWriter:
@@ -83,12 +103,15 @@ class ReportWriter:
     def _write(self, stopped: bool) -> Written:
         from parity.report import write
         from parity.run.document import Document
-        from parity.run.subjects import subject
 
+        subjects = [payload["subject"] for payload in self._payloads if "subject" in payload]
+        names = dict.fromkeys(one["name"] for one in subjects)
+        versions = {package: version for one in subjects for package, version in one["versions"].items()}
+        judged = Judged(", ".join(names) or "unknown", versions)
         environment: dict[str, str] = {}
         fault: str | None = None
         models: dict[str, dict[str, Any]] = {}
-        with Document(self._directory, self._command, subject(SUBJECT)) as document:
+        with Document(self._directory, self._command, judged) as document:
             for payload in self._payloads:
                 environment |= payload.get("environment", {})
                 fault = fault or payload.get("reference_fault")

@@ -41,6 +41,7 @@ def runner(model, method):
             reference_network="",
             reference_rules={method: {"reference": "signxai", "layers": [], "problem": "made up"}},
         ),
+        subject=SimpleNamespace(name="signxai_torch", versions=lambda: {"torch": "2"}),
         client=SimpleNamespace(
             environment=lambda: {"tensorflow": "2"}, store_errors=[OSError("store is full")], fault=None,
             unable="no reference environment",

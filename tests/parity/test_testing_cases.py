@@ -83,7 +83,15 @@ def test_a_decorated_test_has_markers_and_an_id_for_each_method() -> None:
 def test_a_decorated_test_of_a_wrong_function_fails() -> None:
     decorated = parity_case(model="dense_mnist", method="lrp_z", dtype="float64")(wrong)
     with pytest.raises(pytest.fail.Exception, match="structural: lrp_z on dense_mnist"):
-        decorated(parity_method="lrp_z")
+        decorated(parity_method="lrp_z", parity_record=lambda runner, outcomes: None)
+
+
+def test_what_was_run_can_be_recorded() -> None:
+    seen = []
+    judge(right, model="dense_mnist", method="lrp_z", dtype="float64", record=lambda *what: seen.append(what))
+    ((runner, outcomes),) = seen
+    assert runner.subject.name == "right"
+    assert [outcome.row["status"] for outcome in outcomes] == ["parity"]
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -115,7 +115,8 @@ def _give_rules(model: nn.Module, parsed: Method, numbers: Mapping[str, Any]) ->
     }
     for layer in model.modules():
         if isinstance(layer, Tanh):
-            layer.__class__ = nn.Tanh  # captum knows layers by their very type, and the copy is the subject's own
+            # Captum knows layers by their very type, and the copy is the subject's own.
+            layer.__class__ = nn.Tanh  # type: ignore[assignment]
     chosen: list[tuple[nn.Module, Any]] = []
     for name, layer in model.named_modules():
         if next(layer.children(), None) is not None or type(layer) in _NONLINEAR:
