@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.keras.errors import ConversionError
+from parity.keras.parse import DEEPEST_NESTING
 
 _CLASSES = frozenset({
     "Convolution1D", "Convolution2D", "Convolution3D", "AtrousConvolution1D", "AtrousConvolution2D", "Deconvolution2D",
@@ -47,16 +48,19 @@ def refuse_keras_1(architecture: Mapping[str, Any], version: str, path: Path) ->
         )
 
 
-def _signs(architecture: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what shows that an architecture is of Keras 1, models inside of it included."""
+def _signs(architecture: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
+    """Yield what shows that an architecture is of Keras 1, models inside of it included as deep as they are parsed."""
+    if depth > DEEPEST_NESTING:
+        return
     for entry in _entries(architecture):
         config = entry.get("config")
         settings = config if isinstance(config, Mapping) else {}
-        if entry.get("class_name") in _CLASSES:
-            yield f"a layer of the class {entry['class_name']}"
+        kind = entry.get("class_name")
+        if isinstance(kind, str) and kind in _CLASSES:
+            yield f"a layer of the class {kind}"
         for setting in sorted(_SETTINGS & settings.keys()):
             yield f"a layer with the setting {setting}"
-        yield from _signs(entry)
+        yield from _signs(entry, depth + 1)
 
 
 def _entries(architecture: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

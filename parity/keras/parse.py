@@ -16,7 +16,8 @@ _SEQUENTIAL = "Sequential"
 _FUNCTIONAL = ("Functional", "Model")
 MODELS = (_SEQUENTIAL, *_FUNCTIONAL)
 """Classes of models that describe themselves."""
-_DEEPEST_NESTING = 32
+DEEPEST_NESTING = 32
+"""How deep models may lie inside of models."""
 _MOST_CALLS = 10_000
 # How TensorFlow 1 calls layers of today, and what differs from another layer in training alone.
 _OTHER_NAMES = dict.fromkeys(
@@ -75,9 +76,9 @@ class _Parser:
         self, entry: Mapping[str, Any], scope: str, sources: Sequence[str] | None, depth: int
     ) -> tuple[Model, Results]:
         """Parse a model whose inputs are the nodes `sources` (None for the outermost); return it and its results."""
-        if depth > _DEEPEST_NESTING:
+        if depth > DEEPEST_NESTING:
             raise self.fail(
-                f"models are nested more than {_DEEPEST_NESTING} deep. Flatten the model and save it again."
+                f"models are nested more than {DEEPEST_NESTING} deep. Flatten the model and save it again."
             )
         class_name = entry.get("class_name")
         config = entry.get("config")
