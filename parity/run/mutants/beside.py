@@ -226,6 +226,9 @@ COPIED = (
             named("lrp.sequential_preset_b"), "rel_l2", "innvestigate-input-rule-behind-padding", "first layer"),
     _mutant("derivative_in_lrp", "Relevance is multiplied by a layer's derivative: iNNvestigate's defect, copied.",
             _activations_by_derivative, "rel_l2", "innvestigate-derivative-in-lrp", "activations"),
+    Mutant("derivative_of_a_bounded_relu", "Relevance takes the derivative of a ReLU with a bound, as in iNNvestigate.",
+           _activations_by_derivative, "rel_l2", ("bounded",), ("lrp.alpha_2_beta_1", "lrp.z"), where="activations",
+           beside="innvestigate-derivative-in-lrp"),
 )  # fmt: skip
 
 EXCUSED = (
