@@ -11,8 +11,9 @@ import numpy as np
 
 from bench.judged.standing import Standing, stand
 from bench.real.fetch import Cache
-from bench.real.inputs import INPUTS, Array
+from bench.real.inputs import INPUTS
 from bench.real.models import RealModel
+from parity import keras
 from parity.errors import ParityError
 from parity.reference.environment import find_python, worker_environment
 
@@ -43,21 +44,21 @@ def whole(cache: Cache, model: RealModel) -> Path:
     return path
 
 
-def inputs(cache: Cache, model: RealModel) -> list[Path]:
-    """Write the model's samples beside it and return the files; several inputs travel as one vector."""
+def inputs(cache: Cache, model: RealModel, path: Path) -> list[Path]:
+    """Write the model's samples beside it and return the files, each with an array for every input of the model."""
     folder = cache.folder / "inputs" / model.inputs
     folder.mkdir(parents=True, exist_ok=True)
+    names = [name.replace("/", "_") for name, _ in keras.load(path).description.inputs]
     paths = []
     for name, sample in INPUTS[model.inputs](cache.shipped).items():
-        paths.append(folder / f"{name}.npy")
-        np.save(paths[-1], _joined(sample))
+        if isinstance(sample, tuple):
+            paths.append(folder / f"{name}.npz")
+            arrays: dict[str, Any] = dict(zip(names, sample, strict=True))
+            np.savez(paths[-1], **arrays)
+        else:
+            paths.append(folder / f"{name}.npy")
+            np.save(paths[-1], sample)
     return paths
-
-
-def _joined(sample: Array | tuple[Array, ...]) -> Array:
-    if not isinstance(sample, tuple):
-        return sample
-    return np.concatenate([part.ravel() for part in sample])
 
 
 def judged(
@@ -84,4 +85,4 @@ def judged(
         If the model cannot be had, or nothing of it could be compared.
     """
     path = whole(cache, model)
-    return stand(path, lambda: inputs(cache, model), methods or [model.methods], directory / model.name, options)
+    return stand(path, lambda: inputs(cache, model, path), methods or [model.methods], directory / model.name, options)

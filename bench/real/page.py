@@ -21,11 +21,11 @@ def text(models: Sequence[RealModel], directory: Path) -> str:
         "once, checks its hash, unpacks the one file, and runs it through the harness in float64 and in float32: every",
         "map is judged as `parity run` judges it. Nothing of these packages is part of this repository; the licences",
         "are those that the packages state. The table of models is `bench/real/models.py`, what they are explained on",
-        "is made in `bench/real/inputs.py`.",
+        "is made in `bench/real/inputs.py`. *Names* says how many methods of the table were asked for.",
         "",
-        "| model | package | maker | licence | what it decides |",
-        "|---|---|---|---|---|",
-        *(_origin(model) for model in models),
+        "| model | package | maker | licence | what it decides | names |",
+        "|---|---|---|---|---|---:|",
+        *(_origin(model, standings[model.name]) for model in models),
         "",
         "## What came of it",
         "",
@@ -42,9 +42,12 @@ def text(models: Sequence[RealModel], directory: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def _origin(model: RealModel) -> str:
+def _origin(model: RealModel, standing: Standing | None) -> str:
     package = PACKAGES[model.package]
-    return f"| {model.name} | {package.name} {package.version} | {package.maker} | {package.licence} | {model.about} |"
+    document = standing.document if standing else None
+    names = len({row["method"] for row in document["results"]}) if document else 0
+    cells = (model.name, f"{package.name} {package.version}", package.maker, package.licence, model.about, names)
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _layers(standing: Standing) -> str:

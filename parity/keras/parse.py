@@ -77,9 +77,7 @@ class _Parser:
     ) -> tuple[Model, Results]:
         """Parse a model whose inputs are the nodes `sources` (None for the outermost); return it and its results."""
         if depth > DEEPEST_NESTING:
-            raise self.fail(
-                f"models are nested more than {DEEPEST_NESTING} deep. Flatten the model and save it again."
-            )
+            raise self.fail(f"models are nested more than {DEEPEST_NESTING} deep. Flatten the model and save it again.")
         class_name = entry.get("class_name")
         config = entry.get("config")
         if class_name == _SEQUENTIAL:

@@ -58,6 +58,12 @@ def has_output_activation(model: ModelDescription) -> bool:
     return last.parameters > 0 and activation_of(last) is not None
 
 
+def more_than_a_relu(layer: LayerDescription) -> bool:
+    """Return whether a layer of class ReLU has a slope below zero, or a bound, where values go on without a slope."""
+    settings = layer.config
+    return layer.class_name == "ReLU" and bool(settings.get("negative_slope") or settings.get("max_value") is not None)
+
+
 def unmoved(model: ModelDescription) -> tuple[str, ...]:
     """Return the Permute layers that move values but keep the shape: SIGN-XAI's LRP moves no relevance there."""
     return tuple(

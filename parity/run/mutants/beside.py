@@ -259,6 +259,9 @@ COPIED = (
             "innvestigate-tensors-by-name", "attention"),
     _mutant("masked_steps_attended", "Steps that do not count are seen like others.",
             model_changed(_every_step_counts), "rel_l2", "innvestigate-masked-attention", "attention"),
+    Mutant("derivative_of_a_bounded_relu", "Relevance takes the derivative of a ReLU with a bound, as in iNNvestigate.",
+           _activations_by_derivative, "rel_l2", ("bounded",), ("lrp.alpha_2_beta_1", "lrp.z"), where="activations",
+           beside="innvestigate-derivative-in-lrp"),
 )  # fmt: skip
 
 EXCUSED = (

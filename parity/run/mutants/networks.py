@@ -151,6 +151,16 @@ def _leaky(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _bounded(make: Maker) -> Network:
+    return Network((
+        input_layer(5, 4),
+        make.convolution("first", "x", 4, 4, (2,), "linear"),
+        plain("bound", "ReLU", "first", max_value=0.5, negative_slope=0.1, threshold=0.0),
+        plain("flat", "Flatten", "bound"),
+        make.dense("out", "flat", 20, 3),
+    ))  # fmt: skip
+
+
 def _ties_at_the_baseline(make: Maker) -> Network:
     """Windows that are equal where the image is zero, and not zero themselves, so that their last digits decide."""
     return Network((
@@ -198,6 +208,7 @@ NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "norm_at_the_end": _normalization_at_the_end,
     "behind_padding": _behind_padding,
     "leaky": _leaky,
+    "bounded": _bounded,
     "ties_at_the_baseline": _ties_at_the_baseline,
     "augmented": _augmented,
     "unit_length": _unit_length,

@@ -15,7 +15,10 @@ from bench.real.architectures import ARCHITECTURES
 from bench.real.fetch import Cache
 from bench.real.judging import judged, whole
 from bench.real.models import MODELS, PACKAGES, RealModel, select
+from parity import keras
+from parity.assets.inputs import stream_inputs
 from parity.errors import ParityError
+from parity.keras.network import Network, NetworkLayer, write_network
 from tests.bench.real import made_up
 
 SAMPLES = {
@@ -40,9 +43,19 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-def test_several_inputs_travel_as_one_vector():
-    joined = judging._joined((np.zeros((2, 3)), np.ones(4)))
-    np.testing.assert_array_equal(joined, [0] * 6 + [1] * 4)
+def test_samples_of_several_inputs_are_told_apart_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    network = Network((
+        NetworkLayer("image", "InputLayer", {"batch_input_shape": [None, 2, 3]}, ()),
+        NetworkLayer("more", "InputLayer", {"batch_input_shape": [None, 4]}, ()),
+        NetworkLayer("flat", "Flatten", {}, ("image",)),
+        NetworkLayer("joined", "Concatenate", {"axis": -1}, ("flat", "more")),
+    ))  # fmt: skip
+    write_network(network, tmp_path / "two.h5")
+    monkeypatch.setattr(judging, "INPUTS", {"made_up": lambda _: {"first": (np.zeros((2, 3)), np.ones(4))}})
+    (path,) = judging.inputs(Cache(tmp_path), made_up.model(b"", "two.h5"), tmp_path / "two.h5")
+    parts = keras.load(tmp_path / "two.h5").description.inputs
+    (sample,) = stream_inputs([str(path)], (10,), "none", parts)
+    np.testing.assert_array_equal(sample.array, [0] * 6 + [1] * 4)
 
 
 def test_a_refused_model_is_kept_with_the_sentence(tiny, tmp_path: Path):

@@ -58,3 +58,31 @@ def saturated_inside(rng: np.random.Generator) -> Network:
         layer("Flatten", "f"),
         dense(rng, "out", 48, 3),
     )
+
+
+def _behind_a_relu(rng: np.random.Generator, **settings: float) -> Network:
+    return network(
+        (5, 4),
+        conv(rng, "c", (2,), 4, 5, padding="same"),
+        layer("ReLU", "r", **{"negative_slope": 0.0, "threshold": 0.0, "max_value": None, **settings}),
+        layer("Flatten", "f"),
+        dense(rng, "out", 25, 3),
+    )
+
+
+BENT = {"lrp.alpha_2_beta_1": "reference-defect", "deep_taylor": "unsupported"}
+
+
+@row((5, 4), BENT)
+def relu_with_a_slope(rng: np.random.Generator) -> Network:
+    return _behind_a_relu(rng, negative_slope=0.1)
+
+
+@row((5, 4), BENT)
+def relu_with_a_bound(rng: np.random.Generator) -> Network:
+    return _behind_a_relu(rng, max_value=0.5)
+
+
+@row((5, 4), {"deep_taylor": "unsupported"})
+def relu_with_a_threshold(rng: np.random.Generator) -> Network:
+    return _behind_a_relu(rng, threshold=0.2)
