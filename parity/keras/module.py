@@ -34,6 +34,43 @@ class Step:
     inputs: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the output of a Keras layer lies in a converted model.
+
+    Attributes
+    ----------
+    position
+        Of the tensor: first the model's inputs, then the results of the steps.
+    steps
+        The layer's own, those included that bring what it reads into its order or layout. None where it does nothing:
+        its output is then the tensor that it reads.
+    order, channels_first
+        How the tensor lies, see `parity.keras.handlers.layer.Value`.
+    """
+
+    position: int
+    steps: range
+    order: npt.NDArray[np.int64] | None = None
+    channels_first: bool = False
+
+    def to_torch(self, array: npt.NDArray[Any]) -> Tensor:
+        """Turn a batch in Keras layout into the tensor that lies here."""
+        # A copy in NumPy's own order, see `KerasModule.to_torch`.
+        tensor = torch.from_numpy(np.array(array, order="C"))
+        tensor = tensor.movedim(-1, 1) if self._moves(array.ndim) else tensor
+        return tensor if self.order is None else tensor[:, torch.from_numpy(self.order)]
+
+    def to_keras(self, tensor: Tensor) -> npt.NDArray[Any]:
+        """Turn the tensor that lies here into a contiguous batch in Keras layout."""
+        values = tensor.detach().cpu().numpy()
+        values = values if self.order is None else values[:, np.argsort(self.order)]
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if self._moves(values.ndim) else values)
+
+    def _moves(self, axes: int) -> bool:
+        return axes > 2 and not self.channels_first
+
+
 class KerasModule(nn.Module):
     """A Keras model as a torch module.
 
@@ -50,10 +87,13 @@ class KerasModule(nn.Module):
         Where each Keras layer ends: by the name of the layer, and by that of the sub-module that does its own work,
         the name of the sub-module that gives its output, activation attribute included; in the order of computation.
         `signxai_torch.operations.ends` reads it.
+    places
+        Where the output of each Keras layer lies among the tensors of the forward pass, by the layer's name.
     """
 
     description: ModelDescription
     layer_outputs: Mapping[str, str]
+    places: Mapping[str, Place]
     _dtype_of: Tensor
 
     def __init__(
@@ -63,10 +103,12 @@ class KerasModule(nn.Module):
         steps: Sequence[Step],
         output: int,
         layer_outputs: Mapping[str, str],
+        places: Mapping[str, Place] | None = None,
     ) -> None:
         super().__init__()
         self.description = description
         self.layer_outputs = dict(layer_outputs)
+        self.places = dict(places or {})
         for name, module in modules:
             self.add_module(name, module)
         self._steps = tuple(steps)
@@ -80,6 +122,16 @@ class KerasModule(nn.Module):
     def dtype(self) -> torch.dtype:
         """The dtype of the parameters and of the input."""
         return self._dtype_of.dtype
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The calls of a forward pass, in order."""
+        return self._steps
+
+    @property
+    def output_position(self) -> int:
+        """The position of the tensor that is returned."""
+        return self._output
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the logits.
@@ -97,17 +149,40 @@ class KerasModule(nn.Module):
         self._check(inputs)
         values: list[Tensor | None] = list(inputs)
         for i, step in enumerate(self._steps):
-            module = self.get_submodule(step.module)
-            taken = [value for p in step.inputs if (value := values[p]) is not None]
-            if isinstance(module, Sum):
-                axes = max(value.dim() for value in taken)
-                taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
-            values.append(module(*taken))
+            values.append(self._result(step, values))
             for position in self._done[i]:
                 values[position] = None
         result = values[self._output]
         assert result is not None
         return result
+
+    def tensors(self, *inputs: Tensor, given: Mapping[str, Tensor] | None = None) -> list[Tensor]:
+        """Return every tensor of a forward pass: the inputs, then the results of the steps; without gradients.
+
+        Parameters
+        ----------
+        *inputs
+            As `forward` takes them.
+        given
+            By the name of a Keras layer: what stands in place of its output.
+        """
+        self._check(inputs)
+        instead = {self.places[name].position: tensor for name, tensor in (given or {}).items()}
+        values = [instead.get(position, tensor) for position, tensor in enumerate(inputs)]
+        with torch.no_grad():
+            for step in self._steps:
+                made = self._result(step, values)
+                values.append(instead.get(len(values), made))
+        return values
+
+    def _result(self, step: Step, values: Sequence[Tensor | None]) -> Tensor:
+        module = self.get_submodule(step.module)
+        taken = [value for p in step.inputs if (value := values[p]) is not None]
+        if isinstance(module, Sum):
+            axes = max(value.dim() for value in taken)
+            taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
+        made: Tensor = module(*taken)
+        return made
 
     def append(self, name: str, module: nn.Module) -> None:
         """Put a module behind the model; it takes the output and returns another of the same shape."""
