@@ -309,6 +309,7 @@ _RESERVED = frozenset(vars(nn.Module())) | {
     "_output",
     "_done",
     "_count",
+    "_held",
     "_dtype_of",
 }
 

@@ -8,7 +8,8 @@ make of the same tensor) is held at given values.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,26 +22,6 @@ from parity.keras.modules.moving import FeatureOrder
 
 class NoCutError(ConversionError):
     """There is no such cut of this model; the message says why."""
-
-
-class Held(nn.Module):
-    """A tensor that does not depend on the input of a cut model: it stays as it was given, for every sample.
-
-    Parameters
-    ----------
-    values
-        A batch of one.
-    """
-
-    values: Tensor
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", values, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return it as often as there are samples."""
-        return self.values.expand(len(x), *self.values.shape[1:])
 
 
 def cut(module: KerasModule, layer: str, producer: str, tensors: Sequence[Tensor]) -> KerasModule:
@@ -91,27 +72,34 @@ def _readers(module: KerasModule, layer: str, producer: str) -> set[int]:
     return found
 
 
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor of the part: its input, one that is held (by its position in the whole), or the result of a step."""
+
+    kind: Literal["input", "held", "made"]
+    number: int = 0
+
+
 class _Part:
     """The part of a model behind a cut, while it is put together."""
 
     def __init__(self, module: KerasModule, tensors: Sequence[Tensor]) -> None:
         self.module, self.tensors = module, tensors
-        self.made: dict[int, int] = {}  # positions there -> here, of what depends on the part's input
-        self.held: dict[int, int] = {}
+        self.made: dict[int, _Tensor] = {}  # by position in the whole: what depends on the part's input
         self.modules: dict[str, nn.Module] = {}
-        self.steps: list[Step] = []
+        self.steps: list[tuple[str, tuple[_Tensor, ...]]] = []
 
-    def start(self, producer: str) -> int:
-        """Return the position of the part's input in the order in which the model has it."""
-        order = self.module.places[producer].order
-        return 0 if order is None else self._add("cut_order", FeatureOrder(torch.from_numpy(order)), (0,))
+    def start(self, producer: str) -> _Tensor:
+        """Return the part's input in the order in which the model has it."""
+        order, begin = self.module.places[producer].order, _Tensor("input")
+        return begin if order is None else self._add("cut_order", FeatureOrder(torch.from_numpy(order)), (begin,))
 
-    def take(self, index: int, step: Step, instead: dict[int, int]) -> None:
+    def take(self, index: int, step: Step, instead: dict[int, _Tensor]) -> None:
         """Take a step over if it depends on the part's input."""
         here = self.made | instead
         if not any(p in here for p in step.inputs):
             return
-        inputs = tuple(here[p] if p in here else self._hold(p) for p in step.inputs)
+        inputs = tuple(here.get(p, _Tensor("held", p)) for p in step.inputs)
         position = len(self.module.description.inputs) + index
         self.made[position] = self._add(step.module, self.module.get_submodule(step.module), inputs)
 
@@ -129,23 +117,28 @@ class _Part:
             inputs=((producer, shape),),
             channels_first=place.channels_first,
         )
+        read = [one for _, inputs in self.steps for one in inputs]
+        held = list(dict.fromkeys(one.number for one in read if one.kind == "held"))
+
+        def position(one: _Tensor) -> int:
+            if one.kind == "input":
+                return 0
+            return 1 + (held.index(one.number) if one.kind == "held" else len(held) + one.number)
+
+        steps = [Step(name, tuple(position(one) for one in inputs)) for name, inputs in self.steps]
         ends = {name: end for name, end in self.module.layer_outputs.items() if end in self.modules}
-        output = self.made[self.module.output_position]
-        part = KerasModule(description, list(self.modules.items()), self.steps, output, ends)
+        output = position(self.made[self.module.output_position])
+        part = KerasModule(
+            description, list(self.modules.items()), steps, output, ends, held=[self.tensors[p] for p in held]
+        )
         return part.to(self.module.dtype).eval().requires_grad_(False)
 
     def _is_behind(self, name: str) -> bool:
         return self.module.places[name].position in self.made
 
-    def _hold(self, position: int) -> int:
-        if position not in self.held:
-            name = f"held_{position}"
-            self.held[position] = self._add(name, Held(self.tensors[position]), (0,))
-        return self.held[position]
-
-    def _add(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> int:
+    def _add(self, name: str, module: nn.Module, inputs: tuple[_Tensor, ...]) -> _Tensor:
         while name in self.modules:
             name += "_"
         self.modules[name] = module
-        self.steps.append(Step(name, inputs))
-        return len(self.steps)
+        self.steps.append((name, inputs))
+        return _Tensor("made", len(self.steps) - 1)

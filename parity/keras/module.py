@@ -27,7 +27,7 @@ class Step:
     module
         Name of the sub-module.
     inputs
-        Positions of the tensors it takes: first the model's inputs, then the results of the steps.
+        Positions of the tensors it takes: first the model's inputs, then what it holds, then the results of the steps.
     """
 
     module: str
@@ -41,7 +41,7 @@ class Place:
     Attributes
     ----------
     position
-        Of the tensor: first the model's inputs, then the results of the steps.
+        Of the tensor, see `Step`.
     steps
         The layer's own, those included that bring what it reads into its order or layout. None where it does nothing:
         its output is then the tensor that it reads.
@@ -104,6 +104,7 @@ class KerasModule(nn.Module):
         output: int,
         layer_outputs: Mapping[str, str],
         places: Mapping[str, Place] | None = None,
+        held: Sequence[Tensor] = (),
     ) -> None:
         super().__init__()
         self.description = description
@@ -115,7 +116,9 @@ class KerasModule(nn.Module):
         self._output = output
         last_use = {position: i for i, step in enumerate(steps) for position in step.inputs}
         self._done = [tuple(p for p, last in last_use.items() if last == i and p != output) for i in range(len(steps))]
-        self._count = len(description.inputs)
+        self._count, self._held = len(description.inputs), len(held)
+        for number, tensor in enumerate(held):  # the same for every sample, such as what a cut leaves in front of it
+            self.register_buffer(f"_held_{number}", tensor, persistent=False)
         self.register_buffer("_dtype_of", torch.empty(0), persistent=False)
 
     @property
@@ -147,7 +150,7 @@ class KerasModule(nn.Module):
             If shape or dtype is not what the model takes.
         """
         self._check(inputs)
-        values: list[Tensor | None] = list(inputs)
+        values: list[Tensor | None] = [*inputs, *self._constants(len(inputs[0]))]
         for i, step in enumerate(self._steps):
             values.append(self._result(step, values))
             for position in self._done[i]:
@@ -157,7 +160,7 @@ class KerasModule(nn.Module):
         return result
 
     def tensors(self, *inputs: Tensor, given: Mapping[str, Tensor] | None = None) -> list[Tensor]:
-        """Return every tensor of a forward pass: the inputs, then the results of the steps; without gradients.
+        """Return every tensor of a forward pass by its position; without gradients.
 
         Parameters
         ----------
@@ -168,12 +171,17 @@ class KerasModule(nn.Module):
         """
         self._check(inputs)
         instead = {self.places[name].position: tensor for name, tensor in (given or {}).items()}
-        values = [instead.get(position, tensor) for position, tensor in enumerate(inputs)]
+        known = [*inputs, *self._constants(len(inputs[0]))]
+        values = [instead.get(position, tensor) for position, tensor in enumerate(known)]
         with torch.no_grad():
             for step in self._steps:
                 made = self._result(step, values)
                 values.append(instead.get(len(values), made))
         return values
+
+    def _constants(self, samples: int) -> list[Tensor]:
+        held = [self.get_buffer(f"_held_{number}") for number in range(self._held)]
+        return [tensor.expand(samples, *tensor.shape[1:]) for tensor in held]
 
     def _result(self, step: Step, values: Sequence[Tensor | None]) -> Tensor:
         module = self.get_submodule(step.module)
@@ -189,7 +197,7 @@ class KerasModule(nn.Module):
         self.add_module(name.replace(".", "_"), module)
         self._steps = (*self._steps, Step(name.replace(".", "_"), (self._output,)))
         self._done.append(())
-        self._output = self._count + len(self._steps) - 1
+        self._output = self._count + self._held + len(self._steps) - 1
 
     def to_torch(self, array: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Any:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.

@@ -60,4 +60,4 @@ NETWORKS: dict[str, tuple[list[int], tuple[Layer, ...]]] = {
 def network(name: str, folder: Path) -> tuple[ModelSource, Input]:
     """Write a network as a Keras file, and return it with an input."""
     shape, layers = NETWORKS[name]
-    return written(folder, shape, *layers, seed=5)
+    return written(folder, shape, *layers, seed=12)

@@ -36,6 +36,10 @@ class EagerTrace(Seen):
         # The fork takes the inputs of a layer as they arrive, not as the layer reads them; who waits for the answer
         # says whose they are.
         producers = [callback.__self__.name for callback in replacement.callbacks or ()]
+        layer = replacement.layer_func
+        if not producers and type(layer).__name__ != "InputLayer":
+            # A Sequential model does not count its input among its layers.
+            producers = [layer.input._keras_history.layer.name]
         for name, value in zip(producers, _listed(inputs), strict=False):
             self._made[name] = _one(value)
         if not producers:  # an input of the model
@@ -118,18 +122,23 @@ def _packed(
     if not any(seen.rule_of(name) for name in steps):
         raise NoRulesError("no rule of the reference was seen at work")
     layers = []
+    for tensor in model.inputs:
+        name = tensor._keras_history.layer.name
+        arrived = steps[name][1] if name in steps else None
+        layers.append(TracedLayer(name, "InputLayer", "", (), made.get(name), arrived, ()))
     for layer in model.layers:
-        producers, arrived, handed = steps.get(layer.name, ([], None, []))
         kind = type(layer).__name__
-        if layer.name not in steps and kind != "InputLayer":
+        if layer.name not in steps or kind == "InputLayer":
             continue
+        producers, arrived, handed = steps[layer.name]
         # A layer that reads one tensor twice hands it the sum.
-        inbound = tuple(dict.fromkeys(producers)) if kind != "InputLayer" else ()
+        inbound = tuple(dict.fromkeys(producers))
         given = tuple(
             _sum([part for name, part in zip(producers, handed, strict=True) if name == one]) for one in inbound
         )
-        rule = "" if kind == "InputLayer" else seen.rule_of(layer.name)
-        layers.append(TracedLayer(layer.name, kind, rule, inbound, made.get(layer.name), arrived, given))
+        layers.append(
+            TracedLayer(layer.name, kind, seen.rule_of(layer.name), inbound, made.get(layer.name), arrived, given)
+        )
     return packed(layers)
 
 
