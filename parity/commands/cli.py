@@ -17,6 +17,7 @@ from parity.commands.models import models
 from parity.commands.mutants import mutants
 from parity.commands.report import report
 from parity.commands.run import INTERRUPTED, run
+from parity.commands.trace import trace
 from parity.errors import ParityError
 
 
@@ -74,7 +75,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, mutants, report):
+for _command in (run, compare, convert, doctor, methods, models, mutants, report, trace):
     main.add_command(_command)
 
 
