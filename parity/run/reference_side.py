@@ -124,9 +124,15 @@ class ReferenceSide:
         return [answer(x, target) for x, target in zip(inputs, targets, strict=True)]
 
     def trace(self, candidate: Candidate, x: Array, target: int, dtype: str) -> ReferenceAnswer:
-        """Return what the layers made and handed on in a candidate's call, see `parity.reference.trace`."""
+        """Return what the layers made and handed on in a candidate's call, see `parity.reference.trace`.
+
+        Where a run lives on stored answers alone, one that is not there is no fault of the environment.
+        """
         source, placed, there = self._placed(candidate.rewrites, [x], [target])
-        (answer,) = self._ask(source, trace_call(candidate.call), placed, there, dtype)
+        request = self.request(source, trace_call(candidate.call), placed, there, dtype)
+        if self._client.unable is not None and not self._client.is_stored(request):
+            return failed("environment", "it is not stored, and there is no reference to ask")
+        (answer,) = self._client.answer(request)
         return answer
 
     def stand_ins(self, candidate: Candidate, target: int) -> dict[str, str] | None:

@@ -45,6 +45,22 @@ def test_without_a_trace_a_failing_row_says_why_and_the_run_goes_on(parity, monk
     assert "no trace of layers" in Path("reports/parity.html").read_text(encoding="utf-8")
 
 
+def test_a_run_on_stored_answers_asks_nobody_for_a_trace(parity, monkeypatch):
+    """The maps are stored and the traces are not: that is told, and is no fault of the environment."""
+    from tests.parity.echo_client import EchoClient
+
+    asked = []
+    answer = EchoClient.answer
+    monkeypatch.setattr(EchoClient, "wrong", frozenset({"lrp_z"}))
+    monkeypatch.setattr(EchoClient, "unable", "no interpreter")
+    monkeypatch.setattr(EchoClient, "answer", lambda self, request: asked.append(request.call) or answer(self, request))
+    parity("run", "--model", "dense_mnist", "--method", "lrp_z", "--samples", "1")
+    rows = load(Path("reports/parity.json"))["results"]
+    assert any("it is not stored, and there is no reference to ask" in row["trace"]["problem"] for row in rows
+               if "trace" in row)  # fmt: skip
+    assert not [call for call in asked if call.asked_for_trace is not None]
+
+
 def test_traces_can_be_left_out(parity, monkeypatch):
     from tests.parity.echo_client import EchoClient
 
