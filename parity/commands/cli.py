@@ -18,6 +18,7 @@ from parity.commands.mutants import mutants
 from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import INTERRUPTED, run
+from parity.commands.trace import trace
 from parity.errors import ParityError
 
 
@@ -75,7 +76,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report):
+for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, trace):
     main.add_command(_command)
 
 

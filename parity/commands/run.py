@@ -99,6 +99,10 @@ INTERRUPTED = 130
     help="For harness and reference together. [what is free]",
 )  # fmt: skip
 @click.option("--cluster", metavar="ADDRESS", help="Run on a dask.distributed cluster: its scheduler's address.")
+@click.option(
+    "--traces", type=click.IntRange(0), default=3, show_default=True,
+    help="Failing methods of each model to follow layer by layer; 0 is none.",
+)  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that is not green.")
 @click.option("--quiet", is_flag=True, help="Print the verdict only.")
 def run(
@@ -125,6 +129,7 @@ def run(
     jobs: int | None,
     memory_limit: float | None,
     cluster: str | None,
+    traces: int,
     fail_fast: bool,
     quiet: bool,
 ) -> None:
@@ -172,6 +177,7 @@ def run(
             cluster=cluster,
             fail_fast=fail_fast,
             client_options={"offline": True, "packs": tuple(packs)} if offline else {},
+            traces_of_failing=traces,
             command=shlex.join(["parity", *sys.argv[1:]]),
         )
         written_files = [*report_files(directory), session.arrays_path]

@@ -22,7 +22,7 @@ from parity.keras.handlers.layer import DTYPES, Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.module import KerasModule, Step
+from parity.keras.module import KerasModule, Place, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
 from parity.keras.stored import Stored, open_model
@@ -111,6 +111,8 @@ class _Builder:
     steps: list[Step] = field(default_factory=list)
     layers: list[LayerDescription] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)  # by layer: the module that gives its output
+    begun: dict[str, int] = field(default_factory=dict)  # by layer: how many steps there were before its own
+    done: dict[str, int] = field(default_factory=dict)  # and with them
 
     @property
     def graph(self) -> Graph:
@@ -137,6 +139,11 @@ class _Builder:
             self._add(part)
 
     def _add(self, node: Node) -> None:
+        self.begun[node.name] = len(self.steps)
+        self._convert(node)
+        self.done[node.name] = len(self.steps)
+
+    def _convert(self, node: Node) -> None:
         handler = HANDLERS[node.class_name]
         if not node.inbound:
             names = [name for name, _ in self.graph.inputs]
@@ -246,7 +253,13 @@ class _Builder:
             for name in (layer.module, layer.name)
             if name is not None
         }
-        module = KerasModule(description, self.modules, self.steps, position, ends | self.ends)
+        places = {
+            name: Place(
+                self.positions[name], range(self.begun[name], self.done[name]), value.order, value.channels_first
+            )
+            for name, value in self.values.items()
+        }
+        module = KerasModule(description, self.modules, self.steps, position, ends | self.ends, places)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if tensor.is_meta:
                 raise ConversionError(f"{self.path}: the parameter {name!r} was never filled.")
@@ -312,10 +325,12 @@ class _Builder:
 _RESERVED = frozenset(vars(nn.Module())) | {
     "description",
     "layer_outputs",
+    "places",
     "_steps",
     "_output",
     "_done",
     "_count",
+    "_held",
     "_dtype_of",
 }
 

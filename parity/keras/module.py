@@ -27,11 +27,48 @@ class Step:
     module
         Name of the sub-module.
     inputs
-        Positions of the tensors it takes: first the model's inputs, then the results of the steps.
+        Positions of the tensors it takes: first the model's inputs, then what it holds, then the results of the steps.
     """
 
     module: str
     inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the output of a Keras layer lies in a converted model.
+
+    Attributes
+    ----------
+    position
+        Of the tensor, see `Step`.
+    steps
+        The layer's own, those included that bring what it reads into its order or layout. None where it does nothing:
+        its output is then the tensor that it reads.
+    order, channels_first
+        How the tensor lies, see `parity.keras.handlers.layer.Value`.
+    """
+
+    position: int
+    steps: range
+    order: npt.NDArray[np.int64] | None = None
+    channels_first: bool = False
+
+    def to_torch(self, array: npt.NDArray[Any]) -> Tensor:
+        """Turn a batch in Keras layout into the tensor that lies here."""
+        # A copy in NumPy's own order, see `KerasModule.to_torch`.
+        tensor = torch.from_numpy(np.array(array, order="C"))
+        tensor = tensor.movedim(-1, 1) if self._moves(array.ndim) else tensor
+        return tensor if self.order is None else tensor[:, torch.from_numpy(self.order)]
+
+    def to_keras(self, tensor: Tensor) -> npt.NDArray[Any]:
+        """Turn the tensor that lies here into a contiguous batch in Keras layout."""
+        values = tensor.detach().cpu().numpy()
+        values = values if self.order is None else values[:, np.argsort(self.order)]
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1) if self._moves(values.ndim) else values)
+
+    def _moves(self, axes: int) -> bool:
+        return axes > 2 and not self.channels_first
 
 
 class KerasModule(nn.Module):
@@ -50,10 +87,13 @@ class KerasModule(nn.Module):
         Where each Keras layer ends: by the name of the layer, and by that of the sub-module that does its own work,
         the name of the sub-module that gives its output, activation attribute included; in the order of computation.
         `signxai_torch.operations.ends` reads it.
+    places
+        Where the output of each Keras layer lies among the tensors of the forward pass, by the layer's name.
     """
 
     description: ModelDescription
     layer_outputs: Mapping[str, str]
+    places: Mapping[str, Place]
     _dtype_of: Tensor
 
     def __init__(
@@ -63,23 +103,38 @@ class KerasModule(nn.Module):
         steps: Sequence[Step],
         output: int,
         layer_outputs: Mapping[str, str],
+        places: Mapping[str, Place] | None = None,
+        held: Sequence[Tensor] = (),
     ) -> None:
         super().__init__()
         self.description = description
         self.layer_outputs = dict(layer_outputs)
+        self.places = dict(places or {})
         for name, module in modules:
             self.add_module(name, module)
         self._steps = tuple(steps)
         self._output = output
         last_use = {position: i for i, step in enumerate(steps) for position in step.inputs}
         self._done = [tuple(p for p, last in last_use.items() if last == i and p != output) for i in range(len(steps))]
-        self._count = len(description.inputs)
+        self._count, self._held = len(description.inputs), len(held)
+        for number, tensor in enumerate(held):  # the same for every sample, such as what a cut leaves in front of it
+            self.register_buffer(f"_held_{number}", tensor, persistent=False)
         self.register_buffer("_dtype_of", torch.empty(0), persistent=False)
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the parameters and of the input."""
         return self._dtype_of.dtype
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The calls of a forward pass, in order."""
+        return self._steps
+
+    @property
+    def output_position(self) -> int:
+        """The position of the tensor that is returned."""
+        return self._output
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the logits.
@@ -95,26 +150,54 @@ class KerasModule(nn.Module):
             If shape or dtype is not what the model takes.
         """
         self._check(inputs)
-        values: list[Tensor | None] = list(inputs)
+        values: list[Tensor | None] = [*inputs, *self._constants(len(inputs[0]))]
         for i, step in enumerate(self._steps):
-            module = self.get_submodule(step.module)
-            taken = [value for p in step.inputs if (value := values[p]) is not None]
-            if isinstance(module, Sum):
-                axes = max(value.dim() for value in taken)
-                taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
-            values.append(module(*taken))
+            values.append(self._result(step, values))
             for position in self._done[i]:
                 values[position] = None
         result = values[self._output]
         assert result is not None
         return result
 
+    def tensors(self, *inputs: Tensor, given: Mapping[str, Tensor] | None = None) -> list[Tensor]:
+        """Return every tensor of a forward pass by its position; without gradients.
+
+        Parameters
+        ----------
+        *inputs
+            As `forward` takes them.
+        given
+            By the name of a Keras layer: what stands in place of its output.
+        """
+        self._check(inputs)
+        instead = {self.places[name].position: tensor for name, tensor in (given or {}).items()}
+        known = [*inputs, *self._constants(len(inputs[0]))]
+        values = [instead.get(position, tensor) for position, tensor in enumerate(known)]
+        with torch.no_grad():
+            for step in self._steps:
+                made = self._result(step, values)
+                values.append(instead.get(len(values), made))
+        return values
+
+    def _constants(self, samples: int) -> list[Tensor]:
+        held = [self.get_buffer(f"_held_{number}") for number in range(self._held)]
+        return [tensor.expand(samples, *tensor.shape[1:]) for tensor in held]
+
+    def _result(self, step: Step, values: Sequence[Tensor | None]) -> Tensor:
+        module = self.get_submodule(step.module)
+        taken = [value for p in step.inputs if (value := values[p]) is not None]
+        if isinstance(module, Sum):
+            axes = max(value.dim() for value in taken)
+            taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
+        made: Tensor = module(*taken)
+        return made
+
     def append(self, name: str, module: nn.Module) -> None:
         """Put a module behind the model; it takes the output and returns another of the same shape."""
         self.add_module(name.replace(".", "_"), module)
         self._steps = (*self._steps, Step(name.replace(".", "_"), (self._output,)))
         self._done.append(())
-        self._output = self._count + len(self._steps) - 1
+        self._output = self._count + self._held + len(self._steps) - 1
 
     def to_torch(self, array: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Any:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.

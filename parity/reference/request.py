@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parity.assets.source import ModelSource
 
 Backend = Literal["signxai", "innvestigate"]
-Kind = Literal["wrapper", "analyzer", "logits", "wrapper-rules", "analyzer-rules"]
+Kind = Literal["wrapper", "analyzer", "logits", "wrapper-rules", "analyzer-rules", "wrapper-trace", "analyzer-trace"]
 Dtype = Literal["float32", "float64"]
 ErrorKind = Literal["method", "crash", "timeout", "protocol", "environment"]
 JSON = Any
@@ -101,7 +101,8 @@ class ReferenceCall:
         `"wrapper"`: a function of `signxai.methods.wrappers` (signxai backend only);
         `"analyzer"`: a name for the backend's `create_analyzer`;
         `"logits"`: the output of the model without its softmax;
-        `"wrapper-rules"`, `"analyzer-rules"`: which rule each layer gets in such a call, see `rules_call`.
+        `"wrapper-rules"`, `"analyzer-rules"`: which rule each layer gets in such a call, see `rules_call`;
+        `"wrapper-trace"`, `"analyzer-trace"`: what each layer made, and handed on, in such a call, see `trace_call`.
         They are questions of their own, so what is stored of the others stays valid.
     name
         Name of the wrapper or analyzer, `""` for logits.
@@ -151,8 +152,16 @@ class ReferenceCall:
 
     @property
     def asked_for_rules(self) -> ReferenceCall | None:
-        """The call whose rules this one asks for, or None if it asks for an array."""
-        kind = self.kind.removesuffix("-rules")
+        """The call whose rules this one asks for, or None if it asks for something else."""
+        return self._without("-rules")
+
+    @property
+    def asked_for_trace(self) -> ReferenceCall | None:
+        """The call that this one asks to be traced, or None if it asks for something else."""
+        return self._without("-trace")
+
+    def _without(self, ending: str) -> ReferenceCall | None:
+        kind = self.kind.removesuffix(ending)
         return None if kind == self.kind else replace(self, kind=cast(Kind, kind))
 
     def to_json(self) -> dict[str, JSON]:
@@ -192,6 +201,15 @@ def rules_call(call: ReferenceCall) -> ReferenceCall:
     What is done around the base map and to its input changes no rule, so it is left out.
     """
     return replace(call, kind=cast(Kind, f"{call.kind}-rules"), modifiers=(), noise=None)
+
+
+def trace_call(call: ReferenceCall) -> ReferenceCall:
+    """Return the call that asks what each layer made, and what relevance it handed on, in `call`.
+
+    Its answer's array is read by `parity.reference.trace.unpacked`. What is done around the base map passes no layer,
+    so it is left out.
+    """
+    return replace(call, kind=cast(Kind, f"{call.kind}-trace"), modifiers=(), noise=None)
 
 
 @dataclass(frozen=True)

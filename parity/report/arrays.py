@@ -73,6 +73,11 @@ class Arrays:
         """Return the reference's and the subject's map of result `index`; None where a side failed."""
         return self._get(f"results/{index}/reference"), self._get(f"results/{index}/subject")
 
+    def traced(self, index: int, number: int) -> tuple[Array | None, Array | None]:
+        """Return what the layer at which result `index` parts hands on, on both sides, to the `number`-th it reads."""
+        place = f"results/{index}/trace/{number}"
+        return self._get(f"{place}/reference"), self._get(f"{place}/subject")
+
     def _get(self, name: str) -> Array | None:
         if self._file is None or name not in self._file:
             return None

@@ -32,6 +32,7 @@ from parity.report.rows import (
 )
 from parity.report.rule_names import LayerRules, side_by_side
 from parity.report.suspects import MOST, Suspect, hints, layers_by_rule, named, suspects
+from parity.report.traces import trace_view
 from parity.report.wording import NAMES, SHORT, format_number, format_share, format_similarity
 
 #: What each status means, for the legend.
@@ -170,6 +171,11 @@ def _entries(
                 "panels": [
                     make_panel(case, arrays, store, detail, (_reference_name(case), f"torch ({subject})"))
                     for case in sorted(row.lanes.values(), key=lambda case: LANES.index(case.result["dtype"]))
+                ],
+                "traces": [
+                    (case, view)
+                    for case in sorted(row.cases, key=lambda case: LANES.index(case.result["dtype"]))
+                    if (view := trace_view(case, arrays, store, detail, (_reference_name(case), f"torch ({subject})")))
                 ],
             }
         )

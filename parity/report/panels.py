@@ -130,6 +130,18 @@ def make_panel(
     )
 
 
+def map_pictures(
+    reference: Array | None,
+    subject: Array | None,
+    result: Mapping[str, Any],
+    store: figures.Pictures,
+    detail: figures.Detail,
+    names: tuple[str, str],
+) -> list[Picture]:
+    """Return the pictures of two maps and of their difference."""
+    return _maps(reference, subject, result, store, detail, names)[0]
+
+
 def _maps(
     reference: Array | None,
     subject: Array | None,

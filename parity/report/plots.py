@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ Array = npt.NDArray[Any]
 
 BOX = 200
 STEPS = 38  # bars across, half a decade each
+CURVE_LOW, CURVE_HIGH = -17, 1  # error by depth: decades of the relative L2 distance
 LOW_DECADE, HIGH_DECADE = -18, 1  # error histogram: decades of |difference| / max|reference|
 
 
@@ -41,6 +43,32 @@ class Histogram:
     limit_x: float | None
     equal: float
     highest: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The error by depth, output at the left: SVG paths with a decade on the height, and where the limit stands."""
+
+    relevance: str
+    activations: str
+    limit_y: float
+    low: int
+    high: int
+
+
+def curve(relevance: Sequence[float | None], activations: Sequence[float | None], limit: float) -> Curve:
+    """Plot errors layer by layer on decades from `CURVE_LOW` to `CURVE_HIGH`; a layer without a number is left out."""
+
+    def height(value: float) -> float:
+        decade = float(np.clip(np.log10(max(value, 10.0**CURVE_LOW)), CURVE_LOW, CURVE_HIGH))
+        return round(BOX - (decade - CURVE_LOW) / (CURVE_HIGH - CURVE_LOW) * BOX, 1)
+
+    def path(values: Sequence[float | None]) -> str:
+        step = BOX / max(1, len(values) - 1)
+        points = [(round(place * step, 1), height(one)) for place, one in enumerate(values) if one is not None]
+        return "".join(f"{'L' if place else 'M'}{x} {y}" for place, (x, y) in enumerate(points))
+
+    return Curve(path(relevance), path(activations), height(limit), CURVE_LOW, CURVE_HIGH)
 
 
 def scatter(reference: Array, subject: Array, slope: float | None, offset: float | None, dots: int) -> Scatter:

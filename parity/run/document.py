@@ -21,6 +21,7 @@ from parity.run.records import ModelRecord
 from parity.run.results import SCHEMA_VERSION
 from parity.run.subjects import list_methods, parse, wrappers
 from parity.run.totals import summarize
+from parity.run.trace.table import Trace
 
 ARRAYS_NAME = "parity-arrays.h5"
 
@@ -115,6 +116,25 @@ class Document:
             array = getattr(outcome, side)
             if array is not None:
                 self._file.create_dataset(f"results/{index}/{side}", data=np.asarray(array), compression="lzf")
+
+    def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | str]]) -> int:
+        """Take in traces of rows that are here, or why there are none; return how many there were.
+
+        The layer's maps go to the file beside those of the row.
+        """
+        count = 0
+        for row, found in traces:
+            if isinstance(found, str):
+                row["trace"] = {"problem": found}
+                continue
+            count += 1
+            row["first_diverging_layer"] = found.layer
+            row["trace"] = found.to_json() | {"maps": list(found.maps)}
+            index = next(place for place, one in enumerate(self._rows) if one is row)
+            for number, sides in enumerate(found.maps.values()):
+                for side, array in zip(("reference", "subject"), sides, strict=True):
+                    self._file.create_dataset(f"results/{index}/trace/{number}/{side}", data=array, compression="lzf")
+        return count
 
     def _put_in_order(self) -> None:
         order = sorted(range(len(self._rows)), key=self._places.__getitem__)

@@ -18,10 +18,18 @@ from parity.hashing import file_sha256
 from parity.judge.known.rewrites import Rewrite, without_offsets
 from parity.judge.known.splice import NoCutError, above, below, readout
 from parity.keras import ModelDescription
-from parity.keras.network import Network, read_network, write_network
+from parity.keras.network import Network, NetworkLayer, read_network, write_network
 from parity.reference.client import ReferenceClient
 from parity.reference.conversation import failed
-from parity.reference.request import Dtype, NoiseSpec, ReferenceAnswer, ReferenceCall, ReferenceRequest, noise_array
+from parity.reference.request import (
+    Dtype,
+    NoiseSpec,
+    ReferenceAnswer,
+    ReferenceCall,
+    ReferenceRequest,
+    noise_array,
+    trace_call,
+)
 from parity.run.questions import Candidate
 from parity.run.subjects import Method
 
@@ -114,6 +122,40 @@ class ReferenceSide:
             case _:
                 return self._on_equivalents(candidate, method, inputs, targets, dtype, onednn)
         return [answer(x, target) for x, target in zip(inputs, targets, strict=True)]
+
+    def trace(self, candidate: Candidate, x: Array, target: int, dtype: str) -> ReferenceAnswer:
+        """Return what the layers made and handed on in a candidate's call, see `parity.reference.trace`.
+
+        Where a run lives on stored answers alone, one that is not there is no fault of the environment.
+        """
+        source, placed, there = self._placed(candidate.rewrites, [x], [target])
+        request = self.request(source, trace_call(candidate.call), placed, there, dtype)
+        if self._client.unable is not None and not self._client.is_stored(request):
+            return failed("environment", "it is not stored, and there is no reference to ask")
+        (answer,) = self._client.answer(request)
+        return answer
+
+    def stand_ins(self, candidate: Candidate, target: int) -> dict[str, str] | None:
+        """Return which layers of the network that the reference is asked about are none of the model's.
+
+        Each is a linear activation, and stands for the layer behind which it was put. None where the network is not the
+        model layer by layer, up to those.
+        """
+        if not candidate.rewrites:
+            return {}
+        own = {layer.name: layer for layer in self._read()}
+        found: dict[str, str] = {}
+        other = self._rewritten(candidate.rewrites, target)
+        for layer in other:
+            inbound = tuple(found.get(name, name) for name in layer.inbound)
+            if layer.name in own:
+                if not _same_layer(own[layer.name], layer) or inbound != own[layer.name].inbound:
+                    return None
+            elif layer.class_name == "Activation" and layer.config.get("activation") == "linear":
+                (found[layer.name],) = inbound
+            else:
+                return None
+        return found if own.keys() <= {layer.name for layer in other} else None
 
     def without_offsets(self, rewrites: Sequence[Rewrite] = ()) -> ModelSource:
         """Return the model, or an equivalent network of all its classes, with all offsets at zero, as a file."""
@@ -269,6 +311,14 @@ class ReferenceSide:
             return wrong
         mean = np.mean([np.asarray(answer.array) for answer in answers], axis=0, dtype=np.float64).astype(dtype)
         return together(modified(mean * weight, x, method, dtype), answers)
+
+
+def _same_layer(one: NetworkLayer, other: NetworkLayer) -> bool:
+    """Return whether two layers compute the same, whatever they read."""
+    alike = (one.class_name, dict(one.config), one.weights.keys()) == (
+        other.class_name, dict(other.config), other.weights.keys(),
+    )  # fmt: skip
+    return alike and all(np.array_equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
 def points_of(method: Method, x: Array) -> tuple[list[Array], Array]:

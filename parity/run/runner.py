@@ -107,7 +107,7 @@ class Runner:
         if known is not None:  # what does not depend on the inputs
             self.facts.rules, self.facts.reference_rules = known.rules, known.reference_rules
         # Whether Grad-CAM is transposed depends on sizes that the model may leave open.
-        self._described = self.facts.description.at(self.inputs.shape[1:])
+        self.described = self.facts.description.at(self.inputs.shape[1:])
         check_logits(self.facts, self.modules, self.side, self.inputs, self._target)
         self.maps = SubjectMaps(self.subject, self.modules, self.inputs, self.facts.targets, self._others)
         self._exact: dict[str, Answered] = {}
@@ -117,7 +117,7 @@ class Runner:
 
         Methods are taken in the order in which they need the least switching between the two references.
         """
-        asked = in_order(self.plan.methods, self._described, self.reference)
+        asked = in_order(self.plan.methods, self.described, self.reference)
         self.maps.share({method.name: how.parameters for method, how in asked if isinstance(how, Question)})
         with Ahead(self._requests(asked), self._ahead) as ahead:
             for method, how in asked:
@@ -127,7 +127,7 @@ class Runner:
 
     def run_method(self, name: str) -> Iterator[Outcome]:
         """Yield the outcomes of one method."""
-        (asked,) = in_order([name], self._described, self.reference)
+        (asked,) = in_order([name], self.described, self.reference)
         with Ahead(self._requests([asked]), self._ahead) as ahead:
             yield from self._method(*asked, ahead)
 
@@ -213,7 +213,7 @@ class Runner:
     def _case(self, case: Case, how: Question, answered: Answered, maps: Maps, index: int) -> Outcome:
         candidate, answer = answered.candidate, answered.answers[index]
         backend = candidate.call.backend
-        by_values = {one.by_values: one for one in differences_of(case.method, self._described, backend)}
+        by_values = {one.by_values: one for one in differences_of(case.method, self.described, backend)}
 
         def noise(array: Array) -> Iterator[Sample]:
             return self._noise(case, candidate, array, index)
@@ -222,11 +222,11 @@ class Runner:
             elsewhere = promised.Elsewhere(self.subject.name, self.maps, self.side, self.modules)
             return promised.judged(case, candidate, how, answer, maps, index, elsewhere, noise)
         outcome = judged(case, candidate, answer, maps, index, self.subject.name, noise, by_values.get("undefined"))
-        if outcome.row["failed_check"] is not None and is_nothing(outcome, case, self._described, self.side):
+        if outcome.row["failed_check"] is not None and is_nothing(outcome, case, self.described, self.side):
             text = "Both maps are the variance of a gradient that does not change, up to its last digits: no proof."
             outcome.row |= {"status": "unjudged", "message": text, "margin": None, "divergence": None}
         if outcome.row["failed_check"] in NUMERIC and "kink" in by_values:
-            row = beside_a_kink(outcome, case, by_values["kink"], self._described, self.side, self.maps)
+            row = beside_a_kink(outcome, case, by_values["kink"], self.described, self.side, self.maps)
             outcome.row |= row or {}
         return outcome
 
@@ -239,7 +239,7 @@ class Runner:
             return self.side.maps(candidate, case.method, inputs, targets, dtype, onednn)
 
         exact = self._in_float64(case, candidate, index) if case.dtype == "float32" else array
-        yield from samples(case.x, case.dtype, array, exact, ask, edges(case.method), takes_tokens(self._described))
+        yield from samples(case.x, case.dtype, array, exact, ask, edges(case.method), takes_tokens(self.described))
 
     def _in_float64(self, case: Case, candidate: Candidate, index: int) -> Array | None:
         """Return the reference's float64 map of a float32 case; None for what large models leave out."""

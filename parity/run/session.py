@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,9 @@ from parity.run.records import ModelRecord, input_records, model_record
 from parity.run.runner import Runner, in_order
 from parity.run.subjects import subject
 from parity.run.torch_arithmetic import round_equal_windows_equally, torch_threads
+from parity.run.trace.failing import traces_of
+from parity.run.trace.table import Trace
+from parity.run.trace.tracing import trace
 
 if TYPE_CHECKING:
     from parity.run.cluster import Cluster
@@ -46,6 +49,8 @@ SAMPLES = 3  # inputs of a small model unless told otherwise
 @dataclass
 class Session:
     """A run; the fields are the options of `parity run`, and `client_options`, further ones of `ReferenceClient`.
+
+    `traces_of_failing` is how many failing methods of each model are followed layer by layer; not on a cluster.
 
     After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
     later model could not be begun or what is wrong with the reference environment (the report has what was compared
@@ -77,6 +82,7 @@ class Session:
     cluster: str | None = None
     client_options: Mapping[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
+    traces_of_failing: int = 3
     command: str = "parity run"
     interrupted: bool = False
     stopped: bool = False
@@ -210,6 +216,22 @@ class Session:
         return results
 
     def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
+        with self.client() as (client, jobs):
+            try:
+                self._collect(client, document, jobs, tell)
+            finally:
+                self.store_problems += [str(error) for error in client.store_errors]
+                self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
+                if document.rows:
+                    self._environment = client.environment()
+                # `unable`: there is no reference environment, though the store may have had every answer.
+                self._reference_fault = client.fault or client.unable
+                if client.fault is not None:
+                    self._broken(client.fault)
+
+    @contextmanager
+    def client(self) -> Iterator[tuple[ReferenceClient, int]]:
+        """Give out a client of the references, and how many requests it works on at once, as this machine allows."""
         budget = share(self._parameters, self.jobs, self.memory_limit)
         if budget.note is not None:
             self.store_problems.append(budget.note)
@@ -226,17 +248,7 @@ class Session:
                 **self.client_options,
             ) as client,
         ):
-            try:
-                self._collect(client, document, budget.jobs, tell)
-            finally:
-                self.store_problems += [str(error) for error in client.store_errors]
-                self.store_problems += [f"damaged entry, computed again: {path}" for path in client.store.damaged]
-                if document.rows:
-                    self._environment = client.environment()
-                # `unable`: there is no reference environment, though the store may have had every answer.
-                self._reference_fault = client.fault or client.unable
-                if client.fault is not None:
-                    self._broken(client.fault)
+            yield client, budget.jobs
 
     def _broken(self, fault: str) -> None:
         """Take note that the environment is at fault for rows of this run: they say nothing of the subject."""
@@ -256,7 +268,7 @@ class Session:
         """Run all cases here."""
         for number, series in enumerate(self.plans):
             runner: Runner | None = None
-            place = self._places(number, series)
+            place, left = self._places(number, series), self.traces_of_failing
             for plan in series.plans():
                 try:
                     if runner is None:
@@ -266,11 +278,15 @@ class Session:
                 except IndexError as error:
                     raise ParityError(f"{plan.source.name}: {error}") from None
                 document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
+                first, stopped = len(document.rows), False
                 with closing(runner.run(lambda method: tell(method, len(document.rows)))) as outcomes:
                     for outcome in outcomes:
                         document.add(outcome, place(outcome))
-                        if self._stops(outcome):
-                            return
+                        if stopped := self._stops(outcome):
+                            break
+                left -= document.add_traces(traces_of(runner, document.rows[first:], left))
+                if stopped:
+                    return
 
     def _collect_from(self, cluster: Cluster, document: Document, tell: Callable[[str, int], None]) -> None:
         """Run all cases on a cluster, and take them in as they come."""
@@ -317,6 +333,27 @@ class Session:
             return number, methods[row["method"]], DTYPES.index(row["dtype"]), inputs[row["input"]]
 
         return place
+
+    def traces(self) -> Iterator[Trace]:
+        """Yield the trace of every case, instead of running it.
+
+        Raises
+        ------
+        parity.run.trace.tracing.NoTraceError
+            If one has none.
+        """
+        with self.client() as (client, _):
+            for series in self.plans:
+                runner: Runner | None = None
+                for plan in series.plans():
+                    if runner is None:
+                        runner = Runner(plan, client, self._subject, self.reference, self.target)
+                    else:
+                        runner = runner.next(plan)
+                    for method in plan.methods:
+                        for dtype in plan.dtypes(method):
+                            for index in range(len(plan.inputs)):
+                                yield trace(runner, method, dtype, index)
 
     def _stops(self, outcome: Outcome) -> bool:
         row = outcome.row

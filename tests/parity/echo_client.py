@@ -83,10 +83,10 @@ class EchoClient:
         ]
 
     def map_of(self, module: keras.KerasModule, call: ReferenceCall, array: np.ndarray, target: int) -> np.ndarray:
-        """Return the port's answer to a call about one input; a table of rules is none of its answers."""
+        """Return the port's answer to a call about one input; tables of rules and traces are none of its answers."""
         if call.kind == "logits":
             return module.logits(array[None])[0]
-        if call.asked_for_rules is not None:
+        if call.asked_for_rules is not None or call.asked_for_trace is not None:
             return np.zeros(1)
         name, parameters = as_the_port_is_asked(call)
         if name.startswith("grad_cam") and array.ndim == 3 and array.shape[0] != array.shape[1]:

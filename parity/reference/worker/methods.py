@@ -20,6 +20,7 @@ import tensorflow as tf
 from parity.reference.request import ReferenceCall
 from parity.reference.worker.noise import GraphNoise, numpy_noise
 from parity.reference.worker.rules import Seen, fork_watched, watch_graph
+from parity.reference.worker.traces import EagerTrace, GraphTrace
 
 Analyze = Callable[[np.ndarray, int], np.ndarray]
 
@@ -61,6 +62,8 @@ class SignxaiMethods:
             return _logits(model), []
         if call.asked_for_rules is not None:
             return self._rules(call.asked_for_rules, model, dtype), []
+        if call.asked_for_trace is not None:
+            return self._trace(call.asked_for_trace, model, dtype), []
         base = self._wrapper(call.name) if call.kind == "wrapper" else self._analyzer(call.name)
         explain = modified(base, call)
         options = decode_options(call.options, dtype)
@@ -82,6 +85,17 @@ class SignxaiMethods:
             with fork_watched(seen):
                 explain(x, target)
             return seen.table()
+
+        return analyze
+
+    def _trace(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
+        explain, _ = self.prepare(call, model, dtype)
+
+        def analyze(x: np.ndarray, target: int) -> np.ndarray:
+            trace = EagerTrace(model)
+            with fork_watched(trace):
+                explain(x, target)
+            return trace.layers(x)
 
         return analyze
 
@@ -141,13 +155,16 @@ class InnvestigateMethods:
             options["neuron_selection_mode"] = "index"
         self._noise.use(call.noise)
         analyzer = innvestigate.create_analyzer(call.name, model, **options)
-        seen = Seen(model)
-        if call.asked_for_rules is not None:
+        traced = GraphTrace(model) if call.asked_for_trace is not None else None
+        seen = traced or Seen(model)
+        if traced is not None or call.asked_for_rules is not None:
             watch_graph(analyzer, seen)
         # The graph is made now rather than in the first `analyze`, so that its time is not the method's.
         analyzer.create_analyzer_model()
         if call.asked_for_rules is not None:  # in graph mode the rules run once, when the graph is made
             return lambda _x, _target: seen.table(), []
+        if traced is not None:
+            return lambda x, target: traced.layers(analyzer, batch_of(model, x), target if takes_neuron else None), []
         self._noise.check_used()
 
         def base(_model: Any, x: np.ndarray, neuron_selection: int) -> np.ndarray:

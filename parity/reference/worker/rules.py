@@ -48,6 +48,16 @@ class Seen:
         if layer.name in self._classes and rule not in self._rules.setdefault(layer.name, []):
             self._rules[layer.name].append(rule)
 
+    def rule_of(self, name: str) -> str:
+        """Return the rules that a layer was noted with; empty if it was not."""
+        return " and ".join(self._rules.get(name, ()))
+
+    def saw_eager(self, replacement: Any, inputs: Any, arrived: Any, made: Any, handed: Any) -> None:
+        """Take note of the numbers that a layer of the eager fork handed on; here they do not count."""
+
+    def saw_graph(self, layer: Any, inputs: Any, outputs: Any, arrived: Any, handed: Any) -> None:
+        """Take note of the tensors that a layer hands on in innvestigate's graph; here they do not count."""
+
     def table(self) -> np.ndarray:
         """Return one line per layer, input to output: name, Keras class, rule, as UTF-8 bytes, shape (n, 3).
 
@@ -59,7 +69,7 @@ class Seen:
         order = [name for name in self._classes if name in self._rules]
         if not order:
             raise NoRulesError("no rule of the reference was seen at work")
-        lines = [(name, self._classes[name], " and ".join(self._rules[name])) for name in order]
+        lines = [(name, self._classes[name], self.rule_of(name)) for name in order]
         return np.array([[text.encode() for text in line] for line in lines])
 
 
@@ -84,9 +94,10 @@ def fork_watched(seen: Seen) -> Iterator[None]:
 def _tell_when_it_explains(replacement: Any, seen: Seen) -> None:
     explain = replacement.explain_hook
 
-    def explain_hook(*arguments: Any) -> Any:
-        result = explain(*arguments)
+    def explain_hook(inputs: Any, arrived: Any, made: Any) -> Any:
+        result = explain(inputs, arrived, made)
         seen.note(replacement.layer_func, rule_text(replacement, replacement.layer_func))
+        seen.saw_eager(replacement, inputs, arrived, made, result)
         return result
 
     replacement.explain_hook = explain_hook
@@ -122,6 +133,7 @@ def watch_graph(analyzer: Any, seen: Seen) -> None:
 def _noting(apply: Callable[..., Any], layer: Any, seen: Seen) -> Callable[..., Any]:
     def applied(inputs: Any, outputs: Any, relevances: Any, state: Any) -> Any:
         result = apply(inputs, outputs, relevances, state)
+        seen.saw_graph(layer, inputs, outputs, relevances, result)
         owner = getattr(apply, "__self__", None)
         if result is relevances:
             seen.note(layer, "relevance unchanged")
