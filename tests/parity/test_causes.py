@@ -29,14 +29,14 @@ from tests.parity.trace_networks import conv, network, relu
 
 MUTANTS = {one.name: one for one in table.MUTANTS}
 VGG, DENSE, RESNET, SERIES = "vgg_mnist", "dense_mnist", "resnet_mnist", "cnn_timeseries"
-CHANNELS, NORM, GATE = "two channels", "a normalisation", "a gate"
+CHANNELS, NORM, GATE, POOL = "two channels", "a normalisation", "a gate", "average pooling"
 
 
 @cache
 def _loaded(model: str) -> tuple[KerasModule, np.ndarray]:
-    if model == CHANNELS:
+    if model in (CHANNELS, POOL):
         with tempfile.TemporaryDirectory() as folder:
-            source, x = network("series", Path(folder))
+            source, x = network("series" if model == CHANNELS else "vgg", Path(folder))
             return source.load("float64"), x.array.astype(np.float64)
     if model == NORM:
         layers = (conv("c", "x", 4, 3, "linear"), normalization("n", "c"), relu("r", "n"), flatten("r"),
@@ -107,6 +107,8 @@ BY_MUTANT = (
     ("norm_passes", RESNET, "lrp_z", "norm_passed"),
     ("activations_block", VGG, "lrp_flat", "activations_block"),
     ("deconvnet_as_guided", VGG, "deconvnet", "guided_for_deconvnet"),
+    ("guided_as_gradient", SERIES, "guided_backprop", "guided_as_gradient"),
+    ("average_as_gradient", POOL, "lrp_z", "average_as_gradient"),
     ("composite_a_for_b", VGG, "lrp_sequential_composite_b", "alpha_1_beta_0"),
 )
 
@@ -207,8 +209,10 @@ def test_a_gate_that_gets_relevance_is_found():
         (lambda R: R / np.abs(R).max(), "over_maximum"),
         (lambda R: (R - R.min()) / (R.max() - R.min()), "between_0_and_1"),
         (lambda R: np.zeros_like(R), "zero"),
+        (lambda R: R**2, "squared"),
+        (lambda R: R / R.sum(), "over_sum"),
     ],
-    ids=["positive", "absolute", "sign", "transposed", "flipped", "maximum", "range", "zero"],
+    ids=["positive", "absolute", "sign", "transposed", "flipped", "maximum", "range", "zero", "squared", "sum"],
 )
 def test_what_is_done_to_a_map_is_found(change, cause):
     assert cause_of(change(map_of(right, VGG, "lrp_z")), VGG, "lrp_z") == cause
@@ -226,6 +230,38 @@ def test_what_is_done_to_a_map_is_found(change, cause):
 def test_what_is_done_to_channels_is_found(change, cause):
     assert input_of(CHANNELS).shape[-1] > 1
     assert cause_of(change(map_of(right, CHANNELS, "lrp_z")), CHANNELS, "lrp_z") == cause
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "instead", "cause"),
+    [
+        (SERIES, "guided_backprop", "deconvnet", "deconvnet_for_guided"),
+        (VGG, "lrp_alpha_1_beta_0", "lrp_alpha_2_beta_1", "alpha_2_beta_1"),
+        (VGG, "gradient_x_input", "gradient", "factor_forgotten"),
+        (DENSE, "lrp_epsilon_0_25_std_x", "lrp_epsilon_0_25", "epsilon_for_factor"),
+    ],
+)
+def test_another_method_in_its_place_is_found(model, method, instead, cause):
+    def wrong(module, x, asked, target):
+        assert asked == method
+        return right(module, x, instead, target)
+
+    assert cause_of(map_of(wrong, model, method), model, method) == cause
+
+
+def test_the_class_before_is_found():
+    before = (target_of(VGG) - 1) % 10
+    assert cause_of(map_of(right, VGG, "lrp_z", before), VGG, "lrp_z") == "target_before"
+
+
+def test_the_gradient_of_the_probability_is_found():
+    """Written out: p (dz - the mean of all dz under p)."""
+    logits = module_of(CHANNELS).logits(input_of(CHANNELS)[None])[0]
+    share = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    gradients = [map_of(right, CHANNELS, "gradient", label) for label in range(len(logits))]
+    mean = sum(p * one for p, one in zip(share, gradients, strict=True))
+    wrong = share[target_of(CHANNELS)] * (gradients[target_of(CHANNELS)] - mean)
+    assert cause_of(wrong, CHANNELS, "gradient") == "gradient_of_the_probability"
 
 
 def test_the_largest_logit_in_place_of_the_target_is_found():

@@ -83,6 +83,7 @@ def session(place: Path, name: str, **options: Any) -> Session:
         "directory": place / name,
         "store": place / f"store-{name}",
         "client_options": OPTIONS,
+        "traces_of_failing": 0,  # a cluster follows no row layer by layer
     }
     return Session(**(fixed | options))
 

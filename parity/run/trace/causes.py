@@ -225,8 +225,6 @@ CAUSES: tuple[Cause, ...] = (
           _has("Epsilon", "StdxEpsilon")),
     Cause("epsilon_negative_at_zero", "zero counted as negative where epsilon is added", variants.epsilon_minus_at_zero,
           _has("Epsilon", "StdxEpsilon")),
-    Cause("epsilon_missing_at_zero", "no epsilon where the denominator is zero", variants.epsilon_missing_at_zero,
-          _has("Epsilon", "StdxEpsilon")),
     Cause("epsilon_times_mean", "epsilon times the mean size of the denominators", variants.epsilon_times_mean,
           _has("Epsilon")),
     Cause("epsilon_times_deviation", "epsilon times the standard deviation of the denominators",

@@ -134,7 +134,6 @@ def bias_shared(model: nn.Module, x: Tensor, method: str, target: list[int], **p
 
 epsilon_without_sign = with_stabilizer(lambda z, epsilon: z + epsilon)
 epsilon_minus_at_zero = with_stabilizer(lambda z, epsilon: torch.where(z > 0, z + epsilon, z - epsilon))
-epsilon_missing_at_zero = with_stabilizer(lambda z, epsilon: z + epsilon * torch.sign(z))
 epsilon_dropped = with_stabilizer(lambda z, epsilon: torch.where(z == 0, arithmetic.KERAS_EPSILON, z))
 
 
