@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from parity.reference.store import ResultStore
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(
+    context_settings=CONTEXT,
+    epilog=examples(
+        "parity reference pack references.zip     # every answer for the core methods on the shipped models",
+        "parity reference verify references.zip   # are they still what TensorFlow says?",
+    ),
+)
 def reference() -> None:
     """Pack answers of the TensorFlow references into one file, and verify such a file."""
 

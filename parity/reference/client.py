@@ -75,7 +75,7 @@ class ReferenceClient:
     offline
         Whether no worker is started: answers come from packs and from the store.
     packs
-        Packs of references to look into besides the shipped one, where no worker can be started.
+        Packs of references to look into besides the shipped one, where no worker is started.
     worker
         The worker program.
 
@@ -124,8 +124,8 @@ class ReferenceClient:
         self._timeout = timeout
         self._refresh = refresh
         self._offline = offline
-        # Packs are read where no worker is: elsewhere every answer is computed on this machine.
-        self._pack_paths = (*packs, *((SHIPPED,) if SHIPPED.is_file() else ()))
+        # Elsewhere every answer is computed on this machine.
+        self._pack_paths = (*packs, *((SHIPPED,) if SHIPPED.is_file() else ())) if offline else ()
         self._packs: list[PackedAnswers] = []
         self._pool = WorkerPool(
             worker,

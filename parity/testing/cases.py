@@ -59,7 +59,7 @@ def judge(
     target: int | None = None,
     dtype: Lane = "both",
     store: str | Path | None = None,
-    offline: bool = False,
+    offline: bool | None = None,
     packs: Sequence[str | Path] = (),
     record: Callable[[Runner, list[Outcome]], None] = lambda _runner, _outcomes: None,
 ) -> Judgement:
@@ -86,8 +86,8 @@ def judge(
         The lanes.
     store : path, optional
         Where answers of the reference are kept; see `parity run --store`.
-    offline : bool
-        Start no TensorFlow: packed and stored references alone. Without a reference environment it is so anyway.
+    offline : bool, optional
+        Start no TensorFlow: packed and stored references alone. By default so where there is no reference environment.
     packs : sequence of path
         Files of `parity reference pack` besides the shipped one.
     record : callable
@@ -113,7 +113,8 @@ def judge(
     from parity.run.subjects import FunctionSubject
 
     files = tuple(str(path) for path in inputs)
-    client = (None if store is None else str(store), offline, tuple(str(path) for path in packs))
+    alone = _no_environment() if offline is None else offline
+    client = (None if store is None else str(store), alone, tuple(str(path) for path in packs))
     runner = _runner(model, files, samples, target, client)
     methods = select_methods([method] if isinstance(method, str) else list(method))
     subject = FunctionSubject(function, getattr(function, "__name__", "the function"))
@@ -166,6 +167,16 @@ def parity_case(*, model: str = "vgg_mnist", method: str | Sequence[str] = "lrp_
         return pytest.mark.parity_model(name=model)(marked)
 
     return decorate
+
+
+def _no_environment() -> bool:
+    from parity.reference.environment import ReferenceEnvironmentError, find_python
+
+    try:
+        find_python()
+    except ReferenceEnvironmentError:
+        return True
+    return False
 
 
 Options = tuple[str | None, bool, tuple[str, ...]]
