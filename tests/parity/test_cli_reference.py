@@ -69,7 +69,7 @@ def test_packed_references_judge_without_tensorflow(tmp_path: Path, monkeypatch:
     )
     wrong = parity("run", *cases, *offline, "--subject", "mine.py:wrong")
     assert wrong.exit_code == 1
-    other = parity("run", "--model", "dense_mnist", "--method", "lrp_w_square", *offline)
+    other = parity("run", "--model", "dense_mnist", "--method", "lrp_epsilon_75", *offline)
     assert other.exit_code == 1
     assert "no TensorFlow is started (--offline)" in " ".join(other.output.split())
 
