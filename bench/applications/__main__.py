@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,8 +11,8 @@ from bench.applications import page
 from bench.applications.families import FAMILIES, select
 from bench.applications.judging import judged
 from bench.cli import README
-from bench.judged import verdicts
 from bench.judged.options import split
+from bench.judged.runs import judge_each
 from parity.errors import ParityError
 
 PAGE = README.parent / "docs" / "applications.md"
@@ -40,20 +41,18 @@ def main(
         chosen = select(split(models))
     except ParityError as error:
         raise click.UsageError(str(error)) from None
-    failed = False
-    for family in chosen:
-        options = {"jobs": jobs, "store": store, "command": f"python -m bench.applications --model {family.name}"}
-        try:
-            standing = judged(family, split(methods), directory, options)
-        except ParityError as error:
-            failed = True
-            click.echo(f"{family.name}: {error}", err=True)
-            continue
-        failed |= standing.document is None or not standing.document["summary"]["green"]
-        click.echo(f"{family.name}: {verdicts.told(standing)}")
+    options = {"jobs": jobs, "store": store}
+    judges = {
+        family.name: partial(
+            judged, family, split(methods), directory,
+            options | {"command": f"python -m bench.applications --model {family.name}"},
+        )
+        for family in chosen
+    }  # fmt: skip
+    good = judge_each(judges, must_convert=True)
     if not methods if write_page is None else write_page:
         page.write(PAGE, list(FAMILIES.values()), directory)
-    if failed:
+    if not good:
         raise SystemExit(1)
 
 

@@ -27,7 +27,7 @@ def build(wish: dict[str, Any], pictures: Any) -> Any:
     place = keras.applications
     if wish["module"]:
         place = getattr(place, wish["module"])
-    options: dict[str, Any] = {"include_preprocessing": True} if wish["preprocesses"] else {}
+    options: dict[str, Any] = {"include_preprocessing": True} if wish["preprocesses"] and wish["asked"] else {}
     shape = (wish["side"], wish["side"], 3)
     model = getattr(place, wish["name"])(weights=None, input_shape=shape, classes=wish["classes"], **options)
     generator = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def _layers(model: Any) -> Any:
 if __name__ == "__main__":
     wish, target, picture = json.loads(sys.argv[1]), *sys.argv[2:]
     drawn = np.random.default_rng(0).uniform(0, 255, (BATCH, wish["side"], wish["side"], 3)).astype(np.float32)
-    if not wish["preprocesses"] and not wish["name"].startswith("EfficientNet"):
+    if not wish["preprocesses"]:
         drawn = (drawn / 127.5 - 1).astype(np.float32)  # what most of these families are given
     build(wish, drawn).save(target, save_format="h5", include_optimizer=False)
     np.save(picture, drawn[0])

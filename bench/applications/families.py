@@ -22,13 +22,16 @@ class Family:
     module : str
         The module of keras.applications that has the function, where keras.applications itself has it not.
     preprocesses : bool
-        Whether the network is built with its preprocessing inside.
+        Whether its preprocessing is inside of the network, so that it takes pixels from 0 to 255.
+    asked : bool
+        Whether the function has to be asked for that.
     """
 
     name: str
     side: int = 32
     module: str = ""
     preprocesses: bool = False
+    asked: bool = True
 
 
 _FAMILIES = (
@@ -45,12 +48,12 @@ _FAMILIES = (
     Family("MobileNet"),
     Family("MobileNetV2"),
     Family("MobileNetV3Small", preprocesses=True),
-    Family("EfficientNetB0"),
+    Family("EfficientNetB0", preprocesses=True, asked=False),
     Family("EfficientNetV2B0", preprocesses=True),
     Family("ConvNeXtTiny", module="convnext", preprocesses=True),
 )
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _FAMILIES})
-"""All families by name; EfficientNetB0 has its preprocessing inside without being asked."""
+"""All families by name."""
 CLASSES = 10
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from bench.cli import README
-from bench.judged import verdicts
 from bench.judged.options import split
+from bench.judged.runs import judge_each
 from bench.real import page
 from bench.real.fetch import DEFAULT_CACHE, Cache
 from bench.real.judging import judged
@@ -45,25 +46,18 @@ def main(
         chosen = select(split(models))
     except ParityError as error:
         raise click.UsageError(str(error)) from None
-    failed = False
-    for model in chosen:
-        options = {
-            "samples": samples,
-            "jobs": jobs,
-            "store": store,
-            "command": f"python -m bench.real --model {model.name}",
-        }
-        try:
-            standing = judged(Cache(cache), model, split(methods), directory, options)
-        except ParityError as error:
-            failed = True
-            click.echo(f"{model.name}: {error}", err=True)
-            continue
-        failed |= standing.document is not None and not standing.document["summary"]["green"]
-        click.echo(f"{model.name}: {verdicts.told(standing)}")
+    options = {"samples": samples, "jobs": jobs, "store": store}
+    judges = {
+        model.name: partial(
+            judged, Cache(cache), model, split(methods), directory,
+            options | {"command": f"python -m bench.real --model {model.name}"},
+        )
+        for model in chosen
+    }  # fmt: skip
+    good = judge_each(judges, must_convert=False)
     if not methods if write_page is None else write_page:
         page.write(PAGE, list(MODELS.values()), directory)
-    if failed:
+    if not good:
         raise SystemExit(1)
 
 

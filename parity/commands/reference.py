@@ -61,14 +61,7 @@ def _cases(command: Any) -> Any:
 )
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @_cases
-def pack(
-    path: Path,
-    models: Sequence[str],
-    files: Sequence[str],
-    samples: int,
-    methods: Sequence[str],
-    jobs: int | None,
-) -> None:
+def pack(path: Path, **cases: Any) -> None:
     """Compute every answer that `parity run` asks for these cases, and write them to PATH.
 
     With it, `parity run --offline --pack PATH` needs the torch environment alone.
@@ -77,7 +70,7 @@ def pack(
     from parity.reference.packed import write_pack
 
     with tempfile.TemporaryDirectory(prefix="parity-pack-") as folder:
-        store = _computed(Path(folder), models, files, samples, methods, jobs)
+        store = _computed(Path(folder), **cases)
         about = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": shlex.join(["parity", *sys.argv[1:]]),
@@ -92,14 +85,7 @@ def pack(
 )
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_cases
-def verify(
-    path: Path,
-    models: Sequence[str],
-    files: Sequence[str],
-    samples: int,
-    methods: Sequence[str],
-    jobs: int | None,
-) -> None:
+def verify(path: Path, **cases: Any) -> None:
     """Compute the answers in PATH again, for the same cases as it was packed for, and compare.
 
     Exit 1 if an answer is not the same: float64 within 1e-12 of its norm, float32 within 1e-3, texts to the letter.
@@ -109,7 +95,7 @@ def verify(
 
     packed = PackedAnswers(path)
     with tempfile.TemporaryDirectory(prefix="parity-verify-") as folder:
-        store = _computed(Path(folder), models, files, samples, methods, jobs)
+        store = _computed(Path(folder), **cases)
         verdict: Verdict = compared(packed, store)
     out = console()
     out.print(verdict.text(), markup=False, soft_wrap=True)

@@ -222,7 +222,7 @@ class ReferenceClient:
         except ReferenceEnvironmentError as error:
             self.fault = str(error)
             return _Progress([failed("environment", str(error)) for _ in request.inputs])
-        progress = _Progress([None if self._refresh else self._stored(key) for key in keys])
+        progress = _Progress([None if self._refresh else self._at_hand(key) for key in keys])
         missing = [index for index, answer in enumerate(progress.answers) if answer is None]
 
         def keep(index: int, answer: ReferenceAnswer) -> None:
@@ -285,13 +285,15 @@ class ReferenceClient:
         told = (pack.environment(backend) for pack in self._packs)
         return next((versions for versions in told if versions), None) or self.store.environment(backend)
 
-    def _stored(self, key: str) -> ReferenceAnswer | None:
-        found = self.store.get(key)
-        packed = (answer for pack in self._packs if (answer := pack.get(key)) is not None)
+    def _at_hand(self, key: str) -> ReferenceAnswer | None:
+        """Return the answer in the store, else in a pack, else None."""
+        answer = self.store.get(key)
         try:
-            return found if found is not None else next(packed, None)
+            for pack in self._packs:
+                answer = pack.get(key) if answer is None else answer
         except PackError as error:
             return failed("environment", str(error))
+        return answer
 
     def _store(self, key: str, answer: ReferenceAnswer) -> None:
         try:

@@ -13,7 +13,7 @@ from parity.hashing import array_sha256
 from parity.reference.request import ReferenceAnswer
 
 
-def packed(key: str, answer: ReferenceAnswer) -> bytes:
+def to_bytes(key: str, answer: ReferenceAnswer) -> bytes:
     """Return the entry of an answer."""
     meta = json.dumps({**answer.to_json(), "key": key, "has_array": answer.array is not None}).encode()
     members: dict[str, Any] = {
@@ -27,7 +27,7 @@ def packed(key: str, answer: ReferenceAnswer) -> bytes:
     return stream.getvalue()
 
 
-def unpacked(key: str, data: bytes) -> ReferenceAnswer:
+def from_bytes(key: str, data: bytes) -> ReferenceAnswer:
     """Return the answer of an entry.
 
     Raises

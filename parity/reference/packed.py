@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from parity.errors import ParityError
-from parity.reference.entries import unpacked
+from parity.reference.entries import from_bytes
 from parity.reference.request import Backend, ReferenceAnswer
 from parity.reference.store import ResultStore
 
@@ -75,7 +75,7 @@ class PackedAnswers:
         if not self.has(key):
             return None
         try:
-            answer = unpacked(key, self._read(f"{key}.npz"))
+            answer = from_bytes(key, self._read(f"{key}.npz"))
         except Exception as error:  # damaged bytes can make the readers raise anything
             raise PackError(f"{self.path}: the answer {key} is damaged: {error}") from error
         answer.from_store = True

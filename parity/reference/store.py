@@ -20,7 +20,7 @@ from pathlib import Path
 
 from parity.errors import ParityError
 from parity.hashing import array_sha256, json_sha256
-from parity.reference.entries import packed, unpacked
+from parity.reference.entries import from_bytes, to_bytes
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
 
 DEFAULT = ".parity-store"
@@ -95,7 +95,7 @@ class ResultStore:
             self._damaged(path, error)
             return None
         try:
-            answer = unpacked(key, data)
+            answer = from_bytes(key, data)
         except Exception as error:  # a damaged file can make the readers raise anything
             self._damaged(path, error)
             return None
@@ -113,7 +113,7 @@ class ResultStore:
         StoreError
             If it cannot be written, for example because the disk is full. Nothing half written is left.
         """
-        self._write(self.path(key), packed(key, answer))
+        self._write(self.path(key), to_bytes(key, answer))
 
     def environment(self, backend: str) -> dict[str, str]:
         """Return the versions of the last worker that wrote here, or an empty dict."""

@@ -290,3 +290,23 @@ def test_deep_taylor_is_refused_where_its_one_reference_does_not_define_it(tmp_p
     separate = [conv("f", "x", activation="linear"), layer("ReLU", "r", "f"), flatten("r"), dense("o", "flat")]
     with pytest.raises(NotInReferenceError, match="layer 'r' is of the first kind"):
         question(parse("deep_taylor"), described(tmp_path, IMAGE, *separate))
+
+
+@pytest.mark.parametrize(("groups", "is_asked"), [(4, False), (-1, False), (2, True), (1, True)])
+def test_grad_cam_of_maps_that_are_normalised_one_by_one_is_not_judged(
+    groups: int, is_asked: bool, tmp_path: Path
+) -> None:
+    norm = layer("GroupNormalization", "n", "f", groups=groups, axis=-1, epsilon=1e-3, scale=True, center=True)
+    model = described(tmp_path, [6, 6, 3], conv("f", "x"), norm, flatten("n"), dense("o", "flat"))
+    if is_asked:
+        assert question(parse("grad_cam"), model).candidates
+    else:
+        with pytest.raises(NotInReferenceError, match="every mean is zero but for rounding"):
+            question(parse("grad_cam"), model)
+
+
+def test_grad_cam_of_maps_that_something_else_reads_too_is_judged(tmp_path: Path) -> None:
+    norm = layer("GroupNormalization", "n", "f", groups=4, axis=-1, epsilon=1e-3, scale=True, center=True)
+    join = layer("Add", "a", "n", "f")
+    model = described(tmp_path, [6, 6, 3], conv("f", "x"), norm, join, flatten("a"), dense("o", "flat"))
+    assert question(parse("grad_cam"), model).candidates

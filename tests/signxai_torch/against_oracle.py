@@ -23,9 +23,8 @@ from tests.signxai_torch.oracles.methods import METHODS
 from tests.signxai_torch.oracles.network import Oracle
 
 SAMPLES = 3
-# What rounds to float32 step by step as TensorFlow's kernel does, which no formula says.
-ROUNDED = ("resizing", "random_crop")
-WITHOUT_ORACLE = {
+REFERENCES_ALONE = {
+    "they round to float32 step by step as TensorFlow's kernel does": ("resizing", "random_crop"),
     "the oracle's masks end at these layers, which pass them on or read them": (
         "masked_additive_attention", "masked_attention", "masked_normalization", "masked_product",
     ),
@@ -43,12 +42,12 @@ SEVERAL = {"two_inputs": ((5, 4), (3,))}
 
 def _of_rows() -> Iterator[tuple[str, Case]]:
     """Yield the networks that the references are asked about, with the methods that the port explains."""
-    alone = {name for names in WITHOUT_ORACLE.values() for name in names}
+    alone = {name for names in REFERENCES_ALONE.values() for name in names}
     for name, row in ROWS.items():
         if name in alone:
             continue
         refused = tuple(method for method in METHODS if row.verdict(_asked(method)) == "unsupported")
-        if name not in ROUNDED and len(refused) < len(METHODS):
+        if len(refused) < len(METHODS):
             yield name, Case(row.network, SEVERAL.get(name, (row.shape,)), row.sample or np.asarray, without=refused)
 
 

@@ -45,12 +45,12 @@ class EagerTrace(Seen):
         if not producers:  # an input of the model
             self._made[replacement.name] = _one(_listed(inputs)[0])
         came = None if arrived is None else _sum([_one(part) for part in _listed(arrived)])
-        given = [_one(part) for part in _listed(handed)] if producers else []
-        if len(given) != len(producers):
-            raise NoTraceError(f"{replacement.name} reads {len(producers)} tensors and hands on {len(given)}")
+        shares = [_one(part) for part in _listed(handed)] if producers else []
+        if len(shares) != len(producers):
+            raise NoTraceError(f"{replacement.name} reads {len(producers)} tensors and hands on {len(shares)}")
         if replacement.name in self._steps:
             raise NoTraceError(f"{replacement.name} handed relevance on twice, so this is no explanation of one input")
-        self._steps[replacement.name] = producers, came, given
+        self._steps[replacement.name] = producers, came, shares
 
     def layers(self, x: Array) -> Array:
         """Return the trace of the input that was explained, packed."""
@@ -110,9 +110,9 @@ class GraphTrace(Seen):
             fed.append(analyzer._get_neuron_selection_array(target, 1))
         # A session does not return what it is fed.
         tensors = [tensor for _, *groups in self._steps for group in groups for tensor in group]
-        wanted = {id(tensor): tensor for tensor in tensors if id(tensor) not in values}
-        compute = tf.keras.backend.function(analyzer._analyzer_model.inputs, list(wanted.values()))
-        return values | {key: _one(value) for key, value in zip(wanted, compute(fed), strict=True)}
+        fetched = {id(tensor): tensor for tensor in tensors if id(tensor) not in values}
+        compute = tf.keras.backend.function(analyzer._analyzer_model.inputs, list(fetched.values()))
+        return values | {key: _one(value) for key, value in zip(fetched, compute(fed), strict=True)}
 
 
 def _packed(
@@ -133,11 +133,11 @@ def _packed(
         producers, arrived, handed = steps[layer.name]
         # A layer that reads one tensor twice hands it the sum.
         inbound = tuple(dict.fromkeys(producers))
-        given = tuple(
+        shares = tuple(
             _sum([part for name, part in zip(producers, handed, strict=True) if name == one]) for one in inbound
         )
         layers.append(
-            TracedLayer(layer.name, kind, seen.rule_of(layer.name), inbound, made.get(layer.name), arrived, given)
+            TracedLayer(layer.name, kind, seen.rule_of(layer.name), inbound, made.get(layer.name), arrived, shares)
         )
     return packed(layers)
 
