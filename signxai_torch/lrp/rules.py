@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -35,6 +34,7 @@ from signxai_torch.lrp.arithmetic import (
     stabilize,
     times,
 )
+from signxai_torch.operations.cached import cached_property
 from signxai_torch.operations.linear import LinearMap, linear_map
 from signxai_torch.operations.operation import Operation
 

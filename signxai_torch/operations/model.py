@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from signxai_torch.operations.cached import cached_property
 from signxai_torch.operations.checks import check_inputs, check_logits, telling_of_mismatch
 from signxai_torch.operations.counting import Count
 from signxai_torch.operations.inputs import Inputs

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from signxai_torch.operations.cached import cached_property
 from signxai_torch.operations.kind import KERNELS, ROWS, Function, Kind
 from signxai_torch.operations.refusal import UnhookedOperationError
 

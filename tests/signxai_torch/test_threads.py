@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from signxai_torch import explain, explain_many
+from signxai_torch.operations.cached import cached_property
 from tests.signxai_torch.nets import TorchvisionLike, cnn, pictures, randomized
 from tests.signxai_torch.test_untouched import state, unusual
 
@@ -51,6 +52,16 @@ def in_threads(work: list[Callable[[], Any]]) -> list[Any]:
         if isinstance(one, Exception):
             raise one
     return [found[index] for index in range(len(work))]
+
+
+def elsewhere(work: Callable[[], Any], seconds: float = 60) -> Any:
+    """Run a function in another thread, which a lock that this one still holds would stop."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert found, "it waits for ever, or failed"
+    return found[0]
 
 
 @pytest.mark.parametrize("parts", [False, True], ids=["one model", "models that share modules"])
@@ -188,6 +199,35 @@ def test_a_child_explains_that_was_forked_while_a_thread_explained():
         thread.join()
 
 
+def test_a_property_that_is_computed_once_waits_for_no_other_thread():
+    """A lock for all instances, as `functools.cached_property` has in Python 3.11, stays locked after Ctrl-C."""
+    begun, done = threading.Event(), threading.Event()
+
+    class Thing:
+        def __init__(self, compute: Callable[[], int]) -> None:
+            self.compute, self.calls = compute, 0
+
+        @cached_property
+        def value(self) -> int:
+            self.calls += 1
+            return self.compute()
+
+    def wait() -> int:
+        begun.set()
+        return 1 if done.wait(60) else 0
+
+    waiting = Thing(wait)
+    thread = threading.Thread(target=lambda: waiting.value)
+    thread.start()
+    assert begun.wait(60)
+    thing = Thing(lambda: 2)
+    assert elsewhere(lambda: thing.value, 10) == thing.value == 2
+    assert thing.calls == 1
+    done.set()
+    thread.join()
+    assert waiting.value == 1
+
+
 class Interrupted(BaseException):
     """What comes from outside at any moment, as Ctrl-C does."""
 
@@ -245,6 +285,7 @@ def interrupt(model: nn.Module, x: torch.Tensor, calls: int, seed: int) -> int:
         assert torch.equal(prediction(), predicted)
     for name in METHODS:
         assert np.array_equal(call(name), expected[name])
+        assert np.array_equal(elsewhere(lambda name=name: call(name)), expected[name])
     return stopped
 
 
@@ -284,3 +325,5 @@ def test_ctrl_c_between_any_two_instructions():
     assert stopped > 10
     for method in METHODS:
         assert np.array_equal(explain(model, x, method, 1, **options(method)), expected[method])
+        again = elsewhere(lambda method=method: explain(model, x, method, 1, **options(method)))
+        assert np.array_equal(again, expected[method])
