@@ -12,6 +12,7 @@ ARGS ?=
 
 VENV := .venv
 REFERENCE := .venv-reference
+SIGNXAI2 := .venv-signxai2
 PIP := -m pip install --quiet --disable-pip-version-check
 COMMA := ,
 run_models := $(foreach model,$(subst $(COMMA), ,$(MODEL)),--model $(model))
@@ -20,7 +21,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity mutants bench zoo real applications test fuzz lint pictures weights clean help
+.PHONY: setup parity mutants bench zoo real applications subjects test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -29,12 +30,21 @@ setup: $(VENV)/.made $(REFERENCE)/.made  ## make both environments
 
 $(VENV)/.made: requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,dev,bench]'
+	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,dev,bench,subjects]'
 	@touch $@
 
 $(REFERENCE)/.made: requirements/reference.in requirements/reference.txt
 	$(PYTHON_FOR_REFERENCE) -m venv --clear $(REFERENCE)
 	$(REFERENCE)/bin/python $(PIP) --constraint requirements/reference.txt --requirement requirements/reference.in
+	@touch $@
+
+# signxai2 wants an older NumPy; torch, zennit and h5py, which are no trouble, are those of .venv.
+$(SIGNXAI2)/.made: requirements/signxai2.txt $(VENV)/.made
+	$(VENV)/bin/python -m venv --clear $(SIGNXAI2)
+	$(SIGNXAI2)/bin/python $(PIP) --requirement requirements/signxai2.txt
+	$(SIGNXAI2)/bin/python -c "import pathlib, sys, sysconfig; here = pathlib.Path(sysconfig.get_path('purelib')); \
+		there = pathlib.Path('$(VENV)', *here.relative_to(sys.prefix).parts).resolve(); \
+		(here / 'packages_of_the_harness.pth').write_text(str(there))"
 	@touch $@
 
 PYTHON_FOR_REFERENCE := $(REFERENCE_PYTHON)
@@ -60,6 +70,9 @@ real: setup  ## real trained models that packages ship, fetched when missing: MO
 applications: setup  ## a member of every family of keras.applications, core methods: MODELS=ResNet50,... METHODS='lrp_*'
 	$(VENV)/bin/python -m bench.applications $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
 
+subjects: setup $(SIGNXAI2)/.made  ## all known ports on the same cases, side by side: SUBJECTS=zennit,... MODELS=... METHODS='lrp_*'
+	$(VENV)/bin/python -m bench.subjects $(if $(SUBJECTS),--subject '$(SUBJECTS)') $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
+
 test: setup  ## all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -80,4 +93,4 @@ weights: setup  ## fetch the official VGG16 and VGG19 weights into Keras' own ca
 	$(REFERENCE)/bin/python weights/fetch.py
 
 clean:  ## remove environments, reports and caches (not the weights)
-	rm -rf $(VENV) $(REFERENCE) reports .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(REFERENCE) $(SIGNXAI2) reports .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -17,7 +17,8 @@ from parity.commands.models import models
 from parity.commands.mutants import mutants
 from parity.commands.reference import reference
 from parity.commands.report import report
-from parity.commands.run import INTERRUPTED, run
+from parity.commands.run import run
+from parity.commands.sessions import INTERRUPTED
 from parity.commands.trace import trace
 from parity.errors import ParityError
 

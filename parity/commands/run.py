@@ -7,24 +7,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from parity.commands.completion import complete_method, complete_model
-from parity.commands.consoles import CONTEXT, console, escaped, examples
+from parity.commands.consoles import CONTEXT, console, examples
 from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder
-from parity.commands.progress import RunProgress
+from parity.commands.sessions import close, run_session, show
 from parity.errors import ParityError
-
-if TYPE_CHECKING:
-    from parity.report import Written
-    from parity.run.session import Session
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 
 @click.command(
@@ -36,6 +28,7 @@ INTERRUPTED = 130
         "parity run --model vgg16-seeded --method core --samples 1",
         "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://10.0.0.1:8786",
         "parity run --method core --json - | jq .summary",
+        "parity run --method core --subject signxai_torch --subject zennit --subject captum",
     ),
 )
 @click.option(
@@ -67,8 +60,9 @@ INTERRUPTED = 130
     help="The original that methods are held to.",
 )  # fmt: skip
 @click.option(
-    "--subject", "subject_name", default="signxai_torch", show_default=True, help="The implementation under test."
-)
+    "--subject", "subjects", multiple=True,
+    help="The implementation under test; several are put side by side. [signxai_torch]",
+)  # fmt: skip
 @click.option(
     "--dtype", type=click.Choice(["both", "float32", "float64"]), default="both", show_default=True, help="Lanes."
 )
@@ -115,7 +109,7 @@ def run(
     methods: Sequence[str],
     target: int | None,
     reference: str,
-    subject_name: str,
+    subjects: Sequence[str],
     dtype: str,
     directory: Path,
     previous: Path | None,
@@ -148,38 +142,46 @@ def run(
         )
     if offline and refresh:
         raise click.UsageError("--refresh asks TensorFlow, and --offline starts none")
+    if len(subjects) > 1 and (json_to or save_arrays or previous):
+        raise click.UsageError(
+            "--json, --save-arrays and --previous are for one subject; of several, the results and maps of each lie in "
+            f"a folder of its own under {directory}"
+        )
     # The heavy imports wait until there is something to run.
-    from parity.report import load, remember, report_files, write
+    from parity.commands.side_by_side import run_side_by_side
+    from parity.report import load, remember, report_files
     from parity.run.session import Session
 
+    make = partial(
+        Session,
+        models=models or ["vgg_mnist"],
+        config=config,
+        output=output,
+        files=files,
+        input_names=names,
+        samples=samples,
+        methods=methods or ["all"],
+        target=target,
+        reference=reference,
+        dtype=dtype,
+        store=store,
+        refresh=refresh,
+        timeout=timeout,
+        jobs=jobs,
+        memory_limit=memory_limit,
+        cluster=cluster,
+        fail_fast=fail_fast,
+        client_options={"offline": True, "packs": tuple(packs)} if offline else {},
+        traces_of_failing=traces,
+        command=shlex.join(["parity", *sys.argv[1:]]),
+    )
     errors = console(stderr=True)
     out = errors if json_to == "-" else console()
+    if len(subjects) > 1:
+        sys.exit(run_side_by_side(subjects, directory, make, errors, out, quiet))
     # What a library prints must not get into the JSON.
     with contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
-        session = Session(
-            models=models or ["vgg_mnist"],
-            config=config,
-            output=output,
-            files=files,
-            input_names=names,
-            samples=samples,
-            methods=methods or ["all"],
-            target=target,
-            reference=reference,
-            subject=subject_name,
-            dtype=dtype,
-            directory=directory,
-            store=store,
-            refresh=refresh,
-            timeout=timeout,
-            jobs=jobs,
-            memory_limit=memory_limit,
-            cluster=cluster,
-            fail_fast=fail_fast,
-            client_options={"offline": True, "packs": tuple(packs)} if offline else {},
-            traces_of_failing=traces,
-            command=shlex.join(["parity", *sys.argv[1:]]),
-        )
+        session = make(subject=subjects[0] if subjects else "signxai_torch", directory=directory)
         written_files = [*report_files(directory), session.arrays_path]
         refuse_overwriting([*written_files, *copies], session.files_read())
         pairs = ((json_copy, written_files[0]), (save_arrays, session.arrays_path))
@@ -189,46 +191,15 @@ def run(
             refuse_overwriting(copies, [previous])
         # Read before anything is computed: a file that cannot be read must not cost the report in the end.
         earlier = None if previous is None else remember(load(previous))
-        count = sum(plan.steps for plan in session.plans)
-        with RunProgress(errors, count, session.total, quiet) as progress:
-            results = session.run(progress)
-        written = write(results, session.arrays_path, directory, previous=earlier)
+        written = run_session(session, errors, quiet, earlier)
     if json_to == "-":
         click.echo(written.json.read_text(encoding="utf-8"), nl=False)
     elif json_copy is not None:
         _copy(written.json, json_copy)
     if save_arrays is not None:
         _copy(session.arrays_path, save_arrays)
-    _show(out, written, quiet)
-    sys.exit(_close(errors, session, written))
-
-
-def _show(out: Console, written: Written, quiet: bool) -> None:
-    if quiet:
-        from parity.report.headline import stopped_phrase
-
-        summary = written.document["summary"]
-        stopped = f" ({stopped_phrase(summary)})" if summary["stopped"] else ""
-        out.print("green" if summary["green"] else f"NOT green{stopped}")
-        return
-    from parity.report import show_results
-
-    show_results(out, written.document)
-    out.print(f"report: {written.html}", markup=False, soft_wrap=True)
-
-
-def _close(errors: Console, session: Session, written: Written) -> int:
-    """Tell what went wrong besides the cases; return the exit code."""
-    for problem in session.store_problems:
-        errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
-    if session.stopped:
-        errors.print("stopped at the first case that is not green (--fail-fast)")
-    if session.interrupted:
-        errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
-        return INTERRUPTED
-    if session.failure is not None:
-        raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
-    return 0 if written.document["summary"]["green"] else 1
+    show(out, written, quiet)
+    sys.exit(close(errors, session, written))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -28,6 +28,7 @@ from parity.report.rows import (
     case_standings,
     group,
     reasons,
+    row_id,
     row_standings,
 )
 from parity.report.rule_names import LayerRules, side_by_side
@@ -113,10 +114,10 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         families=sorted({row.family for row in rows}),
         models=list(dict.fromkeys(row.model for row in rows)),
         matrices=coverage(rows, document.get("reference_methods")),
-        row_ids={row.method: _row_id(row) for row in reversed(rows)},
+        row_ids={row.method: row_id(row) for row in reversed(rows)},
         compared=document.get("compared"),
         hints=[
-            {"text": text, "rows": [(_row_id(row), row) for row in concerned]}
+            {"text": text, "rows": [(row_id(row), row) for row in concerned]}
             for text, concerned in hints(document, rows)
         ],
         unjudged=_unjudged(rows),
@@ -154,7 +155,7 @@ def _entries(
         entries.append(
             {
                 "row": row,
-                "id": _row_id(row),
+                "id": row_id(row),
                 "text": f"{row.method} {row.model} {row.family}".lower(),
                 "lanes": {dtype: _lane(case) for dtype, case in row.lanes.items()},
                 "pearson": _least(row, "pearson"),
@@ -264,16 +265,8 @@ def _unjudged(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for reason in reasons(case for case in row.cases if case.status == "unjudged"):
             by_reason.setdefault(reason, []).append(row)
     return [
-        {"reason": reason, "rows": [(_row_id(row), row) for row in concerned]}
-        for reason, concerned in by_reason.items()
+        {"reason": reason, "rows": [(row_id(row), row) for row in concerned]} for reason, concerned in by_reason.items()
     ]
-
-
-def _row_id(row: Row) -> str:
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{row.model}--{row.method}")
-    # Names that differ only in what an id cannot hold still need different ids.
-    odd = plain != f"{row.model}--{row.method}"
-    return f"row-{plain}" + (f"-{hashlib.sha256(row.method.encode()).hexdigest()[:6]}" if odd else "")
 
 
 def _asset(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,6 +149,14 @@ def group(results: Sequence[Result]) -> list[Row]:
         rows.append(Row(method, model, tuple(cases), lanes))
     rows.sort(key=row_order)
     return rows
+
+
+def row_id(row: Row) -> str:
+    """Return the id of a row in the page of a run."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{row.model}--{row.method}")
+    # Names that differ only in what an id cannot hold still need different ids.
+    odd = plain != f"{row.model}--{row.method}"
+    return f"row-{plain}" + (f"-{hashlib.sha256(row.method.encode()).hexdigest()[:6]}" if odd else "")
 
 
 def method_standings(rows: Sequence[Row]) -> dict[str, int]:

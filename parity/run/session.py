@@ -159,6 +159,11 @@ class Session:
         return names, (lambda: kept) if len(kept) <= CHUNK else read
 
     @property
+    def subject_name(self) -> str:
+        """What reports call the implementation under test."""
+        return self._subject.name
+
+    @property
     def total(self) -> int:
         """Number of cases."""
         return sum(plan.count for plan in self.plans)

@@ -23,6 +23,7 @@ from parity.assets.models import resolve
 from parity.keras import KerasModule
 from parity.run.mutants import table
 from parity.run.mutants.mutant import right
+from parity.run.subjects import subject as named
 from parity.run.trace.causes import APART, CAUSES, SAME, Proof, explained
 from tests.parity.small_networks import dense, flatten, layer, normalization, written
 from tests.parity.trace_networks import conv, network, relu
@@ -247,6 +248,42 @@ def test_another_method_in_its_place_is_found(model, method, instead, cause):
         return right(module, x, instead, target)
 
     assert cause_of(map_of(wrong, model, method), model, method) == cause
+
+
+@pytest.mark.parametrize(
+    ("library", "model", "method", "cause"),
+    [
+        ("zennit", SERIES, "lrp_alpha_2_beta_1", "bias_by_sign"),
+        ("zennit", SERIES, "lrp_z_plus", "bias_by_sign"),
+        ("numpy_lrp", VGG, "lrp_alpha_1_beta_0", "bias_by_sign"),
+        ("zennit", DENSE, "lrp_w_square", "bias_squared"),
+        ("zennit", SERIES, "w2lrp_z", "bias_squared"),
+        ("zennit", DENSE, "integrated_gradients", "riemann_right"),
+        ("captum", DENSE, "integrated_gradients", "gauss_legendre"),
+    ],
+)
+def test_the_cause_of_a_stock_library_is_found(library, model, method, cause):
+    pytest.importorskip("captum")
+    (answer,) = (
+        named(library)
+        .attribute_many(module_of(model), input_of(model)[None], [target_of(model)], {method: {}})
+        .values()
+    )
+    assert cause_of(answer.array[0], model, method) == cause
+
+
+@pytest.mark.parametrize(
+    ("method", "instead", "cause"),
+    [
+        ("integrated_gradients", "innvestigate.integrated_gradients", "riemann_left"),
+        ("innvestigate.integrated_gradients", "integrated_gradients", "both_ends"),
+    ],
+)
+def test_the_other_reference_s_path_is_found(method, instead, cause):
+    def wrong(module, x, asked, target):
+        return right(module, x, instead, target, steps=64 if "." in asked else 50)
+
+    assert cause_of(map_of(wrong, VGG, method), VGG, method) == cause
 
 
 def test_the_class_before_is_found():

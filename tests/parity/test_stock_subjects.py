@@ -1,4 +1,4 @@
-"""Stock zennit and stock captum as subjects: equal to the port where they have the method, else unsupported."""
+"""Other libraries as subjects: equal to the port where they have the method, else unsupported."""
 
 from __future__ import annotations
 
@@ -32,19 +32,28 @@ EXACT = {
     "zennit": ("gradient", "gradient_x_input", "guided_backprop", "lrp_z", "lrp_epsilon_0_1", "lrp_flat", "flatlrp_z",
                "zblrp_z_VGG16ILSVRC"),
     "captum": ("gradient", "input_t_gradient", "deconvnet", "lrp_z", "lrp_epsilon_0_1"),
+    "pytorch_grad_cam": ("guided_backprop",),
+    "numpy_lrp": ("lrp_z", "lrp_epsilon_0_1", "lrp_flat", "lrp_w_square", "flatlrp_z", "zblrp_z_VGG16ILSVRC"),
 }  # fmt: skip
 LACKS = {
     "zennit": ("lrpsign_z", "gradient_x_sign", "smoothgrad", "lrp_gamma", "deep_lift", "grad_cam", "deep_taylor"),
     "captum": ("lrpsign_z", "gradient_x_sign", "smoothgrad", "lrp_flat", "w2lrp_z", "lrp_z_IB", "deep_taylor"),
+    "pytorch_grad_cam": ("gradient", "lrp_z", "grad_cam_timeseries", "guided_backprop_x_sign"),
+    "numpy_lrp": ("gradient", "lrpsign_z", "lrp_epsilon_0_25_std_x", "lrp_gamma", "grad_cam"),
 }
+PACKAGES = {"pytorch_grad_cam": "grad-cam", "numpy_lrp": "numpy"}
+"""What they are installed from, where that has another name."""
+WORDS = {"pytorch_grad_cam": "pytorch-grad-cam", "numpy_lrp": ""}
+"""How they say what they lack, where that is another word."""
 
 
 @pytest.mark.parametrize("library", EXACT)
 def test_a_stock_library_is_judged_fairly(library: str, modules, inputs) -> None:
-    pytest.importorskip(library)
+    pytest.importorskip(library if library != "numpy_lrp" else "numpy")
     module = modules["float64"]
     port, made = subject("signxai_torch"), subject(library)
-    assert made.versions()[library] == metadata.version(library)
+    package = PACKAGES.get(library, library)
+    assert made.versions()[package] == metadata.version(package)
     methods: dict[str, dict[str, Any]] = {name: {} for name in EXACT[library]}
     for name, given in made.attribute_many(module, inputs, [1], methods).items():
         assert given.error is None, (name, given.error)
@@ -52,7 +61,7 @@ def test_a_stock_library_is_judged_fairly(library: str, modules, inputs) -> None
         assert np.abs(given.array - expected).max() <= 1e-10 * np.abs(expected).max(), name
     for name, given in made.attribute_many(module, inputs, [1], {name: {} for name in LACKS[library]}).items():
         assert given.unsupported, (name, given.error)
-        assert library in given.error
+        assert WORDS.get(library, library) in given.error
     assert np.array_equal(module(module.to_torch(inputs)), modules["float64"](module.to_torch(inputs)))
 
 

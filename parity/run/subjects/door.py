@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from parity.errors import ParityError
-from parity.run.subjects import captum, zennit
+from parity.run.subjects import captum, numpy_lrp, pytorch_grad_cam, signxai2, zennit
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.guarded import METHODS, GuardedSubject
 from parity.run.subjects.isolation import settings_kept
@@ -35,6 +35,9 @@ BUILT_IN: dict[str, Callable[[], Subject]] = {
     "signxai_torch": SignxaiTorch,
     "zennit": zennit.subject,
     "captum": captum.subject,
+    "pytorch_grad_cam": pytorch_grad_cam.subject,
+    "signxai2": signxai2.subject,
+    "numpy_lrp": numpy_lrp.subject,
 }
 """The subjects that come with the harness; a package cannot take one of these names."""
 SHAPE = "f(model, x, method, target, **parameters)"

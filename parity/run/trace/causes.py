@@ -18,7 +18,7 @@ import torch
 from parity.keras import KerasModule
 from parity.run.mutants.mutant import SubjectFunction, right
 from parity.run.subjects import Method, parse
-from parity.run.trace import variants
+from parity.run.trace import paths, variants
 
 Array = npt.NDArray[Any]
 SAME = 1e-10
@@ -220,6 +220,10 @@ CAUSES: tuple[Cause, ...] = (
           lambda method: method.ignore_bias),
     Cause("bias_shared", "the bias shared among the inputs in the numerator", variants.bias_shared,
           _has("Z", "Epsilon", "StdxEpsilon")),
+    Cause("bias_by_sign", "the positive part of each bias counted for a unit and the negative part against it",
+          variants.bias_by_sign, _has("AlphaBeta", "ZPlus")),
+    Cause("bias_squared", "the squared bias counted in the denominators of w squared", variants.bias_squared,
+          _has("WSquare")),
     Cause("epsilon_dropped", "no epsilon", variants.epsilon_dropped, _has("Epsilon", "StdxEpsilon")),
     Cause("epsilon_without_sign", "epsilon added without the sign of the denominator", variants.epsilon_without_sign,
           _has("Epsilon", "StdxEpsilon")),
@@ -255,6 +259,14 @@ CAUSES: tuple[Cause, ...] = (
     Cause("mu_ignored", "the threshold mu taken as zero", variants.mu_ignored, _with_mu),
     Cause("mu_below", "what equals mu counted as below it", variants.mu_below, _with_mu),
     Cause("factor_forgotten", "nothing multiplied to the map", variants.factor_forgotten, _times_something),
+    Cause("riemann_right", "the path in even steps, each at its end", paths.riemann_right,
+          _family("integrated_gradients")),
+    Cause("riemann_left", "the path in even steps, each at its beginning", paths.riemann_left,
+          _family("integrated_gradients")),
+    Cause("gauss_legendre", "the Gauss-Legendre quadrature of the path, its weights in single precision",
+          paths.gauss_legendre, _family("integrated_gradients")),
+    Cause("both_ends", "the mean over even places of the path, both ends included", paths.both_ends,
+          _family("integrated_gradients")),
     Cause("guided_as_gradient", "negative relevance let through the ReLUs (the gradient)", variants.plain_gradient,
           _family("guided_backprop", "deconvnet")),
     Cause("deconvnet_for_guided", "deconvnet for guided backpropagation", variants.renamed("guided_backprop",

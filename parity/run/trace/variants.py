@@ -130,6 +130,43 @@ def bias_shared(model: nn.Module, x: Tensor, method: str, target: list[int], **p
         return right(model, x, method, target, **parameters)
 
 
+def bias_by_sign(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
+    """Count the positive part of a bias for a unit and the negative part against it, as the literature does."""
+
+    def alpha_beta_passes(self: rules.AlphaBeta) -> tuple[rules.Pass, ...]:
+        up, down = ("positive", "negative") if self.bias else ("none", "none")
+        plus, minus = arithmetic.positive, arithmetic.negative
+        more = rules.Pass((rules.Term(plus, "positive", up), rules.Term(minus, "negative")), self.alpha)
+        less = rules.Pass((rules.Term(plus, "negative", down), rules.Term(minus, "positive")), -self.beta)
+        return (more, less) if self.beta else (more,)
+
+    def z_plus_passes(self: rules.ZPlus) -> tuple[rules.Pass, ...]:
+        del self
+        parts = (rules.Term(arithmetic.positive, "positive", "positive"), rules.Term(arithmetic.negative, "negative"))
+        return (rules.Pass(parts),)
+
+    with (
+        replaced(rules.AlphaBeta, "passes", property(alpha_beta_passes))(),
+        replaced(rules.ZPlus, "passes", property(z_plus_passes))(),
+    ):
+        return right(model, x, method, target, **parameters)
+
+
+def bias_squared(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
+    """Count the squared bias in the denominators of w squared, as zennit does."""
+
+    def relevance(self: rules.WSquare, operation: Operation, arriving: Tensor) -> Relevances:
+        del self
+        layer, like = linear_map(operation), operation.like_input(arriving)
+        z = layer.apply_ones(like, "square")
+        bias = layer.bias(["all"], like)
+        share = arriving / (z if bias is None else z + bias.square())
+        return (layer.transpose(share.expand_as(arriving).contiguous(), "square", like),)
+
+    with replaced(rules.WSquare, "relevance", relevance)():
+        return right(model, x, method, target, **parameters)
+
+
 # --- epsilon and the standard deviation ------------------------------------------------------------------------------
 
 epsilon_without_sign = with_stabilizer(lambda z, epsilon: z + epsilon)
@@ -332,7 +369,8 @@ def over_maximum(sample: Map) -> Map:
 
 def between_0_and_1(sample: Map) -> Map:
     """Move and scale into 0 to 1."""
-    out: Map = (sample - sample.min()) / np.ptp(sample)
+    reach = np.ptp(sample)
+    out: Map = (sample - sample.min()) / (reach if reach else 1.0)
     return out
 
 

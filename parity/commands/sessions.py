@@ -1,0 +1,58 @@
+"""What the command line does with a run once it is planned: run it, write its report, tell how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from parity.commands.consoles import escaped
+from parity.commands.progress import RunProgress
+from parity.errors import ParityError
+
+if TYPE_CHECKING:
+    from parity.report import Written
+    from parity.run.session import Session
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+def run_session(session: Session, errors: Console, quiet: bool, earlier: Mapping[str, Any] | None = None) -> Written:
+    """Run a session under a progress bar and write its report, compared with an earlier run if there is one."""
+    from parity.report import write
+
+    count = sum(plan.steps for plan in session.plans)
+    with RunProgress(errors, count, session.total, quiet) as progress:
+        results = session.run(progress)
+    return write(results, session.arrays_path, session.directory, previous=earlier)
+
+
+def show(out: Console, written: Written, quiet: bool) -> None:
+    """Print the outcome of a run and where its report lies."""
+    if quiet:
+        from parity.report.headline import stopped_phrase
+
+        summary = written.document["summary"]
+        stopped = f" ({stopped_phrase(summary)})" if summary["stopped"] else ""
+        out.print("green" if summary["green"] else f"NOT green{stopped}")
+        return
+    from parity.report import show_results
+
+    show_results(out, written.document)
+    out.print(f"report: {written.html}", markup=False, soft_wrap=True)
+
+
+def close(errors: Console, session: Session, written: Written) -> int:
+    """Tell what went wrong besides the cases; return the exit code."""
+    for problem in session.store_problems:
+        errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
+    if session.stopped:
+        errors.print("stopped at the first case that is not green (--fail-fast)")
+    if session.interrupted:
+        errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
+        return INTERRUPTED
+    if session.failure is not None:
+        raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
+    return 0 if written.document["summary"]["green"] else 1

@@ -1,0 +1,300 @@
+"""Several subjects beside each other: of the results of a run each, one table per model, in Markdown and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from parity.judge.limits import PUBLISHED_FLOOR
+from parity.report.rows import LANES, Case, Row, group, row_id
+from parity.report.wording import NAMES, SHORT, format_number
+
+WITH_NUMBERS = ("parity", "structural", "mismatch", "reference-defect")
+"""How cases stand whose two maps were compared."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What became of one method of one subject on one model.
+
+    Attributes
+    ----------
+    standing
+        Of the worst case; one of `parity.report.rows.STANDINGS`.
+    distances
+        By lane, the relative L2 distance of the worst case; None where there is no number.
+    equal
+        By lane, whether every case is at parity, or held to something else and equal to that.
+    floor
+        Whether the published floor (Pearson and SSIM) holds in every case that has numbers.
+    layer, cause
+        What the trace of a failing case says: where the relevance parts, and the cause that was proved.
+    message
+        The worst case's message.
+    link
+        Where the report of the run shows the row.
+    """
+
+    standing: str
+    distances: Mapping[str, float | None]
+    equal: Mapping[str, bool]
+    floor: bool
+    layer: str
+    cause: str
+    message: str
+    link: str
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether two maps were compared."""
+        return any(value is not None for value in self.distances.values())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One subject's results.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    versions : mapping
+        Of the packages that take part.
+    cells : mapping
+        By model and method.
+    """
+
+    name: str
+    versions: Mapping[str, str]
+    cells: Mapping[tuple[str, str], Cell]
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a subject's cells on all models add up to.
+
+    Attributes
+    ----------
+    offered
+        How many have numbers, or broke: the subject claims to have the method.
+    equal
+        By lane, how many of them are equal to the original.
+    floor
+        How many hold the published floor.
+    errors
+        How many broke.
+    lacking
+        How many some subject has, but not this one.
+    """
+
+    offered: int
+    equal: Mapping[str, int]
+    floor: int
+    errors: int
+    lacking: int
+
+
+def judged(documents: Iterable[Mapping[str, Any]], links: Iterable[str]) -> Judged:
+    """Return a subject's results.
+
+    Parameters
+    ----------
+    documents : iterable of mapping
+        Results documents of one subject, on other models each.
+    links : iterable of str
+        Where the page of each lies, as the comparison links to it; empty for no link.
+    """
+    name, versions = "", {}
+    cells: dict[tuple[str, str], Cell] = {}
+    for document, link in zip(documents, links, strict=True):
+        subject = document["environment"]["subject"]
+        name, versions = str(subject["name"]), dict(subject["versions"])
+        for row in group(document["results"]):
+            cells[row.model, row.method] = _cell(row, f"{link}#{row_id(row)}" if link else "")
+    return Judged(name, versions, cells)
+
+
+def _cell(row: Row, link: str) -> Cell:
+    compared = [case for case in row.cases if case.status in WITH_NUMBERS and case.result.get("rel_l2") is not None]
+    traces: list[Mapping[str, Any]] = [case.result.get("trace") or {} for case in row.cases]
+    traced = next((trace for trace in traces if trace.get("says")), {})
+    return Cell(
+        standing=row.standing,
+        distances={lane: _distance(case) for lane, case in row.lanes.items()},
+        equal={lane: _all_equal(row, lane) for lane in row.lanes},
+        floor=bool(compared) and all(_holds_floor(case) for case in compared),
+        layer=str(traced.get("layer") or ""),
+        cause=str(traced.get("cause") or ""),
+        message=str(row.worst.result.get("message") or "").partition("\n")[0],
+        link=link,
+    )
+
+
+def _distance(case: Case) -> float | None:
+    value = case.result.get("rel_l2")
+    return None if value is None or case.status not in WITH_NUMBERS else float(value)
+
+
+def _all_equal(row: Row, lane: str) -> bool:
+    statuses = {case.status for case in row.cases if case.result["dtype"] == lane}
+    return bool(statuses) and statuses <= {"parity", "reference-defect"}
+
+
+def _holds_floor(case: Case) -> bool:
+    if case.status != "mismatch":  # any other verdict holds it; constant maps have no correlation that could
+        return True
+    pearson, ssim = case.result.get("pearson"), case.result.get("ssim")
+    return pearson is not None and pearson >= PUBLISHED_FLOOR and (ssim is None or ssim >= PUBLISHED_FLOOR)
+
+
+def models(subjects: Sequence[Judged]) -> dict[str, list[str]]:
+    """Return the methods of each model that some subject offers, in the order of the first run that has them."""
+    found: dict[str, dict[str, None]] = {}
+    for subject in subjects:
+        for (model, method), cell in subject.cells.items():
+            if cell.standing != "unsupported":
+                found.setdefault(model, {})[method] = None
+    return {model: sorted(methods) for model, methods in found.items()}
+
+
+def total(subject: Judged, asked: Mapping[str, Sequence[str]]) -> Total:
+    """Return what a subject's cells add up to."""
+    keys = [(model, method) for model, methods in asked.items() for method in methods]
+    cells = [subject.cells[key] for key in keys if key in subject.cells]
+    offered = [cell for cell in cells if cell.has_numbers or cell.standing == "error"]
+    return Total(
+        len(offered),
+        {lane: sum(cell.equal.get(lane, False) for cell in offered) for lane in LANES},
+        sum(cell.floor for cell in offered),
+        sum(cell.standing == "error" for cell in offered),
+        sum(key not in subject.cells or subject.cells[key].standing == "unsupported" for key in keys),
+    )
+
+
+def parting(subjects: Sequence[Judged]) -> list[tuple[str, str, list[str]]]:
+    """Return where subjects part from the originals: the subject, what was found, and the methods with their models."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for subject in subjects:
+        for (model, method), cell in subject.cells.items():
+            if cell.cause:
+                said.setdefault((subject.name, cell.cause), []).append(f"{method} on {model}")
+    return [(name, cause, methods) for (name, cause), methods in said.items()]
+
+
+def broken(subjects: Sequence[Judged]) -> list[tuple[str, str, list[str]]]:
+    """Return why subjects broke: the subject, the message, and the methods with their models."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for subject in subjects:
+        for (model, method), cell in subject.cells.items():
+            if cell.standing == "error":
+                said.setdefault((subject.name, cell.message), []).append(f"{method} on {model}")
+    return [(name, message, methods) for (name, message), methods in said.items()]
+
+
+# --- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def totals_table(subjects: Sequence[Judged]) -> list[str]:
+    """Return the lines of the table of totals."""
+    asked = models(subjects)
+    lines = [
+        "| subject | offered | equal in float64 | equal in float32 | published floor | errors | not offered |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for subject in subjects:
+        sums = total(subject, asked)
+        cells = [
+            subject.name,
+            sums.offered,
+            *(sums.equal[lane] for lane in LANES),
+            sums.floor,
+            sums.errors,
+            sums.lacking,
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def model_table(subjects: Sequence[Judged], model: str, methods: Sequence[str]) -> list[str]:
+    """Return the lines of a model's table: per subject the distance in float64 and in float32."""
+    names = [subject.name for subject in subjects]
+    lines = [f"| method | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for method in methods:
+        cells = [subject.cells.get((model, method)) for subject in subjects]
+        lines.append(f"| `{method}` | {' | '.join(_markdown(cell) for cell in cells)} |")
+    return lines
+
+
+def _markdown(cell: Cell | None) -> str:
+    if cell is None or cell.standing == "unsupported":
+        return "-"
+    if not cell.has_numbers:
+        return SHORT[cell.standing] if cell.standing != "error" else "**error**"
+    lanes = [
+        _bold(format_number(distance), not cell.equal[lane])
+        for lane in LANES
+        if (distance := cell.distances.get(lane)) is not None
+    ]
+    return " / ".join(lanes) + (f" at {cell.layer}" if cell.layer else "")
+
+
+def _bold(text: str, loud: bool) -> str:
+    return f"**{text}**" if loud else text
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def page(subjects: Sequence[Judged]) -> str:
+    """Return the comparison as one HTML page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("parity.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = format_number
+    asked = models(subjects)
+    return environment.get_template("subjects.html").render(
+        subjects=subjects,
+        totals=[total(subject, asked) for subject in subjects],
+        models=asked,
+        lanes=LANES,
+        names=NAMES,
+        short=SHORT,
+        parting=parting(subjects),
+        broken=broken(subjects),
+        css=Markup(resources.files("parity.report").joinpath("report.css").read_text(encoding="utf-8")),
+    )
+
+
+def text(subjects: Sequence[Judged]) -> str:
+    """Return the comparison in Markdown."""
+    lines = ["# Subjects side by side", "", *totals_table(subjects)]
+    for model, methods in models(subjects).items():
+        lines += ["", f"## {model}", "", *model_table(subjects, model, methods)]
+    lines += said_of("## Where they part, and why", parting(subjects))
+    lines += said_of("## What broke", broken(subjects))
+    return "\n".join([*lines, ""])
+
+
+def said_of(title: str, entries: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
+    """Return a section of what was found of subjects; empty if nothing was."""
+    if not entries:
+        return []
+    lines = ["", title, ""]
+    for name, sentence, methods in entries:
+        shown = ", ".join(f"`{one.split(' on ')[0]}` on {one.split(' on ')[1]}" for one in methods[:MOST])
+        more = f" and {len(methods) - MOST} more" if len(methods) > MOST else ""
+        lines.append(f"- {name}: {sentence} ({shown}{more})")
+    return lines
+
+
+MOST = 6
+"""Methods that are named one by one for one finding."""
