@@ -46,6 +46,10 @@ def _cases(command: Any) -> Any:
             "--method", "methods", multiple=True, shell_complete=complete_method, help="Names or globs. [core]"
         ),
         click.option("--jobs", type=click.IntRange(1), help="Reference processes at once."),
+        click.option(
+            "--traces", is_flag=True,
+            help="Also what the references do at each layer, by which failing rows are followed; some 40 MB.",
+        ),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -109,8 +113,9 @@ def _computed(
     samples: int,
     methods: Sequence[str],
     jobs: int | None,
+    traces: bool,
 ) -> ResultStore:
-    """Return a store with every answer that a run asks, computed now."""
+    """Return a store with every answer that a run asks, and those of traces if they are asked for, computed now."""
     from parity.reference.store import ResultStore
     from parity.run.session import Session
 
@@ -128,6 +133,9 @@ def _computed(
     count = sum(plan.steps for plan in session.plans)
     with RunProgress(errors, count, session.total, False) as progress:
         session.run(progress)
+    if traces:
+        for _ in session.traces():  # what has no trace says so when it is asked for
+            pass
     for problem in session.store_problems:
         errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
     if session.interrupted or session.failure is not None:

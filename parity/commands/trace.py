@@ -95,6 +95,8 @@ def trace(
             refuse_overwriting([copy], session.files_read())
         traces = []
         for one in session.traces():
+            if isinstance(one, Exception):
+                raise one
             traces.append(one)
             show(out, one)
     text = json.dumps({"traces": [one.to_json() for one in traces]}, indent=1, allow_nan=False)

@@ -38,7 +38,7 @@ from parity.run.subjects import subject
 from parity.run.torch_arithmetic import round_equal_windows_equally, torch_threads
 from parity.run.trace.failing import traces_of
 from parity.run.trace.table import Trace
-from parity.run.trace.tracing import trace
+from parity.run.trace.tracing import NoTraceError, trace
 
 if TYPE_CHECKING:
     from parity.run.cluster import Cluster
@@ -339,14 +339,8 @@ class Session:
 
         return place
 
-    def traces(self) -> Iterator[Trace]:
-        """Yield the trace of every case, instead of running it.
-
-        Raises
-        ------
-        parity.run.trace.tracing.NoTraceError
-            If one has none.
-        """
+    def traces(self) -> Iterator[Trace | NoTraceError]:
+        """Yield the trace of every case, or why it has none, instead of running it."""
         with self.client() as (client, _):
             for series in self.plans:
                 runner: Runner | None = None
@@ -358,7 +352,10 @@ class Session:
                     for method in plan.methods:
                         for dtype in plan.dtypes(method):
                             for index in range(len(plan.inputs)):
-                                yield trace(runner, method, dtype, index)
+                                try:
+                                    yield trace(runner, method, dtype, index)
+                                except NoTraceError as error:
+                                    yield error
 
     def _stops(self, outcome: Outcome) -> bool:
         row = outcome.row

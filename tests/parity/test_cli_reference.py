@@ -48,10 +48,10 @@ def test_packed_references_judge_without_tensorflow(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PARITY_STORE", str(tmp_path / "store"))
     cases = ["--model", "dense_mnist", "--method", "gradient", "--method", "lrp_flat"]
-    done = parity("reference", "pack", "references.zip", *cases, "--jobs", "1")
+    done = parity("reference", "pack", "references.zip", *cases, "--jobs", "1", "--traces")
     assert done.exit_code == 0, done.output
     assert "references.zip" in done.output
-    verified = parity("reference", "verify", "references.zip", *cases, "--jobs", "1")
+    verified = parity("reference", "verify", "references.zip", *cases, "--jobs", "1", "--traces")
     assert verified.exit_code == 0, verified.output
     assert "0 differ" in verified.output
 
@@ -69,6 +69,10 @@ def test_packed_references_judge_without_tensorflow(tmp_path: Path, monkeypatch:
     )
     wrong = parity("run", *cases, *offline, "--subject", "mine.py:wrong")
     assert wrong.exit_code == 1
+    rows = json.loads((tmp_path / "reports" / "parity.json").read_text(encoding="utf-8"))["results"]
+    traces = {row["method"]: row["trace"] for row in rows if "trace" in row}
+    assert set(traces) == {"gradient", "lrp_flat"}
+    assert traces["gradient"]["layer"] == traces["lrp_flat"]["layer"] == "predictions"  # wrong from the first layer on
     other = parity("run", "--model", "dense_mnist", "--method", "lrp_epsilon_75", *offline)
     assert other.exit_code == 1
     assert "no TensorFlow is started (--offline)" in " ".join(other.output.split())
