@@ -21,7 +21,7 @@ from parity.run.records import ModelRecord
 from parity.run.results import SCHEMA_VERSION
 from parity.run.subjects import list_methods, parse, wrappers
 from parity.run.totals import summarize
-from parity.run.trace.table import Trace
+from parity.run.trace.table import Trace, Untraced
 
 ARRAYS_NAME = "parity-arrays.h5"
 
@@ -117,15 +117,15 @@ class Document:
             if array is not None:
                 self._file.create_dataset(f"results/{index}/{side}", data=np.asarray(array), compression="lzf")
 
-    def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | str]]) -> int:
+    def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | Untraced]]) -> int:
         """Take in traces of rows that are here, or why there are none; return how many there were.
 
         The layer's maps go to the file beside those of the row.
         """
         count = 0
         for row, found in traces:
-            if isinstance(found, str):
-                row["trace"] = {"problem": found}
+            if isinstance(found, Untraced):
+                row["trace"] = found.to_json()
                 continue
             count += 1
             row["first_diverging_layer"] = found.layer
