@@ -18,7 +18,7 @@ from parity.commands.mutants import mutants
 from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import run
-from parity.commands.sessions import INTERRUPTED
+from parity.commands.signals import INTERRUPTED, Stop
 from parity.commands.trace import trace
 from parity.errors import ParityError
 
@@ -31,9 +31,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # click's own words
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             console(stderr=True).print("interrupted")
-            ctx.exit(INTERRUPTED)
+            ctx.exit(error.exit_code if isinstance(error, Stop) else INTERRUPTED)
         except ParityError as error:
             if error.detail and ctx.params.get("debug"):
                 click.echo(error.detail, err=True)

@@ -27,7 +27,7 @@ from parity.commands.consoles import CONTEXT, examples
 def methods(as_json: bool, as_plan: bool, patterns: Sequence[str]) -> None:
     """List the methods: all, or those that PATTERNS (names or globs) match."""
     from parity.run.cases import select_methods
-    from parity.run.document import method_facts
+    from parity.run.facts import method_facts
     from parity.run.subjects import plan
 
     if as_plan:

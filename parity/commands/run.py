@@ -16,6 +16,7 @@ from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, examples
 from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder
 from parity.commands.sessions import close, run_session, show
+from parity.commands.signals import StopSignals
 from parity.errors import ParityError
 
 
@@ -97,6 +98,7 @@ from parity.errors import ParityError
     "--traces", type=click.IntRange(0), default=3, show_default=True,
     help="Failing methods of each model to follow layer by layer; 0 is none.",
 )  # fmt: skip
+@click.option("--anew", is_flag=True, help="Take over nothing of a run that did not end: compute every case.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that is not green.")
 @click.option("--quiet", is_flag=True, help="Print the verdict only.")
 def run(
@@ -124,13 +126,17 @@ def run(
     memory_limit: float | None,
     cluster: str | None,
     traces: int,
+    anew: bool,
     fail_fast: bool,
     quiet: bool,
 ) -> None:
     """Run cases and write the report.
 
+    What is finished lies in --report as soon as it is. However a run ends, `parity report` makes the report of that,
+    and the same run goes on there.
+
     Exit 0 if all are at parity, 1 if some are not or nothing was compared, 2 if the command or the environment is at
-    fault, 130 after Ctrl-C, which keeps the finished cases.
+    fault, 128 and the signal's number after Ctrl-C (130), SIGTERM (143) or SIGHUP (129).
     """
     json_copy = Path(json_to) if json_to and json_to != "-" else None
     copies = [path for path in (json_copy, save_arrays) if path is not None]
@@ -170,6 +176,7 @@ def run(
         jobs=jobs,
         memory_limit=memory_limit,
         cluster=cluster,
+        anew=anew,
         fail_fast=fail_fast,
         client_options={"offline": True, "packs": tuple(packs)} if offline else {},
         traces_of_failing=traces,
@@ -178,9 +185,10 @@ def run(
     errors = console(stderr=True)
     out = errors if json_to == "-" else console()
     if len(subjects) > 1:
-        sys.exit(run_side_by_side(subjects, directory, make, errors, out, quiet))
+        with StopSignals() as stops:
+            sys.exit(run_side_by_side(subjects, directory, make, errors, out, quiet, stops))
     # What a library prints must not get into the JSON.
-    with contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
+    with StopSignals() as stops, contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
         session = make(subject=subjects[0] if subjects else "signxai_torch", directory=directory)
         written_files = [*report_files(directory), session.arrays_path]
         refuse_overwriting([*written_files, *copies], session.files_read())
@@ -191,7 +199,7 @@ def run(
             refuse_overwriting(copies, [previous])
         # Read before anything is computed: a file that cannot be read must not cost the report in the end.
         earlier = None if previous is None else remember(load(previous))
-        written = run_session(session, errors, quiet, earlier)
+        written = run_session(session, errors, quiet, stops, earlier)
     if json_to == "-":
         click.echo(written.json.read_text(encoding="utf-8"), nl=False)
     elif json_copy is not None:
@@ -199,7 +207,7 @@ def run(
     if save_arrays is not None:
         _copy(session.arrays_path, save_arrays)
     show(out, written, quiet)
-    sys.exit(close(errors, session, written))
+    sys.exit(close(errors, session, written, stops))
 
 
 def _copy(source: Path, target: Path) -> None:

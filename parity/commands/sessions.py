@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from parity.commands.consoles import escaped
 from parity.commands.progress import RunProgress
+from parity.commands.signals import StopSignals
 from parity.errors import ParityError
 
 if TYPE_CHECKING:
     from parity.report import Written
     from parity.run.session import Session
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
-
-def run_session(session: Session, errors: Console, quiet: bool, earlier: Mapping[str, Any] | None = None) -> Written:
+def run_session(
+    session: Session, errors: Console, quiet: bool, stops: StopSignals, earlier: Mapping[str, Any] | None = None
+) -> Written:
     """Run a session under a progress bar and write its report, compared with an earlier run if there is one."""
     from parity.report import write
 
+    written: list[Written] = []
+
+    def report(results: dict[str, Any], arrays: Path) -> None:
+        written.append(write(results, arrays, session.directory, previous=earlier, move_arrays=True))
+
     count = sum(plan.steps for plan in session.plans)
     with RunProgress(errors, count, session.total, quiet) as progress:
-        results = session.run(progress)
-    return write(results, session.arrays_path, session.directory, previous=earlier)
+        session.run(progress, report, stops.hold)
+    return written[0]
 
 
 def show(out: Console, written: Written, quiet: bool) -> None:
@@ -44,15 +50,22 @@ def show(out: Console, written: Written, quiet: bool) -> None:
     out.print(f"report: {written.html}", markup=False, soft_wrap=True)
 
 
-def close(errors: Console, session: Session, written: Written) -> int:
+def close(errors: Console, session: Session, written: Written, stops: StopSignals) -> int:
     """Tell what went wrong besides the cases; return the exit code."""
+    if session.taken_over:
+        errors.print(
+            f"taken over from an earlier run that did not end: {session.taken_over} of {session.total} cases",
+            soft_wrap=True,
+        )
     for problem in session.store_problems:
         errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
     if session.stopped:
         errors.print("stopped at the first case that is not green (--fail-fast)")
     if session.interrupted:
         errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
-        return INTERRUPTED
+        return stops.exit_code
     if session.failure is not None:
         raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
+    if stops.received is not None:  # it came when there was nothing left to stop
+        return stops.exit_code
     return 0 if written.document["summary"]["green"] else 1

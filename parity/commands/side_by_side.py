@@ -12,6 +12,7 @@ from rich.console import Console
 from parity.commands.consoles import escaped
 from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting
 from parity.commands.sessions import close, run_session, show
+from parity.commands.signals import StopSignals
 from parity.errors import ParityError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def run_side_by_side(
     errors: Console,
     out: Console,
     quiet: bool,
+    stops: StopSignals,
 ) -> int:
     """Run every subject on the same cases and write the comparison; return the exit code, which is the worst one's.
 
@@ -61,16 +63,19 @@ def run_side_by_side(
         for name, session in sessions.items():
             out.print(f"[bold]{escaped(name)}[/]", soft_wrap=True)
             try:
-                written = run_session(session, errors, quiet)
+                written = run_session(session, errors, quiet, stops)
                 finished.append(_judged(written.document, session.directory, directory))
                 show(out, written, quiet)
-                code = max(code, close(errors, session, written))
-            except ParityError as error:
-                errors.print(f"{escaped(name)}: {escaped(str(error))}", soft_wrap=True)
+                code = max(code, close(errors, session, written, stops))
+            except Exception as error:  # costs no other subject's run
+                text = str(error) if isinstance(error, ParityError) else f"{type(error).__name__}: {error}"
+                errors.print(f"{escaped(name)}: {escaped(text)}", soft_wrap=True)
                 code = max(code, 2)
-            if session.interrupted:
+            if session.interrupted or stops.received is not None:
                 break
+            stops.resume()
     finally:
+        stops.hold()
         if finished:
             page = write(directory, finished)
             out.print(f"side by side: {page}", markup=False, soft_wrap=True)
@@ -80,11 +85,9 @@ def run_side_by_side(
 def write(directory: Path, subjects: Sequence[Judged]) -> Path:
     """Write the comparison as a page and in Markdown, and return the page."""
     from parity.report import subjects as comparison
-    from parity.run.results import write_atomically
+    from parity.run.results import write_together
 
-    directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / PAGE, comparison.page(subjects))
-    write_atomically(directory / MARKDOWN, comparison.text(subjects))
+    write_together({directory / PAGE: comparison.page(subjects), directory / MARKDOWN: comparison.text(subjects)})
     return directory / PAGE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -10,12 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from parity.claimed import ClaimedFolder, sweep
 from parity.reference.environment import MEND, ReferenceEnvironmentError, find_python, worker_environment
 from parity.reference.process import WorkerError, WorkerProcess
 from parity.reference.request import Backend, ErrorKind
 
 # Workers that fail to start this often in a row are not tried again: the environment is at fault.
 _START_ATTEMPTS = 3
+EXCHANGE = "parity-reference-"
+"""Begins the name of the temporary folder in which client and workers exchange files."""
 
 
 class WorkerStartError(WorkerError):
@@ -112,7 +114,7 @@ class WorkerPool:
         self._starting: set[WorkerProcess] = set()
         self._lent = 0
         self._failed_starts = 0
-        self._folder: Path | None = None
+        self._folder: ClaimedFolder | None = None
         self._closed = False
 
     @contextmanager
@@ -159,10 +161,12 @@ class WorkerPool:
             self._refuse()
             if self._folder is None:
                 try:
-                    self._folder = Path(tempfile.mkdtemp(prefix="parity-reference-"))
+                    place = Path(tempfile.gettempdir())
+                    sweep(place, EXCHANGE)  # of processes that were killed
+                    self._folder = ClaimedFolder.make(place, EXCHANGE)
                 except OSError as error:
                     raise WorkerError("environment", f"cannot make a temporary folder: {error}") from error
-            return self._folder
+            return self._folder.path
 
     @property
     def closed(self) -> bool:
@@ -183,7 +187,7 @@ class WorkerPool:
             # What a busy one computes is wanted by nobody any more, and it would not look at its stdin.
             worker.process.stop(grace) if grace and not worker.busy else worker.process.kill()
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
 
     def _idle(self, backend: Backend, onednn: bool) -> Worker | None:
         """Return a worker that waits, now busy; else make room for another and return None.

@@ -13,13 +13,15 @@ from parity.report.headline import headline_sentences
 from parity.report.html import render
 from parity.report.junit import junit_parts
 from parity.report.summary import summary_markdown
+from parity.run.arrays_file import ARRAYS_NAME
+from parity.run.journal import cannot_write
 from parity.run.results import (
     JSON_NAME,
     ReportError,
     encode,
     load,
     validate,
-    write_atomically,
+    write_together,
 )
 from parity.run.totals import summarize
 
@@ -55,8 +57,9 @@ def write(
     directory: Path,
     *,
     previous: Path | Mapping[str, Any] | None = None,
+    move_arrays: bool = False,
 ) -> Written:
-    """Write a run's report.
+    """Write a run's report: all of it, or none, and then what lay there before stays.
 
     Parameters
     ----------
@@ -69,11 +72,14 @@ def write(
     previous : Path or mapping, optional
         An earlier results document, what `remember` kept of it, or its path, to compare with. If not given, a
         `parity.json` that lies in `directory` is taken, unless it is of this very run or cannot be read.
+    move_arrays : bool
+        Whether the arrays file takes its place in `directory` together with the others.
 
     Raises
     ------
     ReportError
-        If the document is not valid, `previous` was given and cannot be read, or the arrays file is damaged.
+        If the document is not valid, `previous` was given and cannot be read, the arrays file is damaged, or the
+        folder cannot be written.
     """
     document = dict(results)
     earlier = _earlier(previous, directory / JSON_NAME)
@@ -82,10 +88,16 @@ def write(
     validate(document)
     written = Written(*report_files(directory), document=document)
     page = render(document, arrays_path)
-    write_atomically(written.json, encode(document))
-    write_atomically(written.html, page)
-    write_atomically(written.summary, summary_markdown(document))
-    write_atomically(written.junit, junit_parts(document))
+    texts = {
+        written.json: encode(document),
+        written.html: [page],
+        written.summary: [summary_markdown(document)],
+        written.junit: junit_parts(document),
+    }
+    try:
+        write_together(texts, {directory / ARRAYS_NAME: arrays_path} if move_arrays and arrays_path else None)
+    except OSError as error:
+        raise ReportError(cannot_write(directory, error)) from error
     return written
 
 

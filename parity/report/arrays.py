@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from parity.run.arrays_file import dataset
 from parity.run.results import ReportError
 
 Array = npt.NDArray[Any]
@@ -46,7 +47,7 @@ class Arrays:
                 self._file.close()
                 raise ReportError(
                     f"The arrays file {path} is of the run of {recorded}, the results are of {created}. "
-                    "Run `parity run` again."
+                    "If a run was killed here, `parity report FOLDER` puts both in order; else run `parity run` again."
                 )
 
     def __enter__(self) -> Arrays:
@@ -64,7 +65,7 @@ class Arrays:
     def picture(self, model: str, name: str) -> Array | None:
         """Return what a reader should see of an input: the stored picture, else the input itself."""
         for group in ("display", "inputs"):
-            stored = self._get(f"{group}/{model}/{name}")
+            stored = self._get(dataset(group, model, name))
             if stored is not None:
                 return stored
         return None

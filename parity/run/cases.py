@@ -113,10 +113,25 @@ class Series:
     read: Callable[[], Iterable[Input]]
 
     def plans(self, size: int = CHUNK) -> Iterator[Plan]:
-        """Yield a plan for every `size` inputs."""
+        """Yield a plan for every `size` inputs.
+
+        Raises
+        ------
+        ParityError
+            If an input cannot be read any more; those before it were yielded.
+        """
         wanted = set(self.names)
         chunk: list[Input] = []
-        for one in self.read():
+        inputs = iter(self.read())
+        while True:
+            try:
+                one = next(inputs, None)
+            except Exception:
+                if chunk:
+                    yield replace(self.outline, inputs=tuple(chunk))
+                raise
+            if one is None:
+                break
             if one.name in wanted:
                 wanted.remove(one.name)
                 chunk.append(one)

@@ -24,11 +24,12 @@ from parity.errors import ParityError, first_line
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.run.budget import share
-from parity.run.cases import DTYPES, LARGE, Plan
-from parity.run.outcome import Case, Outcome
+from parity.run.cases import LARGE, Plan
+from parity.run.outcome import Outcome, failed_cases
 from parity.run.records import model_record
 from parity.run.runner import Runner
-from parity.run.subjects import parse, subject
+from parity.run.sameness import here
+from parity.run.subjects import subject
 from parity.run.torch_arithmetic import round_equal_windows_equally
 
 if TYPE_CHECKING:
@@ -220,7 +221,9 @@ def run_task(run: str, task: Task) -> Reply:
     except ReferenceEnvironmentError as error:
         return Reply([], failure=f"worker {get_worker().address}: {error}")
     except Exception as error:  # costs this task's cases only
-        return Reply(failed_cases(task, f"worker {get_worker().address}: {type(error).__name__}: {error}"))
+        return Reply(
+            failed_cases(task.plan, task.target, f"worker {get_worker().address}: {type(error).__name__}: {error}")
+        )
 
 
 def release(run: str) -> None:
@@ -235,19 +238,16 @@ def _probe() -> str:
     return __name__
 
 
+def _decides(client: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what of this worker decides a case; None if it has no reference environment."""
+    try:
+        with ReferenceClient(**client) as reference:
+            return reference.environment() | {f"worker's {name}": text for name, text in here().items()}
+    except ReferenceEnvironmentError:
+        return None
+
+
 # --- where the run is -------------------------------------------------------------------------------------
-
-
-def failed_cases(task: Task, message: str) -> list[Outcome]:
-    """Return the outcomes of a task of which nothing but a message is known."""
-    plan = task.plan
-    (method,) = map(parse, plan.methods)
-    return [
-        Outcome(Case(plan, method, dtype, one, task.target).row() | {"message": message})
-        for dtype in DTYPES
-        if dtype in plan.dtypes(method.name)
-        for one in plan.inputs
-    ]
 
 
 async def _greet(address: str) -> None:
@@ -336,6 +336,21 @@ class Cluster:
         finally:
             self._client.close(timeout=5)
 
+    def versions(self, client: Mapping[str, Any]) -> dict[str, str] | None:
+        """Return the versions of the workers; None if they differ, or are not known.
+
+        Parameters
+        ----------
+        client : mapping
+            With what the workers make their `ReferenceClient`.
+        """
+        try:
+            told = list(self._client.run(_decides, dict(client)).values())
+        except Exception as error:  # a worker that went away: the run itself will tell
+            logging.getLogger(__name__).debug("no versions: %s", error)
+            return None
+        return told[0] if told and all(one == told[0] for one in told) else None
+
     def replies(self, tasks: Iterable[Task]) -> Generator[tuple[Task, Reply], None, None]:
         """Yield replies as they come; tasks are read as workers become free, so that their inputs do not pile up.
 
@@ -386,7 +401,9 @@ class Cluster:
         if type(error).__name__ in ("CancelledError", "FutureCancelledError"):
             raise self._gone(error)
         # Above all KilledWorker: dask gives up a task when several workers in a row died of it.
-        return Reply(failed_cases(task, f"the dask cluster gave the case up: {type(error).__name__}: {error}"))
+        return Reply(
+            failed_cases(task.plan, task.target, f"the dask cluster gave the case up: {type(error).__name__}: {error}")
+        )
 
     def _gone(self, reason: object) -> ParityError:
         return ParityError(f"the dask scheduler at {self._address} is gone ({reason}); start it and run again")

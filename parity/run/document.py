@@ -1,29 +1,36 @@
-"""The results document (`parity.json`, schema 1) and the arrays beside it, from the outcomes of a run."""
+"""The results document (`parity.json`, schema 1) and the arrays beside it, from the outcomes of a run.
+
+Outcomes go to the run's journal as they come; what an earlier run into the same folder has finished is taken from it.
+"""
 
 from __future__ import annotations
 
-import os
 import platform
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-import h5py
 import numpy as np
 import torch
 
 from parity.judge.controls import Controls
-from parity.judge.known.table import BY_NAME
+from parity.run.arrays_file import ARRAYS_NAME, ArraysFile, dataset
+from parity.run.cases import Plan
+from parity.run.facts import commit, differences_named, method_facts, plain_rules, reference_methods
+from parity.run.journal import Journal, JournalError, Place, Reader, cannot_write
+from parity.run.machine import cpu
 from parity.run.outcome import Outcome
 from parity.run.records import ModelRecord
 from parity.run.results import SCHEMA_VERSION
-from parity.run.subjects import list_methods, parse, wrappers
 from parity.run.totals import summarize
 from parity.run.trace.table import Trace, Untraced
+from parity.run.unfinished import Finished, Key, Run, forget_superseded, go_on
 
-ARRAYS_NAME = "parity-arrays.h5"
+SIDES = ("rules", "reference_rules")
+Order = tuple[int, ...]
 
 
 class Named(Protocol):
@@ -38,31 +45,46 @@ class Named(Protocol):
 
 
 class Document:
-    """Collects outcomes; `finish` returns the results document.
+    """Collects outcomes; `finish` returns the results document. A context manager.
+
+    When it ends, what it has collected stays in the journal for the next run, unless `complete` was set.
 
     Parameters
     ----------
     directory : Path
-        Where the arrays file is written (`parity-arrays.h5`), as the outcomes come.
+        The report's folder.
     command : str
         The command that reproduces the run.
     subject : Named
         The implementation under test.
+
+    Attributes
+    ----------
+    complete : bool
+        Set by who has written the report of the whole run: the journal goes.
+    rows : list of dict
+        The rows so far.
+    taken_over : int
+        How many of them an earlier run had finished.
     """
 
     def __init__(self, directory: Path, command: str, subject: Named) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.arrays_path = directory / ARRAYS_NAME
-        # A name of its own, so that two runs into one directory do not meet.
-        self._part = directory / f".{ARRAYS_NAME}.{os.getpid()}.part"
-        self._file = h5py.File(self._part, "w")
-        self._command, self._subject = command, subject
-        self._created = datetime.now(UTC).isoformat(timespec="seconds")
-        self._file.attrs["created"] = self._created  # the report refuses the arrays of another run
-        self._rows: list[dict[str, Any]] = []
-        self._models: list[dict[str, Any]] = []
+        self.complete, self.taken_over = False, 0
+        self.rows: list[dict[str, Any]] = []
+        self._directory, self._command, self._subject = directory, command, subject
+        self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._begun, self._before = time.perf_counter(), 0.0
+        self._journal: Journal | Reader | None = None
+        self._run, self._ids = Run(), dict[str, str]()
+        self._told: dict[tuple[str, str, str], Any] = {}
+        self._environment: dict[str, str] = {}
+        self._earlier = Finished()
+        self._models: dict[str, dict[str, Any]] = {}
         self._inputs: list[dict[str, Any]] = []
-        self._places: list[tuple[int, ...]] = []
+        self._input_places: dict[tuple[str, str], tuple[str, Place]] = {}  # with the input's hash
+        self._places: list[Place] = []  # where each row's record lies
+        self._trace_places: dict[int, Place] = {}  # by the row's id
+        self._order: list[Order] = []
         self._controls = Controls()
         self._limits: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
 
@@ -72,89 +94,295 @@ class Document:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            self._part.replace(self.arrays_path)
+        if not isinstance(self._journal, Journal):
+            return
+        if self.complete and kind is None:
+            self._journal.remove()
+            forget_superseded(self._directory, self.rows)
+        elif self.rows or self._earlier.rows:
+            self._journal.keep()
         else:
-            self._part.unlink(missing_ok=True)
+            self._journal.remove()
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows so far."""
-        return self._rows
+    def is_empty(self) -> bool:
+        """Whether neither this run nor an earlier one it goes on with has finished a case."""
+        return not self.rows and not self._earlier.rows
+
+    @property
+    def journal(self) -> Journal | Reader:
+        """The journal, begun if there is none."""
+        if self._journal is None:
+            self.begin()
+        assert self._journal is not None
+        return self._journal
+
+    def begin(self, run: Run | None = None) -> None:
+        """Begin the journal, or go on with that of an earlier run into this folder that did not end.
+
+        Parameters
+        ----------
+        run : Run, optional
+            What decides the cases. Without it nothing is taken over, now or later.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        run = run or Run()
+        found = go_on(self._directory, run)
+        journal = found[0] if found else Journal.make(self._directory)
+        self._journal, self._ids = journal, run.ids
+        if found:
+            self._earlier = found[1]
+            self._created, self._before = str(self._earlier.run["created"]), self._earlier.seconds
+        journal.append({"kind": "run"} | run.to_json() | self._facts())
+        self._run = run
+        self._note_files()
+        journal.sync()
+
+    def read(self, journal: Reader, earlier: Finished) -> None:
+        """Take everything from the journal of a run that did not end, which stays as it is."""
+        self._journal, self._earlier, facts = journal, earlier, earlier.run
+        self._ids, self._before = earlier.ids, earlier.seconds
+        self._created, self._environment = str(facts["created"]), dict(earlier.environment)
+        self.take_rest(lambda _: True)
+
+    def _note_files(self) -> None:
+        new = self._run.new_files()
+        if new:
+            self._append({"kind": "files", "files": new})
+
+    def _append(self, record: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> Place:
+        journal = self.journal
+        assert isinstance(journal, Journal)
+        return journal.append(record, arrays)
+
+    def sync(self, environment: Mapping[str, str]) -> None:
+        """Have everything on the disk itself: called after every few inputs."""
+        if environment and environment != self._environment:
+            self._environment = dict(environment)
+            self._append({"kind": "environment", "environment": self._environment})
+        if isinstance(self._journal, Journal):
+            self._journal.sync()
+
+    # --- what comes in -------------------------------------------------------------------------------------------
 
     def add_model(self, record: ModelRecord) -> None:
         """Take in a model and its inputs, or further inputs of a model that is known."""
-        known = next((model for model in self._models if model["name"] == record.model["name"]), None)
+        name = record.model["name"]
+        new = [entry for entry in record.inputs if (name, entry["name"]) not in self._input_places]
+        known = self._known(name)
         if known is None:
-            self._models.append(record.model)
+            self._models[name] = record.model
         else:
-            before = sum(entry["model"] == known["name"] for entry in self._inputs)
-            _merge(known, record.model, before, len(record.inputs))
-        self._inputs.extend(record.inputs)
-        for name, array in record.arrays.items():
-            self._file.create_dataset(name, data=array)
+            self._models[name] = _merged(known, record.model, len(self._inputs_of(name)), len(new))
+        model = self._models[name] | {side: {} for side in SIDES}
+        self._append({"kind": "model", "id": self._ids.get(name, ""), "model": model})
+        for entry in new:
+            arrays = {kind: record.arrays.get(f"{kind}/{name}/{entry['name']}") for kind in ("inputs", "display")}
+            there = {kind: array for kind, array in arrays.items() if array is not None}
+            self._add_input(entry, self._append({"kind": "input", "input": entry}, there))
 
-    def add(self, outcome: Outcome, place: tuple[int, ...] | None = None) -> None:
-        """Take in the outcome of one case; its maps go to the file and are not kept.
+    def _known(self, name: str) -> dict[str, Any] | None:
+        """Return the entry of a model, if need be that of the earlier run."""
+        if name not in self._models:
+            earlier = self._earlier.model(name, self._ids.get(name, ""))
+            if earlier is None:
+                return None
+            self._models[name] = earlier
+        return self._models[name]
+
+    def _inputs_of(self, model: str) -> list[dict[str, Any]]:
+        return [entry for entry in self._inputs if entry["model"] == model]
+
+    def _add_input(self, entry: dict[str, Any], place: Place) -> None:
+        self._inputs.append(entry)
+        self._input_places[entry["model"], entry["name"]] = entry["sha256"], place
+
+    def add(self, outcome: Outcome, order: Order | None = None) -> None:
+        """Take in the outcome of one case; its maps go to the journal and are not kept.
 
         Parameters
         ----------
         outcome : Outcome
             The case.
-        place : tuple of int, optional
+        order : tuple of int, optional
             Where it stands in the document, for outcomes that come in another order; either all have one or none.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
         """
-        index = len(self._rows)
+        row = outcome.row
+        order = (len(self.rows),) if order is None else order
+        model = row["model"]
+        self._tell_rules(model, row["method"])
+        self._note_files()
+        record = {
+            "kind": "row",
+            "id": self._ids.get(model, ""),
+            "sha256": self._input_places.get((model, row["input"]), ("",))[0],
+            "order": order,
+            "seconds": round(self.seconds, 2),
+            "row": row,
+        }
+        sides = {"reference": outcome.reference, "subject": outcome.subject}
+        maps = {side: np.asarray(array) for side, array in sides.items() if array is not None}
+        self._take(outcome, order, self._append(record, maps))
+
+    def _take(self, outcome: Outcome, order: Order, place: Place) -> None:
         limits = outcome.row["limits"]
         if limits is not None:  # mostly the same numbers: one copy in memory
             outcome.row["limits"] = self._limits.setdefault(tuple(limits.items()), limits)
-        self._rows.append(outcome.row)
-        self._places.append((index,) if place is None else place)
+        self.rows.append(outcome.row)
+        self._order.append(order)
+        self._places.append(place)
         self._controls.see(outcome)
-        for side in ("reference", "subject"):
-            array = getattr(outcome, side)
-            if array is not None:
-                self._file.create_dataset(f"results/{index}/{side}", data=np.asarray(array), compression="lzf")
+
+    def _tell_rules(self, model: str, method: str) -> None:
+        for side in SIDES:
+            rules = self._models.get(model, {}).get(side, {}).get(method)
+            if rules is not None and self._told.get((model, side, method)) is not rules:
+                self._told[model, side, method] = rules
+                self._append({"kind": "rules", "model": model, "side": side, "method": method, "rules": rules})
 
     def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | Untraced]]) -> int:
         """Take in traces of rows that are here, or why there are none; return how many there were.
 
-        The layer's maps go to the file beside those of the row.
+        The layer's maps go to the journal as those of the row.
         """
         count = 0
         for row, found in traces:
+            maps: dict[str, Any] = {}
             if isinstance(found, Untraced):
                 row["trace"] = found.to_json()
-                continue
-            count += 1
-            row["first_diverging_layer"] = found.layer
-            row["trace"] = found.to_json() | {"maps": list(found.maps)}
-            index = next(place for place, one in enumerate(self._rows) if one is row)
-            for number, sides in enumerate(found.maps.values()):
-                for side, array in zip(("reference", "subject"), sides, strict=True):
-                    self._file.create_dataset(f"results/{index}/trace/{number}/{side}", data=array, compression="lzf")
+            else:
+                count += 1
+                row["first_diverging_layer"] = found.layer
+                row["trace"] = found.to_json() | {"maps": list(found.maps)}
+                for number, sides in enumerate(found.maps.values()):
+                    pair = zip(("reference", "subject"), map(np.asarray, sides), strict=True)
+                    maps |= {f"trace/{number}/{side}": array for side, array in pair}
+            record = {"kind": "trace", "case": _key(row), "trace": row["trace"], "layer": row["first_diverging_layer"]}
+            self._trace_places[id(row)] = self._append(record, maps)
         return count
 
+    # --- what an earlier run has finished ------------------------------------------------------------------------
+
+    def take_over(self, plan: Plan, order: Callable[[Mapping[str, Any]], Order]) -> set[tuple[str, str, str]]:
+        """Take in what is finished of a plan; return the method, lane and input of each such case.
+
+        An error is not finished: it is tried again.
+        """
+        taken: set[tuple[str, str, str]] = set()
+        model = plan.source.name
+        for method in plan.methods:
+            for dtype in plan.dtypes(method):
+                for one in plan.inputs:
+                    if self._take_over((model, one.name, method, dtype), one.sha256, order):
+                        taken.add((method, dtype, one.name))
+        if taken:
+            for one in plan.inputs:
+                self._take_input(model, one.name, one.sha256)
+        return taken
+
+    def take_rest(
+        self, wanted: Callable[[Key], bool], order: Callable[[Mapping[str, Any]], Order] | None = None
+    ) -> None:
+        """Take in what else an earlier run has finished of the cases that are wanted, where a run ends early."""
+        for key in [key for key in self._earlier.rows if wanted(key)]:
+            sha256 = self._earlier.sha256(key[0], key[1])
+            if self._take_over(key, sha256, order):
+                self._take_input(key[0], key[1], sha256)
+
+    def _take_over(self, key: Key, sha256: str, order: Callable[[Mapping[str, Any]], Order] | None) -> bool:
+        place = self._earlier.rows.pop(key, None)
+        if place is None:
+            return False
+        record = self.journal.record(place)
+        row = record["row"]
+        read_only = isinstance(self._journal, Reader)
+        if record["id"] != self._ids.get(key[0], "") or record["sha256"] != sha256:
+            return False
+        if row["status"] == "error" and not read_only:
+            return False
+        maps = self.journal.arrays(record)
+        if maps is None or self._known(key[0]) is None:
+            return False
+        trace = self._earlier.traces.get(key)
+        if trace is not None:
+            told = self.journal.record(trace)
+            row |= {"trace": told["trace"], "first_diverging_layer": told["layer"]}
+            self._trace_places[id(row)] = trace
+        self._take(
+            Outcome(row, maps.get("reference"), maps.get("subject")),
+            tuple(record["order"]) if order is None else order(row),
+            place,
+        )
+        self.taken_over += 1
+        return True
+
+    def _take_input(self, model: str, name: str, sha256: str) -> None:
+        place = self._earlier.inputs.get((model, name))
+        if place is not None and (model, name) not in self._input_places and place[0] == sha256:
+            self._add_input(self.journal.record(place[1])["input"], place[1])
+
+    # --- what goes out -------------------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, with the runs that it goes on with."""
+        return self._before + time.perf_counter() - self._begun
+
     def _put_in_order(self) -> None:
-        order = sorted(range(len(self._rows)), key=self._places.__getitem__)
-        if order == list(range(len(order))):
-            return
-        self._rows[:] = [self._rows[index] for index in order]
-        self._places.sort()
-        if "results" not in self._file:
-            return
-        self._file.move("results", "arrived")
-        results, arrived = self._file.create_group("results"), self._file["arrived"]
-        for place, index in enumerate(order):
-            if str(index) in arrived:
-                results[str(place)] = arrived[str(index)]  # a link: nothing is copied
-        del self._file["arrived"]
+        order = sorted(range(len(self.rows)), key=self._order.__getitem__)
+        if order != list(range(len(order))):
+            self.rows[:] = [self.rows[index] for index in order]
+            self._places = [self._places[index] for index in order]
+            self._order.sort()
+
+    def write_arrays(self, path: Path | None = None) -> Path:
+        """Write the arrays of the rows as `finish` has put them in order, and return where.
+
+        Parameters
+        ----------
+        path : Path, optional
+            The file; if not given, it lies in the journal's folder until a report takes it.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written; none is left then.
+        """
+        journal = self.journal
+        if path is None:
+            assert isinstance(journal, Journal)
+            path = journal.folder.path / ARRAYS_NAME
+        try:
+            with ArraysFile(path, self._created) as file:
+                for (model, name), (_, place) in self._input_places.items():
+                    arrays = journal.arrays(journal.record(place)) or {}
+                    file.put({dataset(kind, model, name): array for kind, array in arrays.items()})
+                for index, place in enumerate(self._places):
+                    found = journal.arrays(journal.record(place))
+                    if found is None:
+                        raise JournalError(f"maps in {self._directory} were changed while they were in use; run again")
+                    trace = self._trace_places.get(id(self.rows[index]))
+                    if trace is not None:
+                        found |= journal.arrays(journal.record(trace)) or {}
+                    file.put({f"results/{index}/{name}": array for name, array in found.items()}, "lzf")
+        except OSError as error:
+            text = cannot_write(self._directory, error)
+            raise JournalError(f"{text}. What is finished is kept there: the same run then makes the report") from error
+        return path
 
     def finish(
         self,
         environment: Mapping[str, str],
-        seconds: float,
+        seconds: float | None = None,
         *,
         planned: int,
         stopped: bool = False,
@@ -166,8 +394,8 @@ class Document:
         ----------
         environment : mapping
             Versions of the reference side.
-        seconds : float
-            How long the run took.
+        seconds : float, optional
+            How long the run took; if not given, since this was made.
         planned : int
             How many cases the run was to make. A method that no reference has may count twice in it, once per lane,
             and has one row per input.
@@ -177,122 +405,71 @@ class Document:
             Why no reference could be asked.
         """
         self._put_in_order()
-        methods = {row["method"] for row in self._rows}
-        unsupported = sum(row["status"] == "unsupported" for row in self._rows)
-        lost = len(self._rows) + unsupported < planned
+        methods = {row["method"] for row in self.rows}
+        unsupported = sum(row["status"] == "unsupported" for row in self.rows)
+        lost = len(self.rows) + unsupported < planned
         summary = summarize(
-            self._rows,
+            self.rows,
             self._controls.to_json(),
-            planned=planned if stopped or lost else len(self._rows),
+            planned=planned if stopped or lost else len(self.rows),
             stopped=stopped or lost,
             reference_fault=reference_fault,
         )
+        facts = self._facts() if not isinstance(self._journal, Reader) else self._earlier.run
+        if seconds is None:
+            seconds = self._before if isinstance(self._journal, Reader) else self.seconds
         return {
             "schema": SCHEMA_VERSION,
             "created": self._created,
-            "command": self._command,
+            "command": facts["command"],
             "seconds": round(seconds, 2),
-            "commit": _commit(),
+            "commit": facts["commit"],
             "interrupted": summary["stopped"],
             "arrays": ARRAYS_NAME,
+            "environment": facts["environment"] | {"reference": dict(environment or self._environment)},
+            "models": [model | {"rules": plain_rules(model["rules"])} for model in self._models.values()],
+            "inputs": self._inputs,
+            "methods": {name: method_facts(name) for name in sorted(methods)},
+            "reference_methods": reference_methods(),
+            "divergences": differences_named(self.rows),
+            "summary": summary,
+            "results": self.rows,
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what is known of the run before its first case."""
+        return {
+            "created": self._created,
+            "command": self._command,
+            "commit": commit(),
             "environment": {
                 "python": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",
-                "cpu": _cpu(),
+                "cpu": cpu(),
                 "threads": torch.get_num_threads(),
                 "subject": {"name": self._subject.name, "versions": self._subject.versions()},
-                "reference": dict(environment),
             },
-            "models": [model | {"rules": _jsonable(model["rules"])} for model in self._models],
-            "inputs": self._inputs,
-            "methods": {name: method_facts(name) for name in sorted(methods)},
-            "reference_methods": [name for name in list_methods() if _in_a_reference(name)],
-            "divergences": _differences(self._rows),
-            "summary": summary,
-            "results": self._rows,
         }
 
 
-def _differences(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Return what the table says of the known differences that rows name."""
-    names = {name for row in rows if row["divergence"] for name in row["divergence"].split(", ")}
-    return {
-        name: {key: getattr(BY_NAME[name], key) for key in ("condition", "cause", "evidence")}
-        for name in sorted(names & BY_NAME.keys())
-    }
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["model"], row["input"], row["method"], row["dtype"]
 
 
-def _merge(known: dict[str, Any], more: Mapping[str, Any], before: int, inputs: int) -> None:
-    """Take into a model's entry what its next inputs have shown: the worst distance, the mean agreement."""
+def _merged(known: Mapping[str, Any], more: dict[str, Any], before: int, inputs: int) -> dict[str, Any]:
+    """Return a model's entry with what its next inputs have shown: the worst distance, the mean agreement.
+
+    The rules of `more` may still be filled by a run that goes on, so they are what is kept.
+    """
+    merged = dict(known)
     for key in ("logits_rel_l2", "logits_rel_l2_float64"):
         distances = [entry[key] for entry in (known, more)]
-        known[key] = None if None in distances else max(distances)
+        merged[key] = None if None in distances else max(distances)
     agreements = [entry["top1_agreement"] for entry in (known, more)]
     if None not in agreements and before + inputs:
-        known["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)
-    for side in ("rules", "reference_rules"):
-        known[side] |= {name: rules for name, rules in more[side].items() if name not in known[side]}
-
-
-def method_facts(name: str) -> dict[str, Any]:
-    """Return what the method table says of a method, as JSON values."""
-    method = parse(name)
-    prefix = method.prefix
-    parts = [method.row.formula]
-    if prefix is not None and prefix.input_rule is not None:
-        parts.append(f"input layer: {prefix.formula}")
-    parts += [f"times {what.replace('_', ' ')}{'' if mu is None else f' {mu:g}'}" for what, mu in method.modifiers]
-    citations = [method.row.citation]
-    if prefix is not None and prefix.citation not in citations:
-        citations.append(prefix.citation)
-    return {
-        "family": method.family,
-        "formula": "; ".join(parts),
-        "citation": "; ".join(citations),
-        "parameters": dict(method.parameters),
-        "head": method.head,
-        "modifiers": [list(modifier) for modifier in method.modifiers],
-        "synonym_of": method.synonym_of,
-        "reference": {
-            "signxai_wrapper": name in wrappers(),
-            "signxai": method.row.signxai or None,
-            "innvestigate": method.row.innvestigate or None,
-        },
-    }
-
-
-def _in_a_reference(name: str) -> bool:
-    method = parse(name)
-    return name in wrappers() or (not method.modifiers and bool(method.row.signxai or method.row.innvestigate))
-
-
-def _jsonable(rules: Mapping[str, list[tuple[str, str, str]]]) -> dict[str, list[list[str]]]:
-    return {method: [list(entry) for entry in entries] for method, entries in rules.items()}
-
-
-def _cpu() -> str | None:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or None
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
-    return f"{name}, {os.cpu_count()} cores" if name else None
-
-
-def _commit() -> str | None:
-    place = Path(__file__).resolve().parents[2] / ".git"
-    try:
-        if place.is_file():  # a linked worktree: a note of where its own HEAD lies
-            place = place.parent / place.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
-        text = (place / "HEAD").read_text(encoding="utf-8").strip()
-        if not text.startswith("ref: "):
-            return text
-        common = place / "commondir"
-        shared = place / common.read_text(encoding="utf-8").strip() if common.is_file() else place
-        branch = shared / text[5:]
-        if branch.is_file():
-            return branch.read_text(encoding="utf-8").strip()
-        packed = (shared / "packed-refs").read_text(encoding="utf-8").splitlines()
-        return next((line.split()[0] for line in packed if line.endswith(f" {text[5:]}")), None)
-    except OSError:
-        return None
+        merged["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)
+    for side in SIDES:
+        for name, rules in known[side].items():
+            more[side].setdefault(name, rules)
+        merged[side] = more[side]
+    return merged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def available_memory() -> int:
 def total_memory() -> int:
     """Return how many bytes of memory this process could ever have."""
     return min([_meminfo("MemTotal") or _installed(), *(limit for limit, _ in _memory())])
+
+
+def cpu() -> str | None:
+    """Return the processor's name and the number of its cores, where the system tells."""
+    lines = _read(_ROOT / "proc/cpuinfo").splitlines()
+    if not lines:
+        return platform.processor() or None
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+    return f"{name}, {os.cpu_count()} cores" if name else None
 
 
 def _installed() -> int:

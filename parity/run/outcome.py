@@ -13,7 +13,7 @@ from parity.reference.request import ReferenceAnswer
 from parity.run import reproduce
 from parity.run.cases import Plan
 from parity.run.questions import Candidate
-from parity.run.subjects import Method
+from parity.run.subjects import Method, parse
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
@@ -86,6 +86,16 @@ class Outcome:
     row: Row
     reference: Array | None = None
     subject: Array | None = None
+
+
+def failed_cases(plan: Plan, target: int | None, message: str) -> list[Outcome]:
+    """Return the outcomes of a plan of which nothing but a message is known."""
+    return [
+        Outcome(Case(plan, parse(method), dtype, one, target).row() | {"message": message})
+        for method in plan.methods
+        for dtype in plan.dtypes(method)
+        for one in plan.inputs
+    ]
 
 
 def provenance(answer: ReferenceAnswer) -> Row:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any
 
 import jsonschema
 
+from parity.claimed import ClaimedFolder, sweep
 from parity.errors import ParityError
 
 SCHEMA_VERSION = 1
@@ -94,15 +94,41 @@ def encode(document: Mapping[str, Any]) -> Iterator[str]:
         raise ReportError(f"The results hold a number that JSON cannot carry ({error}); use null for it.") from error
 
 
+STAGING = ".parity-report-"
+"""Begins the name of a folder of files that are written and not yet in their places."""
+
+
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     """Write a text, or its pieces, to a file so that a reader, or a crash, never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.writelines([text] if isinstance(text, str) else text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_together({path: text})
+
+
+def write_together(texts: Mapping[Path, str | Iterable[str]], moved: Mapping[Path, Path] | None = None) -> None:
+    """Write files of one folder that belong together: all are whole on the disk before the first takes its place.
+
+    Parameters
+    ----------
+    texts : mapping
+        File -> its text, or its pieces. What UTF-8 has no room for, as in a file name of other bytes, is escaped.
+    moved : mapping, optional
+        File -> a whole file of the same file system that takes its place, before all others.
+
+    Raises
+    ------
+    OSError
+        If one cannot be written; none has been replaced then.
+    """
+    (folder,) = {path.parent for path in texts}
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, STAGING)  # of processes that were killed
+    with ClaimedFolder.make(folder, STAGING) as staging:
+        for path, text in texts.items():
+            # To JSON this escape is the sign itself.
+            with (staging.path / path.name).open("w", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.writelines([text] if isinstance(text, str) else text)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for path, whole in (moved or {}).items():
+            whole.replace(path)
+        for path in texts:
+            (staging.path / path.name).replace(path)

@@ -35,6 +35,8 @@ from parity.run.subject_maps import Maps, SubjectMaps
 from parity.run.subjects import Method, Subject, parse
 
 Array = npt.NDArray[Any]
+Finished = Callable[[str, str, str], bool]
+"""Says of method, lane and input whether their case is finished."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Runner:
     ahead : int
         How many requests `run` puts to the reference at once, ahead of the subject's work; 0 asks when an answer
         is needed.
+
+    Attributes
+    ----------
+    finished : callable
+        Says of which cases nothing is wanted any more; they have no outcome.
     """
 
     def __init__(
@@ -86,6 +93,7 @@ class Runner:
         ahead: int = 0,
     ) -> None:
         self._ahead, self._target = ahead, target
+        self.finished: Finished = lambda _method, _dtype, _input: False
         self.client, self.subject, self.reference = client, subject, reference
         source = plan.source
         self.modules = {name: source.load(name) for name in DTYPES}
@@ -118,7 +126,8 @@ class Runner:
         Methods are taken in the order in which they need the least switching between the two references.
         """
         asked = in_order(self.plan.methods, self.described, self.reference)
-        self.maps.share({method.name: how.parameters for method, how in asked if isinstance(how, Question)})
+        due = [(method, how) for method, how in asked if isinstance(how, Question) and self._lanes(method)]
+        self.maps.share({method.name: how.parameters for method, how in due})
         with Ahead(self._requests(asked), self._ahead) as ahead:
             for method, how in asked:
                 started(method.name)
@@ -142,7 +151,12 @@ class Runner:
 
     def _lanes(self, method: Method) -> tuple[str, ...]:
         """Return the lanes in which maps of a method are compared."""
-        return tuple(dtype for dtype in self.plan.dtypes(method.name) if dtype not in self.facts.problems)
+        lanes = (dtype for dtype in self.plan.dtypes(method.name) if dtype not in self.facts.problems)
+        return tuple(dtype for dtype in lanes if self._due(method, dtype))
+
+    def _due(self, method: Method, dtype: str) -> list[int]:
+        """Return the inputs of which the case is not finished."""
+        return [i for i, one in enumerate(self.plan.inputs) if not self.finished(method.name, dtype, one.name)]
 
     def _compute(self, method: Method, how: Question, dtype: str) -> Answered | None:
         """Return the reference's answers if any must be computed; what is stored is read when it is needed."""
@@ -202,7 +216,7 @@ class Runner:
             known = self.facts.reference_rules.get(method.name)
             if method.row.layers and (known is None or known["problem"]):
                 self.facts.reference_rules[method.name] = self._ask_rules(answered).to_json()
-            for index in range(len(self.plan.inputs)):
+            for index in self._due(method, dtype):
                 outcome = self._case(self._case_of(method, dtype, index), how, answered, maps, index)
                 outcome.row["message"] = answered.note + outcome.row["message"]
                 yield outcome
@@ -255,7 +269,7 @@ class Runner:
         """Yield the rows of a method that nothing is left to hold to; shape and numbers are looked at all the same."""
         for dtype in lanes:
             maps = self.maps.take(method.name, how.parameters, dtype)
-            for index in range(len(self.plan.inputs)):
+            for index in self._due(method, dtype):
                 case = self._case_of(method, dtype, index)
                 row = case.row() | {"status": "unjudged", "message": how.reason}
                 row |= subject_alone(case, maps, index, self.subject.name)
@@ -265,7 +279,7 @@ class Runner:
         self, method: Method, lanes: tuple[str, ...], status: str, message: str, failed_check: str | None = None
     ) -> Iterator[Outcome]:
         for dtype in lanes:
-            for index in range(len(self.plan.inputs)):
+            for index in self._due(method, dtype):
                 verdict = {"status": status, "message": message, "failed_check": failed_check}
                 yield Outcome(self._case_of(method, dtype, index).row() | verdict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,9 +15,11 @@ from parity.assets.inputs import Input, default_inputs, expand, stream_inputs
 from parity.assets.models import list_models, resolve
 from parity.assets.source import ModelSource
 from parity.errors import ParityError
+from parity.hashing import file_sha256
 from parity.judge.verdict import is_ok
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
+from parity.run.arrays_file import ARRAYS_NAME
 from parity.run.budget import require_room, share
 from parity.run.cases import (
     CHUNK,
@@ -30,15 +32,17 @@ from parity.run.cases import (
     select_inputs,
     select_methods,
 )
-from parity.run.document import ARRAYS_NAME, Document
-from parity.run.outcome import Outcome
-from parity.run.records import ModelRecord, input_records, model_record
+from parity.run.desk import Desk
+from parity.run.document import Document
+from parity.run.journal import JournalError
+from parity.run.records import ModelRecord, input_records
 from parity.run.runner import Runner, in_order
+from parity.run.sameness import decides, model_id
 from parity.run.subjects import subject
 from parity.run.torch_arithmetic import round_equal_windows_equally, torch_threads
-from parity.run.trace.failing import traces_of
 from parity.run.trace.table import Trace
 from parity.run.trace.tracing import NoTraceError, trace
+from parity.run.unfinished import Key, Run
 
 if TYPE_CHECKING:
     from parity.run.cluster import Cluster
@@ -52,9 +56,13 @@ class Session:
 
     `traces_of_failing` is how many failing methods of each model are followed layer by layer; not on a cluster.
 
+    What a run into the same folder has finished that did not end is taken over, unless `anew` is set: see
+    `parity.run.unfinished`.
+
     After `run`, `interrupted` and `stopped` tell whether Ctrl-C or `fail_fast` ended it early, `failure` why a
-    later model could not be begun or what is wrong with the reference environment (the report has what was compared
-    nevertheless), and `store_problems` what the store of reference results could not do.
+    model or an input could not be had or what is wrong with the reference environment (the report has what was
+    compared nevertheless), `store_problems` what the store of reference results could not do, and `taken_over` how
+    many cases an earlier run had finished.
 
     Raises
     ------
@@ -82,11 +90,13 @@ class Session:
     cluster: str | None = None
     client_options: Mapping[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
+    anew: bool = False
     traces_of_failing: int = 3
     command: str = "parity run"
     interrupted: bool = False
     stopped: bool = False
     failure: ParityError | None = None
+    taken_over: int = 0
     store_problems: list[str] = field(default_factory=list)
     plans: list[Series] = field(default_factory=list)
 
@@ -95,6 +105,7 @@ class Session:
         self._parameters = 0  # of the largest model
         self._environment: dict[str, str] = {}
         self._reference_fault: str | None = None
+        self._cut = False
         chosen = select_methods(self.methods)
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
@@ -178,22 +189,31 @@ class Session:
         """The arrays file of the run."""
         return self.directory / ARRAYS_NAME
 
-    def run(self, tell: Callable[[str, int], None] = lambda _method, _done: None) -> dict[str, Any]:
-        """Run all cases and return the results document; the maps lie in `arrays_path`. Ctrl-C keeps what is finished.
+    def run(
+        self,
+        tell: Callable[[str, int], None] = lambda _method, _done: None,
+        report: Callable[[dict[str, Any], Path], object] | None = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Run all cases and return the results document. However it ends, what is finished stays in `directory`.
 
         Parameters
         ----------
         tell : callable
             Called with a method's name and the number of finished cases when the method starts.
+        report : callable, optional
+            Called with the results document and the arrays file, which it moves to `arrays_path`; when it returns, a
+            whole run leaves nothing else behind. If not given, the arrays file is moved there and that is all.
+        settle : callable
+            Called when the last case is finished, before anything is written for good.
 
         Raises
         ------
         ParityError
-            If no case could be made, or the maps cannot be written.
+            If no case could be made, or the folder cannot be written.
         KeyboardInterrupt
             If Ctrl-C came before the first case was finished.
         """
-        begun, ended = time.perf_counter(), False
         with Document(self.directory, self.command, self._subject) as document:
             try:
                 if self.cluster is None:
@@ -201,27 +221,92 @@ class Session:
                 else:
                     self._run_there(self.cluster, document, tell)
             except KeyboardInterrupt:
-                if not document.rows:
+                if document.is_empty:
                     raise
                 self.interrupted = True
-            except ParityError as error:
-                if not document.rows:
+            except JournalError:
+                raise
+            except Exception as error:
+                if document.is_empty:
                     raise
-                self.failure, ended = error, True
+                self._cut_short(error)
+            settle()
+            if self._cut or self.interrupted:
+                self._take_rest(document)
             if not document.rows:
-                raise ParityError("nothing was compared")
+                raise self.failure or ParityError("nothing was compared")
             self.store_problems = list(dict.fromkeys(self.store_problems))
+            self.taken_over = document.taken_over
             results: dict[str, Any] = document.finish(
                 self._environment,
-                time.perf_counter() - begun,
                 planned=self.total,
-                stopped=self.interrupted or ended or (self.stopped and len(document.rows) < self.total),
+                stopped=self._cut or self.interrupted or (self.stopped and len(document.rows) < self.total),
                 reference_fault=self._reference_fault,
             )
+            arrays = document.write_arrays()
+            if report is None:
+                arrays.replace(self.arrays_path)
+            else:
+                report(results, arrays)
+            document.complete = not results["summary"]["stopped"]
         return results
+
+    def _cut_short(self, error: Exception, where: str = "") -> None:
+        """Take note that cases were not run, and why."""
+        self._cut = True
+        self._failed(error, where)
+
+    def _failed(self, error: Exception, where: str = "") -> None:
+        """Take note of what went wrong besides the cases: the first of it is told first."""
+        text = str(error) if isinstance(error, ParityError) else f"unexpected error: {type(error).__name__}: {error}"
+        text = f"{where}: {text}" if where else text
+        if self.failure is not None:
+            self.failure = ParityError(f"{self.failure}\n{text}", self.failure.detail)
+        elif isinstance(error, ParityError) and not where:
+            self.failure = error
+        else:
+            self.failure = ParityError(text, "".join(traceback.format_exception(error)))
+
+    def _take_rest(self, document: Document) -> None:
+        """Take over what this run has not come to: it is finished all the same."""
+        for number, series in enumerate(self.plans):
+            outline, names, order = series.outline, set(series.names), self._places(number, series)
+            lanes = {method: outline.dtypes(method) for method in outline.methods}
+
+            def wanted(key: Key, model: str = outline.source.name, names: set[str] = names, lanes: Any = lanes) -> bool:
+                return key[0] == model and key[1] in names and key[3] in lanes.get(key[2], ())
+
+            document.take_rest(wanted, order)
+
+    def _begin(self, document: Document, reference: Mapping[str, str] | None) -> None:
+        """Begin the journal, or go on with an earlier one, now that the reference's versions are known."""
+        options = {
+            "target": self.target,
+            "reference": self.reference,
+            "store": None if self.store is None else str(self.store.absolute()),
+            "refresh": self.refresh,
+            "offline": bool(self.client_options.get("offline")),
+            "packs": [file_sha256(path) for path in self.client_options.get("packs", ())],
+            "equal_windows": not any(plan.outline.large for plan in self.plans),
+            "cluster": self.cluster is not None,
+        }
+        models = {
+            plan.source.name: {
+                "id": model_id(plan.source, plan.large),
+                "float64": sorted(plan.float64 & set(plan.methods)),
+                "float32": sorted(plan.float32 & set(plan.methods)),
+            }
+            for plan in (series.outline for series in self.plans)
+        }
+        document.begin(Run(decides(self._subject, reference, options), models, self.total, self.anew))
 
     def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
         with self.client() as (client, jobs):
+            try:
+                reference: dict[str, str] | None = client.environment()
+            except ReferenceEnvironmentError:  # it is told where an answer fails of it
+                reference = None
+            self._begin(document, reference)
             try:
                 self._collect(client, document, jobs, tell)
             finally:
@@ -265,49 +350,59 @@ class Session:
         if self.jobs is not None or self.memory_limit is not None:
             raise ParityError("--jobs and --memory-limit are for this machine; with --cluster its workers have the say")
         with Cluster(address) as cluster:
+            self._begin(document, cluster.versions(self._client_of_workers()))
             self._collect_from(cluster, document, tell)
 
     def _collect(
         self, client: ReferenceClient, document: Document, ahead: int, tell: Callable[[str, int], None]
     ) -> None:
-        """Run all cases here."""
+        """Run all cases here; what goes wrong with a model costs its own cases."""
         for number, series in enumerate(self.plans):
-            runner: Runner | None = None
-            place, left = self._places(number, series), self.traces_of_failing
-            for plan in series.plans():
-                try:
-                    if runner is None:
-                        runner = Runner(plan, client, self._subject, self.reference, self.target, ahead)
-                    else:
-                        runner = runner.next(plan)
-                except IndexError as error:
-                    raise ParityError(f"{plan.source.name}: {error}") from None
-                document.add_model(model_record(runner.facts))  # its rules are filled as the cases run
-                first, stopped = len(document.rows), False
-                with closing(runner.run(lambda method: tell(method, len(document.rows)))) as outcomes:
-                    for outcome in outcomes:
-                        document.add(outcome, place(outcome))
-                        if stopped := self._stops(outcome):
-                            break
-                left -= document.add_traces(traces_of(runner, document.rows[first:], left))
-                if stopped:
-                    return
+            make = partial(Runner, client=client, subject=self._subject, reference=self.reference, target=self.target)
+            desk = Desk(partial(make, ahead=ahead), document, self._places(number, series), self._stops, tell)
+            desk.traces = self.traces_of_failing
+            try:
+                for plan in series.plans():
+                    desk.collect(plan)
+                    document.sync(client.environment())
+                    if self.stopped:
+                        return
+            except (JournalError, ReferenceEnvironmentError):
+                raise
+            except Exception as problem:
+                if len(self.plans) == 1:
+                    raise
+                self._cut_short(problem, series.outline.source.name)
+            finally:
+                for where, error in desk.failures:
+                    self._failed(error, where)
+
+    def _client_of_workers(self) -> dict[str, Any]:
+        """Return the arguments with which each worker of a cluster makes its `ReferenceClient`."""
+        return {"store": self.store, "timeout": self.timeout, "refresh": self.refresh, **self.client_options}
 
     def _collect_from(self, cluster: Cluster, document: Document, tell: Callable[[str, int], None]) -> None:
         """Run all cases on a cluster, and take them in as they come."""
         from parity.run.cluster import Task
 
-        options = {"store": self.store, "timeout": self.timeout, "refresh": self.refresh, **self.client_options}
+        options = self._client_of_workers()
         places = {one.outline.source.name: self._places(number, one) for number, one in enumerate(self.plans)}
 
         def tasks() -> Iterator[Task]:
             for series in self.plans:
+                order = places[series.outline.source.name]
                 for plan in series.plans():
+                    finished = document.take_over(plan, order)
                     for method, _ in in_order(plan.methods, series.description, self.reference):
                         one = replace(plan, methods=(method.name,))
+                        here = {case for case in finished if case[0] == method.name}
+                        if len(here) == one.count:
+                            continue
+                        partly[plan.source.name, plan.inputs[0].name, method.name] = here
                         yield Task(one, self._parameters, self._subject.spec, self.reference, self.target, options)
 
         known: set[tuple[str, str]] = set()
+        partly: dict[tuple[str, str, str], set[tuple[str, str, str]]] = {}
         with closing(cluster.replies(tasks())) as replies:
             for task, reply in replies:
                 plan = task.plan
@@ -322,19 +417,23 @@ class Session:
                 self._reference_fault = reply.unable or self._reference_fault
                 if reply.fault is not None:
                     self._broken(reply.fault)
+                finished = partly.pop((plan.source.name, plan.inputs[0].name, plan.methods[0]), set())
                 for outcome in reply.outcomes:
-                    document.add(outcome, places[plan.source.name](outcome))
-                    if self._stops(outcome):
+                    row = outcome.row
+                    if (row["method"], row["dtype"], row["input"]) in finished:
+                        continue
+                    document.add(outcome, places[plan.source.name](row))
+                    if self._stops(row):
                         return
+                document.sync(self._environment)
 
-    def _places(self, number: int, series: Series) -> Callable[[Outcome], tuple[int, ...]]:
+    def _places(self, number: int, series: Series) -> Callable[[Mapping[str, Any]], tuple[int, ...]]:
         """Return where each outcome of a model stands: method by method, lane by lane, input by input."""
         asked = in_order(series.outline.methods, series.description, self.reference)
         methods = {method.name: index for index, (method, _) in enumerate(asked)}
         inputs = {name: index for index, name in enumerate(series.names)}
 
-        def place(outcome: Outcome) -> tuple[int, ...]:
-            row = outcome.row
+        def place(row: Mapping[str, Any]) -> tuple[int, ...]:
             return number, methods[row["method"]], DTYPES.index(row["dtype"]), inputs[row["input"]]
 
         return place
@@ -357,8 +456,7 @@ class Session:
                                 except NoTraceError as error:
                                     yield error
 
-    def _stops(self, outcome: Outcome) -> bool:
-        row = outcome.row
+    def _stops(self, row: Mapping[str, Any]) -> bool:
         bad = not is_ok(row["status"], row["divergence"]) and row["status"] not in ("unjudged", "unsupported")
         self.stopped |= self.fail_fast and bad
         return self.stopped

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity.claimed import ClaimedFolder, sweep
 from parity.errors import ParityError
 from parity.report import Written
 from parity.run.records import ModelRecord
+
+PARTS = ".parity-parts-"
+"""Begins the name of the folder in which tests leave their maps."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class ReportWriter:
 
     def __init__(self, directory: Path, command: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.parts = Path(tempfile.mkdtemp(prefix=".parity-parts-", dir=directory.absolute()))
+        sweep(directory, PARTS)
+        self._folder = ClaimedFolder.make(directory.absolute(), PARTS)
+        self.parts = self._folder.path
         self._directory, self._command = directory, command
         self._begun = time.perf_counter()
         self._payloads: list[dict[str, Any]] = []
@@ -68,7 +72,7 @@ class ReportWriter:
 
     def close(self) -> None:
         """Remove the parts."""
-        shutil.rmtree(self.parts, ignore_errors=True)
+        self._folder.remove()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what a test recorded."""
@@ -124,14 +128,16 @@ class ReportWriter:
                     arrays = self._arrays(payload["model_arrays"])
                     document.add_model(ModelRecord(model, payload["inputs"], arrays))
                 self._add_rows(document, payload)
-            results = document.finish(
+            results: dict[str, Any] = document.finish(
                 environment,
                 time.perf_counter() - self._begun,
                 planned=len(document.rows),  # how many cases the tests that did not run have, nobody knows
                 stopped=stopped,
                 reference_fault=fault,
             )
-        return write(results, document.arrays_path, self._directory)
+            written = write(results, document.write_arrays(), self._directory, move_arrays=True)
+            document.complete = True  # a test run begins anew
+        return written
 
     def _add_rows(self, document: Any, payload: dict[str, Any]) -> None:
         from parity.run.outcome import Outcome

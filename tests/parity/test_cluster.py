@@ -26,8 +26,11 @@ from parity.commands.cli import main
 from parity.errors import ParityError
 from parity.hashing import array_sha256
 from parity.run.cases import Series
-from parity.run.cluster import Cluster, Task, failed_cases
+from parity.run.cluster import Cluster, Task
+from parity.run.document import Document
+from parity.run.outcome import failed_cases
 from parity.run.session import Session
+from parity.run.subjects import subject
 from tests.parity.keras.keras_files import tiny
 
 distributed = pytest.importorskip("distributed")
@@ -190,8 +193,9 @@ def test_tasks_speak_of_the_largest_model(place: Path) -> None:
 
     one = session(place, "sizes", models=["dense_mnist"], files=[], samples=1, methods=["gradient"])
     one.plans += session(place, "sizes", methods=["gradient"]).plans
+    nothing = Document(place / "sizes", "parity run", subject("signxai_torch"))
     with pytest.raises(Asked) as asked:
-        one._collect_from(Listening(), None, lambda *_: None)  # type: ignore[arg-type]
+        one._collect_from(Listening(), nothing, lambda *_: None)  # type: ignore[arg-type]
     assert len(set(asked.value.args[0])) == 1
     assert asked.value.args[0][0] == one.plans[0].description.parameters > one.plans[1].description.parameters
 
@@ -291,7 +295,7 @@ def test_a_task_that_dask_gives_up_costs_its_own_cases(place: Path) -> None:
     (series,) = session(place, "given-up", methods=["gradient"]).plans
     (plan,) = series.plans()
     task = Task(plan, 100, "signxai_torch", "auto", None, {})
-    rows = [outcome.row for outcome in failed_cases(task, "KilledWorker: dead")]
+    rows = [outcome.row for outcome in failed_cases(task.plan, task.target, "KilledWorker: dead")]
     assert [(row["status"], row["message"]) for row in rows] == [("error", "KilledWorker: dead")] * 10
     assert {row["dtype"] for row in rows} == {"float32", "float64"}
 

@@ -136,7 +136,7 @@ def report(directory: Path) -> Any:
     with Document(directory, "parity run", subject("signxai_torch")) as document:
         document.add(outcome())
         results = document.finish({}, 1.0, planned=1)
-    return write(results, document.arrays_path, directory)
+        return write(results, document.write_arrays(), directory, move_arrays=True)
 
 
 def test_a_run_tells_of_its_controls(tmp_path: Path):

@@ -115,10 +115,10 @@ def test_a_run_of_one_subject_cannot_begin_costs_no_other_s(parity, monkeypatch)
 
     run = Session.run
 
-    def failing(self, tell):
+    def failing(self, *arguments):
         if self.subject == "zennit":
             raise ParityError("no room")
-        return run(self, tell)
+        return run(self, *arguments)
 
     monkeypatch.setattr(Session, "run", failing)
     result = parity(*RUN, "--subject", "zennit", "--subject", "signxai_torch")

@@ -123,6 +123,11 @@ def load(path: Path) -> LoadedFile:
     return _loaded[path]
 
 
+def loaded_files() -> dict[Path, str]:
+    """Return the SHA-256 of every file that was run here, and of those beside it that it imported."""
+    return {file: digest for one in _loaded.values() for file, digest in one._digests.items()}
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

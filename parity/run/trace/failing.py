@@ -14,7 +14,7 @@ from parity.run.trace.tracing import NoTraceError, cause_of, trace
 if TYPE_CHECKING:
     from parity.run.runner import Runner
 
-_DIFFERS = ("mismatch", "structural")
+DIFFERS = ("mismatch", "structural")
 _DTYPES = ("float64", "float32")  # in float64 nothing but the rule can differ
 
 
@@ -35,6 +35,8 @@ def traces_of(runner: Runner, rows: Sequence[Row], most: int) -> Iterator[tuple[
     for row in _worst(rows):
         if left == 0:
             return
+        if "trace" in row:  # an earlier run has followed it
+            continue
         if runner.plan.large:  # its trace takes as much memory again as all that a run of it needs
             yield row, Untraced("There is no trace: a model of this size is followed by `parity trace` alone.")
             continue
@@ -62,7 +64,7 @@ def _worst(rows: Sequence[Row]) -> list[Row]:
     """Return the row of each method that fails by the most, of the lane that says more."""
     worst: dict[str, Row] = {}
     for row in rows:
-        if row["status"] not in _DIFFERS:
+        if row["status"] not in DIFFERS:
             continue
         other = worst.get(row["method"])
         if other is None or _size(row) > _size(other):

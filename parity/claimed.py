@@ -1,0 +1,141 @@
+"""Folders of work that is under way, each held by its process: what a killed one leaves, the next one finds and takes.
+
+The kernel frees the lock of a process that ends, however it ends, so a folder whose lock is free belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+LOCK = "lock"
+_NEW = ".new-"
+_STALE_SECONDS = 60.0
+"""After so long a folder that got no name yet has no maker any more."""
+
+
+class ClaimedFolder:
+    """A folder that this process holds; a context manager, which removes it.
+
+    Use `make` and `claim`.
+
+    Attributes
+    ----------
+    path : Path
+        Where it lies.
+    """
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path, self._lock = path, lock
+
+    @classmethod
+    def make(cls, directory: Path, prefix: str) -> ClaimedFolder:
+        """Return a new folder in `directory`, whose name begins with `prefix`.
+
+        Raises
+        ------
+        OSError
+            If it cannot be made.
+        """
+        # It gets its name once it is locked: nobody can take it for one that was left.
+        hidden = Path(tempfile.mkdtemp(prefix=_NEW, dir=directory))
+        try:
+            lock = _locked(hidden)
+            assert lock is not None
+            path = directory / f"{prefix}{time.strftime('%Y%m%dT%H%M%S')}-{hidden.name.removeprefix(_NEW)}"
+            hidden.rename(path)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        return cls(path, lock)
+
+    @classmethod
+    def claim(cls, path: Path) -> ClaimedFolder | None:
+        """Return a folder that was left, now held; None if a process has it, or it is gone or another user's."""
+        try:
+            if path.is_symlink() or path.stat().st_uid != os.getuid() or not (path / LOCK).is_file():
+                return None
+            lock = _locked(path)
+        except OSError:
+            return None
+        return None if lock is None else cls(path, lock)
+
+    def release(self) -> None:
+        """Let go of the folder, which stays."""
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Remove the folder; what of it cannot be removed is left to the next one who looks."""
+        for inside in (one for one in _listed(self.path) if one.name != LOCK):
+            if inside.is_dir() and not inside.is_symlink():
+                shutil.rmtree(inside, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    inside.unlink()
+        shutil.rmtree(self.path, ignore_errors=True)  # the lock's file last: until then nobody else comes in
+        self.release()
+
+    def __enter__(self) -> ClaimedFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+
+def left(directory: Path, prefix: str) -> Iterator[ClaimedFolder]:
+    """Yield the folders of a prefix that nobody holds, each claimed: release or remove it."""
+    for path in _listed(directory):
+        if path.name.startswith(prefix):
+            claimed = ClaimedFolder.claim(path)
+            if claimed is not None:
+                yield claimed
+
+
+def sweep(directory: Path, prefix: str, is_debris: Callable[[Path], bool] = lambda _: True) -> None:
+    """Remove the folders of a prefix that killed processes have left, and those that never got their name.
+
+    Parameters
+    ----------
+    directory, prefix
+        As in `left`.
+    is_debris : callable
+        Asked for each whether it may go.
+    """
+    for claimed in left(directory, prefix):
+        if is_debris(claimed.path):
+            claimed.remove()
+        else:
+            claimed.release()
+    for path in _listed(directory):
+        with contextlib.suppress(OSError):
+            if path.name.startswith(_NEW) and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                claimed_new = ClaimedFolder.claim(path)
+                if claimed_new is not None:
+                    claimed_new.remove()
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _locked(folder: Path) -> FileLock | None:
+    """Return the lock of a folder, taken; None if another has it."""
+    lock = FileLock(folder / LOCK, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock

@@ -1,0 +1,467 @@
+"""What is finished survives: signals, kills, full disks, exceptions; the next run goes on there, each case once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from parity.assets.models import WEIGHTS
+from parity.claimed import ClaimedFolder
+from parity.reference.environment import ReferenceEnvironmentError
+from parity.reference.request import ReferenceAnswer
+from parity.report import load
+from parity.run import sameness
+from parity.run.document import Document
+from parity.run.journal import LINES, MAPS, PREFIX, Journal
+from parity.run.subjects import loading
+from parity.run.trace.tracing import NoTraceError
+from parity.run.unfinished import finished_cases
+from tests.parity.echo_client import EchoClient
+from tests.parity.test_cli import DRIVER, ROOT
+
+pytest_plugins = ("tests.parity.command_line",)
+DENSE = ["run", "--model", "dense_mnist", "--samples", "1"]
+TWO = [*DENSE, "--method", "gradient,lrp_z"]
+TAKEN = re.compile(r"taken over from an earlier run that did not end: (\d+) of \d+ cases")
+REPORTS = Path("reports")
+
+
+class Listening(EchoClient):
+    """Notes of which methods maps are asked."""
+
+    asked: list[str]
+
+    def answer(self, request):
+        if request.call.kind != "logits":
+            type(self).asked.append(request.call.name)
+        return super().answer(request)
+
+
+@pytest.fixture
+def asked(parity, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(Listening, "asked", [], raising=False)
+    monkeypatch.setattr("parity.run.session.ReferenceClient", Listening)
+    return Listening.asked
+
+
+def interrupted(parity, monkeypatch: pytest.MonkeyPatch, *arguments: str, after: int = 4) -> None:
+    """Run with a Ctrl-C after so many requests: two are the logits, two each method."""
+    monkeypatch.setattr(EchoClient, "interrupt_after", after)
+    result = parity(*arguments)
+    assert result.exit_code == 130, result.output
+    monkeypatch.setattr(EchoClient, "interrupt_after", None)
+
+
+def interrupted_after(rows: int, parity, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Run with a Ctrl-C after so many new rows."""
+    real, left = Document.add, iter(range(rows))
+
+    def add(self, outcome, order=None):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(self, outcome, order)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Document, "add", add)
+        result = parity(*arguments)
+    assert result.exit_code == 130, result.output
+
+
+def taken(result: Any) -> int:
+    found = TAKEN.search(result.stderr)
+    return int(found[1]) if found else 0
+
+
+def cases(path: Path = REPORTS) -> Counter[tuple[str, ...]]:
+    rows = load(path / "parity.json")["results"]
+    return Counter((row["model"], row["input"], row["method"], row["dtype"]) for row in rows)
+
+
+def names(folder: Path = REPORTS) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+WHOLE = {"parity.json", "parity.html", "parity-arrays.h5", "summary.md", "junit.xml"}
+
+
+def require_pair(folder: Path = REPORTS) -> None:
+    """JSON and arrays are of one run, and every row that was compared has both maps."""
+    document = load(folder / "parity.json")
+    with h5py.File(folder / "parity-arrays.h5") as file:
+        assert file.attrs["created"] == document["created"]
+        for index, row in enumerate(document["results"]):
+            if row["status"] == "parity":
+                assert {"reference", "subject"} <= set(file[f"results/{index}"])
+        for entry in document["inputs"]:
+            assert file[f"inputs/{entry['model']}/{entry['name']}"].shape == tuple(entry["shape"])
+
+
+# --- a process that ends ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "times", "code"),
+    [
+        (signal.SIGKILL, 1, -signal.SIGKILL),
+        (signal.SIGSEGV, 1, -signal.SIGSEGV),
+        (signal.SIGTERM, 1, 143),
+        (signal.SIGHUP, 2, 129),
+        (signal.SIGINT, 10, 130),
+    ],
+)
+def test_a_run_that_is_ended_is_reported_and_gone_on_with(
+    number: int, times: int, code: int, parity, asked: list[str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", DRIVER, *DENSE, "--method", "core", "--report", str(tmp_path / "reports")]
+    environment = {**os.environ, "ECHO_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while not re.match(r"\[[1-9]\d*/24 methods", said):
+                said = process.stderr.readline()
+                assert said, "the run ended too early"
+            for _ in range(times):
+                process.send_signal(number)
+                time.sleep(0.05)
+            rest = process.stderr.read()
+            assert process.wait(60) == code, rest
+        finally:
+            process.kill()
+    by_a_signal_it_heeds = code > 0
+    assert ("the finished cases are in the report" in rest) is by_a_signal_it_heeds
+    assert (REPORTS / "parity.json").exists() is by_a_signal_it_heeds
+    finished = finished_cases(REPORTS)
+    assert 2 <= len(finished) < 46
+    assert "Stopped after" in parity("report", "reports").stdout
+    assert set(cases()) == set(finished)
+    require_pair()
+    result = parity(*DENSE, "--method", "core")
+    assert result.exit_code == 0, result.output
+    assert taken(result) == len(finished)
+    assert len(cases()) == cases().total() == 48
+    done = {method for _, _, method, _ in finished if method in ("gradient", "smoothgrad")}
+    assert not done & set(asked), "a finished method was asked for again"
+    require_pair()
+    assert names() == WHOLE
+
+
+def test_the_rows_are_those_of_a_run_that_nobody_disturbed(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = np.random.default_rng(3).normal(size=(20, 28, 28, 1)).astype(np.float32)
+    np.save("x.npy", inputs)
+    command = ["run", "--model", "dense_mnist", "--inputs", "x.npy", "--method", "gradient,lrp_z,lrp_flat"]
+    for rows in (40, 50, 13, 9):  # in the first 16 inputs, within methods and lanes, then in the others
+        interrupted_after(rows, parity, monkeypatch, *command)
+    assert len(finished_cases(REPORTS)) == 40 + 50 + 13 + 9
+    result = parity(*command)
+    assert result.exit_code == 0
+    assert taken(result) == 40 + 50 + 13 + 9
+    assert parity(*command, "--report", "whole").exit_code == 0
+    pieces, whole = load(REPORTS / "parity.json"), load(Path("whole/parity.json"))
+    for document in (pieces, whole):
+        for row in document["results"]:
+            for name in [key for key in row if key.startswith("seconds")]:
+                del row[name]
+        for name in ("created", "seconds", "command"):
+            del document[name]
+    assert pieces == whole
+    with h5py.File("reports/parity-arrays.h5") as one, h5py.File("whole/parity-arrays.h5") as other:
+        for index in range(len(whole["results"])):
+            for side in ("reference", "subject"):
+                assert np.array_equal(one[f"results/{index}/{side}"], other[f"results/{index}/{side}"])
+
+
+def test_traces_are_taken_over_and_made_where_they_are_missing(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = []
+
+    def trace(_runner, method, dtype, _index, _limit):
+        followed.append(method)
+        raise NoTraceError("nobody knows")
+
+    monkeypatch.setattr("parity.run.trace.failing.trace", trace)
+    monkeypatch.setattr(EchoClient, "wrong", frozenset({"gradient"}))
+    interrupted(parity, monkeypatch, *TWO)
+    assert not followed, "they come after the last method"
+    assert parity(*TWO).exit_code == 1
+    assert followed == ["gradient"]
+    rows = {row["dtype"]: row for row in load(REPORTS / "parity.json")["results"] if row["method"] == "gradient"}
+    assert rows["float64"]["trace"] == {"problem": "nobody knows"}
+
+
+# --- what may be taken over ---------------------------------------------------------------------------------------
+
+
+def changed_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sameness, "_code", lambda: "another")
+
+
+def changed_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EchoClient, "environment", lambda _self: {"echo": "2"})
+
+
+def changed_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parity.run.subjects.signxai_torch.SignxaiTorch.versions", lambda _self: {"torch": "0"})
+
+
+def unknown_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    def environment(_self):
+        raise ReferenceEnvironmentError("there is none")
+
+    calls = iter([environment, EchoClient.environment, EchoClient.environment, EchoClient.environment])
+    monkeypatch.setattr(EchoClient, "environment", lambda self: next(calls)(self))
+
+
+@pytest.mark.parametrize("change", [changed_code, changed_reference, changed_subject, unknown_reference])
+def test_what_changes_a_case_has_it_computed_again(change: Any, parity, asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    change(monkeypatch)
+    asked.clear()
+    result = parity(*TWO)
+    assert result.exit_code == 0, result.output
+    assert taken(result) == 0
+    assert "gradient" in asked
+    assert names() == WHOLE, "what was superseded is gone"
+
+
+@pytest.mark.parametrize("more", [["--anew"], ["--target", "3"], ["--refresh"], ["--reference", "signxai"]])
+def test_other_options_have_it_computed_again(more: list[str], parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    assert taken(parity(*TWO, *more)) == 0
+    assert len(cases()) == cases().total() == 4
+
+
+def test_options_that_decide_nothing_do_not_count(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    assert taken(parity(*TWO, "--timeout", "7", "--quiet", "--traces", "0")) == 2
+
+
+def test_a_subject_s_file_and_what_it_imports_late_are_looked_at(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.py").write_text(
+        "import torch\n\ndef f(model, x, method, target, **parameters):\n    import helper\n\n"
+        "    x = x.requires_grad_()\n    return helper.times(torch.autograd.grad(model(x)[0, target[0]], x)[0])\n"
+    )
+    Path("helper.py").write_text("def times(x):\n    return x\n")
+    command = [*DENSE, "--method", "gradient,gradient_x_input", "--subject", "mine.py:f", "--traces", "0"]
+    monkeypatch.setattr(loading, "_loaded", {})  # as another process has it
+    interrupted(parity, monkeypatch, *command)
+    monkeypatch.setattr(loading, "_loaded", {})
+    assert taken(parity(*command)) == 2
+    interrupted(parity, monkeypatch, *command)
+    monkeypatch.setattr(loading, "_loaded", {})
+    Path("helper.py").write_text("def times(x):\n    return 2 * x\n")
+    assert taken(parity(*command)) == 0
+    assert {row["status"] for row in load(REPORTS / "parity.json")["results"]} == {"mismatch"}
+
+
+def test_an_input_and_a_model_that_changed_are_computed_again(parity, asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("a", 0.1), ("b", 0.2)):
+        np.save(f"{name}.npy", np.full((28, 28, 1), value, np.float32))
+    command = ["run", "--model", "m.h5", "--inputs", "?.npy", "--method", "gradient,lrp_z"]
+    Path("m.h5").write_bytes((WEIGHTS / "dense_mnist.h5").read_bytes())
+    interrupted(parity, monkeypatch, *command)
+    np.save("b.npy", np.full((28, 28, 1), 0.3, np.float32))
+    np.save("c.npy", np.full((28, 28, 1), 0.4, np.float32))
+    result = parity(*command)
+    assert result.exit_code == 0
+    assert taken(result) == 2
+    assert len(cases()) == cases().total() == 3 * 4
+    require_pair()
+    interrupted(parity, monkeypatch, *command)
+    with h5py.File("m.h5", "r+") as file:
+        file.attrs["note"] = "another file"
+    result = parity(*command)
+    assert taken(result) == 0
+    assert len(cases()) == cases().total() == 3 * 4
+
+
+def test_error_rows_are_tried_again(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Crashing(EchoClient):
+        def answer(self, request):
+            if request.call.name == "gradient":
+                return [ReferenceAnswer(None, error="it crashed", error_kind="crash") for _ in request.inputs]
+            return super().answer(request)
+
+    monkeypatch.setattr("parity.run.session.ReferenceClient", Crashing)
+    interrupted(parity, monkeypatch, *TWO, after=2)
+    assert Counter(row["status"] for row in load(REPORTS / "parity.json")["results"]) == {"error": 2}
+    assert finished_cases(REPORTS) == []
+    monkeypatch.setattr("parity.run.session.ReferenceClient", EchoClient)
+    result = parity(*TWO)
+    assert (result.exit_code, taken(result)) == (0, 0)
+    assert set(cases().values()) == {1}
+
+
+def test_a_run_of_other_cases_leaves_an_unfinished_one_alone(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    assert parity(*DENSE, "--method", "lrp_flat").exit_code == 0
+    assert finished_cases(REPORTS) == list(cases()), "the report is the newer one"
+    (left,) = (path for path in REPORTS.iterdir() if path.name.startswith(PREFIX))
+    assert parity("report", str(left), "--out", "rescued").exit_code == 1
+    assert {method for _, _, method, _ in cases(Path("rescued"))} == {"gradient"}
+    assert taken(parity(*TWO)) == 2
+    assert names() == WHOLE
+
+
+# --- disks --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_file_over(size: int) -> Iterator[None]:
+    """No file of this process grows over so many bytes; what HDF5 does on a full disk is the same."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("what", ["maps", "arrays", "page"])
+def test_a_folder_that_is_full_is_a_sentence_and_the_old_report_stays(what: str, parity) -> None:
+    command = [*DENSE, "--method", "core"]
+    assert parity(*command).exit_code == 0
+    before = {name: (REPORTS / name).read_bytes() for name in WHOLE}
+    limit = 100_000 if what == "maps" else 700_000
+    if what == "page":  # of few methods it is larger than their maps
+        command, limit = [*DENSE, "--method", "gradient"], 60_000
+    with no_file_over(limit):
+        result = parity(*command)
+    assert result.exit_code == 2
+    assert "error: cannot write to the report's folder" in result.stderr
+    assert "File too large" in result.stderr
+    assert {name: (REPORTS / name).read_bytes() for name in WHOLE} == before
+    (left,) = names() - WHOLE
+    assert left.startswith(PREFIX)
+    assert len(finished_cases(REPORTS)) > 0
+    result = parity(*command)
+    assert result.exit_code == 0, result.output
+    assert taken(result) > 0
+    assert names() == WHOLE
+    require_pair()
+
+
+def test_a_journal_whose_end_is_torn_and_whose_maps_are_damaged(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [*DENSE, "--method", "gradient,lrp_z,lrp_flat"]
+    interrupted_after(4, parity, monkeypatch, *command)
+    (folder,) = REPORTS.glob(f"{PREFIX}*")
+    lines, maps = folder / LINES, folder / MAPS
+    assert len(finished_cases(REPORTS)) == 4
+    lines.write_bytes(lines.read_bytes()[:-40])  # the last row, or what came after it
+    content = bytearray(maps.read_bytes())
+    position = content.find(b"\0" * 64, 28 * 28 * 8) + 28 * 28 * 8  # of some map
+    content[position] ^= 1
+    maps.write_bytes(content)
+    result = parity(*command)
+    assert result.exit_code == 0, result.output
+    assert 0 < taken(result) < 4
+    assert set(cases().values()) == {1}
+    require_pair()
+
+
+def test_a_report_of_which_half_took_its_place_is_made_again(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parity(*TWO).exit_code == 0
+    arrays = (REPORTS / "parity-arrays.h5").read_bytes()
+    document = json.loads((REPORTS / "parity.json").read_text())
+    (REPORTS / "parity.json").write_text(json.dumps(document | {"created": "2020-01-01T00:00:00+00:00"}))
+    result = parity("report", "reports/parity.json")
+    assert result.exit_code == 2
+    assert "parity report FOLDER" in result.stderr
+    interrupted(parity, monkeypatch, *TWO)
+    (REPORTS / "parity-arrays.h5").write_bytes(arrays)
+    assert parity("report", "reports").exit_code == 1
+    require_pair()
+
+
+# --- exceptions ---------------------------------------------------------------------------------------------------
+
+
+def test_names_that_are_no_text_cost_nothing(parity) -> None:
+    for number in range(18):
+        np.save(f"{number:02}.npy", np.full((28, 28, 1), number / 20, np.float32))
+    for name in (b"caf\xe9.npy", b"..npy"):
+        with open(name, "wb") as stream:  # noqa: PTH123
+            np.save(stream, np.full((28, 28, 1), 0.5, np.float32))
+    patterns = [part for pattern in ("??.npy", "..npy", "caf*.npy") for part in ("--inputs", pattern)]
+    result = parity("run", "--model", "dense_mnist", *patterns, "--method", "gradient")
+    assert result.exit_code == 0, result.output
+    assert len(cases()) == 40
+    with h5py.File(REPORTS / "parity-arrays.h5") as file:
+        assert len(file["inputs/dense_mnist"]) == 20
+    assert parity("report", "reports/parity.json").exit_code == 0
+
+
+def test_what_breaks_the_harness_on_one_input_costs_that_input(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    from parity.run import runner
+
+    real = runner.judged
+
+    def judged(case, *arguments):
+        if case.input.name == "x[3]":
+            raise RuntimeError("no such luck")
+        return real(case, *arguments)
+
+    monkeypatch.setattr(runner, "judged", judged)
+    np.save("x.npy", np.random.default_rng(3).normal(size=(6, 28, 28, 1)).astype(np.float32))
+    result = parity("run", "--model", "dense_mnist", "--inputs", "x.npy", "--method", "gradient,lrp_z")
+    assert result.exit_code == 2
+    assert "dense_mnist, x[3]: unexpected error: RuntimeError: no such luck" in result.stderr
+    rows = load(REPORTS / "parity.json")["results"]
+    assert len(rows) == len(cases()) == 24
+    assert {row["input"] for row in rows if row["status"] != "parity"} == {"x[3]"}
+    assert all("no such luck" in row["message"] for row in rows if row["status"] == "error")
+
+
+def test_what_breaks_one_model_costs_that_model(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    from parity.run.cases import Series
+
+    real = Series.plans
+
+    def plans(self, *arguments):
+        if self.outline.source.name == "dense_mnist":
+            raise OSError("the disk went away")
+        yield from real(self, *arguments)
+
+    monkeypatch.setattr(Series, "plans", plans)
+    models = ["--model", "cnn_timeseries", "--model", "dense_mnist", "--model", "resnet_mnist"]
+    result = parity("run", *models, "--samples", "1", "--method", "gradient")
+    assert result.exit_code == 2
+    assert "dense_mnist: unexpected error: OSError: the disk went away" in result.stderr
+    document = load(REPORTS / "parity.json")
+    assert {row["model"] for row in document["results"]} == {"cnn_timeseries", "resnet_mnist"}
+    assert document["summary"]["stopped"] is True
+    monkeypatch.setattr(Series, "plans", real)
+    result = parity("run", *models, "--samples", "1", "--method", "gradient")
+    assert (result.exit_code, taken(result)) == (0, 4)
+
+
+# --- two runs at once ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_under_way_keeps_its_journal(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    (folder,) = REPORTS.glob(f"{PREFIX}*")
+    held = ClaimedFolder.claim(folder)
+    assert held is not None
+    journal = Journal(held)
+    assert ClaimedFolder.claim(folder) is None
+    result = parity(*TWO)
+    assert (result.exit_code, taken(result)) == (0, 0)
+    assert folder.exists()
+    journal.append({"kind": "note"})
+    journal.keep()
+    assert taken(parity(*TWO)) == 2
