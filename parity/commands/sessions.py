@@ -55,4 +55,6 @@ def close(errors: Console, session: Session, written: Written) -> int:
         return INTERRUPTED
     if session.failure is not None:
         raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
+    if fault := written.document["summary"]["reference_fault"]:
+        errors.print(f"[yellow]note:[/] no reference could be asked: {escaped(str(fault))}", soft_wrap=True)
     return 0 if written.document["summary"]["green"] else 1
