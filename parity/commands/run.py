@@ -26,7 +26,7 @@ from parity.errors import ParityError
         "parity run --model vgg_mnist --method lrp_flat",
         "parity run --model mine.h5 --inputs x.npy --method 'lrp_*' --target 3",
         "parity run --model vgg16-seeded --method core --samples 1",
-        "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://10.0.0.1:8786",
+        "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://127.0.0.1:8786",
         "parity run --method core --json - | jq .summary",
         "parity run --method core --subject signxai_torch --subject zennit --subject captum",
     ),
@@ -92,7 +92,15 @@ from parity.errors import ParityError
     "--memory-limit", type=click.FloatRange(0, min_open=True), metavar="GB",
     help="For harness and reference together. [what is free]",
 )  # fmt: skip
-@click.option("--cluster", metavar="ADDRESS", help="Run on a dask.distributed cluster: its scheduler's address.")
+@click.option(
+    "--cluster", metavar="ADDRESS",
+    help="Run on a dask.distributed cluster: its scheduler's address, on this machine or tls://HOST:PORT. Whoever is "
+    "at the other end can run code here.",
+)  # fmt: skip
+@click.option("--tls-ca-file", type=click.Path(path_type=Path), help="With --cluster tls://: who signed, in PEM.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="With --cluster tls://: this client's certificate.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="With --cluster tls://: the certificate's key.")
+@click.option("--cluster-insecure", is_flag=True, help="Reach another machine without TLS, in a trusted network only.")
 @click.option(
     "--traces", type=click.IntRange(0), default=3, show_default=True,
     help="Failing methods of each model to follow layer by layer; 0 is none.",
@@ -123,6 +131,10 @@ def run(
     jobs: int | None,
     memory_limit: float | None,
     cluster: str | None,
+    tls_ca_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    cluster_insecure: bool,
     traces: int,
     fail_fast: bool,
     quiet: bool,
@@ -140,6 +152,8 @@ def run(
         raise click.UsageError(
             "--pack goes with --offline: where TensorFlow is, every answer is computed on this machine"
         )
+    if cluster is None and (tls_ca_file or tls_cert or tls_key or cluster_insecure):
+        raise click.UsageError("--tls-ca-file, --tls-cert, --tls-key and --cluster-insecure go with --cluster")
     if offline and refresh:
         raise click.UsageError("--refresh asks TensorFlow, and --offline starts none")
     if len(subjects) > 1 and (json_to or save_arrays or previous):
@@ -150,6 +164,7 @@ def run(
     # The heavy imports wait until there is something to run.
     from parity.commands.side_by_side import run_side_by_side
     from parity.report import load, remember, report_files
+    from parity.run.cluster_access import Access
     from parity.run.session import Session
 
     make = partial(
@@ -170,6 +185,7 @@ def run(
         jobs=jobs,
         memory_limit=memory_limit,
         cluster=cluster,
+        access=Access(tls_ca_file, tls_cert, tls_key, cluster_insecure),
         fail_fast=fail_fast,
         client_options={"offline": True, "packs": tuple(packs)} if offline else {},
         traces_of_failing=traces,

@@ -30,6 +30,7 @@ from parity.run.cases import (
     select_inputs,
     select_methods,
 )
+from parity.run.cluster_access import NOBODY_SAID, Access
 from parity.run.document import ARRAYS_NAME, Document
 from parity.run.outcome import Outcome
 from parity.run.records import ModelRecord, input_records, model_record
@@ -80,6 +81,7 @@ class Session:
     jobs: int | None = None
     memory_limit: float | None = None
     cluster: str | None = None
+    access: Access = NOBODY_SAID
     client_options: Mapping[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
     traces_of_failing: int = 3
@@ -264,7 +266,7 @@ class Session:
 
         if self.jobs is not None or self.memory_limit is not None:
             raise ParityError("--jobs and --memory-limit are for this machine; with --cluster its workers have the say")
-        with Cluster(address) as cluster:
+        with Cluster(address, self.access) as cluster:
             self._collect_from(cluster, document, tell)
 
     def _collect(
