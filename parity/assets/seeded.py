@@ -27,6 +27,7 @@ import numpy.typing as npt
 from parity.assets.inputs import PHOTOS, photo
 from parity.assets.preprocessing import FloatArray, caffe
 from parity.errors import ParityError
+from parity.paths import expanded
 
 if TYPE_CHECKING:
     import torch
@@ -96,12 +97,21 @@ def layers_of(config: Mapping[str, Any]) -> list[Layer]:
 
 
 def cache_dir() -> Path:
-    """Return the folder for files made on demand: `PARITY_CACHE`, else the user's cache folder."""
+    """Return the folder for files made on demand: `PARITY_CACHE`, else the user's cache folder.
+
+    Raises
+    ------
+    SeededWeightsError
+        If there is neither.
+    """
     if given := os.environ.get("PARITY_CACHE"):
-        return Path(given).expanduser()
+        return expanded(given)
     from platformdirs import user_cache_path
 
-    return user_cache_path("parity", appauthor=False)
+    folder = user_cache_path("parity", appauthor=False)
+    if not folder.is_absolute():  # "~/.cache" as it stands, in the working folder
+        raise SeededWeightsError("there is no home folder to keep made weights in; PARITY_CACHE can name a folder")
+    return folder
 
 
 def cached_path(architecture: str) -> Path:

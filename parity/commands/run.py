@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -14,9 +12,10 @@ import click
 
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, examples
-from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder
+from parity.commands.outputs import copy_whole, refuse_one_file_twice, refuse_overwriting, require_folder
 from parity.commands.sessions import close, run_session, show
 from parity.errors import ParityError
+from parity.paths import command_line
 
 
 @click.command(
@@ -189,7 +188,7 @@ def run(
         fail_fast=fail_fast,
         client_options={"offline": True, "packs": tuple(packs)} if offline else {},
         traces_of_failing=traces,
-        command=shlex.join(["parity", *sys.argv[1:]]),
+        command=command_line(["parity", *sys.argv[1:]]),
     )
     errors = console(stderr=True)
     out = errors if json_to == "-" else console()
@@ -209,18 +208,16 @@ def run(
         earlier = None if previous is None else remember(load(previous))
         written = run_session(session, errors, quiet, earlier)
     if json_to == "-":
-        click.echo(written.json.read_text(encoding="utf-8"), nl=False)
-    elif json_copy is not None:
-        _copy(written.json, json_copy)
-    if save_arrays is not None:
-        _copy(session.arrays_path, save_arrays)
+        click.echo(written.json.read_bytes(), nl=False)
     show(out, written, quiet)
-    sys.exit(close(errors, session, written))
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        if target.resolve() != source.resolve():
-            shutil.copyfile(source, target)
-    except OSError as error:
-        raise ParityError(f"cannot write {target}: {error.strerror or error}") from error
+    failed: list[str] = []
+    for copy, original in ((json_copy, written.json), (save_arrays, session.arrays_path)):
+        try:
+            if copy is not None:
+                copy_whole(original, copy)
+        except ParityError as error:
+            failed.append(str(error))
+    code = close(errors, session, written)
+    if failed:
+        raise ParityError("\n".join([*failed, f"The report in {directory} is whole."]))
+    sys.exit(code)

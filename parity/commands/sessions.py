@@ -23,8 +23,7 @@ def run_session(session: Session, errors: Console, quiet: bool, earlier: Mapping
     """Run a session under a progress bar and write its report, compared with an earlier run if there is one."""
     from parity.report import write
 
-    count = sum(plan.steps for plan in session.plans)
-    with RunProgress(errors, count, session.total, quiet) as progress:
+    with RunProgress(errors, session.total, quiet) as progress:
         results = session.run(progress)
     return write(results, session.arrays_path, session.directory, previous=earlier)
 

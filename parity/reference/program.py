@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parity.errors import ParityError
+from parity.paths import expanded
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds this package; of an editable install, the clone."""
@@ -61,9 +62,9 @@ def named_program(setting: str | Path) -> Path:
             raise ProgramError(f"{text} is no program on PATH")
         return Path(found)
     try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:  # there is no home folder
-        raise ProgramError(f"{text}: {error}") from None
+        path = expanded(text)
+    except ParityError as error:
+        raise ProgramError(str(error)) from None
     if not path.is_absolute():
         raise ProgramError(f"{text} depends on the working folder; give an absolute path")
     if not runnable(path):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from parity.keras import ModelDescription
 from parity.run.cases import Plan
+from parity.run.results import input_dataset
 
 
 @dataclass
@@ -83,7 +84,7 @@ def input_records(plan: Plan) -> tuple[list[dict[str, Any]], dict[str, npt.NDArr
                 "label": x.label,
             }
         )
-        arrays[f"inputs/{source.name}/{x.name}"] = x.array
+        arrays[input_dataset("inputs", source.name, x.name)] = x.array
         if x.display is not None:
-            arrays[f"display/{source.name}/{x.name}"] = x.display
+            arrays[input_dataset("display", source.name, x.name)] = x.display
     return inputs, arrays

@@ -94,12 +94,20 @@ def encode(document: Mapping[str, Any]) -> Iterator[str]:
         raise ReportError(f"The results hold a number that JSON cannot carry ({error}); use null for it.") from error
 
 
+def input_dataset(group: str, model: str, name: str) -> str:
+    """Return where the arrays file has an input, or in the group "display" its picture; HDF5 takes "." for "here"."""
+    return "/".join([group, *("%2E" * len(part) if set(part) == {"."} else part for part in (model, name))])
+
+
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
-    """Write a text, or its pieces, to a file so that a reader, or a crash, never meets half of it."""
+    """Write a text, or its pieces, to a file so that a reader, or a crash, never meets half of it.
+
+    A byte of a file name that is no letter is written as a code, which in JSON is that very name again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines([text] if isinstance(text, str) else text)
         Path(name).chmod(0o644)
         Path(name).replace(path)
