@@ -19,6 +19,20 @@ def home() -> Path | None:
     return found if found.is_absolute() else None  # what hangs on the working folder is nobody's home
 
 
+def cache_folder() -> Path | None:
+    """Return the folder for what can be made again, or None if the user has none.
+
+    Without a home folder platformdirs raises, or names a folder `~` of the working folder.
+    """
+    from platformdirs import user_cache_path
+
+    try:
+        found = user_cache_path("parity", appauthor=False)
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None
+
+
 def expanded(text: str | Path) -> Path:
     """Return a path with the home folder in place of `~`.
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from parity.assets.inputs import PHOTOS, photo
 from parity.assets.preprocessing import FloatArray, caffe
 from parity.errors import ParityError
-from parity.paths import expanded
+from parity.paths import cache_folder, expanded
 
 if TYPE_CHECKING:
     import torch
@@ -106,10 +106,8 @@ def cache_dir() -> Path:
     """
     if given := os.environ.get("PARITY_CACHE"):
         return expanded(given)
-    from platformdirs import user_cache_path
-
-    folder = user_cache_path("parity", appauthor=False)
-    if not folder.is_absolute():  # "~/.cache" as it stands, in the working folder
+    folder = cache_folder()
+    if folder is None:
         raise SeededWeightsError("there is no home folder to keep made weights in; PARITY_CACHE can name a folder")
     return folder
 

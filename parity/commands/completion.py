@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
-from platformdirs import user_cache_path
+
+from parity.paths import cache_folder
 
 SETS = ("all", "core")
 
@@ -35,10 +36,10 @@ def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 def method_names() -> list[str]:
     """Return all method names, from the cache where that is not older than the method table."""
-    cache = user_cache_path("parity") / "method-names.json"
-    if not cache.is_absolute():  # no home folder: "~" as it stands would be one in the working folder
+    folder = cache_folder()
+    if folder is None:
         return _all_names()
-    state = _state_of_the_table()
+    cache, state = folder / "method-names.json", _state_of_the_table()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept["state"] == state:

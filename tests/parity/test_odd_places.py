@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from parity.assets.models import resolve
 from parity.errors import ParityError
 from parity.reference.environment import ReferenceEnvironmentError, find_python, package_versions, worker_environment
 from parity.reference.process import WorkerError, WorkerProcess
 from parity.reference.program import ProgramError, ask, named_program
+from parity.run.reference_side import ReferenceSide
 from parity.run.subjects import subject
 from tests.parity.echo_client import EchoClient
 
@@ -124,6 +127,57 @@ def test_the_command_line_runs_and_reads_nothing_of_the_working_folder(trap: Pat
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
     done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+# --- no home, no room --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["no entry", "empty", "relative"])
+def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder, as a container has."""
+    for name in ("HOME", "XDG_CACHE_HOME", "PARITY_CACHE", "KERAS_HOME", "PARITY_VGG16", "PARITY_VGG19"):
+        monkeypatch.delenv(name, raising=False)
+    if request.param == "no entry":
+        monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    else:
+        monkeypatch.setenv("HOME", "" if request.param == "empty" else "here")
+
+
+def test_models_doctor_and_report_need_no_home_folder(
+    parity, homeless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = parity("models")
+    assert result.exit_code == 0, result.output
+    assert "vgg_mnist" in result.stdout
+    monkeypatch.setenv("REFERENCE_PYTHON", "/no/such/python")
+    assert "models" in parity("doctor", "--quick").stdout
+    assert parity("run", "--model", "dense_mnist", "--samples", "1", "--method", "lrp_z").exit_code == 0
+    assert parity("report", "reports/parity.json").exit_code == 0
+    assert {one.name for one in tmp_path.iterdir()} == {"reports"}, "no folder called ~ or here"
+
+
+def test_what_needs_a_home_folder_says_so(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("PARITY_CACHE", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    for model, words in (
+        ("vgg16-seeded", "PARITY_CACHE can name a folder"),
+        ("vgg16", "PARITY_VGG16"),
+        ("~/x.h5", "home"),
+    ):
+        result = parity("run", "--model", model, "--method", "lrp_z")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: ")
+        assert words in result.stderr
+
+
+def test_a_network_that_cannot_be_written_is_the_environments_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = resolve("dense_mnist")
+    side = ReferenceSide(EchoClient(), source, source.load("float64").description)
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    with pytest.raises(ReferenceEnvironmentError, match=r"cannot write a network to .*have TMPDIR name another folder"):
+        side._written_once(("any",), side._read)
 
 
 # --- programs that hang ------------------------------------------------------------------------------------

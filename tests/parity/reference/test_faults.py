@@ -204,6 +204,24 @@ def test_no_room_for_the_exchange_is_an_error_of_the_environment(client, ask, mo
     assert "temporary folder" in answer.error
 
 
+def test_a_full_temporary_folder_is_the_environments_fault_on_either_side(client, ask, monkeypatch):
+    one = client()
+    assert one.answer(ask("full"))[0].error_kind == "environment"
+    assert one.fault == "OSError: cannot write 1-0.h5"
+    write = Path.write_bytes
+
+    def full(self, data):
+        if self.name.startswith("inputs-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    two = client()
+    (answer,) = two.answer(ask("double"))
+    assert answer.error_kind == "environment"
+    assert re.fullmatch(r"cannot write .*/inputs-1\.h5: No space left on device; make room there, .*", two.fault)
+
+
 def test_a_flipped_byte_in_the_store_is_noticed_and_computed_again(client, ask, tmp_path):
     good = client().answer(ask("double"))[0]
     (entry,) = (tmp_path / "store").rglob("*.npz")
