@@ -10,7 +10,7 @@ from bench.cli import README
 from bench.judged.options import split
 from bench.real.fetch import DEFAULT_CACHE, Cache
 from bench.subjects import page
-from bench.subjects.judging import judge
+from bench.subjects.judging import earlier, judge
 from bench.subjects.table import select_models, select_ports
 from parity.commands.side_by_side import write
 from parity.errors import ParityError
@@ -32,6 +32,7 @@ PAGE = README.parent / "docs" / "subjects.md"
     envvar="REAL_MODELS", help="Where packages of real models lie. [$REAL_MODELS]",
 )  # fmt: skip
 @click.option("--store", type=click.Path(path_type=Path), envvar="PARITY_STORE", help="Where reference results lie.")
+@click.option("--from-reports", is_flag=True, help="Run nothing: compare what lies in --report.")
 @click.option("--page/--no-page", "write_page", default=None, help="Write docs/subjects.md. [where nothing is chosen]")
 def main(
     subjects: tuple[str, ...],
@@ -41,6 +42,7 @@ def main(
     directory: Path,
     cache: Path,
     store: Path | None,
+    from_reports: bool,
     write_page: bool | None,
 ) -> None:
     """Compare all known ports on the same cases; a port that cannot be had is told and left out."""
@@ -53,7 +55,10 @@ def main(
     judged, asked = [], split(methods) or ("core",)
     for port in ports:
         try:
-            judged.append(judge(port.name, shipped, real, asked, directory, Cache(cache), options))
+            if from_reports:
+                judged.append(earlier(port.name, shipped, real, directory))
+            else:
+                judged.append(judge(port.name, shipped, real, asked, directory, Cache(cache), options))
             click.echo(f"{port.name}: {len(judged[-1].cells)} methods on {len(shipped) + len(real)} models")
         except ParityError as error:
             click.echo(f"{port.name}: {error}", err=True)

@@ -9,8 +9,9 @@ from typing import Any
 from bench.real.fetch import Cache
 from bench.real.judging import inputs, whole
 from bench.real.models import MODELS
-from parity.report import write
+from parity.report import load, write
 from parity.report.subjects import Judged, judged
+from parity.run.results import JSON_NAME
 from parity.run.session import Session
 
 TRACES = 1000
@@ -59,6 +60,19 @@ def judge(
         documents.append(write(results, session.arrays_path, place).document)
         links.append(f"{name}/{folder}/parity.html")
     return judged(documents, links)
+
+
+def earlier(name: str, shipped: Sequence[str], real: Sequence[str], directory: Path) -> Judged:
+    """Return what earlier runs of a port came to, from their reports.
+
+    Raises
+    ------
+    ParityError
+        If one is missing or damaged.
+    """
+    folders = [*(["shipped"] if shipped else []), *real]
+    documents = [load(directory / name / folder / JSON_NAME) for folder in folders]
+    return judged(documents, [f"{name}/{folder}/parity.html" for folder in folders])
 
 
 def _runs(shipped: Sequence[str], real: Sequence[str], cache: Cache) -> Iterator[tuple[str, dict[str, Any]]]:

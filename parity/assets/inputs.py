@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from parity.assets.preprocessing import PREPROCESSING, FloatArray, Picture, pad_digits
 from parity.errors import ParityError
 from parity.hashing import array_sha256
+from parity.paths import printable
 
 if TYPE_CHECKING:
     from parity.assets.source import ModelSource
@@ -205,7 +206,7 @@ def stream_inputs(
         here: dict[str, int] = {}
         samples = _read(path, tuple(input_shape), preprocessing) if len(parts) < 2 else _read_together(path, parts)
         for sample in samples:
-            name, in_file = _unique(sample.name, seen), _unique(sample.name, here)
+            name, in_file = _unique(printable(sample.name), seen), _unique(printable(sample.name), here)
             yield replace(sample, name=name, file=path, name_in_file=in_file)
 
 

@@ -19,6 +19,7 @@ from parity.assets import seeded
 from parity.assets.source import SEEDED_SUFFIX, ModelSource
 from parity.errors import ParityError
 from parity.hashing import file_sha256
+from parity.paths import expanded, home, printable
 
 # The shipped weights lie beside the package in the repository, and in a wheel among its data (`setup.py`).
 _IN_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "weights"
@@ -140,7 +141,12 @@ def list_models() -> list[ModelSource]:
     """Return every named model; `description` says how to get those that are not on this machine."""
     sources = []
     for name in model_names():
-        path = _expected_path(name)
+        try:
+            path = _expected_path(name)
+        except (ModelNotFoundError, seeded.SeededWeightsError) as error:  # no home folder
+            about = f"absent: {error}"
+            sources.append(ModelSource(name, Path(), _architecture(name), "", "caffe", "photos", about))
+            continue
         if name in _SHIPPED and path.is_file():
             sources.append(_shipped(name))
         elif name in _SHIPPED:
@@ -202,7 +208,7 @@ def _official(name: str) -> ModelSource:
     """Find the official weights: where PARITY_VGG16 or PARITY_VGG19 says, else in the cache of Keras."""
     variable = f"PARITY_{name.upper()}"
     if given := os.environ.get(variable):
-        path = Path(given).expanduser().resolve()
+        path = expanded(given).resolve()
         if not path.is_file():
             raise ModelNotFoundError(f"{variable} says {given}, where there is no file")
     else:
@@ -225,10 +231,16 @@ def _official(name: str) -> ModelSource:
 
 def _in_keras_cache(file_name: str) -> Path:
     """Return where `keras.applications` keeps a file: ~/.keras, or with Keras 3 the folder that KERAS_HOME names."""
-    usual = Path.home() / ".keras" / "models" / file_name
-    if home := os.environ.get("KERAS_HOME"):
-        other = Path(home).expanduser() / "models" / file_name
-        return other if other.is_file() else usual
+    folder = home()
+    usual = None if folder is None else folder / ".keras" / "models" / file_name
+    if named := os.environ.get("KERAS_HOME"):
+        other = expanded(named) / "models" / file_name
+        return other if usual is None or other.is_file() else usual
+    if usual is None:
+        raise ModelNotFoundError(
+            "there is no home folder, in which Keras keeps weights; PARITY_VGG16, PARITY_VGG19 or --model can say "
+            "where an .h5 lies"
+        )
     return usual
 
 
@@ -236,12 +248,12 @@ def _in_keras_cache(file_name: str) -> Path:
 
 
 def _user_file(text: str) -> ModelSource:
-    path, architecture = Path(text).expanduser(), None
+    path, architecture = expanded(text), None
     head, colon, tail = text.rpartition(":")
-    if colon and not path.exists() and Path(head).expanduser().is_file():
+    if colon and not path.exists() and expanded(head).is_file():
         if tail not in _OFFICIAL:
             raise ModelNotFoundError(f"{text}: {tail!r} is no known architecture; known: {', '.join(_OFFICIAL)}")
-        path, architecture = Path(head).expanduser(), tail
+        path, architecture = expanded(head), tail
         if _model_config(path):
             raise ModelNotFoundError(f"{text}: the file holds its own layers, so no architecture is taken; give {head}")
     if path.is_dir():
@@ -253,13 +265,13 @@ def _user_file(text: str) -> ModelSource:
     of_keras = architecture or _keras_application(path)
     taken_for = f", taken for the {of_keras.upper()} of Keras" if of_keras else ""
     return ModelSource(
-        name=path.name.removesuffix(path.suffix),
+        name=printable(path.name.removesuffix(path.suffix)),
         path=path.resolve(),
         architecture=architecture or _guessed_architecture(path, of_keras),
         sha256=_hash(path),
         preprocessing="caffe" if of_keras else "none",
         input_set="photos" if of_keras else "",
-        description=f"file of the user: {path}{taken_for}",
+        description=f"file of the user: {printable(str(path))}{taken_for}",
         own=True,
     )
 

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from parity.assets.inputs import PHOTOS, photo
 from parity.assets.preprocessing import FloatArray, caffe
 from parity.errors import ParityError
+from parity.paths import cache_folder, expanded
 
 if TYPE_CHECKING:
     import torch
@@ -96,12 +97,19 @@ def layers_of(config: Mapping[str, Any]) -> list[Layer]:
 
 
 def cache_dir() -> Path:
-    """Return the folder for files made on demand: `PARITY_CACHE`, else the user's cache folder."""
-    if given := os.environ.get("PARITY_CACHE"):
-        return Path(given).expanduser()
-    from platformdirs import user_cache_path
+    """Return the folder for files made on demand: `PARITY_CACHE`, else the user's cache folder.
 
-    return user_cache_path("parity", appauthor=False)
+    Raises
+    ------
+    SeededWeightsError
+        If there is neither.
+    """
+    if given := os.environ.get("PARITY_CACHE"):
+        return expanded(given)
+    folder = cache_folder()
+    if folder is None:
+        raise SeededWeightsError("there is no home folder to keep made weights in; PARITY_CACHE can name a folder")
+    return folder
 
 
 def cached_path(architecture: str) -> Path:

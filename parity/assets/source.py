@@ -22,7 +22,7 @@ class ModelSource:
     name
         What the model is called in results: a shipped name, or the stem of the user's file.
     path
-        The Keras `.h5` file.
+        The Keras `.h5` file; empty where there is no folder for it.
     architecture
         A name such as ``"vgg16"`` for files that hold weights alone, None for files that describe themselves.
     sha256
@@ -79,7 +79,7 @@ class ModelSource:
     @property
     def on_demand(self) -> bool:
         """Whether `resolve` makes the weights, which are not on this machine yet."""
-        return not self.present and not self.own and self.name.endswith(SEEDED_SUFFIX)
+        return not self.present and not self.own and self.name.endswith(SEEDED_SUFFIX) and self.path != Path()
 
     @property
     def present(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import traceback
 from typing import Any
 
@@ -19,12 +20,24 @@ from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import run
 from parity.commands.signals import INTERRUPTED, Stop
+from parity.commands.streams import prepared
 from parity.commands.trace import trace
 from parity.errors import ParityError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A disk, a quota, or the largest file that may be written."""
 
 
 class _Group(click.Group):
     """Shows an error as one message and exits with 2; the traceback comes with --debug only."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        with prepared() as output:
+            try:
+                return super().main(*arguments, **options)
+            except SystemExit as ending:
+                output.flush()
+                raise SystemExit(output.exit_code(ending.code)) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -40,10 +53,10 @@ class _Group(click.Group):
             self._tell(ctx, "error", str(error))
             ctx.exit(error.exit_code)
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # `parity methods | head`: click ends without a word
             if isinstance(error, OSError) and error.filename and error.strerror:
-                self._tell(ctx, "error", f"{error.filename}: {error.strerror}")
+                self._tell(ctx, "error", f"{os.fsdecode(error.filename)}: {error.strerror}")
+            elif isinstance(error, OSError) and error.errno in FULL:
+                self._tell(ctx, "error", f"{error.strerror}; make room and run again")
             else:
                 self._tell(ctx, "unexpected error", f"{type(error).__name__}: {error}")
                 if not ctx.params.get("debug"):

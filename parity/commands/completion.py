@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
-from platformdirs import user_cache_path
+
+from parity.paths import cache_folder
 
 SETS = ("all", "core")
 
@@ -35,21 +36,27 @@ def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str
 
 def method_names() -> list[str]:
     """Return all method names, from the cache where that is not older than the method table."""
-    cache = user_cache_path("parity") / "method-names.json"
-    state = _state_of_the_table()
+    folder = cache_folder()
+    if folder is None:
+        return _all_names()
+    cache, state = folder / "method-names.json", _state_of_the_table()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept["state"] == state:
             return [str(name) for name in kept["names"]]
-    from parity.run.subjects import list_methods
-
-    names = list(list_methods())
+    names = _all_names()
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second at the next TAB
         cache.parent.mkdir(parents=True, exist_ok=True)
         part = cache.with_name(f".{cache.name}.{os.getpid()}")
         part.write_text(json.dumps({"state": state, "names": names}), encoding="utf-8")
         part.replace(cache)
     return names
+
+
+def _all_names() -> list[str]:
+    from parity.run.subjects import list_methods
+
+    return list(list_methods())
 
 
 def _state_of_the_table() -> list[list[str | int]]:

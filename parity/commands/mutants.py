@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parity.commands.consoles import CONTEXT, console, escaped, examples
-from parity.commands.outputs import refuse_one_file_twice, require_folder
+from parity.commands.outputs import refuse_one_file_twice, require_folder, write_whole
 
 INTERVAL = 5.0
 """Least seconds between two lines of progress."""
@@ -74,9 +74,9 @@ def mutants(
     if json_to == "-":
         click.echo(text, nl=False)
     elif json_copy is not None:
-        json_copy.write_text(text, encoding="utf-8")
+        write_whole(json_copy, [text.encode()])
     if markdown is not None:
-        markdown.write_text(report.markdown(whole), encoding="utf-8")
+        write_whole(markdown, [report.markdown(whole).encode(errors="backslashreplace")])
     if not quiet:
         _show(out, whole)
     for complaint in whole.complaints:

@@ -17,33 +17,32 @@ INTERVAL = 1.0
 
 
 class RunProgress:
-    """Shows the current method, the methods done and, on a terminal, the time left.
+    """Shows the current method, the cases done and, on a terminal, the time left.
+
+    Cases are what a run is made of: a method comes again with every few inputs.
 
     Parameters
     ----------
     console : rich.console.Console
         Where to; a terminal gets a bar that vanishes at the end.
-    methods : int
-        How many methods there are, counted once per model.
     cases : int
         How many cases.
     quiet : bool
         Whether nothing is shown.
     """
 
-    def __init__(self, console: Console, methods: int, cases: int, quiet: bool = False) -> None:
-        self._console, self._methods, self._cases, self._quiet = console, methods, cases, quiet
+    def __init__(self, console: Console, cases: int, quiet: bool = False) -> None:
+        self._console, self._cases, self._quiet = console, cases, quiet
         self._plain = not console.is_terminal
         self._begun = time.perf_counter()
         self._last = float("-inf")
-        self._started = 0
         wide = console.width >= WIDE
         self._room = 44 if wide else max(console.width - COUNTS, 8)
         self._bar = Progress(
             TextColumn(f"{{task.description:<{self._room}}}", markup=False),
             *([BarColumn()] if wide else []),
             MofNCompleteColumn(),
-            TextColumn("methods,"),
+            TextColumn("cases,"),
             TimeElapsedColumn(),
             TextColumn("passed,"),
             TimeRemainingColumn(),
@@ -52,7 +51,7 @@ class RunProgress:
             transient=True,
             disable=quiet or self._plain,
         )
-        self._task = self._bar.add_task("preparing"[: self._room], total=methods)
+        self._task = self._bar.add_task("preparing"[: self._room], total=cases)
 
     def __enter__(self) -> RunProgress:
         self._bar.start()
@@ -65,15 +64,14 @@ class RunProgress:
 
     def __call__(self, method: str, done: int) -> None:
         """Tell that a method starts and how many cases are done."""
-        finished, self._started = self._started, self._started + 1
         name = method if len(method) <= self._room else f"{method[: self._room - 1]}…"
-        self._bar.update(self._task, description=name, completed=finished)
+        self._bar.update(self._task, description=name, completed=done)
         now = time.perf_counter()
         if self._quiet or not self._plain or now - self._last < INTERVAL:
             return
         self._last = now
         self._console.print(
-            f"[{finished}/{self._methods} methods, {done}/{self._cases} cases] {now - self._begun:.0f} s {method}",
+            f"[{done}/{self._cases} cases] {now - self._begun:.0f} s {method}",
             markup=False,
             soft_wrap=True,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from parity.commands.consoles import CONTEXT, console, escaped, examples
 from parity.commands.outputs import require_folder
 from parity.commands.progress import RunProgress
 from parity.errors import ParityError
+from parity.paths import command_line
 
 if TYPE_CHECKING:
     from parity.reference.store import ResultStore
@@ -77,7 +77,7 @@ def pack(path: Path, **cases: Any) -> None:
         store = _computed(Path(folder), **cases)
         about = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": shlex.join(["parity", *sys.argv[1:]]),
+            "command": command_line(["parity", *sys.argv[1:]]),
         }
         count = write_pack(store, path, about)
     console().print(f"{count} answers, {path.stat().st_size / 1e6:.1f} MB: {path}", markup=False, soft_wrap=True)
@@ -130,8 +130,7 @@ def _computed(
         jobs=jobs,
         command="parity reference",
     )
-    count = sum(plan.steps for plan in session.plans)
-    with RunProgress(errors, count, session.total, False) as progress:
+    with RunProgress(errors, session.total) as progress:
         session.run(progress)
     if traces:
         for _ in session.traces():  # what has no trace says so when it is asked for

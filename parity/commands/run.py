@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -14,10 +12,11 @@ import click
 
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, examples
-from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder
+from parity.commands.outputs import copy_whole, refuse_one_file_twice, refuse_overwriting, require_folder
 from parity.commands.sessions import close, run_session, show
 from parity.commands.signals import StopSignals
 from parity.errors import ParityError
+from parity.paths import command_line
 
 
 @click.command(
@@ -27,7 +26,7 @@ from parity.errors import ParityError
         "parity run --model vgg_mnist --method lrp_flat",
         "parity run --model mine.h5 --inputs x.npy --method 'lrp_*' --target 3",
         "parity run --model vgg16-seeded --method core --samples 1",
-        "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://10.0.0.1:8786",
+        "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://127.0.0.1:8786",
         "parity run --method core --json - | jq .summary",
         "parity run --method core --subject signxai_torch --subject zennit --subject captum",
     ),
@@ -93,7 +92,15 @@ from parity.errors import ParityError
     "--memory-limit", type=click.FloatRange(0, min_open=True), metavar="GB",
     help="For harness and reference together. [what is free]",
 )  # fmt: skip
-@click.option("--cluster", metavar="ADDRESS", help="Run on a dask.distributed cluster: its scheduler's address.")
+@click.option(
+    "--cluster", metavar="ADDRESS",
+    help="Run on a dask.distributed cluster: its scheduler's address, on this machine or tls://HOST:PORT. Whoever is "
+    "at the other end can run code here.",
+)  # fmt: skip
+@click.option("--tls-ca-file", type=click.Path(path_type=Path), help="With --cluster tls://: who signed, in PEM.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="With --cluster tls://: this client's certificate.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="With --cluster tls://: the certificate's key.")
+@click.option("--cluster-insecure", is_flag=True, help="Reach another machine without TLS, in a trusted network only.")
 @click.option(
     "--traces", type=click.IntRange(0), default=3, show_default=True,
     help="Failing methods of each model to follow layer by layer; 0 is none.",
@@ -125,6 +132,10 @@ def run(
     jobs: int | None,
     memory_limit: float | None,
     cluster: str | None,
+    tls_ca_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    cluster_insecure: bool,
     traces: int,
     anew: bool,
     fail_fast: bool,
@@ -146,6 +157,8 @@ def run(
         raise click.UsageError(
             "--pack goes with --offline: where TensorFlow is, every answer is computed on this machine"
         )
+    if cluster is None and (tls_ca_file or tls_cert or tls_key or cluster_insecure):
+        raise click.UsageError("--tls-ca-file, --tls-cert, --tls-key and --cluster-insecure go with --cluster")
     if offline and refresh:
         raise click.UsageError("--refresh asks TensorFlow, and --offline starts none")
     if len(subjects) > 1 and (json_to or save_arrays or previous):
@@ -156,6 +169,7 @@ def run(
     # The heavy imports wait until there is something to run.
     from parity.commands.side_by_side import run_side_by_side
     from parity.report import load, remember, report_files
+    from parity.run.cluster_access import Access
     from parity.run.session import Session
 
     make = partial(
@@ -177,10 +191,11 @@ def run(
         memory_limit=memory_limit,
         cluster=cluster,
         anew=anew,
+        access=Access(tls_ca_file, tls_cert, tls_key, cluster_insecure),
         fail_fast=fail_fast,
         client_options={"offline": True, "packs": tuple(packs)} if offline else {},
         traces_of_failing=traces,
-        command=shlex.join(["parity", *sys.argv[1:]]),
+        command=command_line(["parity", *sys.argv[1:]]),
     )
     errors = console(stderr=True)
     out = errors if json_to == "-" else console()
@@ -201,18 +216,16 @@ def run(
         earlier = None if previous is None else remember(load(previous))
         written = run_session(session, errors, quiet, stops, earlier)
     if json_to == "-":
-        click.echo(written.json.read_text(encoding="utf-8"), nl=False)
-    elif json_copy is not None:
-        _copy(written.json, json_copy)
-    if save_arrays is not None:
-        _copy(session.arrays_path, save_arrays)
+        click.echo(written.json.read_bytes(), nl=False)
     show(out, written, quiet)
-    sys.exit(close(errors, session, written, stops))
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        if target.resolve() != source.resolve():
-            shutil.copyfile(source, target)
-    except OSError as error:
-        raise ParityError(f"cannot write {target}: {error.strerror or error}") from error
+    failed: list[str] = []
+    for copy, original in ((json_copy, written.json), (save_arrays, session.arrays_path)):
+        try:
+            if copy is not None:
+                copy_whole(original, copy)
+        except ParityError as error:
+            failed.append(str(error))
+    code = close(errors, session, written, stops)
+    if failed:
+        raise ParityError("\n".join([*failed, f"The report in {directory} is whole."]))
+    sys.exit(code)

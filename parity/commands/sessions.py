@@ -29,8 +29,7 @@ def run_session(
     def report(results: dict[str, Any], arrays: Path) -> None:
         written.append(write(results, arrays, session.directory, previous=earlier, move_arrays=True))
 
-    count = sum(plan.steps for plan in session.plans)
-    with RunProgress(errors, count, session.total, quiet) as progress:
+    with RunProgress(errors, session.total, quiet) as progress:
         session.run(progress, report, stops.hold)
     return written[0]
 
@@ -66,6 +65,8 @@ def close(errors: Console, session: Session, written: Written, stops: StopSignal
         return stops.exit_code
     if session.failure is not None:
         raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
+    if fault := written.document["summary"]["reference_fault"]:
+        errors.print(f"[yellow]note:[/] no reference could be asked: {escaped(str(fault))}", soft_wrap=True)
     if stops.received is not None:  # it came when there was nothing left to stop
         return stops.exit_code
     return 0 if written.document["summary"]["green"] else 1

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
-from parity.commands.outputs import refuse_overwriting, require_folder
+from parity.commands.outputs import refuse_overwriting, require_folder, write_whole
 
 if TYPE_CHECKING:
     from parity.run.trace.table import Distance, Trace
@@ -103,7 +103,7 @@ def trace(
     if json_to == "-":
         click.echo(text)
     elif copy is not None:
-        copy.write_text(text + "\n", encoding="utf-8")
+        write_whole(copy, [text.encode(), b"\n"])
     sys.exit(1 if any(one.kind is not None for one in traces) else 0)
 
 

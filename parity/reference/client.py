@@ -313,6 +313,9 @@ class ReferenceClient:
 
         def took(index: int, answer: ReferenceAnswer) -> None:
             left.remove(index)
+            if answer.error_kind == "environment" and not self._pool.closed and not self._offline:
+                # Offline what is not there costs its own row, or a sample of noise: the limit is then tighter.
+                self.fault = answer.error  # the worker's own word: it could not write its answer, say
             keep(index, answer)
 
         start, worker = 0, None
@@ -324,9 +327,6 @@ class ReferenceClient:
                     number = self._requests
                 converse(worker, request, number, missing, self._pool.exchange(), self._timeout, took)
         except WorkerError as failure:
-            # Offline an answer that is not there costs its own row, or a sample of noise: the limit is then tighter.
-            if failure.kind == "environment" and not self._pool.closed and not self._offline:
-                self.fault = str(failure)
             tail = worker.process.log_tail(start) if worker is not None else ""
             unanswered = list(left)
             for index in unanswered:

@@ -51,7 +51,7 @@ def converse(
     try:
         write_arrays(inputs, [request.inputs[index] for index in missing])
     except OSError as error:
-        raise WorkerError("environment", f"cannot write the inputs for the worker: {error}") from error
+        raise WorkerError("environment", str(error)) from error
     source = request.model
     worker.process.send(
         {

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from parity.errors import ParityError
+from parity.reference.program import CHECKOUT, ProgramError, ask, named_program, runnable, shown
 from parity.reference.request import ReferenceCall
 
-MEND = "run `make setup`, or point REFERENCE_PYTHON at a Python that has tensorflow, signxai and innvestigate"
+MEND = (
+    "run `make setup`, or give REFERENCE_PYTHON the absolute path of a Python that has tensorflow, signxai and "
+    "innvestigate"
+)
+VERSIONS_SECONDS = 15.0
+"""How long an interpreter may take to say what it has, which imports NumPy and no TensorFlow."""
 WORKER = Path(__file__).with_name("worker") / "main.py"
 
 _COMMON = ("tensorflow", "keras", "numpy", "scipy", "pillow")
-# Another Python's settings must not reach the worker: its packages come from its own environment alone.
-_DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "OMP_NUM_THREADS")
+# Another Python's settings must not reach the worker: its packages come from its own environment alone, and what the
+# references print must not fail for the terminal's sake.
+_DROPPED = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONUSERBASE",
+    "PYTHONEXECUTABLE",
+    "PYTHONPLATLIBDIR",
+    "PYTHONWARNINGS",
+    "PYTHONBREAKPOINT",
+    "PYTHONINSPECT",
+    "PYTHONIOENCODING",
+    "OMP_NUM_THREADS",
+)
 
 
 class ReferenceEnvironmentError(ParityError):
@@ -25,9 +42,10 @@ class ReferenceEnvironmentError(ParityError):
 
 
 def find_python(python: str | Path | None = None) -> Path:
-    """Return the reference interpreter: the argument, `REFERENCE_PYTHON`, or `.venv-reference/bin/python`.
+    """Return the reference interpreter: the argument, `REFERENCE_PYTHON`, or `.venv-reference` beside the package.
 
-    The last is looked for under the current directory, then beside the package.
+    The first two are an absolute path or the name of a program on PATH. Nothing is looked for in the working folder,
+    which may be somebody else's.
 
     Raises
     ------
@@ -36,19 +54,14 @@ def find_python(python: str | Path | None = None) -> Path:
     """
     for origin, named in (("", python), ("REFERENCE_PYTHON: ", os.environ.get("REFERENCE_PYTHON"))):
         if named:
-            command = shutil.which(named) or Path(named).expanduser()
-            # Made absolute but not resolved: a venv's python is a link, and resolved it is another Python.
-            path = Path(os.path.abspath(command))  # noqa: PTH100
-            if not os.access(path, os.X_OK) or path.is_dir():
-                raise ReferenceEnvironmentError(f"{origin}{path} is no program that can be run; {MEND}")
-            return path
-    places = [Path.cwd(), Path(__file__).resolve().parents[2]]
-    for place in places:
-        path = place / ".venv-reference" / "bin" / "python"
-        if os.access(path, os.X_OK):
-            return path
-    looked = " and ".join(str(place / ".venv-reference") for place in dict.fromkeys(places))
-    raise ReferenceEnvironmentError(f"no reference environment: looked for {looked}; {MEND}")
+            try:
+                return named_program(named)
+            except ProgramError as error:
+                raise ReferenceEnvironmentError(f"{origin}{error}; {MEND}") from None
+    path = CHECKOUT / ".venv-reference" / "bin" / "python"
+    if not runnable(path):
+        raise ReferenceEnvironmentError(f"no reference environment: there is no {path}; {MEND}")
+    return path
 
 
 def worker_environment(onednn: bool = True) -> dict[str, str]:
@@ -64,7 +77,7 @@ def worker_environment(onednn: bool = True) -> dict[str, str]:
     }
 
 
-def package_versions(python: Path, worker: Path = WORKER, timeout: float = 60.0) -> dict[str, str]:
+def package_versions(python: Path, worker: Path = WORKER, timeout: float = VERSIONS_SECONDS) -> dict[str, str]:
     """Ask the interpreter for the versions of its packages, without starting TensorFlow.
 
     Raises
@@ -72,18 +85,17 @@ def package_versions(python: Path, worker: Path = WORKER, timeout: float = 60.0)
     ReferenceEnvironmentError
         If it cannot be run or does not answer.
     """
-    command = [str(python), "-s", str(worker), "--versions"]
     try:
-        done = subprocess.run(command, env=worker_environment(), capture_output=True, timeout=timeout, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ReferenceEnvironmentError(f"{python} cannot be run: {error}; {MEND}") from error
+        told = ask([str(python), "-s", str(worker), "--versions"], worker_environment(), timeout)
+    except ProgramError as error:
+        raise ReferenceEnvironmentError(f"{error}; {MEND}") from error
     try:
-        versions = json.loads(done.stdout)
+        versions = json.loads(told.out)
         return {str(name): str(value) for name, value in versions.items()}
     except (ValueError, AttributeError) as error:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
+        said = shown(told.err) or "no output"
         raise ReferenceEnvironmentError(
-            f"{python} cannot say what it has (exit code {done.returncode}): {last[0]}; {MEND}"
+            f"{python} cannot say what it has (exit code {told.code}): {said}; {MEND}"
         ) from error
 
 

@@ -253,11 +253,7 @@ class WorkerPool:
             process = WorkerProcess(command, worker_environment(onednn), log)
             self._starting.add(process)  # from now on `close` finds it
         try:
-            message = process.receive(self._start_timeout)
-            if message.get("event") == "failed":
-                raise WorkerError("environment", str(message.get("error")))
-            if message.get("event") != "ready" or not isinstance(message.get("versions"), dict):
-                raise WorkerError("protocol", f"the worker began with {str(message)[:200]}")
+            versions = process.begin(self._start_timeout)
         except WorkerError as failure:
             process.kill()
             raise WorkerStartError(failure.kind, str(failure), process.log_tail()) from failure
@@ -267,7 +263,6 @@ class WorkerPool:
         finally:
             with self._changed:
                 self._starting.discard(process)
-        versions = {str(name): str(value) for name, value in message["versions"].items()}
         worker = Worker(backend, process, versions, onednn)
         with self._changed:
             self._workers.append(worker)

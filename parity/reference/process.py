@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import subprocess
@@ -12,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from parity.reference.program import NEUTRAL, end_group, shown
 from parity.reference.protocol import MAX_LINE, decode, encode
 from parity.reference.request import ErrorKind
 
+FIRST_SIGN = 15.0
+"""Seconds within which a worker that was started says that it lives."""
 _TAIL_CHARACTERS = 4000
 
 # What a process dies of when somebody ends it: the system that is out of memory, a user, a shutdown.
@@ -42,7 +44,8 @@ class WorkerError(Exception):
 class WorkerProcess:
     """A running worker.
 
-    It gets a session of its own, so that Ctrl-C in a terminal reaches the client alone, which then ends the
+    It does not see the working folder, where a module or a configuration file could lie in wait for it. It gets a
+    session of its own, so that Ctrl-C in a terminal reaches the client alone, which then ends the
     worker with everything it started. A worker also ends by itself when its stdin does.
 
     Parameters
@@ -71,6 +74,7 @@ class WorkerProcess:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     env=dict(environment),
+                    cwd=NEUTRAL,
                     start_new_session=True,
                 )
         except OSError as error:
@@ -86,6 +90,33 @@ class WorkerProcess:
     def alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
+
+    def begin(self, timeout: float) -> dict[str, str]:
+        """Return the versions that a worker tells when it is ready.
+
+        It shows that it lives before it imports TensorFlow, so that an interpreter that hangs is known in seconds.
+
+        Raises
+        ------
+        WorkerError
+            `"environment"` if it says why it cannot start, or hangs; else as `receive` does.
+        """
+        allowed = min(FIRST_SIGN, timeout)
+        try:
+            message = self.receive(allowed)
+            if message.get("event") == "starting":
+                allowed = timeout
+                message = self.receive(allowed)
+        except WorkerError as error:
+            if error.kind != "timeout":
+                raise
+            said = shown(self.log_tail().encode()) or "nothing"
+            raise WorkerError("environment", f"it hangs: no answer for {allowed:g} s; it wrote: {said}") from None
+        if message.get("event") == "failed":
+            raise WorkerError("environment", str(message.get("error")))
+        if message.get("event") != "ready" or not isinstance(message.get("versions"), dict):
+            raise WorkerError("protocol", f"the worker began with {str(message)[:200]}")
+        return {str(name): str(value) for name, value in message["versions"].items()}
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message.
@@ -149,12 +180,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the worker and all it started, at once."""
-        # The group outlives its leader as long as a child is in it, so it is killed even if the leader ended.
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            self._process.kill()
-        self._process.wait()
+        end_group(self._process)
         self._close_stdin()
 
     def _close_stdin(self) -> None:

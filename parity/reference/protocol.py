@@ -6,7 +6,8 @@ Client to worker, on the worker's stdin: `{"op": "compute", "id", "model": {"pat
 "dtype", "call", "targets", "inputs": FILE, "outputs": DIRECTORY}`.
 
 Worker to client, on a copy of the worker's stdout (whatever else prints there goes to stderr):
-`{"event": "ready", "versions"}` or `{"event": "failed", "error"}` once; then per input of a request
+`{"event": "starting"}` before TensorFlow is imported, then `{"event": "ready", "versions"}` or
+`{"event": "failed", "error"}`, once; then per input of a request
 `{"event": "answer", "id", "index", "error_kind", "error", "file", "sha256", "seconds", ...}` and at its end
 `{"event": "done", "id"}`. With an error comes `"log": [START, END]`: the bytes of its stderr that belong to this
 input, for the client may read the answer long after the next input has failed. The worker ends when its stdin does.
@@ -14,6 +15,7 @@ input, for the client may read the answer long after the next input has failed. 
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +54,10 @@ def decode(line: bytes) -> dict[str, Any]:
     return message
 
 
+ROOM = "make room there, or have TMPDIR name another folder"
+"""What to do where the files that are exchanged cannot be written."""
+
+
 def write_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> None:
     """Write arrays as datasets `0`, `1`, ... of one HDF5 file.
 
@@ -60,15 +66,17 @@ def write_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> None:
     OSError
         If the file cannot be written, for example because the disk is full.
     """
+    # Made in memory and written at once: of a full disk HDF5 hears when it closes the file, and may crash of it. A
+    # message tells the reader when the file is there.
+    whole = io.BytesIO()
+    with h5py.File(whole, "w") as file:
+        for index, array in enumerate(arrays):
+            # Not `np.ascontiguousarray`, which makes the shape () of a scalar into (1,).
+            file.create_dataset(str(index), data=np.asarray(array, order="C"))
     try:
-        # Without HDF5's lock: a worker that is just being started, in another thread, has inherited the
-        # descriptor and would keep the lock until it is up. A message tells the reader when the file is there.
-        with h5py.File(path, "w", locking=False) as file:
-            for index, array in enumerate(arrays):
-                # Not `np.ascontiguousarray`, which makes the shape () of a scalar into (1,).
-                file.create_dataset(str(index), data=np.asarray(array, order="C"))
-    except RuntimeError as error:  # h5py's word for a failed flush or close
-        raise OSError(f"{path}: {error}") from error
+        path.write_bytes(whole.getbuffer())
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}; {ROOM}") from error
 
 
 def read_array(path: Path, index: int) -> npt.NDArray[Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from parity.errors import ParityError
 from parity.hashing import array_sha256, json_sha256
+from parity.paths import expanded
 from parity.reference.entries import from_bytes, to_bytes
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
 
@@ -38,7 +39,7 @@ class StoreError(ParityError):
 
 def store_location(store: str | Path | None = None) -> Path:
     """Return where the store lies: the argument, `PARITY_STORE`, or `.parity-store` in the current directory."""
-    return Path(store or os.environ.get("PARITY_STORE") or DEFAULT).expanduser().absolute()
+    return expanded(store or os.environ.get("PARITY_STORE") or DEFAULT).absolute()
 
 
 def answer_key(request: ReferenceRequest, index: int, versions: Mapping[str, str]) -> str:

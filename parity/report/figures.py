@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -22,7 +21,15 @@ Array = npt.NDArray[Any]
 Plane = npt.NDArray[np.float64]
 Palette = Literal["map", "difference"]
 
-COLORMAPS: dict[Palette, str] = {"map": "RdBu_r", "difference": "PuOr_r"}
+# RdBu and PuOr of ColorBrewer 2.0 (Brewer, Harrower and others), from the negative end to the positive one.
+COLORS: dict[Palette, tuple[str, ...]] = {
+    "map": (
+        "053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "f7f7f7", "fddbc7", "f4a582", "d6604d", "b2182b", "67001f",
+    ),
+    "difference": (
+        "2d004b", "542788", "8073ac", "b2abd2", "d8daeb", "f7f7f7", "fee0b6", "fdb863", "e08214", "b35806", "7f3b08",
+    ),
+}  # fmt: skip
 CLIP = 0.995  # the color scale of maps ends at this quantile of |R|; the text gives the full range
 INPUT_SIDE = 160
 STRIP = 64  # flat vectors are broken into lines of this many values
@@ -188,14 +195,19 @@ def input_png(array: Array) -> bytes:
 
 @cache
 def _palette(palette: Palette, levels: int) -> bytes:
-    colors = matplotlib.colormaps[COLORMAPS[palette]](np.linspace(0.0, 1.0, levels))[:, :3]
-    return bytes(np.rint(colors * 255).astype(np.uint8).tobytes()) + bytes((0, 158, 115))
+    return bytes(np.rint(_colors(palette, levels)).astype(np.uint8).tobytes()) + bytes((0, 158, 115))
+
+
+def _colors(palette: Palette, levels: int) -> npt.NDArray[np.float64]:
+    """Return so many colors (levels, 3) from 0 to 255, evenly spread over the palette."""
+    known = np.array([tuple(bytes.fromhex(color)) for color in COLORS[palette]], dtype=np.float64)
+    places = np.linspace(0.0, len(known) - 1, levels)
+    return np.stack([np.interp(places, np.arange(len(known)), channel) for channel in known.T], axis=1)
 
 
 def palette_css(palette: Palette) -> str:
     """Return the palette as a CSS gradient, from negative to positive."""
-    colors = matplotlib.colormaps[COLORMAPS[palette]](np.linspace(0.0, 1.0, 9))[:, :3]
-    stops = ",".join("rgb({:.0f} {:.0f} {:.0f})".format(*(255 * color)) for color in colors)
+    stops = ",".join("rgb({:.0f} {:.0f} {:.0f})".format(*color) for color in _colors(palette, 9))
     return f"linear-gradient(to right,{stops})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +15,7 @@ from parity.judge.limits import PUBLISHED_FLOOR
 from parity.report.rows import LANES, Case, Row, group, row_id
 from parity.report.wording import NAMES, SHORT, format_number
 
+_PROOF = re.compile(r", to [^ ]+ \(relative L2\)\.$")
 WITH_NUMBERS = ("parity", "structural", "mismatch", "reference-defect")
 """How cases stand whose two maps were compared."""
 
@@ -122,7 +124,7 @@ def judged(documents: Iterable[Mapping[str, Any]], links: Iterable[str]) -> Judg
 def _cell(row: Row, link: str) -> Cell:
     compared = [case for case in row.cases if case.status in WITH_NUMBERS and case.result.get("rel_l2") is not None]
     traces: list[Mapping[str, Any]] = [case.result.get("trace") or {} for case in row.cases]
-    traced = next((trace for trace in traces if trace.get("says")), {})
+    traced = next((trace for trace in traces if trace.get("says") or trace.get("cause")), {})
     return Cell(
         standing=row.standing,
         distances={lane: _distance(case) for lane, case in row.lanes.items()},
@@ -182,7 +184,9 @@ def parting(subjects: Sequence[Judged]) -> list[tuple[str, str, list[str]]]:
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
             if cell.cause:
-                said.setdefault((subject.name, cell.cause), []).append(f"{method} on {model}")
+                # How well the proof holds differs from method to method; each is in its own report.
+                cause = _PROOF.sub(".", cell.cause)
+                said.setdefault((subject.name, cause), []).append(f"{method} on {model}")
     return [(name, cause, methods) for (name, cause), methods in said.items()]
 
 
@@ -192,7 +196,8 @@ def broken(subjects: Sequence[Judged]) -> list[tuple[str, str, list[str]]]:
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
             if cell.standing == "error":
-                said.setdefault((subject.name, cell.message), []).append(f"{method} on {model}")
+                message = cell.message.removeprefix(f"{subject.name}: ")
+                said.setdefault((subject.name, message), []).append(f"{method} on {model}")
     return [(name, message, methods) for (name, message), methods in said.items()]
 
 

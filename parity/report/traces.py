@@ -57,7 +57,7 @@ def trace_view(
     if not told:
         return None
     if told.get("problem"):
-        return TraceView("", "", (), curve([], [], 1.0), (), str(told["problem"]))
+        return TraceView("", told.get("cause") or "", (), curve([], [], 1.0), (), str(told["problem"]))
     layers = told["layers"]
     pictures: list[Picture] = []
     for number, to in enumerate(told.get("maps") or ()):

@@ -148,11 +148,6 @@ class Series:
         """Number of cases."""
         return sum(len(self.outline.dtypes(method)) for method in self.outline.methods) * len(self.names)
 
-    @property
-    def steps(self) -> int:
-        """Number of plans times number of methods."""
-        return -(-len(self.names) // CHUNK) * len(self.outline.methods)
-
 
 def select_methods(patterns: Sequence[str]) -> tuple[str, ...]:
     """Return the methods that patterns name, in the order of the table.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import threading
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.run.budget import share
 from parity.run.cases import LARGE, Plan
+from parity.run.cluster_access import HINT, NOBODY_SAID, Access
 from parity.run.outcome import Outcome, failed_cases
 from parity.run.records import model_record
 from parity.run.runner import Runner
@@ -34,13 +34,11 @@ from parity.run.torch_arithmetic import round_equal_windows_equally
 
 if TYPE_CHECKING:
     from distributed import Future
+    from distributed.security import Security
 
 CONNECT_SECONDS = 8.0
-ADDRESS = re.compile(r"([a-z]+://)?(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]@]+):[0-9]{1,5}")
-"""A scheduler's address: dask itself takes what has no port for a host to ask, and asks for half a minute."""
 IDLE_SECONDS = 300.0
 """How long a worker keeps networks and reference processes for a run that gives it nothing to do."""
-HINT = "start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
 
 
 @dataclass(frozen=True)
@@ -250,13 +248,12 @@ def _decides(client: Mapping[str, Any]) -> dict[str, str] | None:
 # --- where the run is -------------------------------------------------------------------------------------
 
 
-async def _greet(address: str) -> None:
+async def _greet(address: str, security: Security) -> None:
     """Have a scheduler say that it is one, in `CONNECT_SECONDS`."""
     from distributed.core import rpc
-    from distributed.security import Security
 
     async with asyncio.timeout(CONNECT_SECONDS):
-        arguments = Security().get_connection_args("client")
+        arguments = security.get_connection_args("client")
         async with rpc(address, connection_args=arguments, timeout=CONNECT_SECONDS) as scheduler:
             said = await scheduler.identity()
     if said.get("type") != "Scheduler":
@@ -264,6 +261,9 @@ async def _greet(address: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
+    """Return what was at the root of an error: a certificate, say, that dask only says it could not connect for."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return first_line(str(error)) or type(error).__name__
 
 
@@ -273,15 +273,18 @@ class Cluster:
     Parameters
     ----------
     address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+        Of the scheduler, such as ``tls://10.0.0.1:8786``.
+    access : Access
+        The certificates of this client, or that none are wanted.
 
     Raises
     ------
     ParityError
-        If dask is not installed, nothing answers there, or the workers cannot run parity.
+        If dask is not installed, the address is open to others, nothing answers there, or the workers cannot run
+        parity.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, access: Access = NOBODY_SAID) -> None:
         try:
             from distributed import Client
         except ImportError as error:
@@ -290,16 +293,13 @@ class Cluster:
             ) from error
         # What it logs of lost connections comes with tracebacks; what matters is raised, and told in a sentence.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        if ADDRESS.fullmatch(address) is None and not address.startswith("inproc://"):
-            raise ParityError(
-                f"--cluster {address}: no address of a dask scheduler; it is HOST:PORT or tcp://HOST:PORT, and {HINT}"
-            )
+        security = access.security(address)
         self._address, self._run = address, uuid.uuid4().hex
         try:
             # Asked first: a client that fails while it is made goes on trying when it is thrown away.
             with ThreadPoolExecutor(1) as thread:  # a notebook's thread has an event loop already
-                thread.submit(asyncio.run, _greet(address)).result()
-            self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+                thread.submit(asyncio.run, _greet(address, security)).result()
+            self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
         except Exception as error:  # a malformed address raises whatever its parser does
             reason = f"no answer for {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _reason(error)
             raise ParityError(f"no dask scheduler answers at {address} ({reason}); {HINT}") from error

@@ -10,7 +10,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +29,6 @@ HARNESS = {
     "h5py": "h5py",
     "jinja2": "jinja2",
     "jsonschema": "jsonschema",
-    "matplotlib": "matplotlib",
     "pillow": "PIL",
     "platformdirs": "platformdirs",
     "rich": "rich",
@@ -140,7 +138,10 @@ def _reference(quick: bool) -> Iterator[Check]:
     except Exception as error:
         yield Check("reference", "failed", _first_line(error), MEND_TORCH)
         return
-    mend = "make setup (or set REFERENCE_PYTHON to a Python that has tensorflow, signxai and innvestigate)"
+    mend = (
+        "make setup (or set REFERENCE_PYTHON to the absolute path of a Python that has tensorflow, signxai and "
+        "innvestigate)"
+    )
     try:
         python = find_python()
         yield Check("reference interpreter", "ok", str(python))
@@ -162,30 +163,25 @@ def _reference(quick: bool) -> Iterator[Check]:
 def _worker(python: Path, mode: str, mend: str) -> Check:
     """Start a real worker: it imports TensorFlow and the package, says so, and ends when its stdin does."""
     from parity.reference.environment import WORKER, worker_environment
-    from parity.reference.protocol import decode
+    from parity.reference.process import WorkerError, WorkerProcess
+    from parity.reference.program import shown
 
     name = f"{mode} worker"
     begun = time.perf_counter()
     command = [str(python), "-s", str(WORKER), "--mode", mode]
     try:
-        done = subprocess.run(
-            command,
-            env=worker_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        with tempfile.TemporaryDirectory(prefix="parity-doctor-") as folder:
+            process = WorkerProcess(command, worker_environment(), Path(folder) / "log")
+            try:
+                versions = process.begin(START_SECONDS)
+            except WorkerError as error:
+                said = shown(process.log_tail().encode()) if error.kind == "crash" else ""
+                return Check(name, "failed", f"{error}{': ' if said else ''}{said}", mend)
+            finally:
+                process.kill()
+    except (OSError, WorkerError) as error:
         return Check(name, "failed", _first_line(error), mend)
-    try:
-        said = decode(done.stdout.splitlines()[0])
-    except (IndexError, ValueError):
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        return Check(name, "failed", f"ended with exit code {done.returncode}: {last[0]}", mend)
-    if said.get("event") != "ready":
-        return Check(name, "failed", str(said.get("error", said)), mend)
-    tensorflow = said["versions"].get("tensorflow")
+    tensorflow = versions.get("tensorflow")
     return Check(name, "ok", f"TensorFlow {tensorflow} starts in {time.perf_counter() - begun:.0f} s")
 
 

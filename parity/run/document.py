@@ -24,7 +24,7 @@ from parity.run.outcome import Outcome
 from parity.run.records import ModelRecord
 from parity.run.results import SCHEMA_VERSION
 from parity.run.totals import summarize
-from parity.run.trace.table import Trace
+from parity.run.trace.table import Trace, Untraced
 from parity.run.unfinished import Finished, Key, Run, forget_superseded, go_on
 
 Order = tuple[int, ...]
@@ -199,7 +199,7 @@ class Document:
         self._places.append(place)
         self._controls.see(outcome)
 
-    def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | str]]) -> int:
+    def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | Untraced]]) -> int:
         """Take in traces of rows that are here, or why there are none; return how many there were.
 
         The layer's maps go to the journal as those of the row.
@@ -207,8 +207,8 @@ class Document:
         count = 0
         for row, found in traces:
             maps: dict[str, Any] = {}
-            if isinstance(found, str):
-                row["trace"] = {"problem": found}
+            if isinstance(found, Untraced):
+                row["trace"] = found.to_json()
             else:
                 count += 1
                 row["first_diverging_layer"] = found.layer

@@ -21,6 +21,8 @@ from parity.keras import ModelDescription
 from parity.keras.network import Network, NetworkLayer, read_network, write_network
 from parity.reference.client import ReferenceClient
 from parity.reference.conversation import failed
+from parity.reference.environment import ReferenceEnvironmentError
+from parity.reference.protocol import ROOM
 from parity.reference.request import (
     Dtype,
     NoiseSpec,
@@ -58,7 +60,7 @@ class ReferenceSide:
 
     def __init__(self, client: ReferenceClient, source: ModelSource, description: ModelDescription) -> None:
         self._client, self._file, self._description = client, source, description
-        self._folder = tempfile.TemporaryDirectory(prefix="parity-networks-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock, self._numbers = threading.Lock(), itertools.count()
         self._network: Network | None = None
         self._written: dict[tuple[Any, ...], ModelSource] = {}
@@ -250,8 +252,15 @@ class ReferenceSide:
             return self._written[key]
 
     def _write(self, network: Network) -> ModelSource:
-        path = Path(self._folder.name) / f"{next(self._numbers)}.h5"
-        write_network(network, path)
+        try:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="parity-networks-")
+            path = Path(self._folder.name) / f"{next(self._numbers)}.h5"
+            write_network(network, path)
+        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either, at length
+            reason = "no space left" if "No space left" in str(error) else " ".join(str(error).split())
+            place = "a temporary folder" if self._folder is None else self._folder.name
+            raise ReferenceEnvironmentError(f"cannot write a network to {place}: {reason}; {ROOM}") from error
         return ModelSource(self._file.name, path, None, file_sha256(path), "none", "", "an equivalent network")
 
     def _tells_apart(self, source: ModelSource, x: Array, placed: Array, target: int, there: int) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from parity.assets.inputs import Input, default_inputs
 from parity.assets.models import shipped_names
 from parity.assets.source import ModelSource
+from parity.paths import command_line
 from parity.run.cases import FIRST, Options, Plan
 from parity.run.subjects import list_methods
 from parity.run.subjects.door import absolute
@@ -54,7 +54,7 @@ def command(plan: Plan, method: str, dtype: str, sample: Input) -> str:
         words += ["--subject", absolute(options.subject)]
     if options.store is not None:
         words += ["--store", str(options.store.absolute())]
-    return shlex.join(words)
+    return command_line(words)
 
 
 def pytest_id(plan: Plan, method: str, sample: Input) -> str | None:

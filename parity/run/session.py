@@ -25,6 +25,7 @@ from parity.run.cases import (
     Series,
     select_methods,
 )
+from parity.run.cluster_access import NOBODY_SAID, Access
 from parity.run.desk import Desk
 from parity.run.document import Document
 from parity.run.journal import JournalError
@@ -80,6 +81,7 @@ class Session:
     jobs: int | None = None
     memory_limit: float | None = None
     cluster: str | None = None
+    access: Access = NOBODY_SAID
     client_options: Mapping[str, Any] = field(default_factory=dict)
     fail_fast: bool = False
     anew: bool = False
@@ -290,7 +292,7 @@ class Session:
 
         if self.jobs is not None or self.memory_limit is not None:
             raise ParityError("--jobs and --memory-limit are for this machine; with --cluster its workers have the say")
-        with Cluster(address) as cluster:
+        with Cluster(address, self.access) as cluster:
             self._begin(document, cluster.versions(self._client_of_workers()))
             self._collect_from(cluster, document, tell)
 

@@ -8,13 +8,14 @@ imported here: pytest loads this file in every project of the environment.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Generator, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from parity.paths import command_line
 
 if TYPE_CHECKING:
     from parity.run.outcome import Outcome
@@ -60,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from parity.testing.recorded import Recorder
         from parity.testing.report_writer import ReportWriter
 
-        command = shlex.join(["pytest", *config.invocation_params.args])
+        command = command_line(["pytest", *config.invocation_params.args])
         try:
             writer = ReportWriter(Path(config.getoption("--parity-report")), command)
         except OSError as error:

@@ -1,6 +1,7 @@
 """The published port's vocabulary: analyzers, hooks, composite factories, functions.
 
-Published scripts import from submodules of the package itself (``from signxai_torch.hooks import EpsilonHook``). Those
+Published scripts import from submodules of the package itself (``from signxai_torch.hooks import EpsilonHook``), and
+those of SIGN-XAI and signxai2 from `signxai_torch.signxai` and `signxai_torch.signxai2`. Those
 names are other names of modules here; `PublishedModules` resolves them, and nothing is imported before somebody asks.
 """
 
@@ -13,11 +14,13 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-MODULES = ("analyzers", "compat", "factories", "hooks", "rules")
+MODULES = ("analyzers", "captum", "compat", "factories", "hooks", "quantus", "rules")
 """Where published names are, those without zennit first."""
+FORMS = ("signxai", "signxai2")
+"""Other packages' functions under their own names, which collide: imported from their modules alone."""
 SUBMODULES = {
     f"signxai_torch.{name}": f"{__name__}.{module}"
-    for name, module in {"composites": "factories", **dict(zip(MODULES, MODULES, strict=True))}.items()
+    for name, module in {"composites": "factories", **{name: name for name in (*MODULES, *FORMS)}}.items()
 }
 """From the name of a module as scripts import it to its own."""
 

@@ -65,7 +65,10 @@ def parameters_of(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(
             f"{', '.join(useless)} says nothing where the noise itself is given; leave out one or the other"
         )
-    checked = {key: _checked(key, value) for key, value in given.items()}
+    # No baseline is that of zeros, as in the published ports.
+    checked = {
+        key: 0.0 if key == "baseline" and value is None else _checked(key, value) for key, value in given.items()
+    }
     return dict(method.parameters) | _completed(method, checked)
 
 

@@ -31,6 +31,7 @@ from tests.parity.trace_networks import conv, network, relu
 MUTANTS = {one.name: one for one in table.MUTANTS}
 VGG, DENSE, RESNET, SERIES = "vgg_mnist", "dense_mnist", "resnet_mnist", "cnn_timeseries"
 CHANNELS, NORM, GATE, POOL = "two channels", "a normalisation", "a gate", "average pooling"
+MIXED = "inputs of both signs"
 
 
 @cache
@@ -50,6 +51,12 @@ def _loaded(model: str) -> tuple[KerasModule, np.ndarray]:
                   dense("out", "m"))  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             source, x = written(Path(folder), [4], *layers)
+            return source.load("float64"), x.array.astype(np.float64)
+    if model == MIXED:
+        with tempfile.TemporaryDirectory() as folder:
+            source, x = written(
+                Path(folder), [6], dense("a", "x", units=5, activation="relu"), dense("out", "a"), seed=4
+            )
             return source.load("float64"), x.array.astype(np.float64)
     return resolve(model).load("float64"), next(iter(default_inputs(resolve(model)))).array.astype(np.float64)
 
@@ -168,6 +175,40 @@ def test_the_cause_of_a_rule_written_out_is_found(wrong, cause):
     found = cause_of(wrong(), DENSE, "lrp_epsilon_0_1")
     # Without epsilon and with a tiny one are the same to the digits that count.
     assert found == cause or {found, cause} == {"epsilon_dropped", "epsilon_1e-9"}
+
+
+def numpy_alpha_beta(alpha: float, beta: float, negative_inputs: bool = True) -> np.ndarray:
+    """Alpha-beta of two dense layers; the whole bias counts in both denominators, as in the originals."""
+    x, made = input_of(MIXED), []
+    for name in ("a", "out"):
+        weight, bias = (one.numpy() for one in module_of(MIXED).get_submodule(name).parameters())
+        made.append((x, weight, bias))
+        x = np.maximum(weight @ x + bias, 0) if name == "a" else weight @ x + bias
+    relevance = np.where(np.arange(len(x)) == target_of(MIXED), x, 0.0)
+    for below, weight, bias in reversed(made):
+        up, down = np.maximum(below, 0), np.minimum(below, 0) if negative_inputs else np.zeros_like(below)
+        more, less = np.maximum(weight, 0), np.minimum(weight, 0)
+
+        def part(mine: np.ndarray, other: np.ndarray, up=up, down=down, bias=bias, arriving=relevance) -> np.ndarray:
+            ratio = arriving / (mine @ up + other @ down + bias)
+            return up * (mine.T @ ratio) + down * (other.T @ ratio)
+
+        relevance = alpha * part(more, less) - (beta * part(less, more) if beta else 0)
+    return relevance
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        (lambda: numpy_alpha_beta(1.0, 2.0), "alpha_beta_exchanged"),
+        (lambda: numpy_alpha_beta(2.0, 1.0, negative_inputs=False), "negative_inputs_dropped"),
+    ],
+    ids=["exchanged", "no negative inputs"],
+)
+def test_the_cause_of_alpha_beta_written_out_is_found(wrong, cause):
+    assert input_of(MIXED).min() < 0 < input_of(MIXED).max()
+    np.testing.assert_allclose(numpy_alpha_beta(2.0, 1.0), map_of(right, MIXED, "lrp_alpha_2_beta_1"), rtol=1e-9)
+    assert cause_of(wrong(), MIXED, "lrp_alpha_2_beta_1") == cause
 
 
 def _merged(model: nn.Module, x: torch.Tensor, method: str, target: list[int]) -> Any:

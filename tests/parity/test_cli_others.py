@@ -95,7 +95,7 @@ def test_lists(parity) -> None:
 
 
 def test_completion_of_methods_and_models(parity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completion, "user_cache_path", lambda _name: tmp_path / "cache")
+    monkeypatch.setattr(completion, "cache_folder", lambda: tmp_path / "cache")
 
     def complete(words: str) -> list[str]:
         environment = {"_PARITY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}

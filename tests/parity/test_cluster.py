@@ -21,6 +21,7 @@ import torch
 from click.testing import CliRunner
 
 import parity.run.cluster
+import parity.run.cluster_access
 from parity import keras
 from parity.commands.cli import main
 from parity.errors import ParityError
@@ -239,7 +240,7 @@ def invoke(place: Path, *arguments: str) -> Any:
     ("address", "words"),
     [
         ("tcp://127.0.0.1:9", "no dask scheduler answers at tcp://127.0.0.1:9"),
-        ("nonsense://x:1", "no dask scheduler answers at nonsense://x:1"),
+        ("nonsense://127.0.0.1:1", "no dask scheduler answers at nonsense://127.0.0.1:1"),
         ("nowhere", "--cluster nowhere: no address of a dask scheduler"),
         ("127.0.0.1", "--cluster 127.0.0.1: no address"),
         ("tcp://", "--cluster tcp://: no address"),
@@ -257,9 +258,9 @@ def test_an_address_where_nobody_answers(place: Path, monkeypatch: pytest.Monkey
 
 def test_addresses() -> None:
     for good in ("tcp://10.0.0.1:8786", "host:1", "tls://some.host-1:80", "[::1]:8786", "tcp://[fe80::1%eth0]:1"):
-        assert parity.run.cluster.ADDRESS.fullmatch(good), good
+        assert parity.run.cluster_access.ADDRESS.fullmatch(good), good
     for bad in ("", ":1", "host", "host:", "host:x", "tcp://host", "[::1]", "::1:8786", "a b:1", "tcp://u@host:1"):
-        assert not parity.run.cluster.ADDRESS.fullmatch(bad), bad
+        assert not parity.run.cluster_access.ADDRESS.fullmatch(bad), bad
 
 
 def test_a_server_that_is_no_scheduler_is_given_up_soon_and_quietly(place: Path) -> None:

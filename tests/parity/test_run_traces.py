@@ -92,6 +92,19 @@ def test_results_and_report_name_the_layer(vgg, tmp_path):
 
 
 @pytest.mark.reference
+def test_the_cause_of_a_method_without_a_trace_is_told(vgg, tmp_path):
+    model, x = vgg
+    folder = tmp_path / "report"
+    arguments = ["run", "--model", model, "--inputs", x, "--method", "integrated_gradients", "--report", str(folder),
+                 "--store", str(tmp_path / "store"), "--subject", "zennit"]  # fmt: skip
+    assert CliRunner().invoke(main, arguments, catch_exceptions=False).exit_code == 1
+    (row,) = [row for row in load(folder / "parity.json")["results"] if "trace" in row]
+    assert "has no trace" in row["trace"]["problem"]
+    assert "the path in even steps, each at its end" in row["trace"]["cause"]
+    assert "the path in even steps, each at its end" in (folder / "parity.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.reference
 def test_a_fault_of_the_converter_is_told_in_the_results(vgg, tmp_path, monkeypatch):
     """Such a run compares no map, because the logits differ; the trace says where the networks part."""
     model, x = vgg

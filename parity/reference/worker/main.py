@@ -38,6 +38,9 @@ from parity.hashing import array_sha256
 from parity.reference.protocol import PACKAGES, WORKER_VERSION, decode, encode, read_array, write_arrays
 from parity.reference.request import ReferenceCall
 
+STILL_SECONDS = 20.0
+"""A start in which nothing is computed or read for so long will not end."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the worker until stdin ends; return its exit code."""
@@ -57,8 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
     """Set TensorFlow up, say so, and answer what comes on stdin until it ends; return the exit code."""
+    send(channel, {"event": "starting"})
     threads = options.threads or available_cores()
-    Watchdog(options.memory_limit).start()
+    watchdog = Watchdog(options.memory_limit, channel)
+    watchdog.start()
     # If the machine runs out of memory, this process is the one to go: it costs one request.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
@@ -71,6 +76,7 @@ def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
     # What is imported by now stays: left out of every later collection, which then takes milliseconds.
     gc.collect()
     gc.freeze()
+    watchdog.ready()
     send(channel, {"event": "ready", "versions": worker.versions})
     for line in sys.stdin.buffer:
         worker.compute(decode(line))
@@ -260,12 +266,26 @@ def peak_rss() -> int:
 
 
 class Watchdog(threading.Thread):
-    """Ends the worker if its client is gone or its memory limit is passed, whatever TensorFlow is doing."""
+    """Ends the worker if its client is gone or its memory limit is passed, whatever TensorFlow is doing.
 
-    def __init__(self, memory_limit: int) -> None:
+    Until the worker is ready it is also ended, with a word to the client, when it does nothing at all: an import that
+    waits for something that never comes.
+    """
+
+    def __init__(self, memory_limit: int, channel: BinaryIO) -> None:
         super().__init__(daemon=True)
         self._limit = memory_limit
         self._parent = os.getppid()
+        self._channel = channel
+        self._main = threading.get_ident()
+        self._importing = threading.Lock()
+        self._ready = False
+        self._work, self._idle = 0.0, 0
+
+    def ready(self) -> None:
+        """Take note that the worker has started: from now on it may wait as long as it likes."""
+        with self._importing:
+            self._ready = True
 
     def run(self) -> None:
         """Look once every quarter of a second."""
@@ -276,6 +296,23 @@ class Watchdog(threading.Thread):
             if self._limit and (used := current_rss()) > self._limit:
                 os.write(2, b"memory limit: %d bytes used, %d allowed\n" % (used, self._limit))
                 os._exit(137)
+            with self._importing:
+                if not self._ready:
+                    self._look_for_work()
+
+    def _look_for_work(self) -> None:
+        """End the worker if it has neither computed nor read from the disk in `STILL_SECONDS`."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        work = usage.ru_utime + usage.ru_stime + usage.ru_inblock + usage.ru_majflt
+        if work - self._work > 0.05:  # seconds; looking itself takes less
+            self._work, self._idle = work, 0
+        # Looks are counted, not seconds: a machine that slept, or a process that was stopped, has lost no time.
+        self._idle += 1
+        if self._idle * 0.25 > STILL_SECONDS:
+            frames = traceback.extract_stack(sys._current_frames()[self._main])
+            place = f"{frames[-1].filename}:{frames[-1].lineno}"
+            send(self._channel, {"event": "failed", "error": f"it hangs: nothing for {STILL_SECONDS:g} s, at {place}"})
+            os._exit(4)
 
 
 def current_rss() -> int:

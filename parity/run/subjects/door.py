@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from parity.errors import ParityError
+from parity.paths import expanded
 from parity.run.subjects import captum, numpy_lrp, pytorch_grad_cam, signxai2, zennit
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.guarded import METHODS, GuardedSubject
@@ -199,7 +200,7 @@ def _is_file(place: str) -> bool:
 
 def _absolute(place: str) -> Path:
     # Not resolved: what a file imports lies beside the link to it.
-    return Path(os.path.abspath(Path(place).expanduser()))  # noqa: PTH100
+    return Path(os.path.abspath(expanded(place)))  # noqa: PTH100
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,16 +26,17 @@ from torch import Tensor
 
 from parity.errors import ParityError
 from parity.keras import KerasModule
+from parity.reference.environment import VERSIONS_SECONDS
 from parity.reference.process import WorkerError, WorkerProcess
+from parity.reference.program import CHECKOUT, ProgramError, ask, named_program, runnable, shown
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.zennit import refuse_several
 from signxai_torch.methods.grammar import parse
 
 WORKER = Path(__file__).with_name("signxai2_worker.py")
-ROOT = Path(__file__).resolve().parents[3]
 START, ANSWER = 120.0, 600.0
 """Seconds within which the process must be up, and answer."""
-MEND = "run `make subjects`, or point SIGNXAI2_PYTHON at a Python that has signxai2, torch and zennit"
+MEND = "run `make subjects`, or give SIGNXAI2_PYTHON the absolute path of a Python that has signxai2, torch and zennit"
 
 
 class Signxai2Error(RuntimeError):
@@ -160,26 +160,29 @@ def _plain(value: Any) -> Any:
 
 
 def _python() -> Path:
-    named = os.environ.get("SIGNXAI2_PYTHON")
-    places = [Path(named)] if named else [ROOT / ".venv-signxai2" / "bin" / "python"]
-    for path in places:
-        if os.access(path, os.X_OK) and not path.is_dir():
-            return path.absolute()
-    raise ParityError(f"the subject signxai2 needs an environment of its own: there is no {places[0]}; {MEND}")
+    if named := os.environ.get("SIGNXAI2_PYTHON"):
+        try:
+            return named_program(named)
+        except ProgramError as error:
+            raise ParityError(f"SIGNXAI2_PYTHON: {error}; {MEND}") from None
+    path = CHECKOUT / ".venv-signxai2" / "bin" / "python"
+    if not runnable(path):
+        raise ParityError(f"the subject signxai2 needs an environment of its own: there is no {path}; {MEND}")
+    return path
 
 
 def _environment() -> dict[str, str]:
     dropped = ("PYTHONHOME", "PYTHONSTARTUP")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return kept | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "Agg"}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "Agg"}
 
 
 def _versions(python: Path) -> dict[str, str]:
     script = "import json; from importlib.metadata import version; print(json.dumps({'signxai2': version('signxai2')}))"
     try:
-        done = subprocess.run(
-            [str(python), "-c", script], env=_environment(), capture_output=True, timeout=60, check=True
-        )
-        return {str(name): str(value) for name, value in json.loads(done.stdout).items()}
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise ParityError(f"{python} has no signxai2: {error}; {MEND}") from error
+        told = ask([str(python), "-c", script], _environment(), VERSIONS_SECONDS)
+        return {str(name): str(value) for name, value in json.loads(told.out).items()}
+    except ProgramError as error:
+        raise ParityError(f"{error}; {MEND}") from error
+    except (ValueError, AttributeError) as error:
+        raise ParityError(f"{python} has no signxai2: {shown(told.err) or 'no output'}; {MEND}") from error

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from parity.errors import first_line
 from parity.run.outcome import Row
-from parity.run.trace.table import Trace
-from parity.run.trace.tracing import NoTraceError, trace
+from parity.run.trace.table import Trace, Untraced
+from parity.run.trace.tracing import NoTraceError, cause_of, trace
 
 if TYPE_CHECKING:
     from parity.run.runner import Runner
@@ -18,7 +18,7 @@ DIFFERS = ("mismatch", "structural")
 _DTYPES = ("float64", "float32")  # in float64 nothing but the rule can differ
 
 
-def traces_of(runner: Runner, rows: Sequence[Row], most: int) -> Iterator[tuple[Row, Trace | str]]:
+def traces_of(runner: Runner, rows: Sequence[Row], most: int) -> Iterator[tuple[Row, Trace | Untraced]]:
     """Yield the worst row of each method that fails, with its trace, or why it has none.
 
     Parameters
@@ -38,19 +38,26 @@ def traces_of(runner: Runner, rows: Sequence[Row], most: int) -> Iterator[tuple[
         if "trace" in row:  # an earlier run has followed it
             continue
         if runner.plan.large:  # its trace takes as much memory again as all that a run of it needs
-            yield row, "There is no trace: a model of this size is followed by `parity trace` alone."
+            yield row, Untraced("There is no trace: a model of this size is followed by `parity trace` alone.")
             continue
         limits = row["limits"] or {}
+        method, dtype, index = row["method"], row["dtype"], names.index(row["input"])
+        found: Trace | Untraced
         try:
-            found: Trace | str = trace(
-                runner, row["method"], row["dtype"], names.index(row["input"]), limits.get("rel_l2")
-            )
+            found = trace(runner, method, dtype, index, limits.get("rel_l2"))
             left -= 1
         except NoTraceError as error:
-            found = str(error)
+            found = Untraced(str(error), _cause(runner, method, dtype, index))
         except Exception as error:  # a row stands without its trace
-            found = f"There is no trace: {type(error).__name__}: {first_line(str(error))}"
+            found = Untraced(f"There is no trace: {type(error).__name__}: {first_line(str(error))}")
         yield row, found
+
+
+def _cause(runner: Runner, method: str, dtype: str, index: int) -> str:
+    try:
+        return cause_of(runner, method, dtype, index)
+    except Exception:  # a row stands without its cause
+        return ""
 
 
 def _worst(rows: Sequence[Row]) -> list[Row]:

@@ -140,6 +140,26 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Untraced:
+    """Why a case has no trace.
+
+    Attributes
+    ----------
+    problem
+        Why not.
+    cause
+        The known cause that was proved of the map itself, see `parity.run.trace.causes`; empty if none was.
+    """
+
+    problem: str
+    cause: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"problem": self.problem} | ({"cause": self.cause} if self.cause else {})
+
+
+@dataclass(frozen=True)
 class Trace:
     """One case, layer by layer.
 

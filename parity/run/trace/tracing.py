@@ -73,6 +73,25 @@ def trace(
     return case.traced(limits_for(dtype).rel_l2 if limit is None else limit, causes)
 
 
+def cause_of(runner: Runner, name: str, dtype: str, index: int) -> str:
+    """Return what is known to make such a map of the reference's, for a method without a trace; empty if it is not.
+
+    In float64 alone, and only where the subject is held to the plain reference.
+    """
+    method = parse(name)
+    how = question(method, runner.described, runner.reference)
+    if dtype != "float64" or why_not(method) is None or not how.candidates or how.candidates[0].recipe != "plain":
+        return ""
+    x, target = runner.inputs[index], runner.facts.targets[index]
+    (answer,) = runner.side.maps(how.candidates[0], method, [x], [target], dtype)
+    maps = runner.maps.of([x], target, name, how.parameters, dtype)
+    if answer.array is None or maps.arrays is None:
+        return ""
+    module = runner.modules[dtype]
+    proof = explained(module, x.astype(dtype), target, name, answer.array, maps.arrays[0], dict(how.parameters))
+    return "" if proof is None else str(proof)
+
+
 def _candidate(runner: Runner, how: Question, method: Method, index: int) -> tuple[Candidate, Mapping[str, str]]:
     """Return what the reference is asked, if that is about the model's own layers, and what stands for others there."""
     if not how.candidates:

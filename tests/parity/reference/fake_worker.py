@@ -95,6 +95,9 @@ def answer(request):
             log = [start, os.fstat(2).st_size]
             say({**common, "error_kind": "method", "error": "ValueError: the reference says no", "log": log})
             continue
+        if how == "full":
+            say({**common, "error_kind": "environment", "error": "OSError: cannot write 1-0.h5", "log": [0, 0]})
+            continue
         if how == "memory":
             say({**common, "error_kind": "crash", "error": "MemoryError: too large", "log": [0, 0]})
             continue

@@ -80,7 +80,7 @@ def test_a_slow_worker_that_keeps_answering_is_no_hang(client, ask):
     assert [answer.error for answer in answers] == [None] * 4
 
 
-@pytest.mark.parametrize("start", ["kill", "exit", "rubbish", "hang"])
+@pytest.mark.parametrize("start", ["kill", "exit", "rubbish"])
 def test_a_worker_that_never_comes_up_is_tried_thrice_and_then_no_more(client, ask, monkeypatch, start):
     monkeypatch.setenv("FAKE_START", start)
     one = client(start_timeout=0.5)
@@ -89,6 +89,17 @@ def test_a_worker_that_never_comes_up_is_tried_thrice_and_then_no_more(client, a
     assert "environment" not in kinds[:2]
     assert one.workers_started == 3
     assert "make setup" in one.answer(ask("double"))[0].error
+
+
+def test_a_worker_that_hangs_at_its_start_is_the_environments_fault_at_once(client, ask, monkeypatch):
+    monkeypatch.setenv("FAKE_START", "hang")
+    one = client(start_timeout=0.5)
+    (answer,) = one.answer(ask("double"))
+    assert answer.error_kind == "environment"
+    assert "hangs: no answer for 0.5 s; it wrote: nothing" in answer.error
+    assert "make setup" in answer.error
+    one.answer(ask("double"))
+    assert one.workers_started == 1
 
 
 def test_tensorflow_that_cannot_be_imported_is_the_environments_fault(client, ask, monkeypatch):
@@ -154,11 +165,13 @@ def test_where_the_interpreter_is_looked_for(monkeypatch, tmp_path):
     with pytest.raises(ReferenceEnvironmentError, match=r"REFERENCE_PYTHON: .*make setup"):
         find_python()
     monkeypatch.delenv("REFERENCE_PYTHON")
-    monkeypatch.chdir(tmp_path)
-    local = tmp_path / ".venv-reference" / "bin" / "python"
-    local.parent.mkdir(parents=True)
-    local.symlink_to(sys.executable)
-    assert find_python() == local
+    monkeypatch.setattr("parity.reference.environment.CHECKOUT", tmp_path)
+    with pytest.raises(ReferenceEnvironmentError, match=r"there is no .*\.venv-reference.*make setup"):
+        find_python()
+    beside = tmp_path / ".venv-reference" / "bin" / "python"
+    beside.parent.mkdir(parents=True)
+    beside.symlink_to(sys.executable)
+    assert find_python() == beside, "the link, not what it leads to: that is another Python"
 
 
 def test_a_full_disk_costs_the_storing_and_not_the_answer(client, ask, monkeypatch):
@@ -189,6 +202,24 @@ def test_no_room_for_the_exchange_is_an_error_of_the_environment(client, ask, mo
     (answer,) = client().answer(ask("double"))
     assert answer.error_kind == "environment"
     assert "temporary folder" in answer.error
+
+
+def test_a_full_temporary_folder_is_the_environments_fault_on_either_side(client, ask, monkeypatch):
+    one = client()
+    assert one.answer(ask("full"))[0].error_kind == "environment"
+    assert one.fault == "OSError: cannot write 1-0.h5"
+    write = Path.write_bytes
+
+    def full(self, data):
+        if self.name.startswith("inputs-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    two = client()
+    (answer,) = two.answer(ask("double"))
+    assert answer.error_kind == "environment"
+    assert re.fullmatch(r"cannot write .*/inputs-1\.h5: No space left on device; make room there, .*", two.fault)
 
 
 def test_a_flipped_byte_in_the_store_is_noticed_and_computed_again(client, ask, tmp_path):
