@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from parity.assets.arrays import read_arrays
+from parity.assets.errors import InputError
+from parity.assets.pictures import read_picture, resized
 from parity.assets.preprocessing import PREPROCESSING, FloatArray, Picture, pad_digits
-from parity.errors import ParityError
 from parity.hashing import array_sha256
 
 if TYPE_CHECKING:
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
 DATA = Path(__file__).resolve().parent / "data"
 PHOTOS = ("astronaut", "chelsea", "coffee")
 PHOTO_SIZE = (224, 224)
-
-
-class InputError(ParityError):
-    """An input that no model can take; the message says which file, what is wrong and what would be right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +78,7 @@ def photo(name: str) -> Picture:
     """
     from skimage import data
 
-    return _resized(Image.fromarray(getattr(data, name)()), PHOTO_SIZE)
+    return resized(Image.fromarray(getattr(data, name)()), PHOTO_SIZE)
 
 
 def _photos(preprocessing: str) -> Iterator[Input]:
@@ -255,71 +253,10 @@ def _read_image(path: Path, shape: tuple[int | None, ...], preprocessing: str) -
         raise InputError(f"{path}: the model takes {_spell(shape)}, which no image has; give an .npy or .npz array")
     if shape[0] is None or shape[1] is None:
         raise InputError(f"{path}: the model takes any size {_spell(shape)}; give an array of the size you mean")
-    try:
-        with Image.open(path) as image:
-            image.load()
-            _refuse_odd_images(path, image)
-            picture = _resized(image.convert("L" if shape[2] == 1 else "RGB"), (shape[0], shape[1]))
-    except UnidentifiedImageError:
-        raise InputError(f"{path} is neither an image that Pillow can read nor an .npy or .npz file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is a damaged image: {error}") from error
+    picture = read_picture(path, (shape[0], shape[1]), gray=shape[2] == 1)
     pixels = picture.reshape(shape[0], shape[1], shape[2])
     display = np.repeat(pixels, 3, axis=-1) if shape[2] == 1 else pixels
     return _sample(path.stem, PREPROCESSING[preprocessing](pixels), display=display)
-
-
-def _refuse_odd_images(path: Path, image: Image.Image) -> None:
-    """Refuse pictures whose conversion to 8-bit RGB would lose something without a word."""
-    if image.mode.startswith(("I", "F")):
-        raise InputError(f"{path} has {image.mode} pixels, not 8 bits per channel; convert it, or give an array")
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise InputError(f"{path} has transparent pixels; put it on a background first")
-
-
-def _resized(image: Image.Image, size: tuple[int, int]) -> Picture:
-    height, width = size
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
-
-
-def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Yield (name, array) for the arrays of an `.npy` or `.npz` file; nothing in it is ever unpickled.
-
-    The name is the file's stem, followed by the array's key for an `.npz`.
-
-    Raises
-    ------
-    InputError
-        If the file is not what its ending says, is damaged, holds Python objects or no arrays.
-    OSError
-        If it cannot be opened.
-    """
-    zipped = path.suffix.lower() == ".npz"
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-    if not zipped and magic != b"\x93NUMPY":
-        raise InputError(f"{path} is not an .npy file: it does not begin with NumPy's signature")
-    if zipped and magic[:2] != b"PK":
-        raise InputError(f"{path} is not an .npz file: it does not begin like a zip archive")
-    where = str(path)
-    try:
-        # Mapped, not read: a header that promises more than the file holds is noticed before memory is taken.
-        content = np.load(path, mmap_mode=None if zipped else "r", allow_pickle=False)
-        if not zipped:
-            yield path.stem, content
-            return
-        with content as file:
-            for key in file.files:
-                where = f"{path}, array {key!r}"
-                yield f"{path.stem}.{key.replace('/', '_')}", file[key]
-    except ParityError:
-        raise
-    except Exception as error:  # NumPy reads the header as a Python literal and passes on whatever the parser raises
-        if "allow_pickle" in str(error) or "Python object" in str(error):
-            raise InputError(f"{where} holds Python objects, which are never unpickled; save numbers") from None
-        raise InputError(f"{where} is damaged or cut short: {error}") from error
-    if where == str(path):
-        raise InputError(f"{path} holds no arrays")
 
 
 def _samples(
