@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from parity.assets.errors import InputError
 from parity.errors import ParityError
+from parity.looks import look, problem_of_archive
 
 
 def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -25,14 +26,32 @@ def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     OSError
         If it cannot be opened.
     """
-    zipped = path.suffix.lower() == ".npz"
+    _refuse_other_beginnings(path)
+    look(_read_all, path, error=InputError)
+    yield from _arrays(path)
+
+
+def _read_all(path: Path) -> None:
+    for _ in _arrays(path):
+        pass  # what is not packed is mapped, and no decoder's business
+
+
+def _is_zipped(path: Path) -> bool:
+    return path.suffix.lower() == ".npz"
+
+
+def _refuse_other_beginnings(path: Path) -> None:
+    zipped = _is_zipped(path)
     with path.open("rb") as stream:
         magic = stream.read(6)
     if not zipped and magic != b"\x93NUMPY":
         raise InputError(f"{path} is not an .npy file: it does not begin with NumPy's signature")
     if zipped and magic[:2] != b"PK":
         raise InputError(f"{path} is not an .npz file: it does not begin like a zip archive")
-    where = str(path)
+
+
+def _arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    zipped, where = _is_zipped(path), str(path)
     try:
         # Mapped, not read: a header that promises more than the file holds is noticed before memory is taken.
         content = np.load(path, mmap_mode=None if zipped else "r", allow_pickle=False)
@@ -40,6 +59,8 @@ def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
             yield path.stem, content
             return
         with content as file:
+            if problem := problem_of_archive(file.zip, path):
+                raise InputError(f"{path} {problem}.")
             for key in file.files:
                 where = f"{path}, array {key!r}"
                 yield f"{path.stem}.{key.replace('/', '_')}", file[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,7 +172,8 @@ def stream_inputs(
     Images are converted to RGB (or gray, for one channel), resized to the model's size and preprocessed.
     Arrays are never resized. A float or wider integer array is taken as network input, as it is; a uint8
     array holds pixels and is preprocessed like an image. An array with a batch axis gives one input per
-    sample, named ``stem[0]``, ``stem[1]`` and so on; each array of an `.npz` is named ``stem.key``.
+    sample, named ``stem[0]``, ``stem[1]`` and so on; each array of an `.npz` is named ``stem.key``. Files of one name
+    are told apart by as much of their paths as it takes; a file that is named twice is read once.
 
     Parameters
     ----------
@@ -198,19 +200,48 @@ def stream_inputs(
     """
     if not paths:
         raise InputError("no inputs given: name at least one .npy, .npz or image file")
-    seen: dict[str, int] = {}
-    for path in expand(paths):
-        here: dict[str, int] = {}
+    seen: set[str] = set()
+    for path, label in _labelled(expand(paths)):
+        here: set[str] = set()
         samples = _read(path, tuple(input_shape), preprocessing) if len(parts) < 2 else _read_together(path, parts)
         for sample in samples:
-            name, in_file = _unique(sample.name, seen), _unique(sample.name, here)
+            name = _unique(label + sample.name.removeprefix(path.stem), seen)
+            in_file = _unique(sample.name, here)
             yield replace(sample, name=name, file=path, name_in_file=in_file)
 
 
-def _unique(name: str, seen: dict[str, int]) -> str:
-    """Return a name, numbered if it was there before (a/x.npy and b/x.npy), so that results stay apart."""
-    seen[name] = seen.get(name, 0) + 1
-    return name if seen[name] == 1 else f"{name}~{seen[name]}"
+def _labelled(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file once, with what its inputs are called after.
+
+    That is its name without the ending, and where another file has the same one as much of its path as tells them
+    apart: ``a/x`` and ``b/x``, or ``x.png`` and ``x.npy``.
+    """
+    alike: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(path.absolute() for path in files):
+        alike.setdefault(path.stem, []).append(path)
+    labels: dict[Path, str] = {}
+    for group in alike.values():
+        deepest = max(len(path.parts) for path in group)
+        ends = ([end(path, depth) for path in group] for depth in range(1, deepest + 1) for end in (_bare_end, _end))
+        labels |= zip(group, next(found for found in ends if len(set(found)) == len(group)), strict=True)
+    for path in files:
+        if (label := labels.pop(path.absolute(), None)) is not None:
+            yield path, label
+
+
+def _end(path: Path, depth: int) -> str:
+    return "/".join(path.parts[-depth:])
+
+
+def _bare_end(path: Path, depth: int) -> str:
+    return _end(path, depth).removesuffix(path.suffix)
+
+
+def _unique(name: str, seen: set[str]) -> str:
+    """Return a name, numbered if it was there before (two arrays of an archive can be called alike), and note it."""
+    free = next(free for n in itertools.count(1) if (free := name if n == 1 else f"{name}~{n}") not in seen)
+    seen.add(free)
+    return free
 
 
 def _read(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Iterator[Input]:
