@@ -5,23 +5,21 @@ Outcomes go to the run's journal as they come; what an earlier run into the same
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
 
 from parity.judge.controls import Controls
 from parity.run.arrays_file import ARRAYS_NAME, ArraysFile, dataset
-from parity.run.cases import Plan
-from parity.run.facts import commit, differences_named, method_facts, plain_rules, reference_methods
+from parity.run.cases import Plan, Series
+from parity.run.facts import Named, differences_named, facts_of_run, method_facts, plain_rules, reference_methods
 from parity.run.journal import Journal, JournalError, Place, Reader, cannot_write
-from parity.run.machine import cpu
+from parity.run.model_entries import ModelEntries
 from parity.run.outcome import Outcome
 from parity.run.records import ModelRecord
 from parity.run.results import SCHEMA_VERSION
@@ -29,19 +27,7 @@ from parity.run.totals import summarize
 from parity.run.trace.table import Trace, Untraced
 from parity.run.unfinished import Finished, Key, Run, forget_superseded, go_on
 
-SIDES = ("rules", "reference_rules")
 Order = tuple[int, ...]
-
-
-class Named(Protocol):
-    """What is under test, as the document tells it."""
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of the packages that take part."""
 
 
 class Document:
@@ -75,13 +61,10 @@ class Document:
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._begun, self._before = time.perf_counter(), 0.0
         self._journal: Journal | Reader | None = None
-        self._run, self._ids = Run(), dict[str, str]()
-        self._told: dict[tuple[str, str, str], Any] = {}
+        self._run = Run()
         self._environment: dict[str, str] = {}
         self._earlier = Finished()
-        self._models: dict[str, dict[str, Any]] = {}
-        self._inputs: list[dict[str, Any]] = []
-        self._input_places: dict[tuple[str, str], tuple[str, Place]] = {}  # with the input's hash
+        self._entries = ModelEntries(self._append)
         self._places: list[Place] = []  # where each row's record lies
         self._trace_places: dict[int, Place] = {}  # by the row's id
         self._order: list[Order] = []
@@ -133,21 +116,23 @@ class Document:
         run = run or Run()
         found = go_on(self._directory, run)
         journal = found[0] if found else Journal.make(self._directory)
-        self._journal, self._ids = journal, run.ids
+        self._journal, self._entries.ids = journal, run.ids
         if found:
-            self._earlier = found[1]
+            self._earlier = self._entries.earlier = found[1]
+            self._environment = dict(self._earlier.environment)
             self._created, self._before = str(self._earlier.run["created"]), self._earlier.seconds
-        journal.append({"kind": "run"} | run.to_json() | self._facts())
+        journal.append({"kind": "run"} | run.to_json() | facts_of_run(self._created, self._command, self._subject))
         self._run = run
         self._note_files()
         journal.sync()
 
     def read(self, journal: Reader, earlier: Finished) -> None:
         """Take everything from the journal of a run that did not end, which stays as it is."""
-        self._journal, self._earlier, facts = journal, earlier, earlier.run
-        self._ids, self._before = earlier.ids, earlier.seconds
+        self._journal, self._earlier, self._entries.earlier, facts = journal, earlier, earlier, earlier.run
+        self._entries.ids, self._before = earlier.ids, earlier.seconds
         self._created, self._environment = str(facts["created"]), dict(earlier.environment)
-        self.take_rest(lambda _: True)
+        for key in list(earlier.rows):
+            self._take_as_it_was(key)
 
     def _note_files(self) -> None:
         new = self._run.new_files()
@@ -171,35 +156,7 @@ class Document:
 
     def add_model(self, record: ModelRecord) -> None:
         """Take in a model and its inputs, or further inputs of a model that is known."""
-        name = record.model["name"]
-        new = [entry for entry in record.inputs if (name, entry["name"]) not in self._input_places]
-        known = self._known(name)
-        if known is None:
-            self._models[name] = record.model
-        else:
-            self._models[name] = _merged(known, record.model, len(self._inputs_of(name)), len(new))
-        model = self._models[name] | {side: {} for side in SIDES}
-        self._append({"kind": "model", "id": self._ids.get(name, ""), "model": model})
-        for entry in new:
-            arrays = {kind: record.arrays.get(f"{kind}/{name}/{entry['name']}") for kind in ("inputs", "display")}
-            there = {kind: array for kind, array in arrays.items() if array is not None}
-            self._add_input(entry, self._append({"kind": "input", "input": entry}, there))
-
-    def _known(self, name: str) -> dict[str, Any] | None:
-        """Return the entry of a model, if need be that of the earlier run."""
-        if name not in self._models:
-            earlier = self._earlier.model(name, self._ids.get(name, ""))
-            if earlier is None:
-                return None
-            self._models[name] = earlier
-        return self._models[name]
-
-    def _inputs_of(self, model: str) -> list[dict[str, Any]]:
-        return [entry for entry in self._inputs if entry["model"] == model]
-
-    def _add_input(self, entry: dict[str, Any], place: Place) -> None:
-        self._inputs.append(entry)
-        self._input_places[entry["model"], entry["name"]] = entry["sha256"], place
+        self._entries.add(record)
 
     def add(self, outcome: Outcome, order: Order | None = None) -> None:
         """Take in the outcome of one case; its maps go to the journal and are not kept.
@@ -219,12 +176,12 @@ class Document:
         row = outcome.row
         order = (len(self.rows),) if order is None else order
         model = row["model"]
-        self._tell_rules(model, row["method"])
+        self._entries.tell_rules(model, row["method"])
         self._note_files()
         record = {
             "kind": "row",
-            "id": self._ids.get(model, ""),
-            "sha256": self._input_places.get((model, row["input"]), ("",))[0],
+            "id": self._entries.id(model),
+            "sha256": self._entries.sha256(model, row["input"]),
             "order": order,
             "seconds": round(self.seconds, 2),
             "row": row,
@@ -241,13 +198,6 @@ class Document:
         self._order.append(order)
         self._places.append(place)
         self._controls.see(outcome)
-
-    def _tell_rules(self, model: str, method: str) -> None:
-        for side in SIDES:
-            rules = self._models.get(model, {}).get(side, {}).get(method)
-            if rules is not None and self._told.get((model, side, method)) is not rules:
-                self._told[model, side, method] = rules
-                self._append({"kind": "rules", "model": model, "side": side, "method": method, "rules": rules})
 
     def add_traces(self, traces: Iterable[tuple[dict[str, Any], Trace | Untraced]]) -> int:
         """Take in traces of rows that are here, or why there are none; return how many there were.
@@ -289,14 +239,20 @@ class Document:
                 self._take_input(model, one.name, one.sha256)
         return taken
 
-    def take_rest(
-        self, wanted: Callable[[Key], bool], order: Callable[[Mapping[str, Any]], Order] | None = None
-    ) -> None:
-        """Take in what else an earlier run has finished of the cases that are wanted, where a run ends early."""
-        for key in [key for key in self._earlier.rows if wanted(key)]:
-            sha256 = self._earlier.sha256(key[0], key[1])
-            if self._take_over(key, sha256, order):
-                self._take_input(key[0], key[1], sha256)
+    def take_rest(self, series: Series, order: Callable[[Mapping[str, Any]], Order]) -> None:
+        """Take in what else an earlier run has finished of a model's cases, where a run ends early."""
+        names, outline = set(series.names), series.outline
+        lanes = {method: outline.dtypes(method) for method in outline.methods}
+        for key in list(self._earlier.rows):
+            model, name, method, dtype = key
+            if model == outline.source.name and name in names and dtype in lanes.get(method, ()):
+                self._take_as_it_was(key, order)
+
+    def _take_as_it_was(self, key: Key, order: Callable[[Mapping[str, Any]], Order] | None = None) -> None:
+        model, name, *_ = key
+        sha256 = self._earlier.sha256(model, name)
+        if self._take_over(key, sha256, order):
+            self._take_input(model, name, sha256)
 
     def _take_over(self, key: Key, sha256: str, order: Callable[[Mapping[str, Any]], Order] | None) -> bool:
         place = self._earlier.rows.pop(key, None)
@@ -305,12 +261,12 @@ class Document:
         record = self.journal.record(place)
         row = record["row"]
         read_only = isinstance(self._journal, Reader)
-        if record["id"] != self._ids.get(key[0], "") or record["sha256"] != sha256:
+        if record["id"] != self._entries.id(key[0]) or record["sha256"] != sha256:
             return False
         if row["status"] == "error" and not read_only:
             return False
         maps = self.journal.arrays(record)
-        if maps is None or self._known(key[0]) is None:
+        if maps is None or self._entries.known(key[0]) is None:
             return False
         trace = self._earlier.traces.get(key)
         if trace is not None:
@@ -326,9 +282,7 @@ class Document:
         return True
 
     def _take_input(self, model: str, name: str, sha256: str) -> None:
-        place = self._earlier.inputs.get((model, name))
-        if place is not None and (model, name) not in self._input_places and place[0] == sha256:
-            self._add_input(self.journal.record(place[1])["input"], place[1])
+        self._entries.take_input(model, name, sha256, lambda place: self.journal.record(place)["input"])
 
     # --- what goes out -------------------------------------------------------------------------------------------
 
@@ -363,7 +317,7 @@ class Document:
             path = journal.folder.path / ARRAYS_NAME
         try:
             with ArraysFile(path, self._created) as file:
-                for (model, name), (_, place) in self._input_places.items():
+                for (model, name), (_, place) in self._entries.places.items():
                     arrays = journal.arrays(journal.record(place)) or {}
                     file.put({dataset(kind, model, name): array for kind, array in arrays.items()})
                 for index, place in enumerate(self._places):
@@ -415,20 +369,21 @@ class Document:
             stopped=stopped or lost,
             reference_fault=reference_fault,
         )
-        facts = self._facts() if not isinstance(self._journal, Reader) else self._earlier.run
-        if seconds is None:
-            seconds = self._before if isinstance(self._journal, Reader) else self.seconds
+        if isinstance(self._journal, Reader):
+            facts, took = self._earlier.run, self._before
+        else:
+            facts, took = facts_of_run(self._created, self._command, self._subject), self.seconds
         return {
             "schema": SCHEMA_VERSION,
             "created": self._created,
             "command": facts["command"],
-            "seconds": round(seconds, 2),
+            "seconds": round(took if seconds is None else seconds, 2),
             "commit": facts["commit"],
             "interrupted": summary["stopped"],
             "arrays": ARRAYS_NAME,
             "environment": facts["environment"] | {"reference": dict(environment or self._environment)},
-            "models": [model | {"rules": plain_rules(model["rules"])} for model in self._models.values()],
-            "inputs": self._inputs,
+            "models": [model | {"rules": plain_rules(model["rules"])} for model in self._entries.models.values()],
+            "inputs": self._entries.inputs,
             "methods": {name: method_facts(name) for name in sorted(methods)},
             "reference_methods": reference_methods(),
             "divergences": differences_named(self.rows),
@@ -436,40 +391,6 @@ class Document:
             "results": self.rows,
         }
 
-    def _facts(self) -> dict[str, Any]:
-        """Return what is known of the run before its first case."""
-        return {
-            "created": self._created,
-            "command": self._command,
-            "commit": commit(),
-            "environment": {
-                "python": platform.python_version(),
-                "platform": f"{platform.system()} {platform.machine()}",
-                "cpu": cpu(),
-                "threads": torch.get_num_threads(),
-                "subject": {"name": self._subject.name, "versions": self._subject.versions()},
-            },
-        }
-
 
 def _key(row: Mapping[str, Any]) -> Key:
     return row["model"], row["input"], row["method"], row["dtype"]
-
-
-def _merged(known: Mapping[str, Any], more: dict[str, Any], before: int, inputs: int) -> dict[str, Any]:
-    """Return a model's entry with what its next inputs have shown: the worst distance, the mean agreement.
-
-    The rules of `more` may still be filled by a run that goes on, so they are what is kept.
-    """
-    merged = dict(known)
-    for key in ("logits_rel_l2", "logits_rel_l2_float64"):
-        distances = [entry[key] for entry in (known, more)]
-        merged[key] = None if None in distances else max(distances)
-    agreements = [entry["top1_agreement"] for entry in (known, more)]
-    if None not in agreements and before + inputs:
-        merged["top1_agreement"] = (agreements[0] * before + agreements[1] * inputs) / (before + inputs)
-    for side in SIDES:
-        for name, rules in known[side].items():
-            more[side].setdefault(name, rules)
-        merged[side] = more[side]
-    return merged

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import torch
 
 from parity.judge.known.table import BY_NAME
+from parity.run.machine import cpu
 from parity.run.subjects import list_methods, parse, wrappers
+
+
+class Named(Protocol):
+    """What is under test, as the document tells it."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that take part."""
+
+
+def facts_of_run(created: str, command: str, subject: Named) -> dict[str, Any]:
+    """Return what is known of a run before its first case."""
+    return {
+        "created": created,
+        "command": command,
+        "commit": commit(),
+        "environment": {
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "cpu": cpu(),
+            "threads": torch.get_num_threads(),
+            "subject": {"name": subject.name, "versions": subject.versions()},
+        },
+    }
 
 
 def differences_named(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:

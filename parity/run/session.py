@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parity import keras
-from parity.assets.inputs import Input, default_inputs, expand, stream_inputs
+from parity.assets.inputs import expand
 from parity.assets.models import list_models, resolve
 from parity.assets.source import ModelSource
 from parity.errors import ParityError
@@ -22,33 +21,26 @@ from parity.reference.environment import ReferenceEnvironmentError
 from parity.run.arrays_file import ARRAYS_NAME
 from parity.run.budget import require_room, share
 from parity.run.cases import (
-    CHUNK,
-    DTYPES,
-    LARGE,
     Options,
-    Plan,
     Series,
-    one_per_combination,
-    select_inputs,
     select_methods,
 )
 from parity.run.cluster_access import NOBODY_SAID, Access
 from parity.run.desk import Desk
 from parity.run.document import Document
 from parity.run.journal import JournalError
+from parity.run.planning import cases_of, order_of, series_of
 from parity.run.records import ModelRecord, input_records
 from parity.run.runner import Runner, in_order
-from parity.run.sameness import decides, model_id
+from parity.run.sameness import decides
 from parity.run.subjects import subject
 from parity.run.torch_arithmetic import round_equal_windows_equally, torch_threads
 from parity.run.trace.table import Trace
 from parity.run.trace.tracing import NoTraceError, trace
-from parity.run.unfinished import Key, Run
+from parity.run.unfinished import Run
 
 if TYPE_CHECKING:
     from parity.run.cluster import Cluster
-
-SAMPLES = 3  # inputs of a small model unless told otherwise
 
 
 @dataclass
@@ -128,48 +120,11 @@ class Session:
                 if other.path == source.path:
                     return
                 raise ParityError(f"two models are called {source.name}: {other.path} and {source.path}; rename one")
-        self.plans.append(self._plan(source, methods))
-
-    def _plan(self, source: ModelSource, methods: tuple[str, ...]) -> Series:
-        description = source.load().description
-        if self.target is not None and not 0 <= self.target < description.classes:
-            raise ParityError(
-                f"target {self.target} is out of range: {source.name} has {description.classes} classes, "
-                f"0 to {description.classes - 1}"
-            )
-        self._parameters = max(self._parameters, description.parameters)
-        large = description.parameters >= LARGE
-        samples = self.samples or (None if self.files else 1 if large else SAMPLES)
-        names, read = self._inputs(source, description, samples)
-        if self.dtype == "both":
-            float64 = [name for name in methods if not large or name in one_per_combination()]
-            lanes = {"float64": float64, "float32": list(methods)}
-        else:
-            lanes = {name: list(methods) if name == self.dtype else [] for name in DTYPES}
         options = Options(self.target, self.reference, self._subject.spec, self.store)
-        outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large, options)
-        return Series(outline, description, names, read)
-
-    def _inputs(
-        self, source: ModelSource, description: keras.ModelDescription, samples: int | None
-    ) -> tuple[tuple[str, ...], Callable[[], Iterable[Input]]]:
-        """Return the names of the inputs, each read once and found good, and what reads them again."""
-        read: Callable[[], Iterable[Input]]
-        if self.files:
-            read = partial(stream_inputs, self.files, description.input_shape, source.preprocessing, description.inputs)
-        else:
-            read = partial(default_inputs, source)
-        kept: list[Input] = []
-
-        def seen() -> Iterator[str]:
-            for one in read():
-                kept.append(one)
-                del kept[CHUNK + 1 :]
-                yield one.name
-
-        names = select_inputs(seen(), self.input_names, samples)
-        # So few are kept instead of being read again.
-        return names, (lambda: kept) if len(kept) <= CHUNK else read
+        plan = series_of(source, methods, options, dtype=self.dtype, files=self.files,
+                         names=self.input_names, samples=self.samples)  # fmt: skip
+        self._parameters = max(self._parameters, plan.description.parameters)
+        self.plans.append(plan)
 
     @property
     def subject_name(self) -> str:
@@ -272,13 +227,7 @@ class Session:
     def _take_rest(self, document: Document) -> None:
         """Take over what this run has not come to: it is finished all the same."""
         for number, series in enumerate(self.plans):
-            outline, names, order = series.outline, set(series.names), self._places(number, series)
-            lanes = {method: outline.dtypes(method) for method in outline.methods}
-
-            def wanted(key: Key, model: str = outline.source.name, names: set[str] = names, lanes: Any = lanes) -> bool:
-                return key[0] == model and key[1] in names and key[3] in lanes.get(key[2], ())
-
-            document.take_rest(wanted, order)
+            document.take_rest(series, order_of(number, series, self.reference))
 
     def _begin(self, document: Document, reference: Mapping[str, str] | None) -> None:
         """Begin the journal, or go on with an earlier one, now that the reference's versions are known."""
@@ -292,15 +241,7 @@ class Session:
             "equal_windows": not any(plan.outline.large for plan in self.plans),
             "cluster": self.cluster is not None,
         }
-        models = {
-            plan.source.name: {
-                "id": model_id(plan.source, plan.large),
-                "float64": sorted(plan.float64 & set(plan.methods)),
-                "float32": sorted(plan.float32 & set(plan.methods)),
-            }
-            for plan in (series.outline for series in self.plans)
-        }
-        document.begin(Run(decides(self._subject, reference, options), models, self.total, self.anew))
+        document.begin(Run(decides(self._subject, reference, options), cases_of(self.plans), self.total, self.anew))
 
     def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
         with self.client() as (client, jobs):
@@ -361,7 +302,9 @@ class Session:
         """Run all cases here; what goes wrong with a model costs its own cases."""
         for number, series in enumerate(self.plans):
             make = partial(Runner, client=client, subject=self._subject, reference=self.reference, target=self.target)
-            desk = Desk(partial(make, ahead=ahead), document, self._places(number, series), self._stops, tell)
+            desk = Desk(
+                partial(make, ahead=ahead), document, order_of(number, series, self.reference), self._stops, tell
+            )
             desk.traces = self.traces_of_failing
             try:
                 for plan in series.plans():
@@ -388,7 +331,9 @@ class Session:
         from parity.run.cluster import Task
 
         options = self._client_of_workers()
-        places = {one.outline.source.name: self._places(number, one) for number, one in enumerate(self.plans)}
+        places = {
+            one.outline.source.name: order_of(number, one, self.reference) for number, one in enumerate(self.plans)
+        }
 
         def tasks() -> Iterator[Task]:
             for series in self.plans:
@@ -428,17 +373,6 @@ class Session:
                     if self._stops(row):
                         return
                 document.sync(self._environment)
-
-    def _places(self, number: int, series: Series) -> Callable[[Mapping[str, Any]], tuple[int, ...]]:
-        """Return where each outcome of a model stands: method by method, lane by lane, input by input."""
-        asked = in_order(series.outline.methods, series.description, self.reference)
-        methods = {method.name: index for index, (method, _) in enumerate(asked)}
-        inputs = {name: index for index, name in enumerate(series.names)}
-
-        def place(row: Mapping[str, Any]) -> tuple[int, ...]:
-            return number, methods[row["method"]], DTYPES.index(row["dtype"]), inputs[row["input"]]
-
-        return place
 
     def traces(self) -> Iterator[Trace | NoTraceError]:
         """Yield the trace of every case, or why it has none, instead of running it."""

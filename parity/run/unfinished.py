@@ -108,7 +108,8 @@ class Finished:
         """Return what a journal holds."""
         found = cls()
         for place, record in journal.records():
-            found._take(place, record)
+            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # another version wrote it
+                found._take(place, record)
         return found
 
     def _take(self, place: Place, record: Record) -> None:

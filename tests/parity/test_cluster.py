@@ -201,6 +201,22 @@ def test_tasks_speak_of_the_largest_model(place: Path) -> None:
     assert asked.value.args[0][0] == one.plans[0].description.parameters > one.plans[1].description.parameters
 
 
+def test_a_run_on_a_cluster_goes_on_where_one_was_stopped(place: Path, scheduler: Any) -> None:
+    def stop(_method: str, done: int) -> None:
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    stopped, again, whole = (session(place, "on", cluster=scheduler.scheduler_address) for _ in range(3))
+    first = stopped.run(stop)
+    assert stopped.interrupted
+    rows = without_times(again.run())
+    errors = sum(row["status"] == "error" for row in first["results"])
+    assert again.taken_over >= len(first["results"]) - errors > 0
+    expected = without_times(whole.run())
+    assert whole.taken_over == 0, "the journal of a whole run is gone"
+    assert [row | {"reference_stored": None} for row in rows] == [row | {"reference_stored": None} for row in expected]
+
+
 def test_fail_fast_stops_a_cluster_too(place: Path, scheduler: Any) -> None:
     one = session(place, "fast", cluster=scheduler.scheduler_address, fail_fast=True)
     document = one.run()
