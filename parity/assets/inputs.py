@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from parity.assets.arrays import read_arrays
+from parity.assets.errors import InputError
+from parity.assets.pictures import read_picture, resized
 from parity.assets.preprocessing import PREPROCESSING, FloatArray, Picture, pad_digits
-from parity.errors import ParityError
 from parity.hashing import array_sha256
 from parity.paths import printable
 
@@ -24,10 +27,6 @@ if TYPE_CHECKING:
 DATA = Path(__file__).resolve().parent / "data"
 PHOTOS = ("astronaut", "chelsea", "coffee")
 PHOTO_SIZE = (224, 224)
-
-
-class InputError(ParityError):
-    """An input that no model can take; the message says which file, what is wrong and what would be right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +80,7 @@ def photo(name: str) -> Picture:
     """
     from skimage import data
 
-    return _resized(Image.fromarray(getattr(data, name)()), PHOTO_SIZE)
+    return resized(Image.fromarray(getattr(data, name)()), PHOTO_SIZE)
 
 
 def _photos(preprocessing: str) -> Iterator[Input]:
@@ -174,7 +173,8 @@ def stream_inputs(
     Images are converted to RGB (or gray, for one channel), resized to the model's size and preprocessed.
     Arrays are never resized. A float or wider integer array is taken as network input, as it is; a uint8
     array holds pixels and is preprocessed like an image. An array with a batch axis gives one input per
-    sample, named ``stem[0]``, ``stem[1]`` and so on; each array of an `.npz` is named ``stem.key``.
+    sample, named ``stem[0]``, ``stem[1]`` and so on; each array of an `.npz` is named ``stem.key``. Files of one name
+    are told apart by as much of their paths as it takes; a file that is named twice is read once.
 
     Parameters
     ----------
@@ -201,19 +201,48 @@ def stream_inputs(
     """
     if not paths:
         raise InputError("no inputs given: name at least one .npy, .npz or image file")
-    seen: dict[str, int] = {}
-    for path in expand(paths):
-        here: dict[str, int] = {}
+    seen: set[str] = set()
+    for path, label in _labelled(expand(paths)):
+        here: set[str] = set()
         samples = _read(path, tuple(input_shape), preprocessing) if len(parts) < 2 else _read_together(path, parts)
         for sample in samples:
-            name, in_file = _unique(printable(sample.name), seen), _unique(printable(sample.name), here)
+            name = _unique(printable(label + sample.name.removeprefix(path.stem)), seen)
+            in_file = _unique(printable(sample.name), here)
             yield replace(sample, name=name, file=path, name_in_file=in_file)
 
 
-def _unique(name: str, seen: dict[str, int]) -> str:
-    """Return a name, numbered if it was there before (a/x.npy and b/x.npy), so that results stay apart."""
-    seen[name] = seen.get(name, 0) + 1
-    return name if seen[name] == 1 else f"{name}~{seen[name]}"
+def _labelled(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file once, with what its inputs are called after.
+
+    That is its name without the ending, and where another file has the same one as much of its path as tells them
+    apart: ``a/x`` and ``b/x``, or ``x.png`` and ``x.npy``.
+    """
+    alike: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(path.absolute() for path in files):
+        alike.setdefault(path.stem, []).append(path)
+    labels: dict[Path, str] = {}
+    for group in alike.values():
+        deepest = max(len(path.parts) for path in group)
+        ends = ([end(path, depth) for path in group] for depth in range(1, deepest + 1) for end in (_bare_end, _end))
+        labels |= zip(group, next(found for found in ends if len(set(found)) == len(group)), strict=True)
+    for path in files:
+        if (label := labels.pop(path.absolute(), None)) is not None:
+            yield path, label
+
+
+def _end(path: Path, depth: int) -> str:
+    return "/".join(path.parts[-depth:])
+
+
+def _bare_end(path: Path, depth: int) -> str:
+    return _end(path, depth).removesuffix(path.suffix)
+
+
+def _unique(name: str, seen: set[str]) -> str:
+    """Return a name, numbered if it was there before (two arrays of an archive can be called alike), and note it."""
+    free = next(free for n in itertools.count(1) if (free := name if n == 1 else f"{name}~{n}") not in seen)
+    seen.add(free)
+    return free
 
 
 def _read(path: Path, shape: tuple[int | None, ...], preprocessing: str) -> Iterator[Input]:
@@ -256,71 +285,10 @@ def _read_image(path: Path, shape: tuple[int | None, ...], preprocessing: str) -
         raise InputError(f"{path}: the model takes {_spell(shape)}, which no image has; give an .npy or .npz array")
     if shape[0] is None or shape[1] is None:
         raise InputError(f"{path}: the model takes any size {_spell(shape)}; give an array of the size you mean")
-    try:
-        with Image.open(path) as image:
-            image.load()
-            _refuse_odd_images(path, image)
-            picture = _resized(image.convert("L" if shape[2] == 1 else "RGB"), (shape[0], shape[1]))
-    except UnidentifiedImageError:
-        raise InputError(f"{path} is neither an image that Pillow can read nor an .npy or .npz file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is a damaged image: {error}") from error
+    picture = read_picture(path, (shape[0], shape[1]), gray=shape[2] == 1)
     pixels = picture.reshape(shape[0], shape[1], shape[2])
     display = np.repeat(pixels, 3, axis=-1) if shape[2] == 1 else pixels
     return _sample(path.stem, PREPROCESSING[preprocessing](pixels), display=display)
-
-
-def _refuse_odd_images(path: Path, image: Image.Image) -> None:
-    """Refuse pictures whose conversion to 8-bit RGB would lose something without a word."""
-    if image.mode.startswith(("I", "F")):
-        raise InputError(f"{path} has {image.mode} pixels, not 8 bits per channel; convert it, or give an array")
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise InputError(f"{path} has transparent pixels; put it on a background first")
-
-
-def _resized(image: Image.Image, size: tuple[int, int]) -> Picture:
-    height, width = size
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
-
-
-def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Yield (name, array) for the arrays of an `.npy` or `.npz` file; nothing in it is ever unpickled.
-
-    The name is the file's stem, followed by the array's key for an `.npz`.
-
-    Raises
-    ------
-    InputError
-        If the file is not what its ending says, is damaged, holds Python objects or no arrays.
-    OSError
-        If it cannot be opened.
-    """
-    zipped = path.suffix.lower() == ".npz"
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-    if not zipped and magic != b"\x93NUMPY":
-        raise InputError(f"{path} is not an .npy file: it does not begin with NumPy's signature")
-    if zipped and magic[:2] != b"PK":
-        raise InputError(f"{path} is not an .npz file: it does not begin like a zip archive")
-    where = str(path)
-    try:
-        # Mapped, not read: a header that promises more than the file holds is noticed before memory is taken.
-        content = np.load(path, mmap_mode=None if zipped else "r", allow_pickle=False)
-        if not zipped:
-            yield path.stem, content
-            return
-        with content as file:
-            for key in file.files:
-                where = f"{path}, array {key!r}"
-                yield f"{path.stem}.{key.replace('/', '_')}", file[key]
-    except ParityError:
-        raise
-    except Exception as error:  # NumPy reads the header as a Python literal and passes on whatever the parser raises
-        if "allow_pickle" in str(error) or "Python object" in str(error):
-            raise InputError(f"{where} holds Python objects, which are never unpickled; save numbers") from None
-        raise InputError(f"{where} is damaged or cut short: {error}") from error
-    if where == str(path):
-        raise InputError(f"{path} holds no arrays")
 
 
 def _samples(

@@ -1,10 +1,9 @@
-"""What can be explained: the shipped networks, VGG16 and VGG19, and any `.h5` of the user's, with provenance."""
+"""What can be explained: the shipped networks, VGG16 and VGG19, and any Keras file of the user's."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import h5py
-
 from parity.assets import seeded
 from parity.assets.source import SEEDED_SUFFIX, ModelSource
 from parity.errors import ParityError
 from parity.hashing import file_sha256
+from parity.keras.errors import ConversionError
+from parity.keras.hdf5 import stored_config
 from parity.paths import expanded, home, printable
 
 # The shipped weights lie beside the package in the repository, and in a wheel among its data (`setup.py`).
@@ -307,20 +306,15 @@ def _guessed_architecture(path: Path, candidate: str | None) -> str | None:
 
 
 def _model_config(path: Path) -> dict[str, Any] | None:
-    """Return the model config in an `.h5`, None for weights alone, {} for anything the converter will refuse.
+    """Return the model config in a file, None for weights alone, {} for anything the converter will refuse.
 
-    Only a first look to choose names and preprocessing: `parity.keras.load` reads the file in earnest and
-    says what is wrong with it.
+    Only to choose names and preprocessing: `parity.keras.load` reads the file in earnest and says what is wrong with
+    it.
     """
     try:
-        with h5py.File(path) as file:
-            text = file.attrs.get("model_config")
-            if text is None:
-                return None
-            config = json.loads(text)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+        return stored_config(path)
+    except ConversionError:
         return {}
-    return config if isinstance(config, dict) else {}
 
 
 def _hash(path: Path, kind: str = "sha256") -> str:

@@ -74,7 +74,7 @@ def _arrays(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     ParityError
         If the file cannot be read or lacks one of `keys`.
     """
-    from parity.assets.inputs import read_arrays
+    from parity.assets.arrays import read_arrays
 
     if path.suffix.lower() not in (".npy", ".npz"):
         raise ParityError(f"{path}: the name must end in .npy or .npz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ class _Builder:
     values: dict[str, Value] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
     masks: dict[str, int] = field(default_factory=dict)  # by layer: the position of its result's mask
-    modules: list[tuple[str, nn.Module]] = field(default_factory=list)
+    modules: dict[str, nn.Module] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     layers: list[LayerDescription] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)  # by layer: the module that gives its output
@@ -117,6 +118,15 @@ class _Builder:
     @property
     def graph(self) -> Graph:
         return self.stored.graph
+
+    @cached_property
+    def starts(self) -> Mapping[str, tuple[int, Shape]]:
+        """Position and shape of each input, by its name."""
+        return {name: (position, shape) for position, (name, shape) in enumerate(self.graph.inputs)}
+
+    @cached_property
+    def starts_channels_first(self) -> bool:
+        return starts_channels_first(self.graph)
 
     @property
     def path(self) -> Path:
@@ -146,11 +156,8 @@ class _Builder:
     def _convert(self, node: Node) -> None:
         handler = HANDLERS[node.class_name]
         if not node.inbound:
-            names = [name for name, _ in self.graph.inputs]
-            self.positions[node.name] = names.index(node.name)
-            self.values[node.name] = Value(
-                self.graph.inputs[self.positions[node.name]][1], channels_first=starts_channels_first(self.graph)
-            )
+            self.positions[node.name], shape = self.starts[node.name]
+            self.values[node.name] = Value(shape, channels_first=self.starts_channels_first)
             self._describe(node, None)
             return
         inputs = [(self.values[name], self.positions[name]) for name in node.inbound]
@@ -244,7 +251,7 @@ class _Builder:
             position = self.last
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.inputs, self.last_softmax is not None, sha256,
-            self.graph.output, tuple(_spelled(self.stored, len(output.shape) > 1)), starts_channels_first(self.graph),
+            self.graph.output, tuple(_spelled(self.stored, len(output.shape) > 1)), self.starts_channels_first,
         )  # fmt: skip
         ends = {
             name: self.ends[layer.name]
@@ -259,7 +266,7 @@ class _Builder:
             )
             for name, value in self.values.items()
         }
-        module = KerasModule(description, self.modules, self.steps, position, ends | self.ends, places)
+        module = KerasModule(description, list(self.modules.items()), self.steps, position, ends | self.ends, places)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if tensor.is_meta:
                 raise ConversionError(f"{self.path}: the parameter {name!r} was never filled.")
@@ -297,10 +304,9 @@ class _Builder:
     def _add_module(self, name: str, module: nn.Module, inputs: tuple[int, ...]) -> str:
         """Register a module under a free name that torch accepts, and its one call."""
         name = name.replace(".", "_")
-        taken = {used for used, _ in self.modules}
-        while name in taken or hasattr(nn.Module, name) or hasattr(KerasModule, name) or name in _RESERVED:
+        while name in self.modules or hasattr(nn.Module, name) or hasattr(KerasModule, name) or name in _RESERVED:
             name += "_"
-        self.modules.append((name, module))
+        self.modules[name] = module
         self.steps.append(Step(name, inputs))
         return name
 

@@ -107,18 +107,28 @@ class Graph:
 
 
 def in_order(names: Mapping[Name, Sequence[Name]]) -> tuple[list[Name], list[Name]]:
-    """Return names such that each comes after those that it reads, otherwise as they stand, and those in a circle."""
+    """Return names such that each comes after those that it reads, otherwise as they stand, and those in a circle.
+
+    They come by the longest way from a beginning, those of one length as they stand.
+    """
+    readers: dict[Name, list[Name]] = {name: [] for name in names}
+    missing = {name: len(producers) for name, producers in names.items()}
+    for name, producers in names.items():
+        for producer in producers:
+            if producer in readers:  # what is not there is waited for, as if it were a circle
+                readers[producer].append(name)
+    place = {name: number for number, name in enumerate(names)}
     order: list[Name] = []
-    done: set[Name] = set()
-    waiting = list(names)
-    while waiting:
-        ready = [name for name in waiting if all(producer in done for producer in names[name])]
-        if not ready:
-            return order, waiting
+    ready = [name for name, count in missing.items() if count == 0]
+    while ready:
         order += ready
-        done.update(ready)
-        waiting = [name for name in waiting if name not in done]
-    return order, []
+        freed = []
+        for reader in (reader for name in ready for reader in readers[name]):
+            missing[reader] -= 1
+            if missing[reader] == 0:
+                freed.append(reader)
+        ready = sorted(freed, key=place.__getitem__)
+    return order, [name for name, count in missing.items() if count > 0]
 
 
 def needed_for(output: str, nodes: Mapping[str, Node]) -> set[str]:

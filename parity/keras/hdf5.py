@@ -29,12 +29,14 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.keras.errors import ConversionError
+from parity.looks import look, problem_of_archive, too_large
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 # Random number generators of dropout-like layers: state of the training, not weights.
 _TRAINING_STATE = ("seed_generator", "_random_generator")
 _DEEPEST_NESTING = 32
-_LARGEST_MEMBER = 8 << 30
+_LONGEST_CONFIG = 32 << 20
+"""Bytes of an architecture; one of 10,000 layers takes a fifth of it."""
 # What h5py raises, depending on where in the file the damage lies.
 _H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
@@ -55,6 +57,12 @@ class StoredTensor:
     shape: tuple[int, ...]
     _dataset: h5py.Dataset = field(repr=False, compare=False)
     _file: Path = field(repr=False, compare=False)
+
+    @property
+    def bytes(self) -> int:
+        """What reading it takes: its own size, or that of the pieces that it is packed in."""
+        itemsize = int(self._dataset.dtype.itemsize)
+        return itemsize * max(math.prod(self.shape), math.prod(self._dataset.chunks or (0,)))
 
     def read(self) -> npt.NDArray[np.floating[Any]]:
         """Return the values as they are stored.
@@ -146,6 +154,43 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
         If the file is absent, damaged, not HDF5, HDF5 but not written by Keras, or from a backend whose
         convolution kernels are stored differently.
     """
+    _refuse_other_things(path)
+    look(read_all, path, error=ConversionError)
+    with _opened(path) as opened:
+        yield opened
+
+
+def read_all(path: Path) -> None:
+    """Read all that is ever read of a file, and forget it: what `parity.looks` does in its child process.
+
+    Raises
+    ------
+    ConversionError
+        As `open_keras`, or if a tensor is damaged.
+    """
+    with _opened(path) as opened:
+        for tensor in _tensors(opened):
+            try:
+                tensor.read()
+            except ConversionError as error:
+                if error.__cause__ is not None:  # otherwise it is whole, and none that a layer can have
+                    raise
+
+
+def _tensors(file: KerasFile) -> Iterator[StoredTensor]:
+    """Yield every tensor that a file lists."""
+    for tensors in (file.by_name or {}).values():
+        yield from tensors
+    groups = [file.by_position] if file.by_position else []
+    while groups:
+        group = groups.pop()
+        yield from group.variables
+        for tensors in group.parts.values():
+            yield from tensors
+        groups += group.members.values()
+
+
+def _refuse_other_things(path: Path) -> None:
     if path.is_dir():
         raise ConversionError(
             f"{path} is a directory (a TensorFlow SavedModel?). Save the model as one file: model.save('model.h5')."
@@ -157,6 +202,10 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
         )
     if not path.is_file():
         raise ConversionError(f"{path}: there is no such file.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[KerasFile]:
     if zipfile.is_zipfile(path):
         with _open_archive(path) as opened:
             yield opened
@@ -169,9 +218,34 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
             "Expected a Keras .h5, .weights.h5 or .keras file; copy or save it again."
         ) from error
     with file:
-        with _reading(path, "the file's structure"):
-            content = _list_content(path, file)
-        yield content
+        yield _listed(path, file, "the file's structure")
+
+
+def _listed(path: Path, file: h5py.File, what: str) -> KerasFile:
+    """Return what a file holds if it declares no more than its size can stand for."""
+    with _reading(path, what):
+        content = _list_content(path, file)
+        declared = sum(tensor.bytes for tensor in _tensors(content))
+    if problem := too_large(declared, path):
+        raise ConversionError(f"{path} {problem}.")
+    return content
+
+
+def stored_config(path: Path) -> dict[str, Any] | None:
+    """Return the architecture in an HDF5 file, None if it holds none.
+
+    Raises
+    ------
+    ConversionError
+        If it cannot be read, or the file is not HDF5.
+    """
+    look(_config_of, path, error=ConversionError)
+    return _config_of(path)
+
+
+def _config_of(path: Path) -> dict[str, Any] | None:
+    with _reading(path, "the architecture"), h5py.File(path, "r") as file:
+        return _parse_config(path, file.attrs["model_config"]) if "model_config" in file.attrs else None
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -211,8 +285,11 @@ def _open_archive(path: Path) -> Iterator[KerasFile]:
                         f"{path} is a zip archive without {needed!r}, so it is not a .keras model. "
                         "Save the model again: model.save('model.keras') or model.save('model.h5')."
                     )
-                if archive.getinfo(needed).file_size > _LARGEST_MEMBER:
-                    raise ConversionError(f"{path}: {needed!r} unpacks to more than {_LARGEST_MEMBER >> 30} GiB.")
+            if problem := problem_of_archive(archive, path):
+                raise ConversionError(f"{path} {problem}.")
+            for described in {"config.json", "metadata.json"}.intersection(names):
+                if archive.getinfo(described).file_size > _LONGEST_CONFIG:
+                    raise ConversionError(f"{path}: {described!r} unpacks to more than {_LONGEST_CONFIG >> 20} MiB.")
             config = _parse_config(path, archive.read("config.json"))
             version = ""
             if "metadata.json" in names:
@@ -223,8 +300,7 @@ def _open_archive(path: Path) -> Iterator[KerasFile]:
     with _reading(path, "'model.weights.h5' in the archive"):
         file = h5py.File(weights, "r")
     with file:
-        with _reading(path, "'model.weights.h5' in the archive"):
-            content = _list_content(path, file)
+        content = _listed(path, file, "'model.weights.h5' in the archive")
         yield replace(content, config=config, keras_version=version)
 
 
@@ -252,7 +328,7 @@ def _list_content(path: Path, file: h5py.File) -> KerasFile:
     if _has_attribute(root, "layer_names"):
         return KerasFile(path, config, version, _tensors_by_name(path, root), None)
     if any(name in root for name in _CONTAINERS):
-        positioned = _positioned_group(path, root, depth=0)
+        positioned = _positioned_group(path, root, 0, set())
         return KerasFile(path, config, version, None, positioned, keras_3_layout="layers" in root)
     raise ConversionError(
         f"{path}: the group 'model_weights' has no attribute 'layer_names'. "
@@ -286,9 +362,10 @@ def _tensors_by_name(path: Path, root: h5py.Group) -> dict[str, tuple[StoredTens
     return tensors
 
 
-def _positioned_group(path: Path, group: h5py.Group, depth: int) -> PositionedGroup:
+def _positioned_group(path: Path, group: h5py.Group, depth: int, met: set[int]) -> PositionedGroup:
     if depth > _DEEPEST_NESTING:
         raise ConversionError(f"{path}: models are nested more than {_DEEPEST_NESTING} deep at {group.name!r}.")
+    _refuse_second_way(path, group, met)
     variables: tuple[StoredTensor, ...] = ()
     members: dict[str, PositionedGroup] = {}
     stray: list[str] = []
@@ -299,19 +376,22 @@ def _positioned_group(path: Path, group: h5py.Group, depth: int) -> PositionedGr
             variables = _numbered(path, child)
         elif name in _CONTAINERS:
             for member in child:
-                members[member] = _positioned_group(path, _child(path, child, member), depth + 1)
+                members[member] = _positioned_group(path, _child(path, child, member), depth + 1, met)
         elif depth > 0 and name not in _TRAINING_STATE:
             # At depth 0 these are the optimizer, metrics and the like.
-            stray += [child.name] if isinstance(child, h5py.Dataset) else _parts(path, child, name, depth + 1, parts)
+            stray += (
+                [child.name] if isinstance(child, h5py.Dataset) else _parts(path, child, name, depth + 1, parts, met)
+            )
     return PositionedGroup(str(group.name), variables, members, tuple(stray), parts)
 
 
 def _parts(
-    path: Path, group: h5py.Group, place: str, depth: int, parts: dict[str, tuple[StoredTensor, ...]]
+    path: Path, group: h5py.Group, place: str, depth: int, parts: dict[str, tuple[StoredTensor, ...]], met: set[int]
 ) -> list[str]:
     """Note the numbered tensors inside a part of a layer, and of its parts; return the paths of all others."""
     if depth > _DEEPEST_NESTING:
         raise ConversionError(f"{path}: layers are nested more than {_DEEPEST_NESTING} deep at {group.name!r}.")
+    _refuse_second_way(path, group, met)
     stray: list[str] = []
     for name in group:
         child = _child(path, group, name)
@@ -320,8 +400,19 @@ def _parts(
         elif name == "vars":
             parts[place] = _numbered(path, child)
         elif name not in _TRAINING_STATE:
-            stray += _parts(path, child, f"{place}/{name}", depth + 1, parts)
+            stray += _parts(path, child, f"{place}/{name}", depth + 1, parts, met)
     return stray
+
+
+def _refuse_second_way(path: Path, group: h5py.Group, met: set[int]) -> None:
+    """Refuse a group that was met before: links that double at each level make one small file a forest without end."""
+    address = int(h5py.h5o.get_info(group.id).addr)
+    if address in met:
+        raise ConversionError(
+            f"{path}: there are two ways to the group {group.name!r}, by a hard link that Keras does not write. "
+            "Save the model again with Keras."
+        )
+    met.add(address)
 
 
 def _numbered(path: Path, group: h5py.Group) -> tuple[StoredTensor, ...]:

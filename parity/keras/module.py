@@ -114,8 +114,11 @@ class KerasModule(nn.Module):
             self.add_module(name, module)
         self._steps = tuple(steps)
         self._output = output
-        last_use = {position: i for i, step in enumerate(steps) for position in step.inputs}
-        self._done = [tuple(p for p, last in last_use.items() if last == i and p != output) for i in range(len(steps))]
+        last_use = {position: i for i, step in enumerate(steps) for position in step.inputs if position != output}
+        done: list[list[int]] = [[] for _ in steps]
+        for position, last in last_use.items():
+            done[last].append(position)
+        self._done = [tuple(positions) for positions in done]
         self._count, self._held = len(description.inputs), len(held)
         for number, tensor in enumerate(held):  # the same for every sample, such as what a cut leaves in front of it
             self.register_buffer(f"_held_{number}", tensor, persistent=False)

@@ -130,7 +130,8 @@ def network_of(description: ModelDescription) -> Network:
     layers: list[NetworkLayer] = []
     names = _names(description)
     softmax, shapes = _softmax_of(description), dict(description.inputs)
-    inputs = [layer for name in shapes for layer in description.layers if layer.name == name]
+    described = {layer.name: layer for layer in description.layers}
+    inputs = [described[name] for name in shapes if name in described]
     for layer in [*inputs, *(layer for layer in description.layers if layer.name not in shapes)]:
         name = names[layer.name]
         class_name, config = layer.class_name, keras_2_config(layer.class_name, layer.config) | {"name": name}
@@ -142,7 +143,7 @@ def network_of(description: ModelDescription) -> Network:
             config = {"name": name, "batch_input_shape": [None, *shapes[layer.name]]}
         inbound = tuple(names[producer] for producer in layer.inbound)
         if class_name == "MultiHeadAttention":
-            config |= _shapes_read(layer, {one.name: one.output_shape for one in description.layers})
+            config |= _shapes_read(layer, described)
         layers.append(
             NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, layer.keywords, layer.settings)
         )
@@ -153,11 +154,11 @@ def network_of(description: ModelDescription) -> Network:
     return network
 
 
-def _shapes_read(layer: LayerDescription, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+def _shapes_read(layer: LayerDescription, described: Mapping[str, LayerDescription]) -> dict[str, Any]:
     """Return what Keras 2 keeps of an attention's inputs in its settings; Keras 3 does not."""
     read = dict(zip(roles(layer.keywords, len(layer.inbound)), layer.inbound, strict=True))
     read.setdefault("key", read["value"])
-    return {f"{role}_shape": [None, *shapes[name]] for role, name in read.items()}
+    return {f"{role}_shape": [None, *described[name].output_shape] for role, name in read.items()}
 
 
 def names_of(description: ModelDescription) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,10 @@ class _Parser:
         self, config: Mapping[str, Any], scope: str, sources: Sequence[str] | None, depth: int
     ) -> tuple[Model, Results]:
         name = str(config.get("name", "model"))
-        starts = [source.layer for source in self.ends(config.get("input_layers"), name, "input")]
-        if len(set(starts)) < len(starts):
-            raise self.fail(f"the model {name!r} names an input twice: {', '.join(starts)}. Save the model again.")
+        named = [source.layer for source in self.ends(config.get("input_layers"), name, "input")]
+        starts = {layer: number for number, layer in enumerate(named)}
+        if len(starts) < len(named):
+            raise self.fail(f"the model {name!r} names an input twice: {', '.join(named)}. Save the model again.")
         if sources is not None and len(sources) != len(starts):
             raise self.fail(f"the nested model {name!r} is called with {len(sources)} inputs, expected {len(starts)}.")
         entries: dict[str, Mapping[str, Any]] = {}
@@ -195,17 +197,17 @@ class _Parser:
         return Model(name, "Functional", members), ends
 
     def input(
-        self, entry: Mapping[str, Any], scope: str, starts: list[str], sources: Sequence[str] | None, model: str
+        self, entry: Mapping[str, Any], scope: str, starts: Mapping[str, int], sources: Sequence[str] | None, model: str
     ) -> str:
         """Return the node that an input layer stands for."""
         key = self.layer_name(entry)
         if key not in starts:
             raise self.fail(
-                f"the model {model!r} has an input layer {key!r} that is not among its inputs {starts}. "
+                f"the model {model!r} has an input layer {key!r} that is not among its inputs {list(starts)}. "
                 "Save keras.Model(inputs, outputs) with all its inputs."
             )
         if sources is not None:
-            return sources[starts.index(key)]
+            return sources[starts[key]]
         return self.input_node(entry, scope).name
 
     def result(self, source: Source, reader: Place, results: Results) -> str:
@@ -242,10 +244,10 @@ class _Parser:
             node = self.node(entry, scope, inbound, call, suffix, first.name)
             return (node.name,)
         self.plain_call(entry, call)
-        before = set(self.nodes)
+        before = len(self.nodes)
         _, results = self.model(entry, f"{scope}{self.layer_name(entry)}{suffix}/", inbound, depth + 1)
         originals = [node for node in first.nodes() if node.inbound]
-        copies = [self.nodes[name] for name in self.nodes if name not in before]
+        copies = list(islice(self.nodes.values(), before, None))
         stems = {node.name.removeprefix(f"{scope}{self.layer_name(entry)}/"): node.name for node in originals}
         for copy in copies:
             stem = copy.name.removeprefix(f"{scope}{self.layer_name(entry)}{suffix}/")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from parity.assets.inputs import PHOTOS, InputError, default_inputs, load_inputs, photo
 from parity.assets.models import resolve
 from parity.assets.preprocessing import PREPROCESSING, caffe, negative, pad_digits, signed
 from parity.hashing import array_sha256
+from tests.parity.test_pictures import photo_file
 
 # Stored references are keyed by these: a change of Pillow, scikit-image or NumPy that moves a byte shows here.
 PHOTO_HASHES = {
@@ -44,12 +44,6 @@ def save(path: str, array: np.ndarray) -> str:
 
 def values(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def photo_file(path: str, mode: str = "RGB", size: tuple[int, int] = (40, 60)) -> str:
-    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(path)
-    return path
 
 
 # --- preprocessing ---------------------------------------------------------------------------------------
@@ -169,11 +163,32 @@ def test_npz(folder):
     assert [sample.name for sample in samples] == ["z.a", "z.b[0]", "z.b[1]"]
 
 
-def test_same_name_twice(folder):
-    for place in ("a", "b"):
-        Path(place).mkdir()
-        save(f"{place}/x.npy", values(*RGB))
-    assert [s.name for s in load_inputs(["a/x.npy", "b/x.npy"], RGB, "none")] == ["x", "x~2"]
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a/x.npy", "b/x.npy"], ["a/x", "b/x"]),
+        (["a/x.npy", "a/y.npy"], ["x", "y"]),
+        (["x.npy", "a/x.npy", "a/y.npy"], [None, "a/x", "y"]),
+        (["a/c/x.npy", "b/c/x.npy", "b/d/x.npy"], ["a/c/x", "b/c/x", "b/d/x"]),
+        (["a/x.npy", "a/x.png"], ["x.npy", "x.png"]),
+        (["a/x.npy", "a/x.npy", "a/../a/y.npy"], ["x", "y"]),
+        (["a/x.npy", "x~2.npy", "b/x.npy"], ["a/x", "x~2", "b/x"]),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_paths(files, names, folder):
+    for place in files:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        photo_file(place) if place.endswith("png") else save(place, values(*RGB))
+    found = [sample.name for sample in load_inputs(files, RGB, "none")]
+    assert found == [name or f"{Path.cwd().name}/x" for name in names]
+    assert len(set(found)) == len(found)
+
+
+def test_arrays_that_are_called_alike(folder):
+    np.savez("z.npz", **{"a/b": values(*RGB), "a_b": values(*RGB)})
+    save("z.a_b.npy", values(*RGB))
+    names = [sample.name for sample in load_inputs(["z.npz", "z.a_b.npy"], RGB, "none")]
+    assert names == ["z.a_b", "z.a_b~2", "z.a_b~3"]
 
 
 @pytest.mark.parametrize("dtype", [">f4", "float16", "float64", "int8", "int64", "uint16"])
@@ -345,73 +360,18 @@ def test_missing_file_and_folder(folder):
         load_inputs([folder], RGB, "none")
 
 
-# --- images of the user ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "gif"])
-def test_image(suffix, folder):
-    (sample,) = load_inputs([photo_file(f"cat.{suffix}")], (24, 20, 3), "caffe")
-    assert sample.name == "cat"
-    assert sample.array.shape == (24, 20, 3)
-    np.testing.assert_array_equal(sample.array, caffe(sample.display))
-
-
-def test_image_of_the_right_size_keeps_its_pixels(folder):
-    pixels = np.random.default_rng(2).integers(0, 256, RGB, dtype=np.uint8)
-    Image.fromarray(pixels).save("cat.png")
-    (sample,) = load_inputs(["cat.png"], RGB, "none")
-    np.testing.assert_array_equal(sample.array, pixels)
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK"])
-def test_image_modes_become_rgb(mode, folder):
-    photo_file("cat.tiff" if mode == "CMYK" else "cat.png", mode)
-    (sample,) = load_inputs([next(folder.glob("cat.*"))], RGB, "none")
-    assert sample.array.shape == RGB
-
-
-def test_image_for_a_gray_model(folder):
-    (sample,) = load_inputs([photo_file("cat.png")], (32, 30, 1), "signed")
-    assert sample.array.shape == (32, 30, 1)
-    assert sample.array.min() >= -1
-    assert sample.display.shape == (32, 30, 3)
-
-
-def test_opaque_alpha_is_dropped_and_real_alpha_refused(folder):
-    (sample,) = load_inputs([photo_file("opaque.png", "RGBA")], RGB, "none")
-    assert sample.array.shape == RGB
-    Image.new("RGBA", (9, 9), (1, 2, 3, 128)).save("glass.png")
-    with pytest.raises(InputError, match=r"glass\.png has transparent pixels"):
-        load_inputs(["glass.png"], RGB, "none")
-
-
-def test_sixteen_bit_image(folder):
-    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)).save("deep.png")
-    with pytest.raises(InputError, match=r"deep\.png has I;16 pixels, not 8 bits"):
-        load_inputs(["deep.png"], RGB, "none")
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_truncated_image(suffix, folder):
-    path = Path(photo_file(f"cat.{suffix}", size=(200, 200)))
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match=rf"cat\.{suffix} is a damaged image"):
-        load_inputs([path], RGB, "none")
-
-
-def test_decompression_bomb(folder, monkeypatch):
-    photo_file("big.png", size=(200, 200))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(InputError, match=r"big\.png is a damaged image.*decompression bomb"):
-        load_inputs(["big.png"], RGB, "none")
-
-
-@pytest.mark.parametrize("shape", [(150, 1), (10,), (32, 32, 4)])
-def test_image_for_a_model_that_takes_none(shape, folder):
-    with pytest.raises(InputError, match="which no image has"):
-        load_inputs([photo_file("cat.png")], shape, "none")
-
-
-def test_image_for_a_model_of_any_size(folder):
-    with pytest.raises(InputError, match=r"takes any size \(any, any, 3\)"):
-        load_inputs([photo_file("cat.png")], (None, None, 3), "none")
+def test_an_archive_that_declares_gigabytes(folder):
+    with (
+        zipfile.ZipFile("large.npz", "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("a.npy", "w", force_zip64=True) as a,
+    ):
+        np.lib.format.write_array_header_1_0(a, {"descr": "<f4", "fortran_order": False, "shape": (100, 1000, 1000)})
+        for _ in range(100):
+            a.write(bytes(4_000_000))
+    assert Path("large.npz").stat().st_size < 1e6
+    with pytest.raises(InputError, match=r"large\.npz unpacks to 400 MB, more than the 2\d\d MB"):
+        load_inputs(["large.npz"], RGB, "none")
+    with zipfile.ZipFile("odd.npz", "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.npy", GOOD)
+    with pytest.raises(InputError, match=r"odd\.npz packs 'a\.npy' by another method"):
+        load_inputs(["odd.npz"], RGB, "none")

@@ -58,7 +58,7 @@ def test_every_commands_case_is_the_rows_own(options, place: Path, tmp_path: Pat
         ["my model [v1].h5"], ["gradient", "lrp_z"], files=["*/x *.npy"], directory=Path("all"), **options
     ).run()  # fmt: skip
     hashes = {one["name"]: one["sha256"] for one in document["inputs"]}
-    assert sorted(hashes) == ["x [0]; y[0]", "x [0]; y[0]~2", "x [0]; y[1]", "x [0]; y[1]~2"]
+    assert sorted(hashes) == ["a/x [0]; y[0]", "a/x [0]; y[1]", "b/x [0]; y[0]", "b/x [0]; y[1]"]
     assert len(document["results"]) == 16
     for row in document["results"]:
         again = made_again(row, tmp_path, monkeypatch)

@@ -1,0 +1,42 @@
+"""Files of very many layers: what reading them costs grows with their number, not with its square."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import parity.keras
+from parity.keras.graph import in_order
+from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer
+
+LONG = 30_000
+"""Layers of a chain; sorted in squares, these take minutes."""
+
+
+def test_a_long_chain_is_sorted_at_once_however_it_stands() -> None:
+    forward = {number: [number - 1] if number else [] for number in range(LONG)}
+    for chain in (forward, dict(reversed(forward.items()))):
+        begun = time.perf_counter()
+        assert in_order(chain) == (list(range(LONG)), [])
+        assert time.perf_counter() - begun < 2
+
+
+def test_layers_of_one_distance_stay_as_they_stand_and_a_circle_is_named() -> None:
+    names = {"d": ["b", "c"], "c": ["a", "a"], "b": ["a"], "a": [], "x": ["y"], "y": ["x"], "z": ["nowhere"]}
+    assert in_order(names) == (["a", "c", "b", "d"], ["x", "y", "z"])
+
+
+def test_two_thousand_layers(tmp_path: Path) -> None:
+    count = 2_000
+    chain = [layer("Dense", f"d{i}", f"d{i - 1}" if i else "x", units=2) for i in range(count)]
+    weights = {f"d{i}": {"kernel": np.eye(2), "bias": np.full(2, 1e-3)} for i in range(count)}
+    model = KerasModel(functional(input_layer(2, inbound=[]), *chain), weights)
+    path = model.write(tmp_path / "long.h5")
+    begun = time.perf_counter()
+    module = parity.keras.load(path, dtype=torch.float64)
+    assert time.perf_counter() - begun < 10
+    logits = module(torch.ones(1, 2, dtype=torch.float64))
+    np.testing.assert_allclose(logits.numpy(), 1 + 1e-3 * count, rtol=1e-9)
