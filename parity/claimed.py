@@ -92,6 +92,19 @@ class ClaimedFolder:
         self.remove()
 
 
+def temporary(prefix: str) -> ClaimedFolder:
+    """Return a new folder where temporary files go; what killed processes have left of its kind is removed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    place = Path(tempfile.gettempdir())
+    sweep(place, prefix)
+    return ClaimedFolder.make(place, prefix)
+
+
 def left(directory: Path, prefix: str) -> Iterator[ClaimedFolder]:
     """Yield the folders of a prefix that nobody holds, each claimed: release or remove it."""
     for path in _listed(directory):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from parity.claimed import temporary
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
 from parity.commands.outputs import require_folder
@@ -73,8 +73,8 @@ def pack(path: Path, **cases: Any) -> None:
     require_folder(path)
     from parity.reference.packed import write_pack
 
-    with tempfile.TemporaryDirectory(prefix="parity-pack-") as folder:
-        store = _computed(Path(folder), **cases)
+    with temporary("parity-pack-") as claimed:
+        store = _computed(claimed.path, **cases)
         about = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": command_line(["parity", *sys.argv[1:]]),
@@ -98,8 +98,8 @@ def verify(path: Path, **cases: Any) -> None:
     from parity.reference.verified import Verdict, compared
 
     packed = PackedAnswers(path)
-    with tempfile.TemporaryDirectory(prefix="parity-verify-") as folder:
-        store = _computed(Path(folder), **cases)
+    with temporary("parity-verify-") as claimed:
+        store = _computed(claimed.path, **cases)
         verdict: Verdict = compared(packed, store)
     out = console()
     out.print(verdict.text(), markup=False, soft_wrap=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from parity.claimed import ClaimedFolder, sweep
+from parity.claimed import ClaimedFolder, temporary
 from parity.reference.environment import MEND, ReferenceEnvironmentError, find_python, worker_environment
 from parity.reference.process import WorkerError, WorkerProcess
 from parity.reference.request import Backend, ErrorKind
@@ -161,9 +160,7 @@ class WorkerPool:
             self._refuse()
             if self._folder is None:
                 try:
-                    place = Path(tempfile.gettempdir())
-                    sweep(place, EXCHANGE)  # of processes that were killed
-                    self._folder = ClaimedFolder.make(place, EXCHANGE)
+                    self._folder = temporary(EXCHANGE)
                 except OSError as error:
                     raise WorkerError("environment", f"cannot make a temporary folder: {error}") from error
             return self._folder.path

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from parity.assets.source import ModelSource
+from parity.claimed import ClaimedFolder, temporary
 from parity.hashing import file_sha256
 from parity.judge.known.rewrites import Rewrite, without_offsets
 from parity.judge.known.splice import NoCutError, above, below, readout
@@ -60,7 +60,7 @@ class ReferenceSide:
 
     def __init__(self, client: ReferenceClient, source: ModelSource, description: ModelDescription) -> None:
         self._client, self._file, self._description = client, source, description
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ClaimedFolder | None = None
         self._lock, self._numbers = threading.Lock(), itertools.count()
         self._network: Network | None = None
         self._written: dict[tuple[Any, ...], ModelSource] = {}
@@ -254,12 +254,13 @@ class ReferenceSide:
     def _write(self, network: Network) -> ModelSource:
         try:
             if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="parity-networks-")
-            path = Path(self._folder.name) / f"{next(self._numbers)}.h5"
+                self._folder = temporary("parity-networks-")
+                weakref.finalize(self, self._folder.remove)
+            path = self._folder.path / f"{next(self._numbers)}.h5"
             write_network(network, path)
         except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either, at length
             reason = "no space left" if "No space left" in str(error) else " ".join(str(error).split())
-            place = "a temporary folder" if self._folder is None else self._folder.name
+            place = "a temporary folder" if self._folder is None else self._folder.path
             raise ReferenceEnvironmentError(f"cannot write a network to {place}: {reason}; {ROOM}") from error
         return ModelSource(self._file.name, path, None, file_sha256(path), "none", "", "an equivalent network")
 

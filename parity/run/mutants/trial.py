@@ -5,7 +5,6 @@ The healthy port goes first, through the very same door: where it is not green, 
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parity.claimed import temporary
 from parity.judge.verdict import NOT_COUNTED, is_ok
 from parity.reference.client import ReferenceClient
 from parity.run.cases import Plan
@@ -140,15 +140,15 @@ def try_all(
             if not models or model in models:
                 by_model[model].append(mutant)
     results = Results()
-    with tempfile.TemporaryDirectory(prefix="parity-mutants-") as folder:
+    with temporary("parity-mutants-") as claimed:
         if with_echoes:
             tell("what the references say where they are wrong")
-            echoing = echoes(client, Path(folder), models)
+            echoing = echoes(client, claimed.path, models)
             mutants = [*mutants, *echoing]
             for mutant in echoing:
                 by_model[mutant.models[0]].append(mutant)
         for model, group in by_model.items():
-            for trial in _on_model(model, group, client, ahead, Path(folder), results.unhealthy, tell):
+            for trial in _on_model(model, group, client, ahead, claimed.path, results.unhealthy, tell):
                 results.trials.append(trial)
     order = {mutant.name: index for index, mutant in enumerate(mutants)}
     results.trials.sort(key=lambda trial: order[trial.mutant.name])

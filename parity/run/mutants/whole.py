@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from parity.claimed import temporary
 from parity.errors import ParityError
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
@@ -67,7 +67,7 @@ def run(
     with (
         warnings.catch_warnings(),
         torch_threads(budget.torch_threads),
-        tempfile.TemporaryDirectory(prefix="parity-mutants-") as folder,
+        temporary("parity-mutants-") as claimed,
         ReferenceClient(
             store=store, timeout=timeout, threads=budget.reference_threads, jobs=budget.jobs, keep_both=budget.keep_both
         ) as client,
@@ -77,7 +77,7 @@ def run(
         matrix = None
         if matrix_wanted:
             tell(f"{NAMES_MODEL}: every method in every other's place")
-            source, inputs = material(NAMES_MODEL, Path(folder), 1)
+            source, inputs = material(NAMES_MODEL, claimed.path, 1)
             matrix = try_names(Plan(source, inputs, (), frozenset(), frozenset()), client, budget.jobs)
         if client.fault is not None:  # what failed of it says nothing of any mutant
             raise ReferenceEnvironmentError(client.fault)

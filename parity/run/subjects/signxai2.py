@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from parity.claimed import ClaimedFolder, temporary
 from parity.errors import ParityError
 from parity.keras import KerasModule
 from parity.reference.environment import VERSIONS_SECONDS
@@ -68,7 +68,7 @@ class Signxai2:
     def __init__(self, python: Path) -> None:
         self._python = python
         self._process: WorkerProcess | None = None
-        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._files: ClaimedFolder | None = None
         self._models: WeakKeyDictionary[KerasModule, Path] = WeakKeyDictionary()
         self._count = 0
         atexit.register(self.close)
@@ -79,14 +79,14 @@ class Signxai2:
             self._process.stop()
             self._process = None
         if self._files is not None:
-            self._files.cleanup()
+            self._files.remove()
             self._files = None
 
     @property
     def _folder(self) -> Path:
         if self._files is None:
-            self._files = tempfile.TemporaryDirectory(prefix="parity-signxai2-")
-        return Path(self._files.name)
+            self._files = temporary("parity-signxai2-")
+        return self._files.path
 
     def explain(
         self, model: KerasModule, x: Tensor, method: str, target: list[int], **parameters: Any
