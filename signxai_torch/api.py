@@ -71,11 +71,11 @@ def explain(
         Refuse what neither reference has a rule for, such as a squeeze-and-excitation or a layer normalisation.
         Otherwise a rule of the literature is used, and a `BeyondReferenceWarning` names it.
     **params
-        Parameters of the method, such as ``steps``, ``noise_scale``, ``seed``, ``epsilon`` or ``mu``. All LRP
-        methods take
-        ``batch_norm``: "reference" is SIGN-XAI's rule, "merge" makes a batch normalisation a part of the kernel
-        before it. Of several inputs ``baseline`` and ``noise`` are held as `x` is, one entry per input; a baseline may
-        be one number or function for all.
+        Parameters of the method, such as ``steps``, ``noise_scale``, ``epsilon`` or ``mu``. With a ``seed`` noise is
+        that of the references with `numpy.random.seed`; without one it is drawn anew at every call, and numpy's
+        global generator is left alone. All LRP methods take ``batch_norm``: "reference" is SIGN-XAI's rule, "merge"
+        makes a batch normalisation a part of the kernel before it. Of several inputs ``baseline`` and ``noise`` are
+        held as `x` is, one entry per input; a baseline may be one number or function for all.
 
     Returns
     -------
@@ -129,19 +129,19 @@ def plan(methods: Sequence[str]) -> Plan:
 @overload
 def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False) -> dict[str, Array]: ...  # fmt: skip
+                 strict: bool = False, seed: int | None = None) -> dict[str, Array]: ...  # fmt: skip
 @overload
 def explain_many(model: nn.Module, x: tuple[Tensor, ...], methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False) -> dict[str, tuple[Array, ...]]: ...  # fmt: skip
+                 strict: bool = False, seed: int | None = None) -> dict[str, tuple[Array, ...]]: ...  # fmt: skip
 @overload
 def explain_many(model: nn.Module, x: list[Tensor], methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False) -> dict[str, list[Array]]: ...  # fmt: skip
+                 strict: bool = False, seed: int | None = None) -> dict[str, list[Array]]: ...  # fmt: skip
 @overload
 def explain_many(model: nn.Module, x: Mapping[str, Tensor], methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False) -> dict[str, dict[str, Array]]: ...  # fmt: skip
+                 strict: bool = False, seed: int | None = None) -> dict[str, dict[str, Array]]: ...  # fmt: skip
 
 
 def explain_many(
@@ -153,6 +153,7 @@ def explain_many(
     *,
     output: Output | None = None,
     strict: bool = False,
+    seed: int | None = None,
 ) -> Any:
     """Explain a model's output for a batch with several methods, which share what they have in common.
 
@@ -175,6 +176,8 @@ def explain_many(
         without a limit); the batch is explained in parts that fit.
     output, strict
         As for `explain`.
+    seed : int, optional
+        Of the noise of SmoothGrad, VarGrad and ``random``. Without one it is drawn anew at every call.
 
     Returns
     -------
@@ -189,7 +192,7 @@ def explain_many(
         As `explain`; and if not even one sample fits into `memory_limit`.
     """
     together = plan(methods)  # an unknown name costs nothing but the message
-    together.strict = strict
+    together.strict, together.seed = strict, seed
     with explaining(model, x, output) as (explained, batch):
         maps = together.run(explained, batch, target, memory_limit)
         # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.

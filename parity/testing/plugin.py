@@ -42,12 +42,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; prepare the report."""
+    """Register the markers; prepare the report.
+
+    Raises
+    ------
+    pytest.UsageError
+        If an option asks for what is not installed or cannot be made.
+    """
     for choice in CHOICES:
         config.addinivalue_line(
             "markers",
             f"parity_{choice}(name): the {choice} of a parity case; -m \"parity_{choice}(name='...')\" selects by it",
         )
+    try:
+        _prepare(config)
+    except ModuleNotFoundError as error:
+        needs = "the options --parity-* need the harness: pip install 'signxai-torch-parity[parity]'"
+        raise pytest.UsageError(f"{needs} ({error})") from None
+
+
+def _prepare(config: pytest.Config) -> None:
+    """Look at the options, and make ready what they ask for."""
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker_input is not None:
         if parts := worker_input.get(_WORKER_INPUT):

@@ -102,9 +102,10 @@ def integrated_gradients(
 def noise_for(x: Tensor, parameters: Mapping[str, Any], inputs: Inputs | None = None) -> Callable[[int], Tensor]:
     """Return a function from the index of a draw to its noise, in the shape of `x`, as float64.
 
-    Without ``noise`` the draws come from numpy's global generator, or one of ``seed``'s own, in the order and the
-    channels-last layout of the references: the same seed gives the same noise in all of them. Every sample of a
-    batch gets its own draws, unless a seed is given: then every sample gets the draws it would get alone.
+    Without ``noise`` the draws come from a generator of their own, in the order and the channels-last layout of the
+    references: the same ``seed`` gives the noise that they draw from numpy's global generator with that seed. Every
+    sample of a batch gets its own draws, unless a seed is given: then every sample gets the draws it would get alone.
+    Numpy's global generator, which may be another's, is neither read nor advanced.
     ``round_noise`` rounds the noise to the dtype of `x` before it is added (iNNvestigate) instead of rounding the
     sum (SIGN-XAI). Of several inputs each draw goes input after input, in the order in which they were given, each in
     its own channels-last layout; ``noise`` is held as they are.
@@ -141,11 +142,16 @@ def _checked_noise(x: Tensor, given: Any, samples: int, name: str) -> Tensor:
     return noise
 
 
+def anew() -> np.random.RandomState:
+    """Return the generator of a call without a seed, which begins where the system says."""
+    return np.random.RandomState()
+
+
 def _drawn(views: Sequence[Tensor], samples: int, scale: float, seed: int | None) -> list[np.ndarray[Any, Any]]:
     """Return normal noise (draws, samples of the batch, ...) for each input, see `noise_for`."""
     layouts = [(*view.shape[2:], view.shape[1]) if view.dim() > 2 else tuple(view.shape[1:]) for view in views]
     drawn = [np.empty((samples, 1 if seed is not None else len(views[0]), *layout)) for layout in layouts]
-    generator: Any = np.random if seed is None else np.random.RandomState(seed)
+    generator = anew() if seed is None else np.random.RandomState(seed)
     for sample in range(drawn[0].shape[1]):
         for index in range(samples):
             for noise, layout in zip(drawn, layouts, strict=True):

@@ -52,13 +52,19 @@ __all__ = [
 ]
 
 GAUSSIAN_BASELINE = {"samples": 1, "noise_scale": 0.1}  # the published API's: N(0, 0.1)
+
+
+def _gaussian(x: Tensor) -> Tensor:
+    return noise_for(x, GAUSSIAN_BASELINE)(0)
+
+
 BASELINES: Mapping[str, Any] = {
     "zero": 0.0,
     "black": 0.0,
     "white": 1.0,
-    "gaussian": lambda x: noise_for(x, GAUSSIAN_BASELINE)(0),
+    "gaussian": _gaussian,
 }
-"""Values of `baseline_type`; "white" is meant for inputs in [0, 1], "gaussian" draws from numpy's generator."""
+"""Values of `baseline_type`; "white" is meant for inputs in [0, 1], "gaussian" is drawn anew for each call."""
 
 
 class GradientAnalyzer(MethodAnalyzer):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
+from abc import ABCMeta
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -28,6 +30,10 @@ def _named_classes() -> dict[str, type[MethodAnalyzer]]:
     return {one.method: one for one in classes if issubclass(one, MethodAnalyzer) and one.method}
 
 
+class _MadeForMethod(ABCMeta):
+    """The type of classes that are made when they are asked for; a pickle of one names the method."""
+
+
 @cache
 def _class_for(name: str) -> type[MethodAnalyzer]:
     method = parse(name)
@@ -35,7 +41,16 @@ def _class_for(name: str) -> type[MethodAnalyzer]:
     if known is not None:
         return known
     described = {"method": name, "__doc__": f"Method ``{name}``: {method.row.formula}.", "__module__": __name__}
-    return type(f"MethodAnalyzer[{name}]", (MethodAnalyzer,), described)
+    made: Any = _MadeForMethod(f"MethodAnalyzer[{name}]", (MethodAnalyzer,), described)
+    return cast(type[MethodAnalyzer], made)
+
+
+def _pickled(one: Any) -> str | tuple[Any, ...]:
+    """Return how a class is found again: by its method, but one that a user derives by its name."""
+    return (_class_for, (one.method,)) if _class_for(one.method) is one else one.__qualname__
+
+
+copyreg.pickle(_MadeForMethod, _pickled)
 
 
 class _Analyzers(Mapping[str, type[MethodAnalyzer]]):

@@ -29,6 +29,8 @@ _EXTRA = {
     "lrp": ("batch_norm",),
     "deep_taylor": ("batch_norm",),
 }
+DRAWN = tuple(family for family, names in _EXTRA.items() if "seed" in names)
+"""The families that draw noise."""
 STARTS = ("logit", "one")
 """Where guided backpropagation and deconvnet start: from the logit's value, as both references do, or from one, as the
 papers do, whose map is another one where the logit is negative."""

@@ -27,6 +27,7 @@ from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.counting import Count, size
 from signxai_torch.operations.inputs import Several
 from signxai_torch.operations.model import Model, explaining
+from signxai_torch.sweep.parameters import DRAWN
 from signxai_torch.sweep.tokens import refuse_gradients_of_tokens
 from signxai_torch.sweep.walk import Way, walk
 
@@ -120,9 +121,15 @@ class Plan:
         Methods with their parameters.
     strict : bool
         Refuse what only the literature has a rule for.
+
+    Attributes
+    ----------
+    seed : int or None
+        Of the methods that draw noise, where their own parameters have none.
     """
 
     def __init__(self, wanted: Sequence[Wanted], strict: bool = False) -> None:
+        self.seed: int | None = None
         jobs: list[Job] = []
         for one in wanted:
             job = _job(one)
@@ -191,7 +198,6 @@ class Plan:
         if memory_limit is not None and self.jobs:
             parts, targets = self._parts(model, x, target, memory_limit)
         maps: dict[str, Tensor] = {}
-        # Job by job, or the draws of numpy's generator would come in another order than without a limit.
         for job in self.jobs:
             found = [self._job(job, model, *part, memory_limit) for part in zip(parts, targets, strict=True)]
             for one, results in zip(job.wanted, zip(*found, strict=True), strict=True):
@@ -230,6 +236,8 @@ class Plan:
         if job.kind == "walk":
             return walk(model, x, target, [_way(one) for one in job.wanted], self.strict)
         parameters = {**first.parameters, **budget, "strict": self.strict}
+        if first.method.family in DRAWN and not {"noise", "seed"} & parameters.keys():
+            parameters["seed"] = self.seed
         model.softmax = ""
         maps = self._other_maps(job, model, x, target, parameters)
         warn_of_softmax(model.softmax)

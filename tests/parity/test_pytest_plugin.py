@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-# pytester forgets what is imported within its runs, and torch must not be imported twice in one process.
+# pytester forgets what is imported within its runs, and torch cannot be imported twice in one process.
+import parity.run.session
+import parity.testing.report_writer  # noqa: F401
 from parity.judge import verdict
 from parity.report import load
 
 pytest_plugins = ("pytester",)
+
+WITHOUT = """
+import os
+import sys
+
+HARNESS = {"h5py", "click", "rich", "filelock", "jinja2", "jsonschema", "PIL", "platformdirs", "skimage", "scipy"}
+
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HARNESS:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Missing())
+if hasattr(os, "sched_getaffinity"):
+    del os.sched_getaffinity
+import pytest
+
+sys.exit(pytest.main(sys.argv[1:]))
+"""
 
 # Without the plugins of other packages, which pytest would import anew for every run.
 QUICK = ("--strict-markers", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
@@ -244,3 +268,28 @@ def test_a_report_that_cannot_be_written_fails_the_run(run, pytester: pytest.Pyt
 
 def test_the_markers_are_told(run) -> None:
     run("--markers").stdout.fnmatch_lines(["@pytest.mark.parity_family(name): *"])
+
+
+@pytest.mark.parametrize("options", [(), ("--parity-report=out",), ("--parity-method=lrp_z",)])
+def test_an_environment_with_the_port_alone_runs_its_tests(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    """No package of the harness is there, and the system cannot say which cores there are."""
+    program = pytester.makepyfile(without=WITHOUT)
+    pytester.makepyfile(test_of_another_project="def test_it(): pass")
+    plugins = [
+        part for name in ("platformdirs", "hypothesispytest", "benchmark", "xdist") for part in ("-p", f"no:{name}")
+    ]
+    done = pytester.run(sys.executable, program, *plugins, *options, "test_of_another_project.py")
+    if options:
+        assert done.ret == pytest.ExitCode.USAGE_ERROR
+        done.stderr.fnmatch_lines(["ERROR: the options --parity-* need the harness: pip install * (No module named *)"])
+        done.stderr.no_fnmatch_line("*Traceback*")
+    else:
+        done.assert_outcomes(passed=1)
+
+
+def test_loading_the_plugin_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    script = (
+        "import sys, pytest; before = set(sys.modules); import parity.testing.plugin; "
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    assert pytester.run(sys.executable, "-c", script).outlines == ["parity"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,3 +14,9 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def numpys_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no seed is drawn from numpy's global generator, so that a test can have two calls draw the same."""
+    monkeypatch.setattr("signxai_torch.families.gradients.anew", lambda: np.random)

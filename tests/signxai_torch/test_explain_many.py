@@ -72,13 +72,25 @@ def test_the_maps_are_those_of_single_calls(net):
 
 
 @pytest.mark.parametrize("names", [["smoothgrad"], ["vargrad"], ["smoothgrad_x_input", "vargrad", "smoothgrad"]])
+@pytest.mark.usefixtures("numpys_draws")
 def test_one_set_of_noise_serves_all(names):
     model, x = cnn(), pictures()
-    np.random.seed(5)  # the references draw from numpy's global generator
+    np.random.seed(5)
     many = explain_many(model, x, names)
     for name in names:
         np.random.seed(5)
         np.testing.assert_allclose(many[name], explain(model, x, name), rtol=1e-12, err_msg=name)
+
+
+def test_a_seed_is_that_of_every_method_that_draws():
+    model, x = cnn(), pictures()
+    names = ["smoothgrad", "vargrad_x_input", "random", "innvestigate.smoothgrad", "random_uniform", "gradient"]
+    seeded = explain_many(model, x, names, seed=7)
+    for name in names:
+        more = {"seed": 7} if name not in ("random_uniform", "gradient") else {}
+        np.testing.assert_allclose(seeded[name], explain(model, x, name, **more), rtol=1e-12, err_msg=name)
+    one, other = (explain_many(model, x, ["random"])["random"] for _ in range(2))
+    assert not np.array_equal(one, other)
 
 
 def counted(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], Counter[str]]:
@@ -196,6 +208,7 @@ def test_a_memory_limit_splits_the_batch(monkeypatch):
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12, atol=1e-14, err_msg=name)
 
 
+@pytest.mark.usefixtures("numpys_draws")
 def test_a_memory_limit_leaves_the_draws_as_they_are():
     """Jobs run one after another over all parts: numpy's generator is drawn in the order of the whole batch."""
     model, x = cnn(), pictures(5)

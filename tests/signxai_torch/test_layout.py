@@ -46,6 +46,7 @@ def test_a_model_that_calls_view_is_explained_in_the_layout_it_needs(method):
     assert models["view"].seen.count("last") == 1  # it is not tried again at every step
 
 
+@pytest.mark.usefixtures("numpys_draws")
 def test_smoothgrad_of_such_a_model_draws_its_noise_once():
     maps = []
     for flat in ("view", "reshape"):

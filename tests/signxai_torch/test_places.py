@@ -85,6 +85,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("net", NETS)
+@pytest.mark.usefixtures("numpys_draws")
 def test_a_place_is_explained_as_if_the_model_returned_it_alone(net):
     kind, data, place = NETS[net]
     model, x = randomized(kind()), data()
@@ -101,6 +102,7 @@ def test_a_place_is_explained_as_if_the_model_returned_it_alone(net):
 
 
 @pytest.mark.parametrize("net", NETS)
+@pytest.mark.usefixtures("numpys_draws")
 def test_none_is_the_largest_logit_of_all_places_and_classes(net):
     kind, data, _ = NETS[net]
     model, x = randomized(kind()), data()
@@ -148,6 +150,7 @@ def test_the_activation_at_the_end_does_not_count(net, end, method):
 @pytest.mark.parametrize("method", ["gradient", "lrp_flat", "lrp.z", "deep_lift", "guided_backprop", "smoothgrad"])
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.filterwarnings("ignore::signxai_torch.BeyondReferenceWarning")
+@pytest.mark.usefixtures("numpys_draws")
 def test_others_start_from_the_output_and_tell_of_a_softmax(net, method):
     kind, data, place = NETS[net]
     model, x = randomized(kind(nn.Softmax(-1))), data()

@@ -164,6 +164,7 @@ def test_every_analyzer_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", ANALYZERS)
+@pytest.mark.usefixtures("numpys_draws")
 def test_no_target_is_the_arg_max(name: str, model: nn.Module, x: Tensor) -> None:
     with torch.no_grad():
         top = model(x).argmax(dim=1)
@@ -174,6 +175,7 @@ def test_no_target_is_the_arg_max(name: str, model: nn.Module, x: Tensor) -> Non
 
 
 @pytest.mark.parametrize("name", ANALYZERS)
+@pytest.mark.usefixtures("numpys_draws")
 def test_train_mode_makes_no_difference(name: str, model: nn.Module, x: Tensor) -> None:
     analyzer = getattr(sx, name)
     layers = list(model.children())
@@ -211,7 +213,8 @@ def test_grad_cam_takes_a_layer_and_series(model: nn.Module, x: Tensor) -> None:
 
 
 @pytest.mark.parametrize("analyzer", [sx.IntegratedGradientsAnalyzer, sx.DeepLiftAnalyzer])
-def test_gaussian_baseline_draws_from_numpy(analyzer: Any, model: nn.Module, x: Tensor) -> None:
+@pytest.mark.usefixtures("numpys_draws")
+def test_gaussian_baseline_is_drawn_as_noise_is(analyzer: Any, model: nn.Module, x: Tensor) -> None:
     one = analyzer(model, baseline_type="gaussian")
     np.random.seed(1)
     first, other = one.analyze(x, 0), one.analyze(x, 0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,6 +232,7 @@ PUBLISHED_CLASSES = [name for name in sx.list_methods() if sx.SUPPORTED_ZENNIT_M
 @pytest.mark.parametrize(
     "name", [*PUBLISHED_CLASSES, "lrp.epsilon", "lrp_epsilon_0_3", "w2lrp_sequential_composite_b", "occlusion"]
 )
+@pytest.mark.usefixtures("numpys_draws")
 def test_supported_class_is_explain(name: str, model: nn.Module, x: Tensor) -> None:
     np.random.seed(3)
     result = sx.SUPPORTED_ZENNIT_METHODS[name](model).analyze(x, TARGETS)
@@ -241,3 +245,42 @@ def test_supported_class_takes_the_method_s_parameters(model: nn.Module, x: Tens
     same(analyzer.analyze(x, 1, seed=2), sx.explain(model, x, "smoothgrad_x_sign", 1, samples=3, seed=2))
     with pytest.raises(TypeError, match="epsilon"):
         sx.SUPPORTED_ZENNIT_METHODS["smoothgrad_x_sign"](model, epsilon=3)
+
+
+@pytest.mark.parametrize("name", [*sx.list_methods(), "lrp_epsilon_0_3", "lrp.epsilon"])
+def test_analyzers_can_be_pickled_and_copied(name: str, model: nn.Module) -> None:
+    kind = sx.SUPPORTED_ZENNIT_METHODS[name]
+    assert pickle.loads(pickle.dumps(kind)) is kind
+    one = kind(model)
+    for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one)):
+        assert type(other) is kind
+        assert other.options == one.options
+        assert other.model is not model
+
+
+def test_a_pickled_analyzer_explains_in_another_process(model: nn.Module, x: Tensor, tmp_path: Path) -> None:
+    """One that has never asked for the method: the class is made there."""
+    names = ("lrpsign_epsilon_0_25_std_x", "lrp_epsilon_0_3", "gradient_x_sign")
+    kinds = [sx.SUPPORTED_ZENNIT_METHODS[name] for name in names]
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 3)).double()
+    (tmp_path / "all").write_bytes(pickle.dumps(([kind(plain) for kind in kinds], x)))
+    script = (
+        "import pickle, sys; analyzers, x = pickle.load(open(sys.argv[1], 'rb')); "
+        "pickle.dump([one.analyze(x, 1) for one in analyzers], open(sys.argv[2], 'wb'))"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "all", tmp_path / "maps"], check=True, timeout=120)
+    for kind, found in zip(kinds, pickle.loads((tmp_path / "maps").read_bytes()), strict=True):
+        np.testing.assert_allclose(found, kind(plain).analyze(x, 1), rtol=1e-10, atol=1e-14)
+
+
+class Derived(sx.SUPPORTED_ZENNIT_METHODS["lrp_z"]):  # type: ignore[misc]
+    """A user's own."""
+
+
+def test_a_class_derived_from_an_analyzer_is_pickled_by_its_name(model: nn.Module) -> None:
+    assert type(pickle.loads(pickle.dumps(Derived(model)))) is Derived
+
+
+def test_the_gaussian_baseline_can_be_pickled(model: nn.Module, x: Tensor) -> None:
+    one = pickle.loads(pickle.dumps(sx.IntegratedGradientsAnalyzer(model, baseline_type="gaussian", steps=3)))
+    assert one.analyze(x, 1).shape == tuple(x.shape)

@@ -120,6 +120,7 @@ def test_noise_that_is_given_has_the_form_of_the_inputs(net, method):
 
 
 @pytest.mark.parametrize("seed", [3, None])
+@pytest.mark.usefixtures("numpys_draws")
 def test_noise_is_drawn_input_after_input_with_the_channels_last(seed):
     model, x = fused()
     np.random.seed(3)
@@ -211,6 +212,7 @@ def test_a_dict_names_the_models_arguments_in_any_order(method):
 
 
 @pytest.mark.parametrize("method", [*NAMED, "smoothgrad", "grad_cam", "guided_grad_cam", "random", "input"])
+@pytest.mark.usefixtures("numpys_draws")
 def test_one_input_in_a_tuple_is_that_input(method):
     x = pictures()
     for held in ((x,), [x], {"input": x}):
@@ -280,6 +282,7 @@ class Outside(Fused):
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("method", ["gradient", "lrp_z", "smoothgrad", "deep_lift", "occlusion"])
+@pytest.mark.usefixtures("numpys_draws")
 def test_a_model_may_work_in_place_on_its_inputs(method, count):
     x = pictures(count), features(count)
     before = [one.clone() for one in x]
@@ -308,6 +311,7 @@ MANY = ["gradient", "lrp_z", "lrpsign_z", "flatlrp_epsilon_1", "smoothgrad_x_inp
 
 
 @pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.usefixtures("numpys_draws")
 def test_many_methods_give_what_each_gives_alone(limited):
     model, x = fused()
     np.random.seed(0)
@@ -449,6 +453,7 @@ def test_strides_that_a_model_reads_are_not_lost_in_silence(method):
         explain(model, (pictures().contiguous(memory_format=torch.channels_last), features()), method, 1)
 
 
+@pytest.mark.usefixtures("numpys_draws")
 def test_the_published_callers_take_several_inputs():
     model, x = fused()
     for made, method in (
