@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from parity.commands.consoles import CONTEXT, examples
+from parity.commands.consoles import CONTEXT, echo, examples
 
 
 @click.command(
@@ -34,6 +34,6 @@ def report(results: Path, out: Path | None, previous: Path | None) -> None:
     arrays = results.parent / document["arrays"] if document.get("arrays") else None
     written = write(document, arrays if arrays and arrays.exists() else None, out or results.parent, previous=previous)
     for sentence in headline_sentences(document, group(document["results"])):
-        click.echo(sentence)
-    click.echo(f"report: {written.html}")
+        echo(sentence)
+    echo(f"report: {written.html}")
     sys.exit(0 if document["summary"]["green"] else 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from parity.commands.completion import complete_method, complete_model
-from parity.commands.consoles import CONTEXT, console, examples
+from parity.commands.consoles import CONTEXT, console, echo_json, examples
 from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder
 from parity.commands.sessions import close, run_session, show
 from parity.errors import ParityError
@@ -193,7 +193,7 @@ def run(
         earlier = None if previous is None else remember(load(previous))
         written = run_session(session, errors, quiet, earlier)
     if json_to == "-":
-        click.echo(written.json.read_text(encoding="utf-8"), nl=False)
+        echo_json(written.json.read_text(encoding="utf-8"), nl=False)
     elif json_copy is not None:
         _copy(written.json, json_copy)
     if save_arrays is not None:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from parity.run.records import array_name
 from parity.run.results import ReportError
 
 Array = npt.NDArray[Any]
@@ -64,7 +65,7 @@ class Arrays:
     def picture(self, model: str, name: str) -> Array | None:
         """Return what a reader should see of an input: the stored picture, else the input itself."""
         for group in ("display", "inputs"):
-            stored = self._get(f"{group}/{model}/{name}")
+            stored = self._get(array_name(group, model, name))
             if stored is not None:
                 return stored
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +84,20 @@ def input_records(plan: Plan) -> tuple[list[dict[str, Any]], dict[str, npt.NDArr
                 "label": x.label,
             }
         )
-        arrays[f"inputs/{source.name}/{x.name}"] = x.array
+        arrays[array_name("inputs", source.name, x.name)] = x.array
         if x.display is not None:
-            arrays[f"display/{source.name}/{x.name}"] = x.display
+            arrays[array_name("display", source.name, x.name)] = x.display
     return inputs, arrays
+
+
+def array_name(kind: str, model: str, name: str) -> str:
+    """Return where the arrays file has an input ("inputs"), or its picture ("display").
+
+    What HDF5 reads otherwise than as a sign of a name (a/b is b in a, the name "." nothing) is spelled %2F and the
+    like.
+    """
+    return "/".join((kind, _spelled(model), _spelled(name)))
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[/%\x00\ud800-\udfff]|^\.+$", lambda found: "".join(f"%{ord(c):02X}" for c in found[0]), name)
