@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parity.commands.compare import compare
-from parity.commands.consoles import CONTEXT, console, escaped
+from parity.commands.consoles import CONTEXT, console, echo, escaped
 from parity.commands.convert import convert
 from parity.commands.doctor import doctor
 from parity.commands.methods import methods
@@ -49,7 +49,7 @@ class _Group(click.Group):
             ctx.exit(error.exit_code if isinstance(error, Stop) else INTERRUPTED)
         except ParityError as error:
             if error.detail and ctx.params.get("debug"):
-                click.echo(error.detail, err=True)
+                echo(error.detail, err=True)
             self._tell(ctx, "error", str(error))
             ctx.exit(error.exit_code)
         except Exception as error:
@@ -65,7 +65,7 @@ class _Group(click.Group):
 
     def _tell(self, ctx: click.Context, title: str, text: str) -> None:
         if ctx.params.get("debug"):
-            click.echo(traceback.format_exc(), err=True)
+            echo(traceback.format_exc(), err=True)
         console(stderr=True).print(f"[bold red]{title}:[/] {escaped(text)}", soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from parity.commands.consoles import CONTEXT, examples
+from parity.commands.consoles import CONTEXT, echo, examples
 
 
 @click.command(
@@ -29,4 +29,4 @@ def models(as_json: bool) -> None:
             click.echo(json.dumps(facts))
         else:
             mark = "" if source.present else "(made on demand) " if source.on_demand else "(absent) "
-            click.echo(f"{source.name:<16} {mark}{source.description.removeprefix('absent: ')}")
+            echo(f"{source.name:<16} {mark}{source.description.removeprefix('absent: ')}")

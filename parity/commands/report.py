@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parity.commands.consoles import CONTEXT, examples
+from parity.commands.consoles import CONTEXT, echo, examples
 from parity.commands.signals import StopSignals
 from parity.errors import ParityError
 
@@ -48,8 +48,8 @@ def report(results: Path, out: Path | None, previous: Path | None) -> None:
         written = _of_json(load(path), path.parent, out or path.parent, previous)
     document = written.document
     for sentence in headline_sentences(document, group(document["results"])):
-        click.echo(sentence)
-    click.echo(f"report: {written.html}")
+        echo(sentence)
+    echo(f"report: {written.html}")
     sys.exit(0 if document["summary"]["green"] else 1)
 
 

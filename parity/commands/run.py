@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from parity.commands.completion import complete_method, complete_model
-from parity.commands.consoles import CONTEXT, console, examples
+from parity.commands.consoles import CONTEXT, console, echo_json, examples
 from parity.commands.outputs import copy_whole, refuse_one_file_twice, refuse_overwriting, require_folder
 from parity.commands.sessions import close, run_session, show
 from parity.commands.signals import StopSignals
@@ -216,7 +216,7 @@ def run(
         earlier = None if previous is None else remember(load(previous))
         written = run_session(session, errors, quiet, stops, earlier)
     if json_to == "-":
-        click.echo(written.json.read_bytes(), nl=False)
+        echo_json(written.json.read_text(encoding="utf-8"), nl=False)
     show(out, written, quiet)
     failed: list[str] = []
     for copy, original in ((json_copy, written.json), (save_arrays, session.arrays_path)):

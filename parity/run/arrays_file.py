@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +26,9 @@ def dataset(kind: str, model: str, name: str) -> str:
 
 
 def _component(name: str) -> str:
-    if name in (".", ""):
-        return "%2E" if name else "%"
-    return name.replace("/", "%2F").replace("\0", "%00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return re.sub(
+        r"[/%\x00\ud800-\udfff]|^\.*$", lambda found: "".join(f"%{ord(c):02X}" for c in found[0]) or "%", name
+    )
 
 
 class _Disk:

@@ -14,6 +14,7 @@ import jsonschema
 
 from parity.claimed import ClaimedFolder, sweep
 from parity.errors import ParityError
+from parity.run.strict_json import parse
 
 SCHEMA_VERSION = 1
 JSON_NAME = "parity.json"
@@ -63,10 +64,10 @@ def load(path: Path | str) -> dict[str, Any]:
         If it cannot be read, is no JSON, or does not follow the schema.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = parse(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ReportError(f"Cannot read the results file {path}: {error}") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ReportError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ReportError(f"{path} is not a results file: it holds no JSON object.")
