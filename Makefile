@@ -21,7 +21,7 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity mutants bench zoo real applications subjects test fuzz lint pictures weights clean help
+.PHONY: setup parity mutants bench zoo real applications subjects chaos test fuzz lint pictures weights clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -72,6 +72,9 @@ applications: setup  ## a member of every family of keras.applications, core met
 
 subjects: setup $(SIGNXAI2)/.made  ## all known ports on the same cases, side by side: SUBJECTS=zennit,... MODELS=... METHODS='lrp_*'
 	$(VENV)/bin/python -m bench.subjects $(if $(SUBJECTS),--subject '$(SUBJECTS)') $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
+
+chaos: setup  ## half an hour of runs that are killed, frozen and starved: ARGS='--minutes 5 --seed 1'
+	$(VENV)/bin/python -m bench.chaos $(ARGS)
 
 test: setup  ## all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
