@@ -24,3 +24,9 @@ class ParityError(Exception):
 def first_line(text: str | None) -> str:
     """Return the first line of a text that may go on with a traceback."""
     return next((line for line in (text or "").strip().splitlines() if line.strip()), "")
+
+
+def brief(error: object, most: int = 300) -> str:
+    """Return what an error of a library says, cut where it quotes a damaged file at length."""
+    text = str(error)
+    return text if len(text) <= most else f"{text[:most]}..."

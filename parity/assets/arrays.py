@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.assets.errors import InputError
-from parity.errors import ParityError
+from parity.errors import ParityError, brief
 from parity.looks import look, problem_of_archive
 
 
@@ -69,6 +69,6 @@ def _arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     except Exception as error:  # NumPy reads the header as a Python literal and passes on whatever the parser raises
         if "allow_pickle" in str(error) or "Python object" in str(error):
             raise InputError(f"{where} holds Python objects, which are never unpickled; save numbers") from None
-        raise InputError(f"{where} is damaged or cut short: {error}") from error
+        raise InputError(f"{where} is damaged or cut short: {brief(error)}") from error
     if where == str(path):
         raise InputError(f"{path} holds no arrays")

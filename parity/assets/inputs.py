@@ -319,7 +319,7 @@ def _network_input(where: str, name: str, values: npt.NDArray[Any], preprocessin
         if pixels.ndim == 3 and pixels.shape[2] in (1, 3):
             display = np.repeat(pixels, 3, axis=-1) if pixels.shape[2] == 1 else pixels
         return _sample(name, PREPROCESSING[preprocessing](pixels), display=display)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         array = np.array(values, dtype=np.float32, order="C")
     bad = ~np.isfinite(array)
     if bad.any():

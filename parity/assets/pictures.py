@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from parity.assets.errors import InputError
 from parity.assets.preprocessing import Picture
+from parity.errors import brief
 from parity.looks import look
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -33,6 +34,8 @@ def read_picture(path: Path, size: tuple[int, int], gray: bool) -> Picture:
 def _picture(path: Path, size: tuple[int, int], gray: bool) -> Picture:
     try:
         with Image.open(path, formats=FORMATS) as image:
+            image.verify()  # the checksums of a PNG's pixels, which reading them passes over
+        with Image.open(path, formats=FORMATS) as image:
             _refuse_many_pixels(path, image)
             _refuse_odd_images(path, image)
             image.load()
@@ -43,7 +46,7 @@ def _picture(path: Path, size: tuple[int, int], gray: bool) -> Picture:
         kinds = ", ".join(FORMATS)
         raise InputError(f"{path} is neither an image that is read here ({kinds}) nor an .npy or .npz file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is a damaged image: {error}") from error
+        raise InputError(f"{path} is a damaged image: {brief(error)}") from error
 
 
 def _refuse_many_pixels(path: Path, image: Image.Image) -> None:

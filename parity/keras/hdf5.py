@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from parity.errors import brief
 from parity.keras.errors import ConversionError
 from parity.looks import look, problem_of_archive, too_large
 
@@ -214,7 +215,7 @@ def _opened(path: Path) -> Iterator[KerasFile]:
         file = h5py.File(path, "r")
     except _H5PY_ERRORS as error:
         raise ConversionError(
-            f"{path} cannot be opened as HDF5: it is truncated, damaged or something else ({error}). "
+            f"{path} cannot be opened as HDF5: it is truncated, damaged or something else ({brief(error)}). "
             "Expected a Keras .h5, .weights.h5 or .keras file; copy or save it again."
         ) from error
     with file:
@@ -265,7 +266,7 @@ def read_json_config(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConversionError(f"{path}: the architecture cannot be read ({error}).") from error
+        raise ConversionError(f"{path}: the architecture cannot be read ({brief(error)}).") from error
     return _parse_config(path, text)
 
 
@@ -296,7 +297,9 @@ def _open_archive(path: Path) -> Iterator[KerasFile]:
                 version = str(_parse_config(path, archive.read("metadata.json")).get("keras_version", ""))
             weights = io.BytesIO(archive.read("model.weights.h5"))
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-        raise ConversionError(f"{path}: the .keras archive is damaged ({error}). Copy or save it again.") from error
+        raise ConversionError(
+            f"{path}: the .keras archive is damaged ({brief(error)}). Copy or save it again."
+        ) from error
     with _reading(path, "'model.weights.h5' in the archive"):
         file = h5py.File(weights, "r")
     with file:
@@ -503,7 +506,9 @@ def _parse_config(path: Path, text: Any) -> dict[str, Any]:
     try:
         config = json.loads(_text(text), object_hook=_untuple)
     except (ValueError, RecursionError) as error:
-        raise ConversionError(f"{path}: the architecture is not valid JSON ({error}). Save the model again.") from error
+        raise ConversionError(
+            f"{path}: the architecture is not valid JSON ({brief(error)}). Save the model again."
+        ) from error
     if not isinstance(config, dict):
         raise ConversionError(f"{path}: the architecture is not a JSON object. Save it with model.to_json().")
     return config
@@ -520,6 +525,6 @@ def _reading(path: Path, what: str) -> Iterator[None]:
         yield
     except _H5PY_ERRORS as error:
         raise ConversionError(
-            f"{path}: {what} cannot be read, the file is damaged ({type(error).__name__}: {error}). "
+            f"{path}: {what} cannot be read, the file is damaged ({type(error).__name__}: {brief(error)}). "
             "Copy or save it again."
         ) from error

@@ -54,7 +54,7 @@ def main() -> None:
 
 def _refusal(function: Callable[..., object], request: dict[str, Any]) -> str:
     """Return what the function has against a file, "" for nothing."""
-    from parity.errors import ParityError
+    from parity.errors import ParityError, brief
 
     _limit("RLIMIT_CPU", int(time.process_time() + request["seconds"]) + 1)
     if _virtual():
@@ -67,7 +67,7 @@ def _refusal(function: Callable[..., object], request: dict[str, Any]) -> str:
     except MemoryError:
         return f"{path} takes more than {request['memory'] / 1e6:.0f} MB of memory to read. Copy or save it again."
     except Exception as error:
-        return f"{path} cannot be read ({type(error).__name__}: {error}). Copy or save it again."
+        return f"{path} cannot be read ({type(error).__name__}: {brief(error)}). Copy or save it again."
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import zipfile
 from pathlib import Path
 
@@ -10,6 +12,8 @@ FREE = 256 << 20
 TIMES = 4
 """How often its own size a file may unpack to besides; weights and photos compress by less."""
 
+_END = struct.Struct("<4s4H2LH")
+_MORE = 0xFFFF  # the count of an archive of more members than that stands elsewhere
 # What NumPy and Keras write. The others' decoders take memory that the archive declares.
 _PACKED_BY = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
@@ -24,8 +28,20 @@ def problem_of_archive(archive: zipfile.ZipFile, path: Path) -> str:
     odd = next((one.filename for one in archive.infolist() if one.compress_type not in _PACKED_BY), None)
     if odd is not None:
         return f"packs {odd!r} by another method than the two that NumPy and Keras write"
+    counted, there = _counted(path), len(archive.infolist())
+    if counted not in (there, _MORE):
+        return f"is damaged: its end counts {counted} members, and its list has {there}. Copy or save it again"
     declared = sum(one.file_size for one in archive.infolist())
     return too_large(declared, path)
+
+
+def _counted(path: Path) -> int:
+    """Return how many members the end of a zip archive counts; `zipfile` takes those that it finds for all."""
+    with path.open("rb") as stream:
+        stream.seek(-min(path.stat().st_size, _END.size + 0xFFFF), os.SEEK_END)  # a comment may follow
+        tail = stream.read()
+    place = tail.rfind(b"PK\5\6")
+    return int(_END.unpack_from(tail, place)[4]) if 0 <= place <= len(tail) - _END.size else 0
 
 
 def too_large(declared: int, path: Path) -> str:
