@@ -167,6 +167,7 @@ def stream_inputs(
     input_shape: Sequence[int | None],
     preprocessing: str,
     parts: Sequence[tuple[str, Sequence[int | None]]] = (),
+    passed_over: list[str] | None = None,
 ) -> Iterator[Input]:
     """Read arrays and images from files, each when it is asked for.
 
@@ -188,6 +189,8 @@ def stream_inputs(
     parts
         Name and shape of each input of a model that takes several. Its samples are read from `.npz` files that hold an
         array per input under the input's name, and joined into one vector: the values of each, one after another.
+    passed_over
+        Where it is given, a file that cannot be read is passed over, and what is wrong with it added here.
 
     Yields
     ------
@@ -205,10 +208,15 @@ def stream_inputs(
     for path, label in _labelled(expand(paths)):
         here: set[str] = set()
         samples = _read(path, tuple(input_shape), preprocessing) if len(parts) < 2 else _read_together(path, parts)
-        for sample in samples:
-            name = _unique(printable(label + sample.name.removeprefix(path.stem)), seen)
-            in_file = _unique(printable(sample.name), here)
-            yield replace(sample, name=name, file=path, name_in_file=in_file)
+        try:
+            for sample in samples:
+                name = _unique(printable(label + sample.name.removeprefix(path.stem)), seen)
+                in_file = _unique(printable(sample.name), here)
+                yield replace(sample, name=name, file=path, name_in_file=in_file)
+        except Exception as error:  # whatever it is, it is of this file
+            if passed_over is None:
+                raise
+            passed_over.append(str(error) or f"{path}: {type(error).__name__}")
 
 
 def _labelled(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:

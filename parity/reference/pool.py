@@ -247,8 +247,8 @@ class WorkerPool:
             self.started_count += 1
             log = folder / f"{backend}-{self.started_count}.log"
             command = [str(python), "-s", str(self._program), "--mode", backend, *self._options]
-            # TensorFlow leaves temporary files behind when it is killed; here they go with the folder.
-            process = WorkerProcess(command, worker_environment(onednn) | {"TMPDIR": str(folder)}, log)
+            environment = worker_environment(onednn) | {"TMPDIR": str(folder)}  # what it leaves goes with the folder
+            process = WorkerProcess(command, environment, log)
             self._starting.add(process)  # from now on `close` finds it
         try:
             versions = process.begin(self._start_timeout)

@@ -105,12 +105,15 @@ class Series:
         Of the inputs, in the order of the results.
     read
         Starts reading the inputs from the first again; it may read others than those named.
+    unread
+        What was wrong with those that could not be read again.
     """
 
     outline: Plan
     description: ModelDescription
     names: tuple[str, ...]
     read: Callable[[], Iterable[Input]]
+    unread: Sequence[str] = ()
 
     def plans(self, size: int = CHUNK) -> Iterator[Plan]:
         """Yield a plan for every `size` inputs.
@@ -118,20 +121,11 @@ class Series:
         Raises
         ------
         ParityError
-            If an input cannot be read any more; those before it were yielded.
+            If an input cannot be read any more; all others were yielded.
         """
         wanted = set(self.names)
         chunk: list[Input] = []
-        inputs = iter(self.read())
-        while True:
-            try:
-                one = next(inputs, None)
-            except Exception:
-                if chunk:
-                    yield replace(self.outline, inputs=tuple(chunk))
-                raise
-            if one is None:
-                break
+        for one in self.read():
             if one.name in wanted:
                 wanted.remove(one.name)
                 chunk.append(one)
@@ -140,8 +134,10 @@ class Series:
                 chunk = []
             if not wanted:
                 return
-        missing = ", ".join(sorted(wanted)[:3])
-        raise ParityError(f"inputs of {self.outline.source.name} have changed since the run began: no {missing}")
+        if chunk:
+            yield replace(self.outline, inputs=tuple(chunk))
+        missing = "; ".join(self.unread[:3]) or f"no {', '.join(sorted(wanted)[:3])}"
+        raise ParityError(f"inputs of {self.outline.source.name} have changed since the run began: {missing}")
 
     @property
     def count(self) -> int:

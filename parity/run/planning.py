@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from parity.assets.inputs import Input, default_inputs, stream_inputs
+from parity.assets.inputs import Input, default_inputs, expand, stream_inputs
 from parity.assets.source import ModelSource
 from parity.errors import ParityError
 from parity.keras import ModelDescription
@@ -55,14 +55,14 @@ def series_of(
         )
     large = description.parameters >= LARGE
     samples = samples or (None if files else 1 if large else SAMPLES)
-    chosen, read = _inputs(source, description, files, names, samples)
+    chosen, read, unread = _inputs(source, description, files, names, samples)
     if dtype == "both":
         float64 = [name for name in methods if not large or name in one_per_combination()]
         lanes = {"float64": float64, "float32": list(methods)}
     else:
         lanes = {name: list(methods) if name == dtype else [] for name in DTYPES}
     outline = Plan(source, (), methods, frozenset(lanes["float64"]), frozenset(lanes["float32"]), large, options)
-    return Series(outline, description, chosen, read)
+    return Series(outline, description, chosen, read, unread)
 
 
 def _inputs(
@@ -71,13 +71,17 @@ def _inputs(
     files: Sequence[str],
     names: Sequence[str],
     samples: int | None,
-) -> tuple[tuple[str, ...], Callable[[], Iterable[Input]]]:
-    """Return the names of the inputs, each read once and found good, and what reads them again."""
+) -> tuple[tuple[str, ...], Callable[[], Iterable[Input]], list[str]]:
+    """Return the names of the inputs, each read once and found good, what reads them again, and what then fails."""
     read: Callable[[], Iterable[Input]]
+    again: Callable[[], Iterable[Input]]
+    unread: list[str] = []
     if files:
-        read = partial(stream_inputs, files, description.input_shape, source.preprocessing, description.inputs)
+        # The same files again, whatever a glob finds then.
+        arguments = expand(files), description.input_shape, source.preprocessing, description.inputs
+        read, again = partial(stream_inputs, *arguments), partial(stream_inputs, *arguments, unread)
     else:
-        read = partial(default_inputs, source)
+        read = again = partial(default_inputs, source)
     kept: list[Input] = []
 
     def seen() -> Iterator[str]:
@@ -88,7 +92,7 @@ def _inputs(
 
     chosen = select_inputs(seen(), names, samples)
     # So few are kept instead of being read again.
-    return chosen, (lambda: kept) if len(kept) <= CHUNK else read
+    return chosen, (lambda: kept) if len(kept) <= CHUNK else again, unread
 
 
 def order_of(number: int, series: Series, reference: str) -> Callable[[Mapping[str, Any]], tuple[int, ...]]:

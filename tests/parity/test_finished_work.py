@@ -449,6 +449,27 @@ def test_what_breaks_one_model_costs_that_model(parity, monkeypatch: pytest.Monk
     assert (result.exit_code, taken(result)) == (0, 4)
 
 
+def test_an_input_that_goes_away_costs_its_own_cases(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deleting(EchoClient):
+        def answer(self, request):
+            Path("in18.npy").unlink(missing_ok=True)
+            return super().answer(request)
+
+    monkeypatch.setattr("parity.run.session.ReferenceClient", Deleting)
+    for number in range(22):
+        np.save(f"in{number:02}.npy", np.full((28, 28, 1), number / 22, np.float32))
+    command = ["run", "--model", "dense_mnist", "--inputs", "in*.npy", "--method", "gradient"]
+    result = parity(*command)
+    assert result.exit_code == 2
+    assert "in18.npy: there is no such file" in result.stderr
+    assert {f"in{number:02}" for number in range(22)} - {case[1] for case in cases()} == {"in18"}
+    assert load(REPORTS / "parity.json")["summary"]["stopped"] is True
+    np.save("in18.npy", np.full((28, 28, 1), 18 / 22, np.float32))
+    monkeypatch.setattr("parity.run.session.ReferenceClient", EchoClient)
+    result = parity(*command)
+    assert (result.exit_code, taken(result)) == (0, 42)
+
+
 # --- two runs at once ---------------------------------------------------------------------------------------------
 
 
