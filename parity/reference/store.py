@@ -20,8 +20,9 @@ from pathlib import Path
 
 from parity.errors import ParityError
 from parity.hashing import array_sha256, json_sha256
-from parity.paths import expanded
+from parity.paths import cache_folder, expanded
 from parity.reference.entries import from_bytes, to_bytes
+from parity.reference.program import CHECKOUT
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
 
 DEFAULT = ".parity-store"
@@ -38,8 +39,25 @@ class StoreError(ParityError):
 
 
 def store_location(store: str | Path | None = None) -> Path:
-    """Return where the store lies: the argument, `PARITY_STORE`, or `.parity-store` in the current directory."""
-    return expanded(store or os.environ.get("PARITY_STORE") or DEFAULT).absolute()
+    """Return where the store lies: the argument, `PARITY_STORE`, or a place of this installation.
+
+    That is `.parity-store` beside the package in a checkout, else the user's cache; never the working folder, where
+    answers could lie that somebody made up.
+
+    Raises
+    ------
+    StoreError
+        If there is no such place.
+    """
+    named = store or os.environ.get("PARITY_STORE")
+    if named:
+        return expanded(named).absolute()
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / DEFAULT
+    cache = cache_folder()
+    if cache is None:
+        raise StoreError("there is no place for reference results: name a folder with --store or PARITY_STORE")
+    return cache / "store"
 
 
 def answer_key(request: ReferenceRequest, index: int, versions: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ def parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(EchoClient, "interrupt_after", None)
     monkeypatch.delenv("PARITY_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARITY_STORE", str(tmp_path / "store"))
 
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(main, arguments, catch_exceptions=False)

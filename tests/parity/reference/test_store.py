@@ -13,6 +13,8 @@ from parity.hashing import array_sha256, json_sha256
 from parity.reference import ReferenceAnswer, ReferenceRequest, ResultStore, StoreError
 from parity.reference.store import answer_key, store_location
 
+ROOT = Path(__file__).resolve().parents[3]
+
 KEY = "ab" * 32
 
 
@@ -209,7 +211,13 @@ def test_what_killed_writers_left_is_removed_when_it_is_old(store):
 def test_location(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PARITY_STORE", raising=False)
-    assert store_location() == tmp_path / ".parity-store"
+    assert store_location() == ROOT / ".parity-store"  # never the working folder
+    monkeypatch.setattr("parity.reference.store.CHECKOUT", tmp_path / "site-packages")
+    monkeypatch.setattr("parity.reference.store.cache_folder", lambda: tmp_path / "cache")
+    assert store_location() == tmp_path / "cache" / "store"
+    monkeypatch.setattr("parity.reference.store.cache_folder", lambda: None)
+    with pytest.raises(StoreError, match="--store or PARITY_STORE"):
+        store_location()
     monkeypatch.setenv("PARITY_STORE", str(tmp_path / "elsewhere"))
     assert store_location() == tmp_path / "elsewhere"
     assert store_location(tmp_path / "named") == tmp_path / "named"
