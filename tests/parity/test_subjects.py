@@ -116,7 +116,7 @@ def test_a_spec_means_the_same_from_any_folder(tmp_path: Path, monkeypatch: pyte
         ("not a module:f", r"'not a module' is no module; write NAME, module:function or file\.py:function"),
         (
             "zenit",
-            r"unknown subject 'zenit'; did you mean zennit\?\. There are: signxai_torch, zennit, captum, pytorch_grad_cam, signxai2, numpy_lrp; a function",
+            r"unknown subject .zenit.; did you mean zennit\?\. There are: signxai_torch, zennit, captum, ",
         ),
         ("", r"unknown subject ''"),
     ],
