@@ -10,15 +10,12 @@ import importlib
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-IDLE = 5.0
-"""Seconds without a question after which the child ends."""
 GROWN = 256 << 20
 """Bytes kept beyond those of the start at which it ends, for another to begin."""
 _PAGES = Path("/proc/self/statm")
@@ -31,9 +28,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     _limit("RLIMIT_CORE", 0)
     begun: int | None = None
-    idle = _timer()
     for line in sys.stdin.buffer:
-        idle.cancel()
         request = json.loads(line)
         try:
             os.chdir(request["folder"])
@@ -49,7 +44,6 @@ def main() -> None:
         os.chdir("/")  # no folder is kept busy
         if _virtual() > begun + GROWN:
             return
-        idle = _timer()
 
 
 def _refusal(function: Callable[..., object], request: dict[str, Any]) -> str:
@@ -94,14 +88,6 @@ def _virtual() -> int:
 def _say(answers: Any, **answer: Any) -> None:
     answers.write(json.dumps(answer) + "\n")
     answers.flush()
-
-
-def _timer() -> threading.Timer:
-    """Return a clock, already running, that ends the process."""
-    timer = threading.Timer(IDLE, os._exit, [0])
-    timer.daemon = True
-    timer.start()
-    return timer
 
 
 if __name__ == "__main__":

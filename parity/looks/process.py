@@ -24,6 +24,8 @@ BYTES_PER_SECOND = 1 << 20
 """What a slow reader manages; larger files get more time."""
 START = 120.0
 """Seconds until the child must have begun, however busy the machine is."""
+IDLE = 5.0
+"""Seconds without a question after which the child is ended."""
 SETTLED = 2.0
 """A file is known again by size and time of change once it was left alone for this long, in seconds."""
 
@@ -95,12 +97,19 @@ class _State:
         self.passed: set[tuple[Content, str]] = set()
         self.hopeless: dict[Content, str] = {}  # what hung once hangs again, whatever is read of it
         self._child: subprocess.Popen[bytes] | None = None
+        self._idle: threading.Timer | None = None
 
     def asked(self, request: dict[str, Any], content: Content) -> str:
         """Return why a file is refused, "" if it is not."""
-        answer = self._answer(request)
-        if answer is None:  # a child that was not asked for a while has ended
-            answer = self._answer(request)
+        if self._idle is not None:
+            self._idle.cancel()
+        try:
+            # A child that has grown ends, and another takes its place.
+            answer = self._answer(request) or self._answer(request)
+        finally:
+            self._idle = threading.Timer(IDLE, self._rest)
+            self._idle.daemon = True
+            self._idle.start()
         if answer is None or "failed" in answer:
             raise ParityError(
                 f"the process that looks at files before they are read ({sys.executable}) does not start"
@@ -137,6 +146,11 @@ class _State:
             late = time.monotonic() - begin >= patience
             answer = {"ended": _end(self.close(kill=True), late, request["seconds"])}
         return answer
+
+    def _rest(self) -> None:
+        with self.lock:
+            if self._idle is threading.current_thread():  # nobody has asked while this waited for the lock
+                self.close()
 
     def close(self, kill: bool = False) -> int:
         """End the child; return its exit code."""

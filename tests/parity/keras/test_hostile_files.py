@@ -16,6 +16,7 @@ import pytest
 
 import parity.keras.build
 from parity.keras import ConversionError
+from parity.keras.hdf5 import stored_config
 from parity.looks import look
 from parity.looks import process as looks
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential, tiny
@@ -161,6 +162,20 @@ def test_a_reader_that_does_not_come_back(function, words: str, tmp_path: Path, 
     good = tmp_path / "good.h5"
     good.write_bytes(b"anything")
     look(chats, good, "fine")  # the next file has a reader again
+
+
+def test_a_child_that_nobody_asks_is_ended_and_reaped(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(looks, "IDLE", 0.5)
+    monkeypatch.setattr(looks, "_STATE", looks._State())
+    path = tiny().write(tmp_path / "good.h5")
+    for _ in range(2):
+        stored_config(path)
+        child = looks._STATE._child
+        assert child is not None
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{child.pid}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_what_hung_once_is_not_tried_again(tmp_path: Path, monkeypatch) -> None:
