@@ -31,7 +31,7 @@ def main(minutes: float, rounds: int | None, seed: int, inputs: int, report: Pat
         found = soak(Places(Path(folder), uuid.uuid4().hex), seed, inputs, goes_on, click.echo)
     report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(report, dumps(found.to_json()))
-    click.echo(f"{found.rounds} rounds in {found.seconds:.0f} s, {found.taken_over} finished cases seen after a fault")
+    click.echo(f"{found.rounds} rounds in {found.seconds:.0f} s, {found.finished} finished cases seen after a fault")
     for failure in found.failures:
         click.echo(failure, err=True)
     raise SystemExit(1 if found.failures else 0)

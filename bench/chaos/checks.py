@@ -85,6 +85,25 @@ def differing(rows: Mapping[Key, Mapping[str, Any]], undisturbed: Mapping[Key, M
     return wrong
 
 
+def same_numbers(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two rows are of the same maps: their sums and sizes agree to the digits of the lane."""
+    close = 1e-9 if row["dtype"] == "float64" else 1e-3
+    pairs = ((row[name], other[name]) for name in ("reference_sum", "subject_sum"))
+    return all(abs(one - two) <= close * max(1.0, abs(two)) for one, two in pairs)
+
+
+def other_inputs(report: Path, undisturbed: Path) -> list[str]:
+    """Return the inputs of a report that are others than those of an undisturbed run, by their hashes."""
+    found, expected = (
+        {
+            one["name"]: one["sha256"]
+            for one in json.loads((folder / "parity.json").read_text(encoding="utf-8"))["inputs"]
+        }
+        for folder in (report, undisturbed)
+    )
+    return [f"{name}: not the input that lies there" for name in found if found[name] != expected.get(name)][:3]
+
+
 def nothing_left_over(places: Places, report: Path) -> list[str]:
     """Return the files that are left after a run that ended well: in its report folder and in TMPDIR."""
     wrong = [f"left in the report folder: {path.name}" for path in report.iterdir() if path.name not in KNOWN]

@@ -12,7 +12,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.chaos.checks import ENDS, Key, finished_rows_hold, nothing_left_over, nothing_lives, rows_of
+from bench.chaos.checks import (
+    ENDS,
+    Key,
+    finished_rows_hold,
+    nothing_left_over,
+    nothing_lives,
+    other_inputs,
+    rows_of,
+    same_numbers,
+)
 from bench.chaos.faults import FAULTS, Fault
 from bench.chaos.places import METHODS, Places
 
@@ -32,8 +41,8 @@ class Soak:
         How many there were.
     faults : Counter
         How often each fault was tried.
-    taken_over : int
-        Finished rows that the report of a disturbed run had.
+    finished : int
+        Rows that were finished when a fault struck.
     failures : list of str
         What did not hold, each with its round.
     seconds : float
@@ -43,7 +52,7 @@ class Soak:
     seed: int
     rounds: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    taken_over: int = 0
+    finished: int = 0
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -68,7 +77,7 @@ def soak(
         failures, kept = _round(places, fault, rng, seconds, undisturbed, found.rounds)
         found.rounds += 1
         found.faults[fault.name] += 1
-        found.taken_over += kept
+        found.finished += kept
         found.failures += [f"round {found.rounds} ({fault.name}, seed {seed}): {one}" for one in failures]
         found.seconds = time.monotonic() - begun
         tell(f"round {found.rounds}, {fault.says}: {'; '.join(failures) or f'holds, {kept} cases were finished'}")
@@ -120,21 +129,24 @@ def _round(
     if code != 0:
         failures.append(f"the run that goes on ended with {code}: {said[-300:]}")
     else:
-        failures += _complete(report, undisturbed)
+        failures += _complete(places, report, undisturbed)
         failures += nothing_left_over(places, report)
     failures += nothing_lives(places)
     shutil.rmtree(report, ignore_errors=True)
     return failures, kept
 
 
-def _complete(report: Path, undisturbed: Mapping[Key, Mapping[str, Any]]) -> list[str]:
+def _complete(places: Places, report: Path, undisturbed: Mapping[Key, Mapping[str, Any]]) -> list[str]:
     try:
         rows = rows_of(report)
     except AssertionError as error:
         return [str(error)]
     missing = undisturbed.keys() - rows.keys()
     wrong = [f"{len(missing)} cases are missing, such as {min(missing)}"] if missing else []
-    return wrong + [f"{key}: {row['status']} at the end" for key, row in rows.items() if row["status"] != "parity"][:3]
+    wrong += [f"{key}: {row['status']} at the end" for key, row in rows.items() if row["status"] != "parity"][:3]
+    others = [key for key, row in rows.items() if key in undisturbed and not same_numbers(row, undisturbed[key])]
+    wrong += [f"{key}: other numbers than undisturbed" for key in others[:3]]
+    return wrong + other_inputs(report, places.report("undisturbed"))
 
 
 def _count(report: Path) -> int:

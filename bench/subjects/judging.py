@@ -9,7 +9,7 @@ from typing import Any
 from bench.real.fetch import Cache
 from bench.real.judging import inputs, whole
 from bench.real.models import MODELS
-from parity.report import load, write
+from parity.report import Written, load, write
 from parity.report.subjects import Judged, judged
 from parity.run.results import JSON_NAME
 from parity.run.session import Session
@@ -56,10 +56,24 @@ def judge(
             methods=methods, subject=name, directory=place, traces_of_failing=TRACES,
             command=f"python -m bench.subjects --subject {name}", **where, **options,
         )  # fmt: skip
-        results = session.run()
-        documents.append(write(results, session.arrays_path, place).document)
+        documents.append(_document(session))
         links.append(f"{name}/{folder}/parity.html")
     return judged(documents, links)
+
+
+def _document(session: Session) -> Mapping[str, Any]:
+    """Run a session, write its report, and return its results; a run that did not come to its end is none."""
+    written: list[Written] = []
+
+    def report(results: dict[str, Any], arrays: Path) -> None:
+        written.append(write(results, arrays, session.directory, move_arrays=True))
+
+    session.run(report=report)
+    if session.interrupted:
+        raise KeyboardInterrupt
+    if session.failure is not None:
+        raise session.failure
+    return written[0].document
 
 
 def earlier(name: str, shipped: Sequence[str], real: Sequence[str], directory: Path) -> Judged:

@@ -12,12 +12,14 @@ import jinja2
 from markupsafe import Markup
 
 from parity.judge.limits import PUBLISHED_FLOOR
-from parity.report.rows import LANES, Case, Row, group, row_id
+from parity.report.rows import LANES, NOT_JUDGED, Case, Row, group, row_id
 from parity.report.wording import NAMES, SHORT, format_number
 
 _PROOF = re.compile(r", to [^ ]+ \(relative L2\)\.$")
 WITH_NUMBERS = ("parity", "structural", "mismatch", "reference-defect")
 """How cases stand whose two maps were compared."""
+MOST = 6
+"""Cases that are named one by one for one finding."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ class Cell:
         By lane, the relative L2 distance of the worst case; None where there is no number.
     equal
         By lane, whether every case is at parity, or held to something else and equal to that.
+    good
+        By lane, whether no case spoils a run: beyond a limit, or broken.
     floor
-        Whether the published floor (Pearson and SSIM) holds in every case that has numbers.
+        Whether the published floor (Pearson and SSIM) holds in every case, and none is broken.
     layer, cause
         What the trace of a failing case says: where the relevance parts, and the cause that was proved.
     message
@@ -45,6 +49,7 @@ class Cell:
     standing: str
     distances: Mapping[str, float | None]
     equal: Mapping[str, bool]
+    good: Mapping[str, bool]
     floor: bool
     layer: str
     cause: str
@@ -83,7 +88,7 @@ class Total:
     Attributes
     ----------
     offered
-        How many have numbers, or broke: the subject claims to have the method.
+        How many the subject has: all that were judged, or broke.
     equal
         By lane, how many of them are equal to the original.
     floor
@@ -99,6 +104,35 @@ class Total:
     floor: int
     errors: int
     lacking: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of a subject in several cases alike.
+
+    Attributes
+    ----------
+    subject : str
+        Its name.
+    sentence : str
+        What was found.
+    cases : tuple of (str, str)
+        Method and model.
+    """
+
+    subject: str
+    sentence: str
+    cases: tuple[tuple[str, str], ...]
+
+    @property
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """The cases that are named one by one."""
+        return self.cases[:MOST]
+
+    @property
+    def more(self) -> int:
+        """How many others there are."""
+        return max(0, len(self.cases) - MOST)
 
 
 def judged(documents: Iterable[Mapping[str, Any]], links: Iterable[str]) -> Judged:
@@ -122,14 +156,14 @@ def judged(documents: Iterable[Mapping[str, Any]], links: Iterable[str]) -> Judg
 
 
 def _cell(row: Row, link: str) -> Cell:
-    compared = [case for case in row.cases if case.status in WITH_NUMBERS and case.result.get("rel_l2") is not None]
     traces: list[Mapping[str, Any]] = [case.result.get("trace") or {} for case in row.cases]
     traced = next((trace for trace in traces if trace.get("says") or trace.get("cause")), {})
     return Cell(
         standing=row.standing,
         distances={lane: _distance(case) for lane, case in row.lanes.items()},
         equal={lane: _all_equal(row, lane) for lane in row.lanes},
-        floor=bool(compared) and all(_holds_floor(case) for case in compared),
+        good={lane: all(case.ok for case in row.cases if case.result["dtype"] == lane) for lane in row.lanes},
+        floor=_all_hold_floor(row),
         layer=str(traced.get("layer") or ""),
         cause=str(traced.get("cause") or ""),
         message=str(row.worst.result.get("message") or "").partition("\n")[0],
@@ -147,6 +181,13 @@ def _all_equal(row: Row, lane: str) -> bool:
     return bool(statuses) and statuses <= {"parity", "reference-defect"}
 
 
+def _all_hold_floor(row: Row) -> bool:
+    """Return whether the floor holds in every case; a map that is NaN or of another shape does not hold it."""
+    compared = [case for case in row.cases if case.status in WITH_NUMBERS]
+    broken = any(case.status == "error" for case in row.cases)
+    return bool(compared) and not broken and all(_holds_floor(case) for case in compared)
+
+
 def _holds_floor(case: Case) -> bool:
     if case.status != "mismatch":  # any other verdict holds it; constant maps have no correlation that could
         return True
@@ -155,7 +196,7 @@ def _holds_floor(case: Case) -> bool:
 
 
 def models(subjects: Sequence[Judged]) -> dict[str, list[str]]:
-    """Return the methods of each model that some subject offers, in the order of the first run that has them."""
+    """Return the methods of each model that some subject offers, by name; models in the order of the first run."""
     found: dict[str, dict[str, None]] = {}
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
@@ -168,7 +209,7 @@ def total(subject: Judged, asked: Mapping[str, Sequence[str]]) -> Total:
     """Return what a subject's cells add up to."""
     keys = [(model, method) for model, methods in asked.items() for method in methods]
     cells = [subject.cells[key] for key in keys if key in subject.cells]
-    offered = [cell for cell in cells if cell.has_numbers or cell.standing == "error"]
+    offered = [cell for cell in cells if cell.standing not in NOT_JUDGED]
     return Total(
         len(offered),
         {lane: sum(cell.equal.get(lane, False) for cell in offered) for lane in LANES},
@@ -178,27 +219,27 @@ def total(subject: Judged, asked: Mapping[str, Sequence[str]]) -> Total:
     )
 
 
-def parting(subjects: Sequence[Judged]) -> list[tuple[str, str, list[str]]]:
-    """Return where subjects part from the originals: the subject, what was found, and the methods with their models."""
-    said: dict[tuple[str, str], list[str]] = {}
+def parting(subjects: Sequence[Judged]) -> list[Finding]:
+    """Return where subjects part from the originals, by what was proved of their maps."""
+    said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
             if cell.cause:
                 # How well the proof holds differs from method to method; each is in its own report.
                 cause = _PROOF.sub(".", cell.cause)
-                said.setdefault((subject.name, cause), []).append(f"{method} on {model}")
-    return [(name, cause, methods) for (name, cause), methods in said.items()]
+                said.setdefault((subject.name, cause), []).append((method, model))
+    return [Finding(name, cause, tuple(cases)) for (name, cause), cases in said.items()]
 
 
-def broken(subjects: Sequence[Judged]) -> list[tuple[str, str, list[str]]]:
-    """Return why subjects broke: the subject, the message, and the methods with their models."""
-    said: dict[tuple[str, str], list[str]] = {}
+def broken(subjects: Sequence[Judged]) -> list[Finding]:
+    """Return why subjects broke, by what was raised."""
+    said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
             if cell.standing == "error":
                 message = cell.message.removeprefix(f"{subject.name}: ")
-                said.setdefault((subject.name, message), []).append(f"{method} on {model}")
-    return [(name, message, methods) for (name, message), methods in said.items()]
+                said.setdefault((subject.name, message), []).append((method, model))
+    return [Finding(name, message, tuple(cases)) for (name, message), cases in said.items()]
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------------
@@ -241,7 +282,7 @@ def _markdown(cell: Cell | None) -> str:
     if not cell.has_numbers:
         return SHORT[cell.standing] if cell.standing != "error" else "**error**"
     lanes = [
-        _bold(format_number(distance), not cell.equal[lane])
+        _bold(format_number(distance), not cell.good[lane])
         for lane in LANES
         if (distance := cell.distances.get(lane)) is not None
     ]
@@ -289,17 +330,12 @@ def text(subjects: Sequence[Judged]) -> str:
     return "\n".join([*lines, ""])
 
 
-def said_of(title: str, entries: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
+def said_of(title: str, findings: Sequence[Finding]) -> list[str]:
     """Return a section of what was found of subjects; empty if nothing was."""
-    if not entries:
+    if not findings:
         return []
     lines = ["", title, ""]
-    for name, sentence, methods in entries:
-        shown = ", ".join(f"`{one.split(' on ')[0]}` on {one.split(' on ')[1]}" for one in methods[:MOST])
-        more = f" and {len(methods) - MOST} more" if len(methods) > MOST else ""
-        lines.append(f"- {name}: {sentence} ({shown}{more})")
+    for one in findings:
+        shown = ", ".join(f"`{method}` on {model}" for method, model in one.shown)
+        lines.append(f"- {one.subject}: {one.sentence} ({shown}{f' and {one.more} more' if one.more else ''})")
     return lines
-
-
-MOST = 6
-"""Methods that are named one by one for one finding."""

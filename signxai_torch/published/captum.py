@@ -43,7 +43,7 @@ class Attribution:
 
     def __init__(self, model: nn.Module, method: str, **params: Any) -> None:
         parse(method)
-        self.model, self.method, self.params = model, method, params
+        self.model, self.method, self.params = model, method, self._asked(params)
 
     def attribute(self, inputs: Any, target: Any = None, **params: Any) -> Any:
         """Return the map as a tensor on the device of the inputs; several inputs have a tensor each, held as they are.
@@ -63,14 +63,18 @@ class Attribution:
         TypeError, ValueError
             As `signxai_torch.explain` does.
         """
-        asked = canonical({_SPELLINGS.get(key, key): value for key, value in {**self.params, **params}.items()})
-        found = explain(self.model, inputs, self.method, target, **asked)
+        found = explain(self.model, inputs, self.method, target, **{**self.params, **self._asked(params)})
         if isinstance(inputs, Tensor):
             return torch.as_tensor(found, device=inputs.device)
         if isinstance(inputs, Mapping):
             return {name: torch.as_tensor(found[name], device=inputs[name].device) for name in inputs}
-        return type(inputs)(torch.as_tensor(one, device=given.device) for one, given in zip(found, inputs, strict=True))
+        maps = [torch.as_tensor(one, device=given.device) for one, given in zip(found, inputs, strict=True)]
+        return inputs._make(maps) if hasattr(inputs, "_make") else type(inputs)(maps)
 
-
-_SPELLINGS = {"baselines": "baseline", "n_steps": "steps", "nt_samples": "samples", "stdevs": "noise_scale"}
-"""What captum calls parameters."""
+    @staticmethod
+    def _asked(params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters under the table's names."""
+        taken = sorted({"model", "x", "method", "target"} & params.keys())
+        if taken:
+            raise TypeError(f"{', '.join(taken)} is no parameter of a method")
+        return canonical(params)

@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
 T = TypeVar("T")
 
 UNUSED_EPSILON = 1e-6
@@ -18,6 +22,11 @@ SPELLINGS = {
     "reference_inputs": "baseline",
     "layer_name": "target_layer",
     "last_conv_layer_name": "target_layer",
+    "last_conv": "target_layer",
+    "baselines": "baseline",
+    "n_steps": "steps",
+    "nt_samples": "samples",
+    "stdevs": "noise_scale",
 }
 """Names that published scripts use for parameters of the method table."""
 
@@ -37,6 +46,24 @@ def canonical(options: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(f"{key} is another name of a parameter that is given already ({name}); give one of them")
         result[name] = value
     return result
+
+
+def tensor_of(model: nn.Module, array: Any) -> Tensor:
+    """Return an array as a tensor in the dtype of a model, whatever its strides and byte order are.
+
+    Raises
+    ------
+    TypeError
+        If it holds no real numbers.
+    """
+    if isinstance(array, Tensor):
+        return array
+    values = np.asarray(array)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"the input must hold real numbers, not {values.dtype}")
+    floats = (one.dtype for one in (*model.parameters(), *model.buffers()) if one.is_floating_point())
+    native = np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
+    return torch.from_numpy(native).to(next(floats, torch.float32))
 
 
 def choose(option: str, value: Any, choices: Mapping[str, T]) -> T:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from signxai_torch.api import explain
+from signxai_torch.published.options import canonical, tensor_of
 
 __all__ = ["explain_func"]
 
@@ -36,8 +36,8 @@ def explain_func(
     method : str
         A method name; give it to Quantus in ``explain_func_kwargs={"method": "lrpsign_z"}``.
     **kwargs
-        Parameters of the method. What Quantus adds of its own (``img_size``, ``nr_channels``, ...) is for other
-        libraries and says nothing here.
+        Parameters of the method. ``img_size`` and ``nr_channels``, which Quantus adds for other libraries, say nothing
+        here; what would change the map afterwards (``abs``, ``normalise``) is refused: Quantus does that itself.
 
     Returns
     -------
@@ -57,17 +57,14 @@ def explain_func(
     >>> explain_func(model=model, inputs=np.ones((2, 3, 2, 2)), targets=np.array([0, 1]), method="lrp_z").shape
     (2, 3, 2, 2)
     """
-    options = {key: value for key, value in kwargs.items() if key not in _OF_QUANTUS}
-    first = next(iter(model.parameters()), None)
-    dtype = first.dtype if first is not None else torch.float32
-    where = device if device is not None else first.device if first is not None else None
-    x = torch.as_tensor(np.asarray(inputs) if not isinstance(inputs, Tensor) else inputs).to(where, dtype)
+    options = canonical({key: value for key, value in kwargs.items() if key not in _OF_QUANTUS})
+    x = tensor_of(model, inputs)
+    where = device if device is not None else next((one.device for one in model.parameters()), None)
+    x = x if where is None else x.to(where)
     chosen = targets.tolist() if isinstance(targets, (np.ndarray, Tensor)) else targets
     made: np.ndarray[Any, Any] = explain(model, x, method, chosen, **options)
     return made
 
 
-_OF_QUANTUS = (
-    "img_size", "nr_channels", "xai_lib", "xai_lib_kwargs", "normalise", "abs", "reduce_axes", "pos_only", "neg_only",
-)  # fmt: skip
-"""What Quantus hands to every explanation function beside the method's own parameters."""
+_OF_QUANTUS = ("img_size", "nr_channels", "xai_lib", "xai_lib_kwargs")
+"""What Quantus hands to its own explanation functions beside the method's parameters, and says nothing here."""

@@ -8,23 +8,27 @@ model is a torch module that returns logits. Numbers are those of `signxai_torch
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from signxai_torch.api import explain
-from signxai_torch.methods.grammar import UnknownMethodError, listed, parse
+from signxai_torch.methods.grammar import UnknownMethodError, listed, number_to_text, parse
 from signxai_torch.methods.table import PREFIXES
-from signxai_torch.published.options import canonical, choose
+from signxai_torch.published.options import canonical, tensor_of
 
 Array = np.ndarray[Any, Any]
 _BGR_MEANS = (103.939, 116.779, 123.68)
-_SOFTMAX = (nn.Softmax, nn.LogSoftmax)
+_SOFTMAX = (nn.Softmax, nn.LogSoftmax, nn.Softmax2d)
+_ACTIVATIONS = (*_SOFTMAX, nn.Sigmoid, nn.Tanh, nn.ReLU, nn.Softplus, nn.ELU)
+_NOISY = {"samples": 16, "noise_scale": 1.0}
+_ANALYZERS: dict[str, dict[str, Any]] = {"smoothgrad": _NOISY, "vargrad": _NOISY, "integrated_gradients": {"steps": 16}}
+"""Defaults of SIGN-XAI's analyzers where its wrappers have others."""
+_ARRAYS = ("baseline", "noise")
+"""Options that may be arrays like the input."""
 __all__ = [
     "aggregate_and_normalize_relevancemap_rgb",
     "calculate_explanation_innvestigate",
@@ -50,8 +54,9 @@ def calculate_relevancemap(m: str, x: Array, model_no_softmax: nn.Module, **kwar
         Returns logits. It is only read.
     **kwargs
         ``batchmode``; ``neuron_selection``: a class, or None or ``"max_activation"`` for the arg-max;
-        ``input_layer_rule``: ``"SIGN"``, ``"Z"``, ``"Bounded"``, ``"WSquare"`` or ``"Flat"``; ``last_conv``, or any
-        parameter of the method under its name in SIGN-XAI.
+        ``input_layer_rule``: ``"SIGN"``, ``"SIGNmu"`` with ``mu``, ``"Z"``, ``"Bounded"``, ``"WSquare"``, ``"Flat"`` or
+        a pair of bounds; ``last_conv``, or any parameter of the method under its name in SIGN-XAI. Arrays such as
+        ``reference_inputs`` are held like `x`.
 
     Returns
     -------
@@ -90,33 +95,54 @@ def calculate_explanation_innvestigate(
     batchmode: bool = False,
     **kwargs: Any,
 ) -> Array:
-    """Explain with an analyzer of SIGN-XAI's by its name; see `calculate_relevancemap`."""
+    """Explain with an analyzer of SIGN-XAI's by its name, with the analyzer's own defaults.
+
+    They differ from those of the wrappers: SmoothGrad and VarGrad take 16 samples with a noise of 1, integrated
+    gradients 16 steps. All else is as in `calculate_relevancemap`.
+    """
+    if method == "lrp" and "rule" not in kwargs:
+        raise ValueError("the analyzer lrp needs rule=, such as rule='Z'")
     name = parse(method).synonym_of or method
-    return _explained(name, x, model, {"neuron_selection": neuron_selection, "batchmode": batchmode, **kwargs})
+    options = {**_ANALYZERS.get(name, {}), **canonical(kwargs)}
+    return _explained(name, x, model, {"neuron_selection": neuron_selection, "batchmode": batchmode, **options})
 
 
 def remove_softmax(model: nn.Module) -> nn.Module:
-    """Return a model without the softmax at its end: a copy where there is one, else the model itself.
+    """Return a model without the activation at its end, as SIGN-XAI does, whose last layer is made linear.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A `torch.nn.Sequential` that ends in a softmax, a sigmoid or the like, also in a Sequential at its end: what
+        comes back shares all other parts. A model without a softmax layer comes back as it is.
 
     Raises
     ------
     TypeError
         If it is no torch module.
+    ValueError
+        If a model of another kind has a softmax layer: where it is computed cannot be seen from the outside.
     """
     _require_module(model)
-    modules = [(name, module) for name, module in model.named_modules() if name and not list(module.children())]
-    if not modules or not isinstance(modules[-1][1], _SOFTMAX):
-        return model
-    changed = copy.deepcopy(model)
-    parent, _, last = modules[-1][0].rpartition(".")
-    setattr(changed.get_submodule(parent), last, nn.Identity())
-    return changed
+    if isinstance(model, nn.Sequential) and len(model):
+        last = model[-1]
+        if isinstance(last, _ACTIVATIONS):
+            return nn.Sequential(*model[:-1])
+        if isinstance(last, nn.Sequential) and (bare := remove_softmax(last)) is not last:
+            return nn.Sequential(*model[:-1], bare)
+    if any(isinstance(module, _SOFTMAX) for module in model.modules()):
+        raise ValueError(
+            f"where {type(model).__name__} computes its softmax cannot be seen from the outside; give a model that "
+            "returns logits"
+        )
+    return model
 
 
 def normalize_heatmap(H: Array) -> Array:
     """Divide a map by its largest size, so that it lies within -1 and 1; a map of zeros stays one."""
-    size = np.max(np.abs(H), initial=0.0)
-    return np.zeros_like(H) if size == 0 else np.nan_to_num(H / size, nan=0.0)
+    heat = np.asarray(H)
+    size = np.max(np.abs(heat), initial=0.0)
+    return np.zeros(heat.shape) if size == 0 else np.nan_to_num(heat / size, nan=0.0)
 
 
 def aggregate_and_normalize_relevancemap_rgb(R: Array) -> Array:
@@ -156,10 +182,13 @@ def __getattr__(name: str) -> Callable[..., Array]:
     except UnknownMethodError as error:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
 
-    def wrapper(model_no_softmax: nn.Module, x: Array, **kwargs: Any) -> Array:
+    def wrapper(model_no_softmax: nn.Module, x: Array, *args: Any, **kwargs: Any) -> Array:
         if isinstance(x, nn.Module):  # the other order, that of `calculate_relevancemap`
             model_no_softmax, x = x, model_no_softmax  # type: ignore[assignment]
-        return _explained(name, x, model_no_softmax, kwargs)
+        takes = ("mu", "batchmode") if name.endswith("_x_sign_mu") else ()
+        if len(args) > len(takes):
+            raise TypeError(f"{name} takes {', '.join(('model_no_softmax', 'x', *takes))} by place, the rest by name")
+        return _explained(name, x, model_no_softmax, {**dict(zip(takes, args, strict=False)), **kwargs})
 
     wrapper.__name__ = wrapper.__qualname__ = name
     wrapper.__doc__ = f"Explain with the method ``{name}``; see `calculate_relevancemap`."
@@ -175,32 +204,56 @@ def __dir__() -> list[str]:
 
 def _explained(name: str, x: Array, model: nn.Module, options: dict[str, Any]) -> Array:
     _require_module(model)
-    batchmode = bool(options.pop("batchmode", False))
-    rule = options.pop("input_layer_rule", None)
-    target = _target(options.pop("neuron_selection", None))
-    if "last_conv" in options:
-        options["last_conv_layer_name"] = options.pop("last_conv")
-    method = name if rule is None else _with_input_rule(name, str(rule))
     if isinstance(x, Tensor):
         raise TypeError(
             "x must be a NumPy array with channels last, as in Keras; for tensors there is signxai_torch.explain"
         )
-    batch = np.asarray(x) if batchmode else np.asarray(x)[None]
-    tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(batch, -1, 1))).to(_dtype(model))
-    found = explain(model, tensor, method, target, **canonical(options))
+    given = np.asarray(x)
+    batchmode = options.pop("batchmode", False)
+    if not isinstance(batchmode, (bool, np.bool_)):
+        raise TypeError(f"batchmode must be True or False, not {batchmode!r}")
+    if given.ndim < 1 + batchmode:
+        raise TypeError(f"x must be an array with channels last{', batch first' if batchmode else ''}, not {x!r}")
+    rule = options.pop("input_layer_rule", None)
+    target = _target(options.pop("neuron_selection", None))
+    method, more = (name, {}) if rule is None else _with_input_rule(name, rule, options)
+    batch = given if batchmode else given[None]
+    params = canonical({**options, **more})
+    params = {key: _in_torch_layout(key, value, batch.shape) for key, value in params.items()}
+    found = explain(model, tensor_of(model, np.moveaxis(batch, -1, 1)), method, target, **params)
     maps: Array = np.moveaxis(found, 1, -1)
     return np.ascontiguousarray(maps if batchmode else maps[0])
 
 
-def _with_input_rule(name: str, rule: str) -> str:
-    """Return the name of a method with a rule for its input layer."""
+def _in_torch_layout(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+    """Return an option; an array that is held like the input, channels last, as the port takes it."""
+    if name not in _ARRAYS or not isinstance(value, np.ndarray) or value.ndim == 0:
+        return value
+    if name == "noise":  # the draws come first
+        return np.ascontiguousarray(np.moveaxis(value, -1, 1)) if value.ndim == len(shape) else value
+    return np.ascontiguousarray(np.moveaxis(np.broadcast_to(value, shape), -1, 1))
+
+
+def _with_input_rule(name: str, rule: Any, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of a method with a rule for its input layer, and the options that go with it."""
     method = parse(name)
-    prefixes = {prefix.input_rule: prefix.name for prefix in PREFIXES.values() if prefix.input_rule}
-    prefix = choose("input_layer_rule", rule, prefixes)
     own = method.prefix.name if method.prefix is not None else ""
-    if own not in ("lrp", prefix):
+    base = (method.synonym_of or name).removeprefix(own).lstrip("_.")
+    more: dict[str, Any] = {}
+    if isinstance(rule, (tuple, list)) and len(rule) == 2:  # bounds, as in the references
+        rule, more = "Bounded", {"low": float(rule[0]), "high": float(rule[1])}
+    if rule == "SIGNmu":
+        mu = number_to_text(float(options.pop("mu", 0.0)))
+        prefix, base = "lrpsign", f"{base}_mu_{mu}"
+    else:
+        prefixes = {prefix.input_rule: prefix.name for prefix in PREFIXES.values() if prefix.input_rule}
+        if rule not in prefixes:
+            known = ", ".join(map(repr, (*prefixes, "SIGNmu")))
+            raise ValueError(f"input_layer_rule must be one of {known}, or a pair of bounds, not {rule!r}")
+        prefix = prefixes[rule]
+    if own not in ("lrp", prefix) or name == "lrp":
         raise ValueError(f"{name} takes no input_layer_rule; give a method whose name begins with lrp_")
-    return f"{prefix}_{(method.synonym_of or name).removeprefix(own).lstrip('_.')}"
+    return f"{prefix}_{base}", more
 
 
 def _target(neuron_selection: Any) -> Any:
@@ -210,11 +263,6 @@ def _target(neuron_selection: Any) -> Any:
             raise ValueError(f"neuron_selection must be a class or 'max_activation', not {neuron_selection!r}")
         return None
     return neuron_selection
-
-
-def _dtype(model: nn.Module) -> torch.dtype:
-    floats = (one.dtype for one in (*model.parameters(), *model.buffers()) if one.is_floating_point())
-    return next(floats, torch.float32)
 
 
 def _require_module(model: Any) -> None:

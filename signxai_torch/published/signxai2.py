@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from signxai_torch.methods.grammar import listed, parse
+from signxai_torch.methods.grammar import SIGNED, listed, parse, text_to_number
 from signxai_torch.published import compat
-from signxai_torch.published.options import choose
+from signxai_torch.published.options import canonical, choose, tensor_of
 
 Array = np.ndarray[Any, Any]
 SYNONYMS = {
@@ -53,7 +52,6 @@ _PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 _IN_NAMES = {"noise": "noise_scale", "samples": "samples", "steps": "steps"}
 """Parameters that signxai2 writes into a name: ``smoothgrad_noise_0_3_samples_50``."""
-_NUMBER = r"(neg_)?\d+(?:_\d+)?"
 __all__ = [
     "METHOD_PRESETS",
     "calculate_relevancemap",
@@ -118,12 +116,16 @@ def calculate_relevancemap(
     model: nn.Module, input_tensor: Tensor | Array, method: str, target_class: Any = None, **kwargs: Any
 ) -> Array:
     """Explain with one method; see `explain`."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model must be a torch.nn.Module, not {type(model).__name__}; the order is model, input, method"
+        )
     name, numbers = _read(method)
-    given = input_tensor
-    if not isinstance(given, Tensor) and isinstance(model, nn.Module):
-        floats = (one.dtype for one in (*model.parameters(), *model.buffers()) if one.is_floating_point())
-        given = torch.as_tensor(np.asarray(given)).to(next(floats, torch.float32))
-    return compat.calculate_relevancemap(model, given, name, target_class, **{**numbers, **kwargs})
+    asked = canonical(kwargs)
+    twice = sorted(numbers.keys() & asked.keys())
+    if twice:
+        raise TypeError(f"{', '.join(twice)} is in the name {method!r} already; give it once")
+    return compat.calculate_relevancemap(model, tensor_of(model, input_tensor), name, target_class, **numbers, **asked)
 
 
 def explain_with_preset(
@@ -138,7 +140,8 @@ def explain_with_preset(
     """
     name = SYNONYMS.get(method_name, method_name)
     chosen = choose("preset", preset, _PRESETS)
-    return explain(model, x, name, **{**METHOD_PRESETS.get(name, {}), **chosen.get(name, {}), **override_kwargs})
+    settings = (METHOD_PRESETS.get(name, {}), chosen.get(name, {}), override_kwargs)
+    return explain(model, x, name, **{key: value for given in settings for key, value in canonical(given).items()})
 
 
 def list_methods(framework: str | None = None) -> dict[str, list[str]]:
@@ -161,17 +164,29 @@ def get_method_info(method_name: str, framework: str | None = None) -> dict[str,
 
 
 def _read(method: str) -> tuple[str, dict[str, Any]]:
-    """Return the table's name of a method, and the parameters that its name holds."""
-    found = re.fullmatch(rf"(?P<base>[a-z_.]+?)(?P<rest>(?:_(?:{'|'.join(_IN_NAMES)})_{_NUMBER})+)", method)
+    """Return the table's name of a method, and the parameters that its name holds.
+
+    Raises
+    ------
+    ValueError
+        If the name holds one twice, or one that must be whole and is not.
+    """
+    if not isinstance(method, str):
+        raise TypeError(f"the method must be a name, not {type(method).__name__}")
+    found = re.fullmatch(rf"(?P<base>[a-z_.]+?)(?P<rest>(?:_(?:{'|'.join(_IN_NAMES)})_{SIGNED})+)", method)
     if found is None:
         return SYNONYMS.get(method, method), {}
     numbers: dict[str, Any] = {}
-    for part in re.finditer(rf"_(?P<what>{'|'.join(_IN_NAMES)})_(?P<number>{_NUMBER})", found["rest"]):
-        number = float(part["number"].replace("neg_", "-").replace("_", "."))
-        numbers[_IN_NAMES[part["what"]]] = number if part["what"] == "noise" else int(number)
+    for part in re.finditer(rf"_(?P<what>{'|'.join(_IN_NAMES)})_(?P<number>{SIGNED})", found["rest"]):
+        name, number = _IN_NAMES[part["what"]], text_to_number(part["number"])
+        if name in numbers:
+            raise ValueError(f"{method!r} says {part['what']} twice")
+        if part["what"] != "noise" and number != int(number):
+            raise ValueError(f"{method!r}: {part['what']} must be a whole number, not {number:g}")
+        numbers[name] = number if part["what"] == "noise" else int(number)
     return SYNONYMS.get(found["base"], found["base"]), numbers
 
 
 def _require_torch(framework: str | None) -> None:
-    if framework is not None and framework.lower() not in ("pytorch", "torch"):
+    if framework is not None and str(framework).lower() not in ("pytorch", "torch"):
         raise ValueError(f"framework must be 'pytorch' here, not {framework!r}: TensorFlow models are converted first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,45 @@ def test_an_input_layer_rule_is_the_prefix_of_the_name(rule, name):
     np.testing.assert_array_equal(again, there(name)[0])
     with pytest.raises(ValueError, match="takes no input_layer_rule"):
         signxai.calculate_relevancemap("gradient", KERAS[0], MODEL, input_layer_rule=rule)
-    with pytest.raises(ValueError, match="nearest"):
+    with pytest.raises(ValueError, match="must be one of 'SIGN'"):
         signxai.calculate_relevancemap("lrp_z", KERAS[0], MODEL, input_layer_rule=rule + "x")
+
+
+def test_rules_with_numbers_on_the_input_layer():
+    made = signxai.lrp_epsilon_0_1(MODEL, KERAS[0], input_layer_rule="SIGNmu", mu=0.5)
+    np.testing.assert_array_equal(made, there("lrpsign_epsilon_0_1_mu_0_5")[0])
+    made = signxai.lrp_z(MODEL, KERAS[0], input_layer_rule=(-2, 3))
+    np.testing.assert_array_equal(made, there("zblrp_z", low=-2.0, high=3.0)[0])
+
+
+def test_what_comes_by_place():
+    made = signxai.gradient_x_sign_mu(MODEL, KERAS, 0.5, True)
+    np.testing.assert_array_equal(made, there("gradient_x_sign_mu_0_5"))
+    with pytest.raises(TypeError, match="by place"):
+        signxai.gradient(MODEL, KERAS[0], 0.5)
+
+
+def test_arrays_among_the_options_are_held_like_the_input():
+    start = np.random.default_rng(3).normal(size=KERAS[0].shape)
+    made = signxai.integrated_gradients(MODEL, KERAS[0], reference_inputs=start)
+    baseline = torch.from_numpy(np.moveaxis(start, -1, 0).copy())[None]
+    np.testing.assert_array_equal(made, np.moveaxis(explain(MODEL, X[:1], "integrated_gradients", baseline=baseline), 1,
+                                                    -1)[0])  # fmt: skip
+    per_channel = np.array([0.0, 1.0, 2.0])
+    made = signxai.integrated_gradients(MODEL, KERAS, batchmode=True, reference_inputs=per_channel)
+    baseline = torch.from_numpy(per_channel).reshape(3, 1, 1).expand(X.shape).clone()
+    np.testing.assert_array_equal(made, there("integrated_gradients", baseline=baseline))
+
+
+def test_slips_are_told():
+    with pytest.raises(TypeError, match="batchmode must be True or False"):
+        signxai.lrp_z(MODEL, KERAS, batchmode="False")
+    with pytest.raises(TypeError, match="channels last"):
+        signxai.lrp_z(MODEL, 3.0)
+    with pytest.raises(TypeError, match="real numbers"):
+        signxai.lrp_z(MODEL, KERAS[0] + 1j)
+    with pytest.raises(TypeError, match="given already"):
+        signxai.grad_cam(MODEL, KERAS[0], last_conv="0", last_conv_layer_name="2")
 
 
 def test_an_analyzer_by_its_name():
@@ -88,7 +126,11 @@ def test_an_analyzer_by_its_name():
                                                       seed=1)  # fmt: skip
     np.testing.assert_array_equal(made, there("smoothgrad", samples=4, noise_scale=0.1, seed=1)[0])
     made = signxai.calculate_explanation_innvestigate(MODEL, KERAS[0], "integrated_gradients", reference_inputs=None)
-    np.testing.assert_array_equal(made, there("integrated_gradients")[0])
+    np.testing.assert_array_equal(made, there("integrated_gradients", steps=16)[0])  # the analyzer's own default
+    made = signxai.calculate_explanation_innvestigate(MODEL, KERAS[0], "smoothgrad", seed=1)
+    np.testing.assert_array_equal(made, there("smoothgrad", samples=16, noise_scale=1.0, seed=1)[0])
+    with pytest.raises(ValueError, match="needs rule="):
+        signxai.calculate_explanation_innvestigate(MODEL, KERAS[0], "lrp")
 
 
 def test_features_have_no_channels():
@@ -110,13 +152,28 @@ def test_what_is_no_model_or_no_method_is_said():
         signxai.calculate_relevancemap("lrp_z", KERAS[0], MODEL, neuron_selection="all")
 
 
-def test_a_softmax_at_the_end_is_taken_off_a_copy():
+class Gated(nn.Module):
+    """Computes its softmax in the middle, and keeps it last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.out, self.softmax = nn.Linear(6, 6), nn.Linear(6, 4), nn.Softmax(-1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.softmax(self.query(x)) * x)
+
+
+def test_an_activation_at_the_end_is_taken_off():
     body = vgg_like()
-    model = nn.Sequential(body, nn.Softmax(dim=1))
-    bare = signxai.remove_softmax(model)
-    torch.testing.assert_close(bare(X), body(X))
-    assert isinstance(model[1], nn.Softmax)
+    for last in (nn.Softmax(dim=1), nn.Sigmoid()):
+        model = nn.Sequential(body, last)
+        torch.testing.assert_close(signxai.remove_softmax(model)(X), body(X))
+        torch.testing.assert_close(signxai.remove_softmax(nn.Sequential(nn.Identity(), model))(X), body(X))
+        assert model[1] is last
     assert signxai.remove_softmax(body) is body
+    for inner in (Gated(), nn.Sequential(nn.Linear(6, 6), nn.Softmax(-1), nn.Linear(6, 4))):
+        with pytest.raises(ValueError, match="cannot be seen from the outside"):
+            signxai.remove_softmax(inner)
 
 
 def test_heatmaps_lie_within_one():
@@ -175,9 +232,32 @@ def test_what_signxai2_tells_of_methods():
         signxai2.get_method_info("nothing")
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("smoothgrad_samples_10_5", ValueError),
+        ("smoothgrad_noise_0_3_noise_0_5", ValueError),
+        ("smoothgrad_noise_03", UnknownMethodError),
+        (3, TypeError),
+    ],
+)
+def test_numbers_in_names_are_not_rounded(name, error):
+    with pytest.raises(error):
+        signxai2.explain(MODEL, X, name)
+
+
+def test_a_parameter_is_given_once():
+    with pytest.raises(TypeError, match="in the name"):
+        signxai2.explain(MODEL, X, "smoothgrad_noise_0_3_samples_5", num_samples=6)
+    with pytest.raises(TypeError, match="the order is"):
+        signxai2.calculate_relevancemap("gradient", X, MODEL)
+
+
 def test_presets_are_settings():
     made = signxai2.explain_with_preset(MODEL, X, "smoothgrad", "fast", target_class=1, seed=1)
     np.testing.assert_array_equal(made, explain(MODEL, X, "smoothgrad", 1, samples=10, noise_scale=0.15, seed=1))
+    made = signxai2.explain_with_preset(MODEL, X, "smoothgrad", "fast", target_class=1, seed=1, samples=3)
+    np.testing.assert_array_equal(made, explain(MODEL, X, "smoothgrad", 1, samples=3, noise_scale=0.15, seed=1))
     with pytest.raises(ValueError, match="nearest"):
         signxai2.explain_with_preset(MODEL, X, "gradient", "fas")
 
@@ -195,6 +275,15 @@ def test_captum_s_form():
     pair = nn.Bilinear(4, 5, 3)
     first, second = signxai_torch.Attribution(pair, "gradient").attribute((torch.ones(2, 4), torch.ones(2, 5)), 0)
     assert (first.shape, second.shape) == ((2, 4), (2, 5))
+    pair_of = namedtuple("pair_of", "one two")
+    made = signxai_torch.Attribution(pair, "gradient").attribute(pair_of(torch.ones(2, 4), torch.ones(2, 5)), 0)
+    assert isinstance(made, pair_of)
+    several = signxai_torch.Attribution(MODEL, "smoothgrad", num_samples=3, seed=1)
+    np.testing.assert_array_equal(
+        several.attribute(X, 1, samples=2), explain(MODEL, X, "smoothgrad", 1, samples=2, seed=1)
+    )
+    with pytest.raises(TypeError, match="no parameter of a method"):
+        signxai_torch.Attribution(MODEL, "gradient", target=1)
     with pytest.raises(UnknownMethodError):
         signxai_torch.Attribution(MODEL, "nothing")
 
@@ -205,8 +294,12 @@ def test_quantus_s_form():
         model=MODEL, inputs=X.numpy()[:2], targets=targets, device="cpu", method="lrp_z", img_size=8, nr_channels=3
     )
     np.testing.assert_array_equal(made, explain(MODEL, X[:2], "lrp_z", [1, 2]))
-    with pytest.raises(TypeError, match="takes no parameter"):
-        signxai_torch.explain_func(model=MODEL, inputs=X, targets=targets, wrong=1)
+    flipped = X.numpy()[:2, ::-1].astype(">f8")
+    made = signxai_torch.explain_func(model=MODEL, inputs=flipped, targets=targets, method="lrp_z")
+    np.testing.assert_array_equal(made, explain(MODEL, X[:2].flip(1), "lrp_z", [1, 2]))
+    for wrong in ("wrong", "abs"):
+        with pytest.raises(TypeError, match="takes no parameter"):
+            signxai_torch.explain_func(model=MODEL, inputs=X, targets=targets, **{wrong: True})
 
 
 def test_no_baseline_is_that_of_zeros():

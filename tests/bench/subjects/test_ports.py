@@ -26,7 +26,8 @@ def cell(standing: str, float64: float | None = None, float32: float | None = No
     equal = standing in ("parity", "reference-defect")
     distances = {} if float64 is None else {"float64": float64, "float32": float32}
     facts = {"floor": equal, "layer": "", "cause": "", "message": "", "link": ""} | more
-    return Cell(standing, distances, dict.fromkeys(distances, equal), **facts)
+    lanes = dict.fromkeys(distances, equal)
+    return Cell(standing, distances, lanes, lanes, **facts)
 
 
 def test_the_page_says_what_was_found():
