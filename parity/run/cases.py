@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -101,8 +101,8 @@ class Series:
         The plan, without inputs.
     description
         The model.
-    names
-        Of the inputs, in the order of the results.
+    inputs
+        Name -> hash of each input as it was planned, in the order of the results.
     read
         Starts reading the inputs from the first again; it may read others than those named.
     unread
@@ -111,7 +111,7 @@ class Series:
 
     outline: Plan
     description: ModelDescription
-    names: tuple[str, ...]
+    inputs: Mapping[str, str]
     read: Callable[[], Iterable[Input]]
     unread: Sequence[str] = ()
 
@@ -123,7 +123,7 @@ class Series:
         ParityError
             If an input cannot be read any more; all others were yielded.
         """
-        wanted = set(self.names)
+        wanted = set(self.inputs)
         chunk: list[Input] = []
         for one in self.read():
             if one.name in wanted:
@@ -142,7 +142,7 @@ class Series:
     @property
     def count(self) -> int:
         """Number of cases."""
-        return sum(len(self.outline.dtypes(method)) for method in self.outline.methods) * len(self.names)
+        return sum(len(self.outline.dtypes(method)) for method in self.outline.methods) * len(self.inputs)
 
 
 def select_methods(patterns: Sequence[str]) -> tuple[str, ...]:

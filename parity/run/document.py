@@ -132,7 +132,7 @@ class Document:
         self._entries.ids, self._before = earlier.ids, earlier.seconds
         self._created, self._environment = str(facts["created"]), dict(earlier.environment)
         for key in list(earlier.rows):
-            self._take_as_it_was(key)
+            self._take_as_it_was(key, earlier.sha256(key[0], key[1]))
 
     def _note_files(self) -> None:
         new = self._run.new_files()
@@ -241,18 +241,16 @@ class Document:
 
     def take_rest(self, series: Series, order: Callable[[Mapping[str, Any]], Order]) -> None:
         """Take in what else an earlier run has finished of a model's cases, where a run ends early."""
-        names, outline = set(series.names), series.outline
+        outline = series.outline
         lanes = {method: outline.dtypes(method) for method in outline.methods}
         for key in list(self._earlier.rows):
             model, name, method, dtype = key
-            if model == outline.source.name and name in names and dtype in lanes.get(method, ()):
-                self._take_as_it_was(key, order)
+            if model == outline.source.name and name in series.inputs and dtype in lanes.get(method, ()):
+                self._take_as_it_was(key, series.inputs[name], order)
 
-    def _take_as_it_was(self, key: Key, order: Callable[[Mapping[str, Any]], Order] | None = None) -> None:
-        model, name, *_ = key
-        sha256 = self._earlier.sha256(model, name)
+    def _take_as_it_was(self, key: Key, sha256: str, order: Callable[[Mapping[str, Any]], Order] | None = None) -> None:
         if self._take_over(key, sha256, order):
-            self._take_input(model, name, sha256)
+            self._take_input(key[0], key[1], sha256)
 
     def _take_over(self, key: Key, sha256: str, order: Callable[[Mapping[str, Any]], Order] | None) -> bool:
         place = self._earlier.rows.pop(key, None)
@@ -351,8 +349,7 @@ class Document:
         seconds : float, optional
             How long the run took; if not given, since this was made.
         planned : int
-            How many cases the run was to make. A method that no reference has may count twice in it, once per lane,
-            and has one row per input.
+            How many cases the run was to make: each has one row.
         stopped : bool
             Whether the run ended before its last case. Where rows are missing it did, whatever is said here.
         reference_fault : str, optional
@@ -360,13 +357,11 @@ class Document:
         """
         self._put_in_order()
         methods = {row["method"] for row in self.rows}
-        unsupported = sum(row["status"] == "unsupported" for row in self.rows)
-        lost = len(self.rows) + unsupported < planned
         summary = summarize(
             self.rows,
             self._controls.to_json(),
-            planned=planned if stopped or lost else len(self.rows),
-            stopped=stopped or lost,
+            planned=planned,
+            stopped=stopped,  # or fewer rows than planned
             reference_fault=reference_fault,
         )
         if isinstance(self._journal, Reader):

@@ -71,8 +71,8 @@ def _inputs(
     files: Sequence[str],
     names: Sequence[str],
     samples: int | None,
-) -> tuple[tuple[str, ...], Callable[[], Iterable[Input]], list[str]]:
-    """Return the names of the inputs, each read once and found good, what reads them again, and what then fails."""
+) -> tuple[dict[str, str], Callable[[], Iterable[Input]], list[str]]:
+    """Return name -> hash of the inputs, each read once and found good, what reads them again, and what then fails."""
     read: Callable[[], Iterable[Input]]
     again: Callable[[], Iterable[Input]]
     unread: list[str] = []
@@ -83,14 +83,16 @@ def _inputs(
     else:
         read = again = partial(default_inputs, source)
     kept: list[Input] = []
+    hashes: dict[str, str] = {}
 
     def seen() -> Iterator[str]:
         for one in read():
             kept.append(one)
             del kept[CHUNK + 1 :]
+            hashes[one.name] = one.sha256
             yield one.name
 
-    chosen = select_inputs(seen(), names, samples)
+    chosen = {name: hashes[name] for name in select_inputs(seen(), names, samples)}
     # So few are kept instead of being read again.
     return chosen, (lambda: kept) if len(kept) <= CHUNK else again, unread
 
@@ -99,7 +101,7 @@ def order_of(number: int, series: Series, reference: str) -> Callable[[Mapping[s
     """Return what says where a row of the `number`-th model stands: method by method, lane by lane, input by input."""
     asked = in_order(series.outline.methods, series.description, reference)
     methods = {method.name: index for index, (method, _) in enumerate(asked)}
-    inputs = {name: index for index, name in enumerate(series.names)}
+    inputs = {name: index for index, name in enumerate(series.inputs)}
 
     def order(row: Mapping[str, Any]) -> tuple[int, ...]:
         return number, methods[row["method"]], DTYPES.index(row["dtype"]), inputs[row["input"]]
@@ -108,12 +110,13 @@ def order_of(number: int, series: Series, reference: str) -> Callable[[Mapping[s
 
 
 def cases_of(plans: Sequence[Series]) -> dict[str, dict[str, Any]]:
-    """Return by model what tells it from another of its name, and the methods of each lane, as JSON values."""
+    """Return by model what tells it from another of its name, the methods of each lane, and the inputs' hashes."""
     return {
         plan.source.name: {
             "id": model_id(plan.source, plan.large),
             "float64": sorted(plan.float64 & set(plan.methods)),
             "float32": sorted(plan.float32 & set(plan.methods)),
+            "inputs": dict(series.inputs),
         }
-        for plan in (series.outline for series in plans)
+        for series, plan in ((series, series.outline) for series in plans)
     }

@@ -47,4 +47,5 @@ def salvaged(path: Path) -> Iterator[tuple[dict[str, Any], Document]]:
         document.read(journal, finished)
         if not document.rows:
             raise ReportError(f"{path} holds no case that is whole.")
-        yield document.finish(finished.environment, planned=facts["planned"]), document
+        stopped = not finished.is_whole(document.rows)
+        yield document.finish(finished.environment, planned=facts["planned"], stopped=stopped), document

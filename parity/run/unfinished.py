@@ -33,7 +33,7 @@ class Run:
     decides : mapping or None
         See `parity.run.sameness.decides`; None is the same as nothing.
     models : mapping
-        By name: "id" (see `parity.run.sameness.model_id`), and the methods of each lane.
+        By name: "id" (see `parity.run.sameness.model_id`), the methods of each lane, and the inputs' hashes.
     planned : int
         How many cases it is to make.
     anew : bool
@@ -152,8 +152,24 @@ class Finished:
         return None if found is None or found["id"] != model_id else found["model"]
 
     def sha256(self, model: str, name: str) -> str:
-        """Return the hash of an input as it was last."""
-        return self.inputs.get((model, name), ("",))[0]
+        """Return the hash of an input as the last run planned it; as it was last, if that run has no such input."""
+        planned = self.run.get("cases", {}).get(model, {}).get("inputs", {}).get(name)
+        return planned or self.inputs.get((model, name), ("",))[0]
+
+    def is_whole(self, rows: Collection[Mapping[str, Any]]) -> bool:
+        """Return whether every case that the last run planned is among `rows`; not if nobody knows what it planned."""
+        there = {(row["model"], row["input"], row["method"], row["dtype"]) for row in rows}
+        models = self.run.get("cases", {})
+        return bool(models) and all(
+            "inputs" in model
+            and all(
+                (name, one, method, lane) in there
+                for lane in LANES
+                for method in model[lane]
+                for one in model["inputs"]
+            )
+            for name, model in models.items()
+        )
 
 
 def go_on(directory: Path, run: Run) -> tuple[Journal, Finished] | None:

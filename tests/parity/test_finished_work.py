@@ -28,7 +28,7 @@ from parity.report import load
 from parity.run import sameness
 from parity.run.document import Document
 from parity.run.journal import LINES, MAPS, PREFIX, Journal
-from parity.run.subjects import loading
+from parity.run.subjects import SignxaiTorch, SubjectAnswer, loading
 from parity.run.trace.tracing import NoTraceError
 from parity.run.unfinished import finished_cases
 from tests.parity.echo_client import EchoClient
@@ -184,6 +184,74 @@ def test_the_rows_are_those_of_a_run_that_nobody_disturbed(parity, monkeypatch: 
         for index in range(len(whole["results"])):
             for side in ("reference", "subject"):
                 assert np.array_equal(one[f"results/{index}/{side}"], other[f"results/{index}/{side}"])
+
+
+class Refusing:
+    """A subject that has no `gradient`."""
+
+    name, spec = "refusing", "refusing"
+
+    def __init__(self) -> None:
+        self._inner = SignxaiTorch()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def attribute_many(self, module, inputs, targets, methods):
+        answers = self._inner.attribute_many(module, inputs, targets, methods)
+        none = SubjectAnswer(None, error="it has none", unsupported=True)
+        return {name: none if name == "gradient" else answer for name, answer in answers.items()}
+
+
+def killed_after(rows: int, parity, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Run until so many new rows are there, and leave what a killed process leaves: the journal alone."""
+    before = {name: (REPORTS / name).read_bytes() for name in WHOLE if (REPORTS / name).exists()}
+    interrupted_after(rows, parity, monkeypatch, *arguments)
+    for name in WHOLE:
+        (REPORTS / name).unlink()
+        if name in before:
+            (REPORTS / name).write_bytes(before[name])
+
+
+def test_the_report_of_a_killed_run_with_unsupported_cases_is_not_green(
+    parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parity.run.session.subject", lambda _spec: Refusing())
+    killed_after(3, parity, monkeypatch, *TWO)
+    result = parity("report", "reports")
+    assert result.exit_code == 1, result.output
+    summary = load(REPORTS / "parity.json")["summary"]
+    assert (summary["unsupported"], summary["planned"], summary["stopped"], summary["green"]) == (2, 4, True, False)
+    assert parity(*TWO).exit_code == 0
+
+
+def test_rows_of_inputs_that_are_no_longer_asked_for_do_not_stand_for_those_that_are(
+    parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        np.save(f"{name}.npy", np.full((28, 28, 1), 0.5 if name == "a" else 0.6, np.float32))
+    command = ["run", "--model", "dense_mnist", "--method", "gradient", "--inputs"]
+    killed_after(2, parity, monkeypatch, *command, "?.npy")
+    killed_after(0, parity, monkeypatch, *command, "b.npy")
+    assert parity("report", "reports").exit_code == 1
+    assert load(REPORTS / "parity.json")["summary"]["stopped"] is True
+
+
+def test_an_edited_input_is_not_reported_with_its_old_rows(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(3).normal(size=(20, 28, 28, 1)).astype(np.float32)
+    for number in range(20):
+        np.save(f"x_{number:02}.npy", x[number])
+    command = ["run", "--model", "dense_mnist", "--inputs", "x_*.npy", "--method", "gradient"]
+    killed_after(36, parity, monkeypatch, *command)
+    np.save("x_17.npy", x[17] + 1)
+    np.save("x_01.npy", x[1] + 1)
+    interrupted_after(1, parity, monkeypatch, *command)
+    assert len(cases()) == 36 - 2 - 1 + 1
+    assert not [case for case in cases() if case[1] == "x_17"]
+    require_pair()
+    assert "Stopped after 34 of 40" in parity("report", "reports").stdout, "the same from the journal"
+    result = parity(*command)
+    assert (result.exit_code, taken(result)) == (0, 34)
 
 
 def test_traces_are_taken_over_and_made_where_they_are_missing(parity, monkeypatch: pytest.MonkeyPatch) -> None:
