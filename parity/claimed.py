@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK = "lock"
 _NEW = ".new-"
@@ -146,6 +148,9 @@ def _listed(directory: Path) -> list[Path]:
 
 def _locked(folder: Path) -> FileLock | None:
     """Return the lock of a folder, taken; None if another has it."""
+    # Imported here: the reference's environment, which imports this file with the client, has no filelock.
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK, thread_local=False)
     try:
         lock.acquire(timeout=0)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 DEEPEST = 64
 """Levels; a report has a dozen."""
 LONGEST = 40
 """Digits of an integer; a seed or a size of memory has 20."""
-
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse(text: str) -> Any:
@@ -21,8 +18,8 @@ def parse(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, or holds NaN, an infinite or a monstrous number, a key twice in one object, half a character,
-        or is nested deeper than `DEEPEST`.
+        If it is no JSON, or holds NaN, an infinite or a monstrous number, a key twice in one object, or is nested
+        deeper than `DEEPEST`. Half characters (surrogates) are the bytes of file names that are no UTF-8.
     """
     try:
         value = json.loads(
@@ -31,11 +28,6 @@ def parse(text: str) -> Any:
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
     _refuse_depth(value)
-    if _HALF.search(text):
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("it holds half a character (a surrogate without its other half)") from None
     return value
 
 

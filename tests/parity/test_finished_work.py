@@ -128,7 +128,7 @@ def test_a_run_that_is_ended_is_reported_and_gone_on_with(
     number: int, times: int, code: int, parity, asked: list[str], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", DRIVER, *DENSE, "--method", "core", "--report", str(tmp_path / "reports")]
-    environment = {**os.environ, "ECHO_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "ECHO_SECONDS": "0.3", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
