@@ -43,7 +43,7 @@ def text(ports: Sequence[Port], subjects: Sequence[Judged]) -> str:
             "",
             "Each was proved by making that very change in the right port: the map is the same to 1e-10 and better.",
         ]
-    lines += said_of("## What raises", broken(subjects))
+    lines += said_of("## What has no numbers", broken(subjects))
     return "\n".join([*lines, ""])
 
 

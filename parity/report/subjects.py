@@ -164,7 +164,7 @@ def _cell(row: Row, link: str) -> Cell:
         equal={lane: _all_equal(row, lane) for lane in row.lanes},
         good={lane: all(case.ok for case in row.cases if case.result["dtype"] == lane) for lane in row.lanes},
         floor=_all_hold_floor(row),
-        layer=str(traced.get("layer") or ""),
+        layer=str(traced.get("layer") or "") if any(map(_distance, row.cases)) else "",
         cause=str(traced.get("cause") or ""),
         message=str(row.worst.result.get("message") or "").partition("\n")[0],
         link=link,
@@ -232,11 +232,11 @@ def parting(subjects: Sequence[Judged]) -> list[Finding]:
 
 
 def broken(subjects: Sequence[Judged]) -> list[Finding]:
-    """Return why subjects broke, by what was raised."""
+    """Return why subjects have no numbers, by what was raised, or what is wrong with their maps."""
     said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
-            if cell.standing == "error":
+            if cell.standing == "error" or (cell.standing == "mismatch" and not cell.has_numbers):
                 message = cell.message.removeprefix(f"{subject.name}: ")
                 said.setdefault((subject.name, message), []).append((method, model))
     return [Finding(name, message, tuple(cases)) for (name, message), cases in said.items()]
@@ -280,12 +280,14 @@ def _markdown(cell: Cell | None) -> str:
     if cell is None or cell.standing == "unsupported":
         return "-"
     if not cell.has_numbers:
-        return SHORT[cell.standing] if cell.standing != "error" else "**error**"
+        return SHORT[cell.standing] if cell.standing in NOT_JUDGED else f"**{SHORT[cell.standing]}**"
     lanes = [
         _bold(format_number(distance), not cell.good[lane])
         for lane in LANES
         if (distance := cell.distances.get(lane)) is not None
     ]
+    if cell.standing == "error":
+        lanes.insert(0, "**error**")
     return " / ".join(lanes) + (f" at {cell.layer}" if cell.layer else "")
 
 
@@ -326,7 +328,7 @@ def text(subjects: Sequence[Judged]) -> str:
     for model, methods in models(subjects).items():
         lines += ["", f"## {model}", "", *model_table(subjects, model, methods)]
     lines += said_of("## Where they part, and why", parting(subjects))
-    lines += said_of("## What broke", broken(subjects))
+    lines += said_of("## What has no numbers", broken(subjects))
     return "\n".join([*lines, ""])
 
 

@@ -18,6 +18,14 @@ from signxai_torch import explain
 def scaled(model, x, method, target, **parameters):
     return 1.02 * explain(model, x, method, target, **parameters)
 
+def nan(model, x, method, target, **parameters):
+    return x * float("nan")
+
+def leaves(model, x, method, target, **parameters):
+    import os
+    os.chdir("/")
+    os._exit(0)
+
 def broken(model, x, method, target, **parameters):
     raise ValueError("a <b>bold</b> | message")
 """
@@ -64,8 +72,24 @@ def test_what_a_subject_raises_is_told_and_escaped(parity, ports) -> None:
     assert "<b>bold" not in page
     assert "&lt;b&gt;bold&lt;/b&gt;" in page
     markdown = Path("reports/subjects.md").read_text(encoding="utf-8")
-    assert "## What broke" in markdown
+    assert "## What has no numbers" in markdown
     assert "**error**" in markdown
+
+
+def test_a_map_without_numbers_is_counted_and_told(parity, ports) -> None:
+    assert parity(*RUN, "--subject", "signxai_torch", "--subject", f"{ports}:nan").exit_code == 1
+    markdown = Path("reports/subjects.md").read_text(encoding="utf-8")
+    assert "| ports.py:nan | 2 | 0 | 0 | 0 | 0 | 0 |" in markdown
+    assert "**mismatch**" in markdown
+    assert "- ports.py:nan: " in markdown
+
+
+def test_a_subject_that_ends_the_process_or_leaves_the_folder_costs_itself_alone(parity, ports) -> None:
+    result = parity(*RUN, "--subject", f"{ports}:leaves", "--subject", "signxai_torch")
+    assert result.exit_code == 1, result.output
+    markdown = Path("reports/subjects.md").read_text(encoding="utf-8")
+    assert "os._exit(0)" in markdown
+    assert "| signxai_torch | 2 | 2 | 2 | 2 | 0 | 0 |" in markdown
 
 
 def test_all_are_known_before_the_first_one_starts(parity) -> None:

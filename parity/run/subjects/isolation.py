@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -71,14 +72,38 @@ def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
+def _folder() -> str | None:
+    """Return the working folder, None if it is gone."""
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        return None
+
+
 @contextlib.contextmanager
 def settings_kept() -> Iterator[None]:
-    """Run code with gradients on, and put back the settings of torch that decide what others compute."""
+    """Run code with gradients on, and put back what decides what others compute: settings of torch, the folder.
+
+    An attempt to end the process at once (`os._exit`) is a `SystemExit`, as `sys.exit` is: a run of which a part was
+    not run must not end like a good one.
+    """
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    folder, leave = _folder(), os._exit
+    owner = os.getpid()
+
+    def refused(status: int) -> None:
+        if os.getpid() != owner:  # a child that was forked ends as it likes
+            leave(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refused  # type: ignore[assignment]
     try:
         with torch.enable_grad():
             yield
     finally:
+        os._exit = leave
+        if folder is not None and _folder() != folder:
+            os.chdir(folder)
         torch.set_default_dtype(dtype)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
