@@ -241,7 +241,9 @@ class Session:
             "equal_windows": not any(plan.outline.large for plan in self.plans),
             "cluster": self.cluster is not None,
         }
-        document.begin(Run(decides(self._subject, reference, options), cases_of(self.plans), self.total, self.anew))
+        asked = {"subject": self._subject.spec, "reference": self.reference, "target": self.target}
+        decided = decides(self._subject, reference, options)
+        document.begin(Run(decided, cases_of(self.plans), self.total, self.anew, asked))
 
     def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
         with self.client() as (client, jobs):

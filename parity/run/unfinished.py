@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,16 @@ class Run:
         How many cases it is to make.
     anew : bool
         Whether it takes nothing over.
+    asked : mapping
+        What the user asked of it besides models, inputs and methods, as JSON values: the subject, which reference and
+        which target. A report of other ones does not have its cases.
     """
 
     decides: Mapping[str, Any] | None = None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     planned: int = 0
     anew: bool = False
+    asked: Mapping[str, Any] = field(default_factory=dict)
     _files: LooseFiles = field(default_factory=LooseFiles)
 
     @property
@@ -52,9 +56,8 @@ class Run:
         return {name: model["id"] for name, model in self.models.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the journal keeps it, with the time."""
-        begun = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return {"decides": self.decides, "cases": self.models, "planned": self.planned, "begun": begun}
+        """Return it as the journal keeps it."""
+        return {"decides": self.decides, "cases": self.models, "planned": self.planned, "asked": self.asked}
 
     def new_files(self) -> dict[str, str]:
         """Return the Python files that were loaded since the last call and may decide a case."""
@@ -72,6 +75,12 @@ class Run:
             if mine is None or any(not set(theirs[lane]) <= set(mine[lane]) for lane in LANES):
                 return False
         return unchanged(earlier.files)
+
+    def supersedes(self, earlier: Finished, cases: Collection[Key]) -> bool:
+        """Return whether nobody needs the cases of an earlier run any more once this run has a report of `cases`."""
+        models = {model for model, *_ in earlier.rows}
+        same = all(earlier.ids.get(model) == self.ids.get(model, "") for model in models)
+        return same and earlier.run.get("asked") == self.asked and earlier.rows.keys() <= set(cases)
 
 
 @dataclass
@@ -200,14 +209,14 @@ def go_on(directory: Path, run: Run) -> tuple[Journal, Finished] | None:
     return best
 
 
-def forget_superseded(directory: Path, rows: Collection[Mapping[str, Any]]) -> None:
-    """Remove journals that nobody holds and whose cases are all among `rows`, the rows of the report beside them."""
+def forget_superseded(directory: Path, run: Run, rows: Collection[Mapping[str, Any]]) -> None:
+    """Remove journals that nobody holds and that a run supersedes, whose report beside them has `rows`."""
+    cases = {(row["model"], row["input"], row["method"], row["dtype"]) for row in rows}
     for folder in left(directory, PREFIX):
         with contextlib.ExitStack() as stack:
             stack.callback(folder.release)
             with contextlib.suppress(OSError), Reader(folder.path) as journal:
-                cases = {(row["model"], row["input"], row["method"], row["dtype"]) for row in rows}
-                if Finished.of(journal).rows.keys() <= cases:
+                if run.supersedes(Finished.of(journal), cases):
                     stack.pop_all()
                     folder.remove()
 
@@ -250,9 +259,11 @@ def last_unfinished(directory: Path) -> tuple[Path, Finished] | None:
     if found is None:
         return None
     try:
-        created = json.loads((directory / JSON_NAME).read_text(encoding="utf-8"))["created"]
-        newer = datetime.fromisoformat(created) > datetime.fromisoformat(str(found[1].run["begun"]))
-    except (OSError, ValueError, TypeError, KeyError):  # damaged, or none: the journal is what there is
+        document = json.loads((directory / JSON_NAME).read_text(encoding="utf-8"))
+        # A run that went on keeps the time of the first one as "created".
+        begun = document.get("begun") or document["created"]
+        newer = datetime.fromisoformat(begun) > datetime.fromisoformat(str(found[1].run["begun"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged, or none: the journal is what there is
         return found
     return None if newer else found
 

@@ -177,7 +177,7 @@ def test_the_rows_are_those_of_a_run_that_nobody_disturbed(parity, monkeypatch: 
         for row in document["results"]:
             for name in [key for key in row if key.startswith("seconds")]:
                 del row[name]
-        for name in ("created", "seconds", "command"):
+        for name in ("created", "begun", "seconds", "command"):
             del document[name]
     assert pieces == whole
     with h5py.File("reports/parity-arrays.h5") as one, h5py.File("whole/parity-arrays.h5") as other:
@@ -383,6 +383,25 @@ def test_a_run_of_other_cases_leaves_an_unfinished_one_alone(parity, monkeypatch
     assert {method for _, _, method, _ in cases(Path("rescued"))} == {"gradient"}
     assert taken(parity(*TWO)) == 2
     assert names() == WHOLE
+
+
+@pytest.mark.parametrize("more", [["--subject", "zennit"], ["--target", "3"], ["--reference", "innvestigate"]])
+def test_a_whole_report_of_something_else_leaves_unfinished_cases_alone(
+    more: list[str], parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(parity, monkeypatch, *TWO, *more)
+    parity(*TWO)
+    assert taken(parity(*TWO, *more)) == 2
+
+
+def test_an_older_journal_does_not_take_the_place_of_a_run_that_went_on(
+    parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    interrupted(parity, monkeypatch, *DENSE, "--method", "lrp_flat,lrp_w_square")
+    assert taken(parity(*TWO)) == 2
+    assert parity("report", "reports").exit_code == 0
+    assert {method for _, _, method, _ in cases()} == {"gradient", "lrp_z"}
 
 
 # --- disks --------------------------------------------------------------------------------------------------------
