@@ -125,7 +125,7 @@ class Document:
         self._last_begun = _now()
         journal.append({"kind": "run", "begun": self._last_begun} | run.to_json() | facts)
         self._run = run
-        self._note_files()
+        self._note_loaded()
         journal.sync()
 
     def read(self, journal: Reader, earlier: Finished) -> None:
@@ -137,10 +137,10 @@ class Document:
         for key in list(earlier.rows):
             self._take_as_it_was(key, earlier.sha256(key[0], key[1]))
 
-    def _note_files(self) -> None:
-        new = self._run.new_files()
+    def _note_loaded(self) -> None:
+        new = self._run.loaded()
         if new:
-            self._append({"kind": "files", "files": new})
+            self._append({"kind": "loaded"} | new)
 
     def _append(self, record: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> Place:
         journal = self.journal
@@ -180,7 +180,7 @@ class Document:
         order = (len(self.rows),) if order is None else order
         model = row["model"]
         self._entries.tell_rules(model, row["method"])
-        self._note_files()
+        self._note_loaded()
         record = {
             "kind": "row",
             "id": self._entries.id(model),

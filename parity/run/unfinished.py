@@ -17,7 +17,7 @@ from typing import Any
 from parity.claimed import left, sweep
 from parity.run.journal import LINES, PREFIX, Journal, JournalError, Place, Reader, Record
 from parity.run.results import JSON_NAME, load
-from parity.run.sameness import LooseFiles, unchanged
+from parity.run.sameness import LooseFiles, Packages, unchanged
 
 Key = tuple[str, str, str, str]
 """Model, input, method and lane: what a case is called in one folder."""
@@ -49,6 +49,7 @@ class Run:
     anew: bool = False
     asked: Mapping[str, Any] = field(default_factory=dict)
     _files: LooseFiles = field(default_factory=LooseFiles)
+    _packages: Packages = field(default_factory=Packages)
 
     @property
     def ids(self) -> dict[str, str]:
@@ -59,9 +60,12 @@ class Run:
         """Return it as the journal keeps it."""
         return {"decides": self.decides, "cases": self.models, "planned": self.planned, "asked": self.asked}
 
-    def new_files(self) -> dict[str, str]:
-        """Return the Python files that were loaded since the last call and may decide a case."""
-        return {} if self.decides is None else self._files.news()
+    def loaded(self) -> dict[str, dict[str, str]]:
+        """Return the Python files and the packages that were loaded since the last call and may decide a case."""
+        if self.decides is None:
+            return {}
+        news = {"files": self._files.news(), "packages": self._packages.news()}
+        return {what: new for what, new in news.items() if new}
 
     def goes_on(self, earlier: Finished) -> bool:
         """Return whether this run makes every case of an earlier one again, with nothing changed that decides them.
@@ -74,7 +78,7 @@ class Run:
             mine = self.models.get(name)
             if mine is None or any(not set(theirs[lane]) <= set(mine[lane]) for lane in LANES):
                 return False
-        return unchanged(earlier.files)
+        return unchanged(earlier.files, earlier.packages)
 
     def supersedes(self, earlier: Finished, cases: Collection[Key]) -> bool:
         """Return whether nobody needs the cases of an earlier run any more once this run has a report of `cases`."""
@@ -99,6 +103,8 @@ class Finished:
         Versions of the reference side.
     files : dict
         Python files that the runs had loaded, with their hashes.
+    packages : dict
+        Installed packages that the runs had loaded, with their versions.
     seconds : float
         How long they took.
     """
@@ -109,6 +115,7 @@ class Finished:
     inputs: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     _models: dict[str, Record] = field(default_factory=dict)
 
@@ -145,8 +152,9 @@ class Finished:
             self._models[record["model"]]["model"][record["side"]][record["method"]] = record["rules"]
         elif kind == "run":
             self.run = record
-        elif kind == "files":
-            self.files |= record["files"]
+        elif kind == "loaded":
+            self.files |= record.get("files", {})
+            self.packages |= record.get("packages", {})
         elif kind == "environment":
             self.environment = record["environment"]
 
