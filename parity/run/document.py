@@ -58,7 +58,7 @@ class Document:
         self.complete, self.taken_over = False, 0
         self.rows: list[dict[str, Any]] = []
         self._directory, self._command, self._subject = directory, command, subject
-        self._created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._created = self._last_begun = _now()
         self._begun, self._before = time.perf_counter(), 0.0
         self._journal: Journal | Reader | None = None
         self._run = Run()
@@ -81,7 +81,7 @@ class Document:
             return
         if self.complete and kind is None:
             self._journal.remove()
-            forget_superseded(self._directory, self.rows)
+            forget_superseded(self._directory, self._run, self.rows)
         elif self.rows or self._earlier.rows:
             self._journal.keep()
         else:
@@ -113,7 +113,7 @@ class Document:
         JournalError
             If it cannot be written.
         """
-        run = run or Run()
+        run = run or Run(asked={"subject": self._subject.name})
         found = go_on(self._directory, run)
         journal = found[0] if found else Journal.make(self._directory)
         self._journal, self._entries.ids = journal, run.ids
@@ -121,23 +121,26 @@ class Document:
             self._earlier = self._entries.earlier = found[1]
             self._environment = dict(self._earlier.environment)
             self._created, self._before = str(self._earlier.run["created"]), self._earlier.seconds
-        journal.append({"kind": "run"} | run.to_json() | facts_of_run(self._created, self._command, self._subject))
+        facts = facts_of_run(self._created, self._command, self._subject)
+        self._last_begun = _now()
+        journal.append({"kind": "run", "begun": self._last_begun} | run.to_json() | facts)
         self._run = run
-        self._note_files()
+        self._note_loaded()
         journal.sync()
 
     def read(self, journal: Reader, earlier: Finished) -> None:
         """Take everything from the journal of a run that did not end, which stays as it is."""
         self._journal, self._earlier, self._entries.earlier, facts = journal, earlier, earlier, earlier.run
         self._entries.ids, self._before = earlier.ids, earlier.seconds
-        self._created, self._environment = str(facts["created"]), dict(earlier.environment)
+        self._created, self._last_begun = str(facts["created"]), str(facts["begun"])
+        self._environment = dict(earlier.environment)
         for key in list(earlier.rows):
             self._take_as_it_was(key, earlier.sha256(key[0], key[1]))
 
-    def _note_files(self) -> None:
-        new = self._run.new_files()
+    def _note_loaded(self) -> None:
+        new = self._run.loaded()
         if new:
-            self._append({"kind": "files", "files": new})
+            self._append({"kind": "loaded"} | new)
 
     def _append(self, record: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> Place:
         journal = self.journal
@@ -177,7 +180,7 @@ class Document:
         order = (len(self.rows),) if order is None else order
         model = row["model"]
         self._entries.tell_rules(model, row["method"])
-        self._note_files()
+        self._note_loaded()
         record = {
             "kind": "row",
             "id": self._entries.id(model),
@@ -371,6 +374,7 @@ class Document:
         return {
             "schema": SCHEMA_VERSION,
             "created": self._created,
+            "begun": self._last_begun,
             "command": facts["command"],
             "seconds": round(took if seconds is None else seconds, 2),
             "commit": facts["commit"],
@@ -385,6 +389,10 @@ class Document:
             "summary": summary,
             "results": self.rows,
         }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -26,7 +26,7 @@ from parity.run.subjects import Subject
 from parity.run.subjects.loading import loaded_files
 
 PACKAGES = ("numpy", "torch", "zennit", "scipy", "scikit-image", "pillow", "h5py")
-"""Of the harness; what takes part in a subject, it names itself."""
+"""Of the harness, some of which it loads late; what else is loaded is seen by `Packages`."""
 _OF_A_WORKER = ("threads", "onednn")
 """What a reference tells once a worker has started: no version, and models that need another oneDNN have other keys."""
 _ROOTS = (Path(parity.__file__).resolve().parent, Path(signxai_torch.__file__).resolve().parent)
@@ -98,9 +98,29 @@ class LooseFiles:
         return new
 
 
-def unchanged(files: Mapping[str, str]) -> bool:
-    """Return whether files are as they were."""
-    return all(_digest(path) == digest for path, digest in files.items())
+class Packages:
+    """The installed distributions of which this process has loaded a module: a subject may import any of them."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._versions: dict[str, str] = {}
+
+    def news(self) -> dict[str, str]:
+        """Return name -> version of those that are new since the last call."""
+        if len(sys.modules) == self._seen:
+            return {}
+        self._seen = len(sys.modules)
+        known = _distributions()
+        names = {name for module in list(sys.modules) for name in known.get(module.partition(".")[0], ())}
+        new = {name: _version(name) or "" for name in sorted(names - self._versions.keys())}
+        self._versions |= new
+        return new
+
+
+def unchanged(files: Mapping[str, str], packages: Mapping[str, str]) -> bool:
+    """Return whether files and installed packages are as they were."""
+    same = all((_version(name) or "") == version for name, version in packages.items())
+    return same and all(_digest(path) == digest for path, digest in files.items())
 
 
 def _digest(path: str) -> str:
@@ -116,6 +136,12 @@ def _file_of(module: object) -> str | None:
     except Exception:  # a module may be any object, and compute its attributes
         return None
     return file if isinstance(file, str) and file.endswith(".py") else None
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the distributions of each top-level module."""
+    return metadata.packages_distributions()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -18,6 +19,7 @@ from parity.hashing import file_sha256
 from parity.judge.verdict import is_ok
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
+from parity.reference.store import store_location
 from parity.run.arrays_file import ARRAYS_NAME
 from parity.run.budget import require_room, share
 from parity.run.cases import (
@@ -234,14 +236,16 @@ class Session:
         options = {
             "target": self.target,
             "reference": self.reference,
-            "store": None if self.store is None else str(self.store.absolute()),
+            "store": str(store_location(self.store)),
             "refresh": self.refresh,
             "offline": bool(self.client_options.get("offline")),
             "packs": [file_sha256(path) for path in self.client_options.get("packs", ())],
-            "equal_windows": not any(plan.outline.large for plan in self.plans),
+            "mkl": os.environ.get("MKL_CBWR"),  # as `round_equal_windows_equally` or the user has set it
             "cluster": self.cluster is not None,
         }
-        document.begin(Run(decides(self._subject, reference, options), cases_of(self.plans), self.total, self.anew))
+        asked = {"subject": self._subject.spec, "reference": self.reference, "target": self.target}
+        decided = decides(self._subject, reference, options)
+        document.begin(Run(decided, cases_of(self.plans), self.total, self.anew, asked))
 
     def _run_here(self, document: Document, tell: Callable[[str, int], None]) -> None:
         with self.client() as (client, jobs):

@@ -10,14 +10,14 @@ import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from parity.claimed import left, sweep
 from parity.run.journal import LINES, PREFIX, Journal, JournalError, Place, Reader, Record
 from parity.run.results import JSON_NAME, load
-from parity.run.sameness import LooseFiles, unchanged
+from parity.run.sameness import LooseFiles, Packages, unchanged
 
 Key = tuple[str, str, str, str]
 """Model, input, method and lane: what a case is called in one folder."""
@@ -38,13 +38,18 @@ class Run:
         How many cases it is to make.
     anew : bool
         Whether it takes nothing over.
+    asked : mapping
+        What the user asked of it besides models, inputs and methods, as JSON values: the subject, which reference and
+        which target. A report of other ones does not have its cases.
     """
 
     decides: Mapping[str, Any] | None = None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     planned: int = 0
     anew: bool = False
+    asked: Mapping[str, Any] = field(default_factory=dict)
     _files: LooseFiles = field(default_factory=LooseFiles)
+    _packages: Packages = field(default_factory=Packages)
 
     @property
     def ids(self) -> dict[str, str]:
@@ -52,13 +57,15 @@ class Run:
         return {name: model["id"] for name, model in self.models.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the journal keeps it, with the time."""
-        begun = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return {"decides": self.decides, "cases": self.models, "planned": self.planned, "begun": begun}
+        """Return it as the journal keeps it."""
+        return {"decides": self.decides, "cases": self.models, "planned": self.planned, "asked": self.asked}
 
-    def new_files(self) -> dict[str, str]:
-        """Return the Python files that were loaded since the last call and may decide a case."""
-        return {} if self.decides is None else self._files.news()
+    def loaded(self) -> dict[str, dict[str, str]]:
+        """Return the Python files and the packages that were loaded since the last call and may decide a case."""
+        if self.decides is None:
+            return {}
+        news = {"files": self._files.news(), "packages": self._packages.news()}
+        return {what: new for what, new in news.items() if new}
 
     def goes_on(self, earlier: Finished) -> bool:
         """Return whether this run makes every case of an earlier one again, with nothing changed that decides them.
@@ -71,7 +78,13 @@ class Run:
             mine = self.models.get(name)
             if mine is None or any(not set(theirs[lane]) <= set(mine[lane]) for lane in LANES):
                 return False
-        return unchanged(earlier.files)
+        return unchanged(earlier.files, earlier.packages)
+
+    def supersedes(self, earlier: Finished, cases: Collection[Key]) -> bool:
+        """Return whether nobody needs the cases of an earlier run any more once this run has a report of `cases`."""
+        models = {model for model, *_ in earlier.rows}
+        same = all(earlier.ids.get(model) == self.ids.get(model, "") for model in models)
+        return same and earlier.run.get("asked") == self.asked and earlier.rows.keys() <= set(cases)
 
 
 @dataclass
@@ -90,6 +103,8 @@ class Finished:
         Versions of the reference side.
     files : dict
         Python files that the runs had loaded, with their hashes.
+    packages : dict
+        Installed packages that the runs had loaded, with their versions.
     seconds : float
         How long they took.
     """
@@ -100,6 +115,7 @@ class Finished:
     inputs: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     _models: dict[str, Record] = field(default_factory=dict)
 
@@ -136,8 +152,9 @@ class Finished:
             self._models[record["model"]]["model"][record["side"]][record["method"]] = record["rules"]
         elif kind == "run":
             self.run = record
-        elif kind == "files":
-            self.files |= record["files"]
+        elif kind == "loaded":
+            self.files |= record.get("files", {})
+            self.packages |= record.get("packages", {})
         elif kind == "environment":
             self.environment = record["environment"]
 
@@ -200,14 +217,14 @@ def go_on(directory: Path, run: Run) -> tuple[Journal, Finished] | None:
     return best
 
 
-def forget_superseded(directory: Path, rows: Collection[Mapping[str, Any]]) -> None:
-    """Remove journals that nobody holds and whose cases are all among `rows`, the rows of the report beside them."""
+def forget_superseded(directory: Path, run: Run, rows: Collection[Mapping[str, Any]]) -> None:
+    """Remove journals that nobody holds and that a run supersedes, whose report beside them has `rows`."""
+    cases = {(row["model"], row["input"], row["method"], row["dtype"]) for row in rows}
     for folder in left(directory, PREFIX):
         with contextlib.ExitStack() as stack:
             stack.callback(folder.release)
             with contextlib.suppress(OSError), Reader(folder.path) as journal:
-                cases = {(row["model"], row["input"], row["method"], row["dtype"]) for row in rows}
-                if Finished.of(journal).rows.keys() <= cases:
+                if run.supersedes(Finished.of(journal), cases):
                     stack.pop_all()
                     folder.remove()
 
@@ -250,9 +267,11 @@ def last_unfinished(directory: Path) -> tuple[Path, Finished] | None:
     if found is None:
         return None
     try:
-        created = json.loads((directory / JSON_NAME).read_text(encoding="utf-8"))["created"]
-        newer = datetime.fromisoformat(created) > datetime.fromisoformat(str(found[1].run["begun"]))
-    except (OSError, ValueError, TypeError, KeyError):  # damaged, or none: the journal is what there is
+        document = json.loads((directory / JSON_NAME).read_text(encoding="utf-8"))
+        # A run that went on keeps the time of the first one as "created".
+        begun = document.get("begun") or document["created"]
+        newer = datetime.fromisoformat(begun) > datetime.fromisoformat(str(found[1].run["begun"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged, or none: the journal is what there is
         return found
     return None if newer else found
 

@@ -177,7 +177,7 @@ def test_the_rows_are_those_of_a_run_that_nobody_disturbed(parity, monkeypatch: 
         for row in document["results"]:
             for name in [key for key in row if key.startswith("seconds")]:
                 del row[name]
-        for name in ("created", "seconds", "command"):
+        for name in ("created", "begun", "seconds", "command"):
             del document[name]
     assert pieces == whole
     with h5py.File("reports/parity-arrays.h5") as one, h5py.File("whole/parity-arrays.h5") as other:
@@ -336,6 +336,43 @@ def test_a_subject_s_file_and_what_it_imports_late_are_looked_at(parity, monkeyp
     assert {row["status"] for row in load(REPORTS / "parity.json")["results"]} == {"mismatch"}
 
 
+def test_a_package_that_a_subject_imports_is_looked_at(parity, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    about = site / "their_package-1.dist-info"
+    about.mkdir(parents=True)
+    metadata = "Metadata-Version: 2.1\nName: their-package\nVersion: {}\n"
+    (about / "METADATA").write_text(metadata.format(1))
+    (about / "top_level.txt").write_text("their_module\n")
+    (site / "their_module.py").write_text("FACTOR = 1\n")
+    Path("mine.py").write_text(
+        "import torch\nimport their_module\n\ndef f(model, x, method, target, **parameters):\n"
+        "    x = x.requires_grad_()\n"
+        "    return their_module.FACTOR * torch.autograd.grad(model(x)[0, target[0]], x)[0]\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    sameness._distributions.cache_clear()
+    try:
+        command = [*DENSE, "--method", "gradient,gradient_x_input", "--subject", "mine.py:f", "--traces", "0"]
+        interrupted(parity, monkeypatch, *command)
+        assert taken(parity(*command)) == 2
+        interrupted(parity, monkeypatch, *command)
+        (about / "METADATA").write_text(metadata.format(2))
+        assert taken(parity(*command)) == 0
+    finally:
+        sameness._distributions.cache_clear()
+        sys.modules.pop("their_module", None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("MKL_CBWR", "AVX2"), ("PARITY_STORE", "another")])
+def test_variables_of_the_environment_that_decide_a_case_are_looked_at(
+    name: str, value: str, parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    with monkeypatch.context() as patch:
+        patch.setenv(name, value)
+        assert taken(parity(*TWO)) == 0
+
+
 def test_an_input_and_a_model_that_changed_are_computed_again(parity, asked, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("a", 0.1), ("b", 0.2)):
         np.save(f"{name}.npy", np.full((28, 28, 1), value, np.float32))
@@ -383,6 +420,25 @@ def test_a_run_of_other_cases_leaves_an_unfinished_one_alone(parity, monkeypatch
     assert {method for _, _, method, _ in cases(Path("rescued"))} == {"gradient"}
     assert taken(parity(*TWO)) == 2
     assert names() == WHOLE
+
+
+@pytest.mark.parametrize("more", [["--subject", "zennit"], ["--target", "3"], ["--reference", "innvestigate"]])
+def test_a_whole_report_of_something_else_leaves_unfinished_cases_alone(
+    more: list[str], parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(parity, monkeypatch, *TWO, *more)
+    parity(*TWO)
+    assert taken(parity(*TWO, *more)) == 2
+
+
+def test_an_older_journal_does_not_take_the_place_of_a_run_that_went_on(
+    parity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(parity, monkeypatch, *TWO)
+    interrupted(parity, monkeypatch, *DENSE, "--method", "lrp_flat,lrp_w_square")
+    assert taken(parity(*TWO)) == 2
+    assert parity("report", "reports").exit_code == 0
+    assert {method for _, _, method, _ in cases()} == {"gradient", "lrp_z"}
 
 
 # --- disks --------------------------------------------------------------------------------------------------------

@@ -53,9 +53,10 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in (package, package.parent, package.parent.parent):
         (folder / "__init__.py").write_text("", encoding="utf-8")
     (package / "wrappers.py").write_text(WRAPPERS, encoding="utf-8")
-    about = tmp_path / "site" / "signxai2-0.0.1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: signxai2\nVersion: 0.0.1\n", encoding="utf-8")
+    for name, version in (("signxai2", "0.0.1"), ("numpy", "0.0.2")):
+        about = tmp_path / "site" / f"{name}-{version}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
     program = tmp_path / "python"
     program.write_text(
         f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{tmp_path / "site"}" exec {sys.executable} "$@"\n', encoding="utf-8"
@@ -67,7 +68,9 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_wrapper_of_the_method_s_name_answers(interpreter, modules) -> None:
     made, inputs = subject("signxai2"), sample()
-    assert made.versions()["signxai2"] == "0.0.1"
+    versions = made.versions()
+    assert versions.keys() == {"signxai2", "torch", "zennit", "numpy", "python"}
+    assert (versions["signxai2"], versions["numpy"]) == ("0.0.1", "0.0.2"), "of its own environment"
     methods = ("gradient", "gradient_x_input", "grad_cam", "lrp_z", "lrp_epsilon_0_1", "smoothgrad", "deconvnet")
     answers = made.attribute_many(modules["float64"], inputs, [1], {name: {} for name in methods})
     expected = subject("signxai_torch").attribute(modules["float64"], inputs, [1], "gradient", {})

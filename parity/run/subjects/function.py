@@ -37,7 +37,7 @@ class FunctionSubject:
     spec : str, optional
         The text from which it is made again; by default its name.
     versions : mapping, optional
-        Of what takes part besides torch and numpy.
+        Of what takes part besides the torch and numpy of this process, or in their place.
     home : callable, optional
         Returns a context in which the function runs, such as one where its folder can be imported from.
     file : str, optional
@@ -59,7 +59,7 @@ class FunctionSubject:
 
     def versions(self) -> dict[str, str]:
         """See `Subject.versions`."""
-        return self._versions | {package: metadata.version(package) for package in ("torch", "numpy")}
+        return {package: metadata.version(package) for package in ("torch", "numpy")} | self._versions
 
     def attribute(
         self, module: KerasModule, inputs: Array, targets: list[int], method: str, parameters: Mapping[str, Any]

@@ -32,7 +32,7 @@ class GuardedSubject:
     name, spec : str
         See `Subject`; the object's own name does not count.
     versions : mapping
-        Of what it came from; the object adds its own.
+        Of what it came from; the object adds its own, also in the place of this process's torch and numpy.
     home : callable
         Returns a context in which it runs, such as one where its folder can be imported from.
     """
@@ -53,7 +53,7 @@ class GuardedSubject:
         """See `Subject.versions`."""
         with self._inside("versions"):
             said = {str(package): str(version) for package, version in self._inner.versions().items()}
-        return said | self._versions | {package: metadata.version(package) for package in ("torch", "numpy")}
+        return {package: metadata.version(package) for package in ("torch", "numpy")} | said | self._versions
 
     def attribute(
         self, module: KerasModule, inputs: Array, targets: list[int], method: str, parameters: Mapping[str, Any]

@@ -36,6 +36,12 @@ from signxai_torch.methods.grammar import parse
 WORKER = Path(__file__).with_name("signxai2_worker.py")
 START, ANSWER = 120.0, 600.0
 """Seconds within which the process must be up, and answer."""
+PACKAGES = ("signxai2", "torch", "zennit", "numpy")
+_TELL = f"""
+import json, platform
+from importlib.metadata import version
+print(json.dumps({{name: version(name) for name in {PACKAGES}}} | {{"python": platform.python_version()}}))
+"""
 MEND = "run `make subjects`, or give SIGNXAI2_PYTHON the absolute path of a Python that has signxai2, torch and zennit"
 
 
@@ -178,9 +184,9 @@ def _environment() -> dict[str, str]:
 
 
 def _versions(python: Path) -> dict[str, str]:
-    script = "import json; from importlib.metadata import version; print(json.dumps({'signxai2': version('signxai2')}))"
+    """Return the versions of what takes part, which are those of the environment and not of this process."""
     try:
-        told = ask([str(python), "-c", script], _environment(), VERSIONS_SECONDS)
+        told = ask([str(python), "-c", _TELL], _environment(), VERSIONS_SECONDS)
         return {str(name): str(value) for name, value in json.loads(told.out).items()}
     except ProgramError as error:
         raise ParityError(f"{error}; {MEND}") from error
