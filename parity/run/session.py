@@ -219,12 +219,13 @@ class Session:
         """Take note of what went wrong besides the cases: the first of it is told first."""
         text = str(error) if isinstance(error, ParityError) else f"unexpected error: {type(error).__name__}: {error}"
         text = f"{where}: {text}" if where else text
+        detail = (error.detail if isinstance(error, ParityError) else "") or "".join(traceback.format_exception(error))
         if self.failure is not None:
-            self.failure = ParityError(f"{self.failure}\n{text}", self.failure.detail)
+            self.failure = ParityError(f"{self.failure}\n{text}", f"{self.failure.detail}\n{detail}")
         elif isinstance(error, ParityError) and not where:
             self.failure = error
         else:
-            self.failure = ParityError(text, "".join(traceback.format_exception(error)))
+            self.failure = ParityError(text, detail)
 
     def _take_rest(self, document: Document) -> None:
         """Take over what this run has not come to: it is finished all the same."""
