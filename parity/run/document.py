@@ -117,7 +117,7 @@ class Document:
         run = run or Run(asked={"subject": self._subject.name})
         found = go_on(self._directory, run)
         journal = found[0] if found else Journal.make(self._directory)
-        self._journal, self._entries.ids = journal, run.ids
+        self._journal, self._run, self._entries.ids = journal, run, run.ids
         if found:
             self._earlier = self._entries.earlier = found[1]
             self._environment = dict(self._earlier.environment)
@@ -125,16 +125,14 @@ class Document:
         facts = facts_of_run(self._created, self._command, self._subject)
         self._last_begun = _now()
         journal.append({"kind": "run", "begun": self._last_begun} | run.to_json() | facts)
-        self._run = run
         self._note_loaded()
         journal.sync()
 
     def read(self, journal: Reader, earlier: Finished) -> None:
         """Take everything from the journal of a run that did not end, which stays as it is."""
         self._journal, self._earlier, self._entries.earlier, facts = journal, earlier, earlier, earlier.run
-        self._entries.ids, self._before = earlier.ids, earlier.seconds
+        self._entries.ids, self._before, self._environment = earlier.ids, earlier.seconds, dict(earlier.environment)
         self._created, self._last_begun = str(facts["created"]), str(facts["begun"])
-        self._environment = dict(earlier.environment)
         for key in list(earlier.rows):
             self._take_as_it_was(key, earlier.sha256(key[0], key[1]))
 
@@ -241,7 +239,7 @@ class Document:
         if taken:
             with_cases = {name for *_, name in taken}
             take = self._entries.take_input
-            absent = [one for one in plan.inputs if not take(model, one.name, one.sha256, self.journal)]
+            absent = (one for one in plan.inputs if not take(model, one.name, one.sha256, self.journal))
             again = tuple(one for one in absent if one.name in with_cases)
             self._entries.add_inputs(*input_records(replace(plan, inputs=again)))
         return taken
@@ -266,10 +264,9 @@ class Document:
             return False
         record = self.journal.record(place)
         row = record["row"]
-        read_only = isinstance(self._journal, Reader)
         if record["id"] != self._entries.id(key[0]) or record["sha256"] != sha256:
             return False
-        if row["status"] == "error" and not read_only:
+        if row["status"] == "error" and not isinstance(self._journal, Reader):
             return False
         maps = self.journal.arrays(record)
         if maps is None or self._entries.known(key[0]) is None:
@@ -320,8 +317,7 @@ class Document:
         try:
             with ArraysFile(path, self._created) as file:
                 for (model, name), (_, place) in self._entries.places.items():
-                    arrays = self._arrays(place)
-                    file.put({dataset(kind, model, name): array for kind, array in arrays.items()})
+                    file.put({dataset(kind, model, name): array for kind, array in self._arrays(place).items()})
                 for index, place in enumerate(self._places):
                     found = self._arrays(place)
                     trace = self._trace_places.get(id(self.rows[index]))
@@ -369,7 +365,7 @@ class Document:
             self.rows,
             self._controls.to_json(),
             planned=planned,
-            stopped=stopped,  # or fewer rows than planned
+            stopped=stopped,
             reference_fault=reference_fault,
         )
         if isinstance(self._journal, Reader):

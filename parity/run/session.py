@@ -22,11 +22,7 @@ from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.store import store_location
 from parity.run.arrays_file import ARRAYS_NAME
 from parity.run.budget import require_room, share
-from parity.run.cases import (
-    Options,
-    Series,
-    select_methods,
-)
+from parity.run.cases import Options, Series, select_methods
 from parity.run.cluster_access import NOBODY_SAID, Access
 from parity.run.desk import Desk
 from parity.run.document import Document
