@@ -22,6 +22,8 @@ LOCK = "lock"
 _NEW = ".new-"
 _STALE_SECONDS = 60.0
 """After so long a folder that got no name yet has no maker any more."""
+_NEVER_LOCKED_SECONDS = 3600.0
+"""After so long neither has one without a lock, though nothing tells that its maker has ended."""
 
 
 class ClaimedFolder:
@@ -133,10 +135,11 @@ def sweep(directory: Path, prefix: str, is_debris: Callable[[Path], bool] = lamb
             claimed.release()
     for path in _listed(directory):
         with contextlib.suppress(OSError):
-            if path.name.startswith(_NEW) and time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                claimed_new = ClaimedFolder.claim(path)
-                if claimed_new is not None:
-                    claimed_new.remove()
+            age = time.time() - path.stat().st_mtime if path.name.startswith(_NEW) else 0.0
+            if age > _STALE_SECONDS and (claimed_new := ClaimedFolder.claim(path)) is not None:
+                claimed_new.remove()
+            elif age > _NEVER_LOCKED_SECONDS and path.stat().st_uid == os.getuid():
+                path.rmdir()  # it has nothing in it, or it is not ours
 
 
 def _listed(directory: Path) -> list[Path]:

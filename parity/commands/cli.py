@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import traceback
 from typing import Any
 
 import click
 
 from parity.commands.compare import compare
-from parity.commands.consoles import CONTEXT, console, echo, escaped
+from parity.commands.consoles import CONTEXT, console, escaped, show_traceback
 from parity.commands.convert import convert
 from parity.commands.doctor import doctor
 from parity.commands.methods import methods
@@ -48,24 +47,21 @@ class _Group(click.Group):
             console(stderr=True).print("interrupted")
             ctx.exit(error.exit_code if isinstance(error, Stop) else INTERRUPTED)
         except ParityError as error:
-            if error.detail and ctx.params.get("debug"):
-                echo(error.detail, err=True)
-            self._tell(ctx, "error", str(error))
+            self._tell(error, "error", str(error))
             ctx.exit(error.exit_code)
         except Exception as error:
             if isinstance(error, OSError) and error.filename and error.strerror:
-                self._tell(ctx, "error", f"{os.fsdecode(error.filename)}: {error.strerror}")
+                self._tell(error, "error", f"{os.fsdecode(error.filename)}: {error.strerror}")
             elif isinstance(error, OSError) and error.errno in FULL:
-                self._tell(ctx, "error", f"{error.strerror}; make room and run again")
+                self._tell(error, "error", f"{error.strerror}; make room and run again")
             else:
-                self._tell(ctx, "unexpected error", f"{type(error).__name__}: {error}")
+                self._tell(error, "unexpected error", f"{type(error).__name__}: {error}")
                 if not ctx.params.get("debug"):
                     console(stderr=True).print("`parity --debug ...` shows where it happened.")
             ctx.exit(2)
 
-    def _tell(self, ctx: click.Context, title: str, text: str) -> None:
-        if ctx.params.get("debug"):
-            echo(traceback.format_exc(), err=True)
+    def _tell(self, error: Exception, title: str, text: str) -> None:
+        show_traceback(error)
         console(stderr=True).print(f"[bold red]{title}:[/] {escaped(text)}", soft_wrap=True)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
+
+from parity.errors import ParityError
 
 LOG_WIDTH = 120
 """Columns where there is no terminal: a log has no width of its own."""
@@ -41,6 +44,16 @@ def console(*, stderr: bool = False) -> Console:
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Write a text to stdout or stderr as `click.echo` does, with what would steer the terminal made visible."""
     click.echo(visible(text), err=err, nl=nl)
+
+
+def show_traceback(error: BaseException) -> None:
+    """With --debug, write to stderr where an error comes from: its traceback, and such as a worker's before."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.find_root().params.get("debug"):
+        return
+    if isinstance(error, ParityError) and error.detail:
+        echo(error.detail, err=True)
+    echo("".join(traceback.format_exception(error)), err=True)
 
 
 def echo_json(text: str, *, nl: bool = True) -> None:

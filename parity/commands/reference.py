@@ -138,5 +138,6 @@ def _computed(
     for problem in session.store_problems:
         errors.print(f"[yellow]note:[/] {escaped(problem)}", soft_wrap=True)
     if session.interrupted or session.failure is not None:
-        raise ParityError(f"the references were not all computed: {session.failure or 'interrupted'}")
+        detail = session.failure.detail if session.failure is not None else ""
+        raise ParityError(f"the references were not all computed: {session.failure or 'interrupted'}", detail)
     return ResultStore(folder / "store")

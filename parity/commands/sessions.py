@@ -63,8 +63,8 @@ def close(errors: Console, session: Session, written: Written, stops: StopSignal
     if session.interrupted:
         errors.print("interrupted: the finished cases are in the report; run again to go on where this stopped")
         return stops.exit_code
-    if session.failure is not None:
-        raise ParityError(f"{session.failure}\nWhat was compared is in the report.")
+    if (failure := session.failure) is not None:
+        raise ParityError(f"{failure}\nWhat was compared is in the report.", failure.detail) from failure
     if fault := written.document["summary"]["reference_fault"]:
         errors.print(f"[yellow]note:[/] no reference could be asked: {escaped(str(fault))}", soft_wrap=True)
     if stops.received is not None:  # it came when there was nothing left to stop

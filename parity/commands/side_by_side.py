@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from parity.commands.consoles import escaped
+from parity.commands.consoles import escaped, show_traceback
 from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting
 from parity.commands.sessions import close, run_session, show
 from parity.commands.signals import StopSignals
@@ -68,6 +68,7 @@ def run_side_by_side(
                 show(out, written, quiet)
                 code = max(code, close(errors, session, written, stops))
             except Exception as error:  # costs no other subject's run
+                show_traceback(error)
                 text = str(error) if isinstance(error, ParityError) else f"{type(error).__name__}: {error}"
                 errors.print(f"{escaped(name)}: {escaped(text)}", soft_wrap=True)
                 code = max(code, 2)

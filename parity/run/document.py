@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from parity.run.facts import Named, differences_named, facts_of_run, method_fact
 from parity.run.journal import Journal, JournalError, Place, Reader, cannot_write
 from parity.run.model_entries import ModelEntries
 from parity.run.outcome import Outcome
-from parity.run.records import ModelRecord
+from parity.run.records import ModelRecord, input_records
 from parity.run.results import SCHEMA_VERSION
 from parity.run.totals import summarize
 from parity.run.trace.table import Trace, Untraced
@@ -116,7 +117,7 @@ class Document:
         run = run or Run(asked={"subject": self._subject.name})
         found = go_on(self._directory, run)
         journal = found[0] if found else Journal.make(self._directory)
-        self._journal, self._entries.ids = journal, run.ids
+        self._journal, self._run, self._entries.ids = journal, run, run.ids
         if found:
             self._earlier = self._entries.earlier = found[1]
             self._environment = dict(self._earlier.environment)
@@ -124,16 +125,14 @@ class Document:
         facts = facts_of_run(self._created, self._command, self._subject)
         self._last_begun = _now()
         journal.append({"kind": "run", "begun": self._last_begun} | run.to_json() | facts)
-        self._run = run
         self._note_loaded()
         journal.sync()
 
     def read(self, journal: Reader, earlier: Finished) -> None:
         """Take everything from the journal of a run that did not end, which stays as it is."""
         self._journal, self._earlier, self._entries.earlier, facts = journal, earlier, earlier, earlier.run
-        self._entries.ids, self._before = earlier.ids, earlier.seconds
+        self._entries.ids, self._before, self._environment = earlier.ids, earlier.seconds, dict(earlier.environment)
         self._created, self._last_begun = str(facts["created"]), str(facts["begun"])
-        self._environment = dict(earlier.environment)
         for key in list(earlier.rows):
             self._take_as_it_was(key, earlier.sha256(key[0], key[1]))
 
@@ -238,8 +237,11 @@ class Document:
                     if self._take_over((model, one.name, method, dtype), one.sha256, order):
                         taken.add((method, dtype, one.name))
         if taken:
-            for one in plan.inputs:
-                self._take_input(model, one.name, one.sha256)
+            with_cases = {name for *_, name in taken}
+            take = self._entries.take_input
+            absent = (one for one in plan.inputs if not take(model, one.name, one.sha256, self.journal))
+            again = tuple(one for one in absent if one.name in with_cases)
+            self._entries.add_inputs(*input_records(replace(plan, inputs=again)))
         return taken
 
     def take_rest(self, series: Series, order: Callable[[Mapping[str, Any]], Order]) -> None:
@@ -252,8 +254,9 @@ class Document:
                 self._take_as_it_was(key, series.inputs[name], order)
 
     def _take_as_it_was(self, key: Key, sha256: str, order: Callable[[Mapping[str, Any]], Order] | None = None) -> None:
-        if self._take_over(key, sha256, order):
-            self._take_input(key[0], key[1], sha256)
+        # A row is of no use without its input; the next run writes that again and takes the row over.
+        if self._entries.take_input(key[0], key[1], sha256, self.journal):
+            self._take_over(key, sha256, order)
 
     def _take_over(self, key: Key, sha256: str, order: Callable[[Mapping[str, Any]], Order] | None) -> bool:
         place = self._earlier.rows.pop(key, None)
@@ -261,17 +264,16 @@ class Document:
             return False
         record = self.journal.record(place)
         row = record["row"]
-        read_only = isinstance(self._journal, Reader)
         if record["id"] != self._entries.id(key[0]) or record["sha256"] != sha256:
             return False
-        if row["status"] == "error" and not read_only:
+        if row["status"] == "error" and not isinstance(self._journal, Reader):
             return False
         maps = self.journal.arrays(record)
         if maps is None or self._entries.known(key[0]) is None:
             return False
         trace = self._earlier.traces.get(key)
-        if trace is not None:
-            told = self.journal.record(trace)
+        told = None if trace is None else self.journal.record(trace)
+        if trace is not None and told is not None and self.journal.arrays(told) is not None:  # else it is made again
             row |= {"trace": told["trace"], "first_diverging_layer": told["layer"]}
             self._trace_places[id(row)] = trace
         self._take(
@@ -281,9 +283,6 @@ class Document:
         )
         self.taken_over += 1
         return True
-
-    def _take_input(self, model: str, name: str, sha256: str) -> None:
-        self._entries.take_input(model, name, sha256, lambda place: self.journal.record(place)["input"])
 
     # --- what goes out -------------------------------------------------------------------------------------------
 
@@ -312,27 +311,29 @@ class Document:
         JournalError
             If it cannot be written; none is left then.
         """
-        journal = self.journal
         if path is None:
-            assert isinstance(journal, Journal)
-            path = journal.folder.path / ARRAYS_NAME
+            assert isinstance(self.journal, Journal)
+            path = self.journal.folder.path / ARRAYS_NAME
         try:
             with ArraysFile(path, self._created) as file:
                 for (model, name), (_, place) in self._entries.places.items():
-                    arrays = journal.arrays(journal.record(place)) or {}
-                    file.put({dataset(kind, model, name): array for kind, array in arrays.items()})
+                    file.put({dataset(kind, model, name): array for kind, array in self._arrays(place).items()})
                 for index, place in enumerate(self._places):
-                    found = journal.arrays(journal.record(place))
-                    if found is None:
-                        raise JournalError(f"maps in {self._directory} were changed while they were in use; run again")
+                    found = self._arrays(place)
                     trace = self._trace_places.get(id(self.rows[index]))
                     if trace is not None:
-                        found |= journal.arrays(journal.record(trace)) or {}
+                        found |= self._arrays(trace)
                     file.put({f"results/{index}/{name}": array for name, array in found.items()}, "lzf")
         except OSError as error:
             text = cannot_write(self._directory, error)
             raise JournalError(f"{text}. What is finished is kept there: the same run then makes the report") from error
         return path
+
+    def _arrays(self, place: Place) -> dict[str, Any]:
+        found = self.journal.arrays(self.journal.record(place))
+        if found is None:
+            raise JournalError(f"maps in {self._directory} were changed while they were in use; run again")
+        return found
 
     def finish(
         self,
@@ -364,7 +365,7 @@ class Document:
             self.rows,
             self._controls.to_json(),
             planned=planned,
-            stopped=stopped,  # or fewer rows than planned
+            stopped=stopped,
             reference_fault=reference_fault,
         )
         if isinstance(self._journal, Reader):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from parity.run.journal import Place
+import numpy.typing as npt
+
+from parity.run.journal import Journal, Place, Reader
 from parity.run.records import ModelRecord
 from parity.run.unfinished import Finished
 
@@ -48,16 +50,23 @@ class ModelEntries:
     def add(self, record: ModelRecord) -> None:
         """Take in a model and its inputs, or further inputs of a model that is known."""
         name = record.model["name"]
-        new = [entry for entry in record.inputs if (name, entry["name"]) not in self.places]
+        new = self._new(record.inputs)
         known = self.known(name)
         before = sum(entry["model"] == name for entry in self.inputs)
         self.models[name] = record.model if known is None else _merged(known, record.model, before, len(new))
         model = self.models[name] | {side: {} for side in SIDES}  # they are told as they come
         self._append({"kind": "model", "id": self.id(name), "model": model}, {})
-        for entry in new:
-            arrays = {kind: record.arrays.get(f"{kind}/{name}/{entry['name']}") for kind in ("inputs", "display")}
-            there = {kind: array for kind, array in arrays.items() if array is not None}
+        self.add_inputs(new, record.arrays)
+
+    def add_inputs(self, inputs: Sequence[dict[str, Any]], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take in inputs of models, as `parity.run.records.input_records` has them; not those that are here."""
+        for entry in self._new(inputs):
+            named = {kind: arrays.get(f"{kind}/{entry['model']}/{entry['name']}") for kind in ("inputs", "display")}
+            there = {kind: array for kind, array in named.items() if array is not None}
             self._add_input(entry, self._append({"kind": "input", "input": entry}, there))
+
+    def _new(self, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [entry for entry in inputs if (entry["model"], entry["name"]) not in self.places]
 
     def known(self, name: str) -> dict[str, Any] | None:
         """Return the entry of a model, if need be that of the earlier run; None if there is none."""
@@ -76,11 +85,18 @@ class ModelEntries:
         """Return the hash of an input, if it is known."""
         return self.places.get((model, name), ("",))[0]
 
-    def take_input(self, model: str, name: str, sha256: str, entry: Callable[[Place], dict[str, Any]]) -> None:
-        """Take over an input of the earlier run, if it is the same."""
+    def take_input(self, model: str, name: str, sha256: str, journal: Journal | Reader) -> bool:
+        """Take over an input of the earlier run, and return whether it is here: the same, and not damaged."""
+        if (model, name) in self.places:
+            return self.sha256(model, name) == sha256
         found = self.earlier.inputs.get((model, name))
-        if found is not None and (model, name) not in self.places and found[0] == sha256:
-            self._add_input(entry(found[1]), found[1])
+        if found is None or found[0] != sha256:
+            return False
+        record = journal.record(found[1])
+        if journal.arrays(record) is None:
+            return False
+        self._add_input(record["input"], found[1])
+        return True
 
     def _add_input(self, entry: dict[str, Any], place: Place) -> None:
         self.inputs.append(entry)

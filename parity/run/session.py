@@ -22,11 +22,7 @@ from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.store import store_location
 from parity.run.arrays_file import ARRAYS_NAME
 from parity.run.budget import require_room, share
-from parity.run.cases import (
-    Options,
-    Series,
-    select_methods,
-)
+from parity.run.cases import Options, Series, select_methods
 from parity.run.cluster_access import NOBODY_SAID, Access
 from parity.run.desk import Desk
 from parity.run.document import Document
@@ -219,12 +215,13 @@ class Session:
         """Take note of what went wrong besides the cases: the first of it is told first."""
         text = str(error) if isinstance(error, ParityError) else f"unexpected error: {type(error).__name__}: {error}"
         text = f"{where}: {text}" if where else text
+        detail = (error.detail if isinstance(error, ParityError) else "") or "".join(traceback.format_exception(error))
         if self.failure is not None:
-            self.failure = ParityError(f"{self.failure}\n{text}", self.failure.detail)
+            self.failure = ParityError(f"{self.failure}\n{text}", f"{self.failure.detail}\n{detail}")
         elif isinstance(error, ParityError) and not where:
             self.failure = error
         else:
-            self.failure = ParityError(text, "".join(traceback.format_exception(error)))
+            self.failure = ParityError(text, detail)
 
     def _take_rest(self, document: Document) -> None:
         """Take over what this run has not come to: it is finished all the same."""

@@ -68,6 +68,16 @@ def test_a_folder_that_never_got_its_name_goes_after_a_while(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == [".new-young"]
 
 
+def test_a_folder_whose_maker_died_before_it_was_locked_goes_after_an_hour(tmp_path: Path) -> None:
+    for name, age in ((".new-old", 3700), (".new-young", 300), (".new-somebody-s", 3700)):
+        (tmp_path / name).mkdir()
+        if name == ".new-somebody-s":
+            (tmp_path / name / "file").touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    sweep(tmp_path, "work-")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-somebody-s", ".new-young"]
+
+
 def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     write_together({one: "1", two: ["2", "caf\udce9"]})

@@ -27,8 +27,9 @@ from parity.reference.request import ReferenceAnswer
 from parity.report import load
 from parity.run import sameness
 from parity.run.document import Document
-from parity.run.journal import LINES, MAPS, PREFIX, Journal
+from parity.run.journal import LINES, MAPS, PREFIX, Journal, Reader
 from parity.run.subjects import SignxaiTorch, SubjectAnswer, loading
+from parity.run.trace.table import Trace
 from parity.run.trace.tracing import NoTraceError
 from parity.run.unfinished import finished_cases
 from tests.parity.echo_client import EchoClient
@@ -494,6 +495,54 @@ def test_a_journal_whose_end_is_torn_and_whose_maps_are_damaged(parity, monkeypa
     assert result.exit_code == 0, result.output
     assert 0 < taken(result) < 4
     assert set(cases().values()) == {1}
+    require_pair()
+
+
+def damage(kind: str) -> int:
+    """Damage the arrays of every record of a kind, and return how many there are."""
+    (folder,) = REPORTS.glob(f"{PREFIX}*")
+    with Reader(folder) as journal:
+        records = [record for _, record in journal.records() if record["kind"] == kind and "maps" in record]
+    with (folder / MAPS).open("r+b") as file:
+        for record in records:
+            for position, *_ in record["maps"].values():
+                file.seek(position)
+                file.write(b"\x7f\x7f\x7f\x7f")
+    return len(records)
+
+
+def test_a_damaged_input_is_written_again(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [*DENSE, "--method", "gradient,lrp_z,lrp_flat"]
+    killed_after(4, parity, monkeypatch, *command)
+    assert damage("input") == 1
+    assert parity("report", "reports").exit_code == 2, "no row without its input"
+    interrupted_after(0, parity, monkeypatch, *command)
+    assert len(cases()) == 4
+    require_pair()
+    result = parity(*command)
+    assert (result.exit_code, taken(result)) == (0, 4)
+    require_pair()
+
+
+def test_a_damaged_trace_is_made_again(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save("x.npy", np.random.default_rng(3).normal(size=(17, 28, 28, 1)).astype(np.float32))
+    command = ["run", "--model", "dense_mnist", "--inputs", "x.npy", "--method", "gradient", "--traces", "1"]
+    followed = []
+
+    def trace(_runner, method, dtype, _index, _limit):
+        followed.append(method)
+        case = {"model": "dense_mnist", "input": "x[0]", "method": method, "dtype": dtype, "target": 0}
+        names = {"subject": "signxai_torch", "reference": "signxai"}
+        return Trace(
+            case | names, (), 1e-6, "relevance", "dense", "They part.", maps={"dense": (np.ones(4), np.ones(4))}
+        )
+
+    monkeypatch.setattr("parity.run.trace.failing.trace", trace)
+    monkeypatch.setattr(EchoClient, "wrong", frozenset({"gradient"}))
+    killed_after(32, parity, monkeypatch, *command)
+    assert len(followed) == damage("trace") == 1
+    parity(*command)
+    assert len(followed) == 2
     require_pair()
 
 

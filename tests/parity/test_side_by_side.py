@@ -92,6 +92,26 @@ def test_a_subject_that_ends_the_process_or_leaves_the_folder_costs_itself_alone
     assert "| signxai_torch | 2 | 2 | 2 | 2 | 0 | 0 |" in markdown
 
 
+def test_debug_shows_where_an_error_that_nobody_expected_came_from(parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaking(*_arguments, **_options):
+        raise RuntimeError("the page broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("parity.report.write", breaking)
+        command = [*RUN, "--subject", "zennit", "--subject", "signxai_torch"]
+        assert "Traceback" not in parity(*command).stderr
+        result = parity("--debug", *command)
+    assert result.exit_code == 2
+    assert result.stderr.count("in breaking") == 2
+    monkeypatch.setattr("parity.run.desk.failed_cases", breaking)
+    monkeypatch.setattr("parity.run.runner.judged", breaking)
+    models = ("--model", "cnn_timeseries", "--subject", "zennit")
+    for subjects in ((), ("--subject", "signxai_torch")):  # of one alone it is told by the command line itself
+        result = parity("--debug", *RUN, *models, *subjects)
+        assert "RuntimeError: the page broke" in result.stderr
+        assert "in breaking" in result.stderr
+
+
 def test_all_are_known_before_the_first_one_starts(parity) -> None:
     result = parity(*RUN, "--subject", "zennit", "--subject", "nobody")
     assert result.exit_code == 2
