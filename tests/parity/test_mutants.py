@@ -24,7 +24,7 @@ from parity.reference.environment import ReferenceEnvironmentError, find_python
 from parity.run.mutants import networks, whole
 from parity.run.mutants.maps import scaled
 from parity.run.mutants.material import material
-from parity.run.mutants.mutant import Mutant, inside, map_changed, right
+from parity.run.mutants.mutant import Mutant, inside, map_changed, replaced, right
 from parity.run.mutants.names import matrix
 from parity.run.mutants.report import Whole, counts, markdown
 from parity.run.mutants.table import MUTANTS, chosen
@@ -302,3 +302,17 @@ def test_mutants_beside_known_differences_are_killed_by_the_references(tmp_path:
     assert results.complaints == []
     assert {trial.mutant.beside for trial in results.trials} >= {"signxai-permute-of-equal-sizes"}
     assert any(trial.mutant.name.startswith("echo_of_signxai") for trial in results.trials)
+
+
+def test_what_is_replaced_is_inherited_again_afterwards():
+    class Base:
+        value = 1
+
+    class Derived(Base):
+        pass
+
+    with replaced(Derived, "value", 2)():
+        assert Derived.value == 2
+    assert "value" not in vars(Derived)
+    Base.value = 3
+    assert Derived.value == 3

@@ -179,17 +179,21 @@ def replaced(place: object, name: str, value: object) -> Callable[[], AbstractCo
 
     @contextmanager
     def context() -> Iterator[None]:
+        inherited = False
         if isinstance(place, dict):
             before = place[name]
             place[name] = value
         else:
-            before = vars(place)[name] if name in vars(place) else getattr(place, name)
+            inherited = name not in vars(place)
+            before = getattr(place, name) if inherited else vars(place)[name]
             setattr(place, name, value)
         try:
             yield
         finally:
             if isinstance(place, dict):
                 place[name] = before
+            elif inherited:  # what a base class has is the base class's again
+                delattr(place, name)
             else:
                 setattr(place, name, before)
 
