@@ -28,13 +28,15 @@ def main(minutes: float, rounds: int | None, seed: int, inputs: int, report: Pat
         return seconds < 60 * minutes and (rounds is None or count < rounds)
 
     with tempfile.TemporaryDirectory(prefix="parity-chaos-") as folder:
-        found = soak(Places(Path(folder), uuid.uuid4().hex), seed, inputs, goes_on, click.echo)
+        outcome = soak(Places(Path(folder), uuid.uuid4().hex), seed, inputs, goes_on, click.echo)
     report.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(report, dumps(found.to_json()))
-    click.echo(f"{found.rounds} rounds in {found.seconds:.0f} s, {found.finished} finished cases seen after a fault")
-    for failure in found.failures:
+    write_atomically(report, dumps(outcome.to_json()))
+    click.echo(
+        f"{outcome.rounds} rounds in {outcome.seconds:.0f} s, {outcome.finished} finished cases seen after a fault"
+    )
+    for failure in outcome.failures:
         click.echo(failure, err=True)
-    raise SystemExit(1 if found.failures else 0)
+    raise SystemExit(1 if outcome.failures else 0)
 
 
 if __name__ == "__main__":

@@ -94,14 +94,14 @@ def same_numbers(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def other_inputs(report: Path, undisturbed: Path) -> list[str]:
     """Return the inputs of a report that are others than those of an undisturbed run, by their hashes."""
-    found, expected = (
+    hashes, expected = (
         {
             one["name"]: one["sha256"]
             for one in json.loads((folder / "parity.json").read_text(encoding="utf-8"))["inputs"]
         }
         for folder in (report, undisturbed)
     )
-    return [f"{name}: not the input that lies there" for name in found if found[name] != expected.get(name)][:3]
+    return [f"{name}: not the input that lies there" for name in hashes if hashes[name] != expected.get(name)][:3]
 
 
 def nothing_left_over(places: Places, report: Path) -> list[str]:

@@ -85,7 +85,8 @@ def _signalled(number: int, times: int = 1) -> Callable[[Random, subprocess.Pope
 def _worker_signalled(number: int) -> Callable[[Random, subprocess.Popen[bytes], Places], None]:
     def during(rng: Random, run: subprocess.Popen[bytes], places: Places) -> None:
         del run
-        for pid in rng.sample(found, 1) if (found := workers(places)) else ():
+        living = workers(places)
+        for pid in rng.sample(living, min(1, len(living))):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 

@@ -67,21 +67,21 @@ def soak(
     """Run rounds as long as `goes_on(round, seconds)`; the faults come in a random order that the seed decides."""
     rng, begun = Random(seed), time.monotonic()
     places.make(inputs, seed)
-    found = Soak(seed)
+    outcome = Soak(seed)
     seconds, undisturbed = _undisturbed(places, inputs)
     order: list[Fault] = []
-    while goes_on(found.rounds, time.monotonic() - begun):
+    while goes_on(outcome.rounds, time.monotonic() - begun):
         if not order:
             order = rng.sample(FAULTS, len(FAULTS))
         fault = order.pop()
-        failures, kept = _round(places, fault, rng, seconds, undisturbed, found.rounds)
-        found.rounds += 1
-        found.faults[fault.name] += 1
-        found.finished += kept
-        found.failures += [f"round {found.rounds} ({fault.name}, seed {seed}): {one}" for one in failures]
-        found.seconds = time.monotonic() - begun
-        tell(f"round {found.rounds}, {fault.says}: {'; '.join(failures) or f'holds, {kept} cases were finished'}")
-    return found
+        failures, kept = _round(places, fault, rng, seconds, undisturbed, outcome.rounds)
+        outcome.rounds += 1
+        outcome.faults[fault.name] += 1
+        outcome.finished += kept
+        outcome.failures += [f"round {outcome.rounds} ({fault.name}, seed {seed}): {one}" for one in failures]
+        outcome.seconds = time.monotonic() - begun
+        tell(f"round {outcome.rounds}, {fault.says}: {'; '.join(failures) or f'holds, {kept} cases were finished'}")
+    return outcome
 
 
 def _undisturbed(places: Places, inputs: int) -> tuple[float, dict[Key, Mapping[str, Any]]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from parity.errors import ParityError
-from parity.reference.program import CHECKOUT, ProgramError, ask, named_program, runnable, shown
+from parity.reference.program import ProgramError, ask, program_of, shown
 from parity.reference.request import ReferenceCall
 
 MEND = (
@@ -52,16 +52,10 @@ def find_python(python: str | Path | None = None) -> Path:
     ReferenceEnvironmentError
         If there is none.
     """
-    for origin, named in (("", python), ("REFERENCE_PYTHON: ", os.environ.get("REFERENCE_PYTHON"))):
-        if named:
-            try:
-                return named_program(named)
-            except ProgramError as error:
-                raise ReferenceEnvironmentError(f"{origin}{error}; {MEND}") from None
-    path = CHECKOUT / ".venv-reference" / "bin" / "python"
-    if not runnable(path):
-        raise ReferenceEnvironmentError(f"no reference environment: there is no {path}; {MEND}")
-    return path
+    try:
+        return program_of(".venv-reference", "REFERENCE_PYTHON", python)
+    except ProgramError as error:
+        raise ReferenceEnvironmentError(f"no reference environment: {error}; {MEND}") from None
 
 
 def worker_environment(onednn: bool = True) -> dict[str, str]:

@@ -72,6 +72,35 @@ def named_program(setting: str | Path) -> Path:
     return path  # not resolved: a venv's python is a link, and resolved it is another Python
 
 
+def program_of(folder: str, variable: str, setting: str | Path | None = None) -> Path:
+    """Return the interpreter of an environment: a setting, an environment variable, or a folder beside the package.
+
+    Parameters
+    ----------
+    folder : str
+        Such as ".venv-reference".
+    variable : str
+        The environment variable that may name another.
+    setting : str or Path, optional
+        Goes before the variable.
+
+    Raises
+    ------
+    ProgramError
+        If there is none.
+    """
+    for origin, named in (("", setting), (f"{variable}: ", os.environ.get(variable))):
+        if named:
+            try:
+                return named_program(named)
+            except ProgramError as error:
+                raise ProgramError(f"{origin}{error}") from None
+    path = CHECKOUT / folder / "bin" / "python"
+    if not runnable(path):
+        raise ProgramError(f"there is no {path}")
+    return path
+
+
 def runnable(path: Path) -> bool:
     """Return whether there is a file that can be run."""
     return os.access(path, os.X_OK) and not path.is_dir()

@@ -6,20 +6,20 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from parity.report import figures
 from parity.report.arrays import Arrays
 from parity.report.coverage import coverage
 from parity.report.headline import headline_sentences, outcome_title
+from parity.report.pages import page_of
 from parity.report.panels import make_panel
 from parity.report.rows import (
     LANES,
@@ -82,14 +82,7 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     lanes = [lane for lane in LANES if any(lane in row.lanes for row in rows)]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("parity.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "number": format_number,
         "share": format_share,
         "similarity": format_similarity,
@@ -99,7 +92,9 @@ def render(document: Mapping[str, Any], arrays_path: Path | None = None) -> str:
         "date": _date,
         "duration": _duration,
     }
-    return environment.get_template("report.html").render(
+    return page_of(
+        "report.html",
+        filters,
         document=document,
         title=outcome_title(document["summary"]),
         headline=headline_sentences(document, rows),

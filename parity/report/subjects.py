@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from parity.judge.limits import PUBLISHED_FLOOR
+from parity.report.pages import page_of
 from parity.report.rows import LANES, NOT_JUDGED, Case, Row, group, row_id
 from parity.report.wording import NAMES, SHORT, format_number
 
@@ -197,12 +197,12 @@ def _holds_floor(case: Case) -> bool:
 
 def models(subjects: Sequence[Judged]) -> dict[str, list[str]]:
     """Return the methods of each model that some subject offers, by name; models in the order of the first run."""
-    found: dict[str, dict[str, None]] = {}
+    offered: dict[str, dict[str, None]] = {}
     for subject in subjects:
         for (model, method), cell in subject.cells.items():
             if cell.standing != "unsupported":
-                found.setdefault(model, {})[method] = None
-    return {model: sorted(methods) for model, methods in found.items()}
+                offered.setdefault(model, {})[method] = None
+    return {model: sorted(methods) for model, methods in offered.items()}
 
 
 def total(subject: Judged, asked: Mapping[str, Sequence[str]]) -> Total:
@@ -300,16 +300,10 @@ def _bold(text: str, loud: bool) -> str:
 
 def page(subjects: Sequence[Judged]) -> str:
     """Return the comparison as one HTML page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("parity.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = format_number
     asked = models(subjects)
-    return environment.get_template("subjects.html").render(
+    return page_of(
+        "subjects.html",
+        {"number": format_number},
         subjects=subjects,
         totals=[total(subject, asked) for subject in subjects],
         models=asked,

@@ -63,12 +63,12 @@ class Attribution:
         TypeError, ValueError
             As `signxai_torch.explain` does.
         """
-        found = explain(self.model, inputs, self.method, target, **{**self.params, **self._asked(params)})
+        relevance = explain(self.model, inputs, self.method, target, **{**self.params, **self._asked(params)})
         if isinstance(inputs, Tensor):
-            return torch.as_tensor(found, device=inputs.device)
+            return torch.as_tensor(relevance, device=inputs.device)
         if isinstance(inputs, Mapping):
-            return {name: torch.as_tensor(found[name], device=inputs[name].device) for name in inputs}
-        maps = [torch.as_tensor(one, device=given.device) for one, given in zip(found, inputs, strict=True)]
+            return {name: torch.as_tensor(relevance[name], device=inputs[name].device) for name in inputs}
+        maps = [torch.as_tensor(part, device=x.device) for part, x in zip(relevance, inputs, strict=True)]
         return inputs._make(maps) if hasattr(inputs, "_make") else type(inputs)(maps)
 
     @staticmethod

@@ -208,20 +208,20 @@ def _explained(name: str, x: Array, model: nn.Module, options: dict[str, Any]) -
         raise TypeError(
             "x must be a NumPy array with channels last, as in Keras; for tensors there is signxai_torch.explain"
         )
-    given = np.asarray(x)
+    inputs = np.asarray(x)
     batchmode = options.pop("batchmode", False)
     if not isinstance(batchmode, (bool, np.bool_)):
         raise TypeError(f"batchmode must be True or False, not {batchmode!r}")
-    if given.ndim < 1 + batchmode:
+    if inputs.ndim < 1 + batchmode:
         raise TypeError(f"x must be an array with channels last{', batch first' if batchmode else ''}, not {x!r}")
     rule = options.pop("input_layer_rule", None)
     target = _target(options.pop("neuron_selection", None))
     method, more = (name, {}) if rule is None else _with_input_rule(name, rule, options)
-    batch = given if batchmode else given[None]
+    batch = inputs if batchmode else inputs[None]
     params = canonical({**options, **more})
     params = {key: _in_torch_layout(key, value, batch.shape) for key, value in params.items()}
-    found = explain(model, tensor_of(model, np.moveaxis(batch, -1, 1)), method, target, **params)
-    maps: Array = np.moveaxis(found, 1, -1)
+    relevance = explain(model, tensor_of(model, np.moveaxis(batch, -1, 1)), method, target, **params)
+    maps: Array = np.moveaxis(relevance, 1, -1)
     return np.ascontiguousarray(maps if batchmode else maps[0])
 
 

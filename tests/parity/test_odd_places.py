@@ -67,8 +67,7 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_interpreter_of_the_working_folder_is_run(
     trap: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("parity.reference.environment.CHECKOUT", tmp_path / "clone")
-    monkeypatch.setattr("parity.run.subjects.signxai2.CHECKOUT", tmp_path / "clone")
+    monkeypatch.setattr("parity.reference.program.CHECKOUT", tmp_path / "clone")
     with pytest.raises(ReferenceEnvironmentError, match="make setup"):
         find_python()
     with pytest.raises(ParityError, match="make subjects"):

@@ -16,21 +16,18 @@ do SmoothGrad and VarGrad, because captum draws its own noise and cannot be told
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import metadata
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from zennit.layer import Sum
 
-from parity.errors import ParityError
 from parity.keras import KerasModule
 from parity.keras.modules.activations import Tanh
 from parity.keras.modules.kernels import ChannelLinear
 from parity.keras.modules.moving import Concatenate, Crop, FeatureOrder, Rearrange, TrainingOnly
 from parity.run.subjects.function import FunctionSubject
-from parity.run.subjects.zennit import refuse_several, refuse_sign
+from parity.run.subjects.stock import refuse_several, refuse_sign, stock
 from signxai_torch.methods.grammar import Method, parse
 from signxai_torch.sweep.parameters import parameters_of
 
@@ -56,9 +53,7 @@ def subject() -> FunctionSubject:
     ParityError
         If captum is not installed.
     """
-    if find_spec("captum") is None:
-        raise ParityError("the subject captum needs captum, which is not installed: pip install captum")
-    return FunctionSubject(explain, "captum", versions={"captum": metadata.version("captum")}, file=__file__)
+    return stock(explain, "captum", "captum", "captum", __file__)
 
 
 def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **parameters: Any) -> Tensor:

@@ -22,7 +22,7 @@ from zennit.layer import Sum
 
 from parity.keras import KerasModule
 from parity.run.subjects.function import FunctionSubject
-from parity.run.subjects.zennit import refuse_several, refuse_sign
+from parity.run.subjects.stock import refuse_several, refuse_sign
 from signxai_torch.methods.grammar import Method, parse
 from signxai_torch.sweep.parameters import parameters_of
 
@@ -271,8 +271,8 @@ def _bounded(low: float, high: float) -> Rule:
         kernels = (layer.weight, np.maximum(layer.weight, 0), np.minimum(layer.weight, 0))
         inputs = (value, np.full_like(value, low), np.full_like(value, high))
         terms = list(zip((1, -1, -1), inputs, kernels, strict=True))
-        share = _over(arriving, np.asarray(sum(sign * layer.z(given, kernel) for sign, given, kernel in terms)))
-        parts = (sign * given * layer.back(share, kernel, value.shape) for sign, given, kernel in terms)
+        share = _over(arriving, np.asarray(sum(sign * layer.z(part, kernel) for sign, part, kernel in terms)))
+        parts = (sign * part * layer.back(share, kernel, value.shape) for sign, part, kernel in terms)
         return np.asarray(sum(parts))
 
     return rule
@@ -297,10 +297,10 @@ def _rule(name: str, numbers: Mapping[str, Any], zero_bias: bool) -> Rule:
 
 def _rules(parsed: Method, numbers: Mapping[str, Any], layers: list[Layer]) -> list[Rule | None]:
     """Return the rule of each layer; None for those that have none."""
-    given = parsed.row.layers
+    by_kind = parsed.row.layers
     kinds = {}
     for dense in (True, False):
-        name, fixed = given.get("dense" if dense else "conv", given.get("kernel"))  # type: ignore[misc]
+        name, fixed = by_kind.get("dense" if dense else "conv", by_kind.get("kernel"))  # type: ignore[misc]
         kinds[dense] = _rule(name, {**numbers, **fixed}, parsed.ignore_bias)
     rules: list[Rule | None] = [kinds[layer.dense] if isinstance(layer, Linear) else None for layer in layers]
     if parsed.input_rule is not None:

@@ -14,21 +14,16 @@ library.
 
 from __future__ import annotations
 
-from importlib import metadata
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parity.errors import ParityError
 from parity.keras import KerasModule
 from parity.run.subjects.function import FunctionSubject
-from parity.run.subjects.zennit import refuse_several
+from parity.run.subjects.stock import refuse_several, stock
 from signxai_torch.methods.grammar import Method, parse
-
-PACKAGE = "grad-cam"
 
 
 def subject() -> FunctionSubject:
@@ -39,9 +34,7 @@ def subject() -> FunctionSubject:
     ParityError
         If it is not installed.
     """
-    if find_spec("pytorch_grad_cam") is None:
-        raise ParityError("the subject pytorch_grad_cam needs grad-cam, which is not installed: pip install grad-cam")
-    return FunctionSubject(explain, "pytorch_grad_cam", versions={PACKAGE: metadata.version(PACKAGE)}, file=__file__)
+    return stock(explain, "pytorch_grad_cam", "pytorch_grad_cam", "grad-cam", __file__)
 
 
 def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **parameters: Any) -> Tensor:

@@ -28,9 +28,9 @@ from parity.errors import ParityError
 from parity.keras import KerasModule
 from parity.reference.environment import VERSIONS_SECONDS
 from parity.reference.process import WorkerError, WorkerProcess
-from parity.reference.program import CHECKOUT, ProgramError, ask, named_program, runnable, shown
+from parity.reference.program import CHECKOUT, ProgramError, ask, program_of, shown
 from parity.run.subjects.function import FunctionSubject
-from parity.run.subjects.zennit import refuse_several
+from parity.run.subjects.stock import refuse_several
 from signxai_torch.methods.grammar import parse
 
 WORKER = Path(__file__).with_name("signxai2_worker.py")
@@ -166,15 +166,10 @@ def _plain(value: Any) -> Any:
 
 
 def _python() -> Path:
-    if named := os.environ.get("SIGNXAI2_PYTHON"):
-        try:
-            return named_program(named)
-        except ProgramError as error:
-            raise ParityError(f"SIGNXAI2_PYTHON: {error}; {MEND}") from None
-    path = CHECKOUT / ".venv-signxai2" / "bin" / "python"
-    if not runnable(path):
-        raise ParityError(f"the subject signxai2 needs an environment of its own: there is no {path}; {MEND}")
-    return path
+    try:
+        return program_of(".venv-signxai2", "SIGNXAI2_PYTHON")
+    except ProgramError as error:
+        raise ParityError(f"the subject signxai2 needs an environment of its own: {error}; {MEND}") from None
 
 
 def _environment() -> dict[str, str]:

@@ -17,7 +17,6 @@ do SmoothGrad and VarGrad, because zennit draws its own noise and cannot be told
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any
 
 import torch
@@ -32,6 +31,7 @@ from zennit.types import Linear as WithKernel
 
 from parity.keras import KerasModule
 from parity.run.subjects.function import FunctionSubject
+from parity.run.subjects.stock import refuse_several, refuse_sign, stock
 from signxai_torch.methods.grammar import Method, parse
 from signxai_torch.sweep.parameters import parameters_of
 
@@ -58,7 +58,7 @@ _GRADIENTS: dict[str, Callable[[], LayerMapComposite] | None] = {
 
 def subject() -> FunctionSubject:
     """Return stock zennit as a subject."""
-    return FunctionSubject(explain, "zennit", versions={"zennit": metadata.version("zennit")}, file=__file__)
+    return stock(explain, "zennit", "zennit", "zennit", __file__)
 
 
 def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **parameters: Any) -> Tensor:
@@ -97,31 +97,6 @@ def explain(model: KerasModule, x: Tensor, method: str, target: list[int], **par
     result: Tensor = relevance.detach()
     times = len([name for name, _ in parsed.modifiers if name == "x_input"]) + bool(numbers.get("times_input"))
     return result * x.detach() ** times if times else result
-
-
-def refuse_several(model: KerasModule, subject: str) -> None:
-    """Refuse models of several inputs, or of an output per position, which these subjects are not set up for.
-
-    Raises
-    ------
-    NotImplementedError
-        If the model is one.
-    """
-    description = model.description
-    if len(description.inputs) > 1 or len(description.output_layer.output_shape) > 1:
-        raise NotImplementedError(f"{subject} is asked about models of one input and one row of classes only")
-
-
-def refuse_sign(parsed: Method, library: str) -> None:
-    """Refuse what SIGN added to the literature, which no stock library has.
-
-    Raises
-    ------
-    NotImplementedError
-        If the method has it.
-    """
-    if parsed.input_rule == "SIGN" or any(name.startswith("x_sign") for name, _ in parsed.modifiers):
-        raise NotImplementedError(f"{library} has nothing like SIGN")
 
 
 def _composite(model: KerasModule, x: Tensor, parsed: Method, numbers: Mapping[str, Any]) -> LayerMapComposite:

@@ -76,7 +76,7 @@ def test_a_port_that_cannot_be_had_is_told_and_the_others_are_compared(tmp_path,
                  str(tmp_path / "report")]  # fmt: skip
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 1
-    assert "signxai2: SIGNXAI2_PYTHON" in result.output
+    assert "the subject signxai2 needs an environment of its own: SIGNXAI2_PYTHON" in result.output
     text = (tmp_path / "report" / "subjects.md").read_text(encoding="utf-8")
     assert "| zennit | 2 | 1 | 1 |" in text
     assert "the squared bias counted in the denominators of w squared" in text
