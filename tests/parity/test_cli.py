@@ -257,7 +257,7 @@ def test_a_missing_reference_is_one_message_and_debug_adds_the_traceback(
     arguments = ["run", *DENSE, "--method", "gradient", "--store", "empty"]
     result = parity(*arguments)
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: REFERENCE_PYTHON: /no/such/python is no program")
+    assert result.stderr.startswith("error: no reference environment: REFERENCE_PYTHON: /no/such/python is no program")
     assert "make setup" in result.stderr
     assert result.stderr.count("\n") == 1
     result = parity("--debug", *arguments)

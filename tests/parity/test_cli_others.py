@@ -44,7 +44,7 @@ def test_convert_says_that_logits_were_not_checked(parity, monkeypatch: pytest.M
     monkeypatch.setenv("REFERENCE_PYTHON", "/no/such/python")
     result = parity("convert", "dense_mnist", "out.pt", "--store", "empty", "--quiet")
     assert result.exit_code == 0
-    assert "logits: not checked: REFERENCE_PYTHON: /no/such/python" in result.stdout
+    assert "logits: not checked: no reference environment: REFERENCE_PYTHON: /no/such/python" in result.stdout
     assert Path("out.pt").exists()
 
 
