@@ -30,7 +30,7 @@ setup: $(VENV)/.made $(REFERENCE)/.made  ## make both environments
 
 $(VENV)/.made: requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,dev,bench,subjects]'
+	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,show,docs,dev,bench,subjects]'
 	@touch $@
 
 $(REFERENCE)/.made: requirements/reference.in requirements/reference.txt
