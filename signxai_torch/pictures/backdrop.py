@@ -74,9 +74,8 @@ def display(picture: Array, side: int) -> Array:
     """
     values = picture[:3] if len(picture) == 4 else picture
     finite = np.isfinite(values)
-    low, high = (
-        float(end(values, where=finite, initial=start)) for end, start in ((np.min, np.inf), (np.max, -np.inf))
-    )
+    numbers = values[finite]
+    low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (np.inf, -np.inf)
     if not 0.0 <= low <= high <= 1.0:
         whole = low >= 0.0 and high <= 255.0 and np.array_equal(values, np.rint(values))
         low, high = (0.0, 255.0) if whole else (low, high)

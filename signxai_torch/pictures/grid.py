@@ -126,16 +126,20 @@ def draw_grid(rows: Sequence[Row], labels: Sequence[str] = (), figure: FigureBas
     heights = [max((s.height for s in line), default=0.0) for line in lines]
     overs = [max((s.over for s in line), default=0.0) for line in lines]
     unders = [max((s.under for s in line), default=0.0) for line in lines]
-    label_width = 0.25 if any(labels) else 0.0
+    beside = [
+        "\n".join(piece for line in label.split("\n") for piece in _broken(line, height + over))
+        for label, height, over in zip(labels, heights, overs, strict=False)
+    ]
+    label_width = max((0.11 + _LINE * len(label.split("\n")) for label in beside if label), default=0.0)
     total_width = label_width + 2 * _EDGE + sum(widths) + sum(lefts) + _GAP * (len(widths) - 1) + 0.06
     total_height = 2 * _EDGE + sum(heights) + sum(overs) + sum(unders) + 0.08 * (len(heights) - 1)
     target = figure if figure is not None else Picture(figsize=(total_width, total_height))
     top = total_height - _EDGE
     for i, (row, height) in enumerate(zip(rows, heights, strict=True)):
         top -= overs[i]
-        if i < len(labels) and labels[i]:
+        if i < len(beside) and beside[i]:
             target.text(
-                (_EDGE + label_width / 2) / total_width, (top - height / 2) / total_height, labels[i], rotation=90,
+                (_EDGE + label_width / 2) / total_width, (top - height / 2) / total_height, beside[i], rotation=90,
                 ha="center", va="center", size=TEXT, parse_math=False,
             )  # fmt: skip
         left = _EDGE + label_width

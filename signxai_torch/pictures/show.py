@@ -121,11 +121,11 @@ def show(
     -----
     The colours are RdBu of ColorBrewer 2.0 (Brewer, Harrower and others).
     """
-    path = None if save is None else _checked_path(save)
+    path = None if save is None else checked_path(save)
     _check_options(kind, channels, reduce, scale, clip, overlay, columns)
     if ax is not None and figure is not None:
         raise ValueError("give ax= or figure=, not both")
-    grid = _matplotlib()
+    grid = matplotlib_grid()
     maps = columns_of(relevance, image, kind, channels, leads, names)
     if titles is not None:
         if isinstance(titles, str) or len(titles) != len(maps):
@@ -164,8 +164,14 @@ def show(
     return drawn.figure
 
 
-def _checked_path(save: str | Path) -> Path:
-    """Return where a picture goes, before anything is drawn that could not be written."""
+def checked_path(save: str | Path) -> Path:
+    """Return where a picture goes, before anything is drawn that could not be written.
+
+    Raises
+    ------
+    ValueError, OSError
+        If its name ends in none of `FORMATS`, there is no such folder, or a folder has that name.
+    """
     path = Path(save).expanduser()
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"save={str(save)!r}: the name must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
@@ -208,7 +214,7 @@ def _is_number(value: Any, low: float, high: float, open_: bool) -> bool:
     return math.isfinite(number) and (low < number < high if open_ else low <= number <= high)
 
 
-def _matplotlib() -> Any:
+def matplotlib_grid() -> Any:
     """Return the module that draws.
 
     Raises
