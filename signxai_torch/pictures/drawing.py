@@ -63,7 +63,8 @@ def _as_bytes(picture: Array) -> Array:
 
 
 def _pixels(axes: Axes, pixels: Array) -> None:
-    axes.imshow(pixels, interpolation="antialiased", aspect="equal")
+    axes.imshow(pixels, interpolation="antialiased", aspect="equal", origin="upper")
+    axes.grid(False)
     axes.set_xticks([])
     axes.set_yticks([])
     _quiet_frame(axes)
@@ -213,7 +214,8 @@ def _cells(axes: Axes, panel: Panel, values: Array) -> None:
     pixels = np.full((lines * CELLS, 4), 0, np.uint8)
     pixels[: len(values), :3] = color(values, panel.end, panel.palette)
     pixels[: len(values), 3] = 255
-    axes.imshow(pixels.reshape(lines, CELLS, 4), aspect="auto", interpolation="nearest")
+    axes.imshow(pixels.reshape(lines, CELLS, 4), aspect="auto", interpolation="nearest", origin="upper")
+    axes.grid(False)
     axes.set_xticks([])
     axes.set_yticks([])
     _quiet_frame(axes)

@@ -29,7 +29,7 @@ class Picture(Figure):
     """A figure that shows itself in a notebook, and that no pyplot keeps: it goes when nobody holds it any more."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **{"layout": "none"} | options)  # places are given, whatever rcParams say
         FigureCanvasAgg(self)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:

@@ -20,6 +20,8 @@ FORMATS = (".png", ".svg", ".pdf", ".jpg")
 """Endings of files that are written."""
 MOST_PANELS = 1500
 """A figure of more takes minutes, and no viewer opens it."""
+_MOST_ROWS = 12
+"""Samples under one another, before they also stand side by side."""
 _IN_A_ROW: dict[Kind, int] = {"image": 6, "series": 2, "vector": 4}
 
 
@@ -238,14 +240,17 @@ def _wrapped(
 ) -> tuple[list[list[Panel | None]], list[str]]:
     """Return rows of a width that can be read, and their labels.
 
-    Longer rows are broken, and all samples of the first part stand above all of the next. Samples of one map each
-    stand side by side, each with its label as the title.
+    Longer rows are broken, and all samples of the first part stand above all of the next. Samples of one map each, and
+    very many samples, stand side by side, each with its label as the title.
     """
     if len(rows) > 1 and len(rows[0]) == 1:
         for row, label in zip(rows, labels or map(str, range(len(rows))), strict=True):
             row[0].title = f"{row[0].title} {label}".strip()
         rows, labels = [[row[0] for row in rows]], []
     width, usual = len(rows[0]), _IN_A_ROW[rows[0][-1].kind]
+    across = math.isqrt(len(rows) // width)
+    if columns is None and len(rows) > _MOST_ROWS and across > 1:
+        return _side_by_side(rows, labels, across), []
     if columns is None:
         columns = width if width <= usual else max(usual, math.ceil(math.sqrt(width)))
     wrapped: list[list[Panel | None]] = []
@@ -254,3 +259,12 @@ def _wrapped(
             part = row[first : first + columns]
             wrapped.append([*part, *[None] * (min(columns, width) - len(part))])
     return wrapped, labels * -(-width // columns)
+
+
+def _side_by_side(rows: list[list[Panel]], labels: list[str], across: int) -> list[list[Panel | None]]:
+    """Return the rows of many samples as a few long rows, each sample with its label, or its number, as the title."""
+    for row, label in zip(rows, labels or map(str, range(len(rows))), strict=True):
+        row[0].title = f"{row[0].title} {label}".strip()
+    width = len(rows[0])
+    long = [[panel for row in rows[i : i + across] for panel in row] for i in range(0, len(rows), across)]
+    return [[*row, *[None] * (across * width - len(row))] for row in long]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 pytest.importorskip("matplotlib", reason="matplotlib, the extra 'show', is not installed")
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -109,6 +110,28 @@ def test_many_methods_become_a_figure_that_a_viewer_can_open() -> None:
     width, height = figure.get_size_inches()
     assert 0.5 < width / height < 2
     assert len({axes.get_title() for axes in figure.axes}) == 60
+
+
+def test_many_samples_become_a_figure_that_a_viewer_can_open() -> None:
+    figure = signxai_torch.show(
+        RNG.normal(size=(40, 1, 8, 8)), np.ones((40, 8, 8)), labels=[f"<{i}>" for i in range(40)]
+    )
+    width, height = figure.get_size_inches()
+    assert 0.3 < width / height < 3
+    assert len([title for title in texts(figure) if title.startswith("input <")]) == 40
+
+
+def test_masked_values_are_no_numbers() -> None:
+    with pytest.warns(NoNumberWarning, match="1 values of 64"):
+        signxai_torch.show(np.ma.masked_array(MAP[0, 0], mask=np.arange(64).reshape(8, 8) == 5))
+
+
+def test_settings_of_the_user_do_not_turn_a_map_upside_down() -> None:
+    relevance = np.arange(64.0).reshape(8, 8)
+    with rc_context({"image.origin": "lower", "axes.grid": True, "figure.constrained_layout.use": True}):
+        figure = signxai_torch.show(relevance)
+    assert figure.axes[0].get_ylim() == (7.5, -0.5)
+    assert figure.get_layout_engine() is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 5, 400), (1, 3, 400, 5), (1, 1, 1, 1), (1, 50, 200), (1, 1), (1, 41)])
