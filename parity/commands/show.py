@@ -101,7 +101,7 @@ def _of_model(
     from parity.run.cases import Options, select_methods
     from parity.run.planning import series_of
     from parity.run.shown import explained
-    from parity.run.subjects.pictures import draw_maps, kind_of
+    from parity.run.subjects.pictures import draw_maps
 
     chosen = select_methods(methods)
     source = resolve(what, config, output)
@@ -113,14 +113,10 @@ def _of_model(
     errors = console(stderr=True)
     for name, why in made.failed.items():
         errors.print(f"[yellow]no map:[/] {escaped(name)}: {escaped(why)}", soft_wrap=True)
-    several = isinstance(made.inputs, Mapping)
-    options: dict[str, Any] = {"scale": scale, "clip": clip}
-    if not several:
-        options |= {"kind": kind_of(made.inputs.shape[1:])}
-        options |= {"channels": "first" if series.description.channels_first else "last"}
     with warnings.catch_warnings(record=True) as drawn:
         warnings.simplefilter("always")
-        draw_maps(made.maps, made.inputs, made.labels, save, **options)
+        channels: Literal["first", "last"] = "first" if series.description.channels_first else "last"
+        draw_maps(made.maps, made.inputs, made.labels, save, channels, scale, clip)
     for text in dict.fromkeys(str(one.message) for one in [*noted, *drawn]):
         errors.print(f"[yellow]note:[/] {escaped(text)}", soft_wrap=True)
     return f"{_counted(made.maps, 'method')}, {_counted(made.labels, 'input')} of {source.name}"

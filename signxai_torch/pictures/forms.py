@@ -125,7 +125,7 @@ def _of_other(value: Any, where: str) -> Array:
     if isinstance(value, (str, bytes)) or value is None:
         raise TypeError(f"{where} must be an array or a tensor, or several of them, not {value!r}")
     if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "fiub":  # what is masked is no number
-        return value.astype(np.float64).filled(np.nan)
+        return np.asarray(np.ma.filled(value.astype(np.float64), np.nan))
     try:
         return np.asarray(value)
     except (TypeError, ValueError) as error:  # lists of different lengths

@@ -16,6 +16,8 @@ from signxai_torch.pictures.colors import Palette
 Array = npt.NDArray[Any]
 Reduce = Literal["sum", "max_abs", "none"]
 REDUCTIONS = ("sum", "max_abs", "none")
+OVERLAY = 0.9
+"""How much of the image the strongest relevance covers."""
 SIDE = 1000
 """The longest side of what is drawn of an image, and twice the pieces of a trace; larger ones are shrunk."""
 MOST_BARS, MOST_TRACES = 40, 40

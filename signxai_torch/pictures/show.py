@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from signxai_torch.pictures.arranging import arranged
 from signxai_torch.pictures.axes import CHANNELS, KINDS, Channels, Kind
 from signxai_torch.pictures.columns import columns_of
-from signxai_torch.pictures.panel import REDUCTIONS, Panel, Reduce, set_scales
+from signxai_torch.pictures.panel import OVERLAY, REDUCTIONS, Reduce
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as MatplotlibAxes
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf", ".jpg")
 """Endings of files that are written."""
-MOST_PANELS = 1500
-"""A figure of more takes minutes, and no viewer opens it."""
-_MOST_ROWS = 12
-"""Samples under one another, before they also stand side by side."""
-_IN_A_ROW: dict[Kind, int] = {"image": 6, "series": 2, "vector": 4}
-
-
-class NoNumberWarning(UserWarning):
-    """A map holds NaN or infinity, which is drawn in green."""
 
 
 def show(
@@ -40,7 +31,7 @@ def show(
     reduce: Reduce = "sum",
     scale: Literal["map", "shared"] | float = "map",
     clip: float | None = None,
-    overlay: float = 0.9,
+    overlay: float = OVERLAY,
     leads: bool | Sequence[str] = False,
     names: Sequence[str] | None = None,
     columns: int | None = None,
@@ -134,33 +125,14 @@ def show(
             raise ValueError(f"titles must be one for each of the {len(maps)} maps, not {titles!r}")
         for column, title in zip(maps, titles, strict=True):
             column.title = str(title)
-    samples = {len(one.values) for one in maps}
-    if len(samples) > 1:
-        counts = ", ".join(f"{one.where} {len(one.values)}" for one in maps[:6])
-        raise ValueError(f"the maps are of different numbers of samples: {counts}; show them one by one")
-    (count,) = samples
-    if labels is not None and (isinstance(labels, str) or len(labels) != count):
-        raise ValueError(f"labels must be one for each of the {count} samples, not {labels!r}")
-    if count * len(maps) > MOST_PANELS:
-        raise ValueError(
-            f"{count} samples of {len(maps)} maps are more than the {MOST_PANELS} pictures of one figure; show a part, "
-            "such as relevance[:10]"
-        )
-    rows = [
-        [panel for column in maps for panel in column.panels(sample, reduce, overlay, with_image=ax is None)]
-        for sample in range(count)
-    ]
-    if found := [column.no_numbers for column in maps if column.no_numbers]:
-        warnings.warn(f"drawn in green: {'; '.join(found[:6])}", NoNumberWarning, stacklevel=2)
-    set_scales([panel for row in rows for panel in row], scale, clip)
+    rows, beside = arranged(maps, labels, reduce, overlay, scale, clip, columns, with_image=ax is None)
     if ax is not None:
-        if sum(map(len, rows)) != 1:
+        if sum(map(len, rows)) != 1 or rows[0][0] is None:
             raise ValueError(f"ax= takes one map, and here are {sum(map(len, rows))}; give figure=, or neither")
         grid.draw_panel(ax, rows[0][0])
         drawn = ax.figure
     else:
-        wrapped, beside = _wrapped(rows, [str(label) for label in labels or ()], columns)
-        drawn = grid.draw_grid(wrapped, beside, figure)
+        drawn = grid.draw_grid(rows, beside, figure)
     if path is not None:
         grid.save(drawn, path)
     return drawn.figure
@@ -233,38 +205,3 @@ def matplotlib_grid() -> Any:
             "show() draws with matplotlib, which is not installed: pip install 'signxai-torch-parity[show]'"
         ) from error
     return grid
-
-
-def _wrapped(
-    rows: list[list[Panel]], labels: list[str], columns: int | None
-) -> tuple[list[list[Panel | None]], list[str]]:
-    """Return rows of a width that can be read, and their labels.
-
-    Longer rows are broken, and all samples of the first part stand above all of the next. Samples of one map each, and
-    very many samples, stand side by side, each with its label as the title.
-    """
-    if len(rows) > 1 and len(rows[0]) == 1:
-        for row, label in zip(rows, labels or map(str, range(len(rows))), strict=True):
-            row[0].title = f"{row[0].title} {label}".strip()
-        rows, labels = [[row[0] for row in rows]], []
-    width, usual = len(rows[0]), _IN_A_ROW[rows[0][-1].kind]
-    across = math.isqrt(len(rows) // width)
-    if columns is None and len(rows) > _MOST_ROWS and across > 1:
-        return _side_by_side(rows, labels, across), []
-    if columns is None:
-        columns = width if width <= usual else max(usual, math.ceil(math.sqrt(width)))
-    wrapped: list[list[Panel | None]] = []
-    for first in range(0, width, columns):
-        for row in rows:
-            part = row[first : first + columns]
-            wrapped.append([*part, *[None] * (min(columns, width) - len(part))])
-    return wrapped, labels * -(-width // columns)
-
-
-def _side_by_side(rows: list[list[Panel]], labels: list[str], across: int) -> list[list[Panel | None]]:
-    """Return the rows of many samples as a few long rows, each sample with its label, or its number, as the title."""
-    for row, label in zip(rows, labels or map(str, range(len(rows))), strict=True):
-        row[0].title = f"{row[0].title} {label}".strip()
-    width = len(rows[0])
-    long = [[panel for row in rows[i : i + across] for panel in row] for i in range(0, len(rows), across)]
-    return [[*row, *[None] * (across * width - len(row))] for row in long]

@@ -11,6 +11,10 @@ import pytest
 pytest.importorskip("matplotlib", reason="matplotlib, the extra 'show', is not installed")
 
 from parity.report import figures
+from parity.run.cases import Options
+from parity.run.mutants.networks import written
+from parity.run.planning import series_of
+from parity.run.shown import explained
 from signxai_torch.pictures import colors
 from tests.parity.echo_client import EchoClient
 
@@ -49,6 +53,18 @@ def test_inputs_of_the_user_and_a_target(parity) -> None:
     assert result.exit_code == 0, result.output
     assert "1 method, 2 inputs" in result.stdout
     assert b"<svg" in Path("x.svg").read_bytes()
+
+
+def test_a_model_of_several_inputs_has_a_map_for_each(parity, tmp_path: Path) -> None:
+    source, (x,) = written("two_inputs", tmp_path)
+    (first, shape), (second, _) = source.load().description.inputs
+    cut = int(np.prod(shape))
+    np.savez("two.npz", **{first: x.array[:cut].reshape(shape), second: x.array[cut:]})
+    result = parity("show", str(source.path), "--inputs", "two.npz", "--method", "lrp_z", "--save", "two.svg")
+    assert result.exit_code == 0, result.output
+    figure = explained(series_of(source, ("lrp_z",), Options(), dtype="float32", files=["two.npz"], names=(),
+                                 samples=None), "float32", None)  # fmt: skip
+    assert figure.maps["lrp_z"][first].shape == (1, *shape)
 
 
 def test_a_method_that_the_model_lacks_costs_itself_alone(parity) -> None:

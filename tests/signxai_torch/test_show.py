@@ -17,8 +17,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 import signxai_torch
+from signxai_torch.pictures.arranging import NoNumberWarning
 from signxai_torch.pictures.colors import NO_NUMBER, color
-from signxai_torch.pictures.show import NoNumberWarning
 
 RNG = np.random.default_rng(0)
 MAP = RNG.normal(size=(2, 3, 12, 12))

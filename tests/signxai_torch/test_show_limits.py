@@ -16,8 +16,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 import signxai_torch
+from signxai_torch.pictures.arranging import MOST_PANELS, NoNumberWarning
 from signxai_torch.pictures.panel import LEADS, SIDE, shortened
-from signxai_torch.pictures.show import MOST_PANELS, NoNumberWarning
 
 RNG = np.random.default_rng(0)
 MAP = RNG.normal(size=(1, 3, 8, 8))

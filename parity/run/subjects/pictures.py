@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from parity.errors import ParityError
-from signxai_torch.pictures.axes import Axes, Kind
+from signxai_torch.pictures.arranging import arranged
+from signxai_torch.pictures.axes import Axes, Channels, Kind
+from signxai_torch.pictures.backdrop import fitted
 from signxai_torch.pictures.columns import Column
-from signxai_torch.pictures.panel import Panel, set_scales
-from signxai_torch.pictures.show import checked_path, matplotlib_grid, show
+from signxai_torch.pictures.panel import OVERLAY, Panel, set_scales
+from signxai_torch.pictures.show import checked_path, matplotlib_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -65,21 +67,29 @@ def require_pictures(save: Path) -> None:
 
 
 def draw_maps(
-    maps: Mapping[str, Array], inputs: Array | None, labels: Sequence[str], save: Path, **options: Any
+    maps: Mapping[str, Any],
+    inputs: Any,
+    labels: Sequence[str],
+    save: Path,
+    channels: Channels,
+    scale: Literal["map", "shared"],
+    clip: float | None,
 ) -> None:
     """Draw maps by method, a row per sample, and write them to a file.
 
     Parameters
     ----------
-    maps : mapping of str to numpy.ndarray, or of such
-        Method -> batch in Keras layout.
-    inputs : numpy.ndarray or mapping, optional
+    maps : mapping of str to numpy.ndarray, or to a mapping of such
+        Method -> batch, or one for each input of the model by its name.
+    inputs : numpy.ndarray or mapping
         What was explained, held as the maps of a method are.
     labels : sequence of str
         Of the samples.
     save : Path
         The file.
-    **options
+    channels : {"first", "last"}
+        Where they are in maps and arrays.
+    scale, clip
         As `signxai_torch.show` takes them.
 
     Raises
@@ -87,12 +97,28 @@ def draw_maps(
     ParityError
         If they cannot be drawn or written.
     """
+    grid = matplotlib_grid()
+    parts = inputs if isinstance(inputs, Mapping) else {"": inputs}
+    columns: list[Column] = []
+    for method, found in maps.items():
+        for name, batch in (found if isinstance(found, Mapping) else {"": found}).items():
+            first = len(columns) < len(parts)
+            columns.append(_batch(f"{method}, {name}" if name else method, batch, parts[name], channels, first))
     try:
-        show(maps, inputs, labels=labels, save=save, **options)
-    except OSError as error:
-        raise ParityError(f"cannot write {save}: {error.strerror or error}") from error
-    except (TypeError, ValueError) as error:
+        figure = grid.draw_grid(*arranged(columns, labels, "sum", OVERLAY, scale, clip, None))
+    except ValueError as error:
         raise ParityError(str(error)) from error
+    _save(figure, save)
+
+
+def _batch(title: str, batch: Array, shown: Array, channels: Channels, first: bool) -> Column:
+    """Return a column of maps (N, ...) over what was explained."""
+    kind = kind_of(batch.shape[1:])
+    order = {"image": "NCHW", "series": "NCT", "vector": "NF"}
+    if channels == "last":
+        order |= {"image": "NHWC", "series": "NTC"}
+    values = Axes(kind, order[kind]).canonical(batch)
+    return Column(title, title, kind, values, fitted(shown, values.shape, kind, title), shows_image=first)
 
 
 def kind_of(shape: Sequence[int]) -> Kind:
@@ -122,8 +148,12 @@ def draw_sides(cases: Sequence[Sides], save: Path, clip: float | None) -> None:
     rows = [_row(case, clip) for case in cases]
     first = 0 if any(row[0] is not None for row in rows) else 1  # time series have no picture of their own
     figure: FigureBase = grid.draw_grid([row[first:] for row in rows], [case.label for case in cases])
+    _save(figure, save)
+
+
+def _save(figure: FigureBase, save: Path) -> None:
     try:
-        grid.save(figure, save)
+        matplotlib_grid().save(figure, save)
     except OSError as error:
         raise ParityError(f"cannot write {save}: {error.strerror or error}") from error
 
