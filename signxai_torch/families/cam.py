@@ -29,9 +29,9 @@ from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.lrp.weightless import GuidedReLU
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.inputs import Several
-from signxai_torch.operations.model import Model, explaining
+from signxai_torch.operations.model import Model, Recording, explaining
 from signxai_torch.operations.operation import Value
-from signxai_torch.operations.recorder import Keep, Recorder
+from signxai_torch.operations.recorder import Keep
 from signxai_torch.operations.refusal import refuse
 
 
@@ -39,7 +39,7 @@ from signxai_torch.operations.refusal import refuse
 class Looked:
     """A forward pass with maps that Grad-CAM looks at, and which of the model's inputs they are made of."""
 
-    recorder: Recorder
+    recorder: Recording
     logits: Tensor
     output: Value
     maps: Maps

@@ -106,31 +106,45 @@ class LinearRule(Rule):
         """What stands in place of a denominator that is exactly zero."""
         return KERAS_EPSILON
 
-    @property
+    @cached_property
+    def _passes(self) -> tuple[tuple[Pass, bool, bool], ...]:
+        """The passes; of each, whether it divides by the operation's result, and whether it is a spread of ones."""
+        return tuple((one, _gives_output(one), one.terms == (Term(ones, one.terms[0].weight),)) for one in self.passes)
+
+    @cached_property
     def needs_inputs(self) -> bool:  # type: ignore[override]
         """Whether the rule needs what the operation read."""
-        return any((term.inputs, term.weight) != (ones, "ones") for one in self.passes for term in one.terms)
+        return any((term.inputs, term.weight) != (ones, "ones") for one, *_ in self._passes for term in one.terms)
 
-    @property
+    @cached_property
     def needs_output(self) -> bool:  # type: ignore[override]
         """Whether it needs what the operation made."""
-        return any(_gives_output(one) for one in self.passes)
+        return any(gives_output for _, gives_output, _ in self._passes)
 
     def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
         """See `Rule.relevance`."""
         x = operation.inputs[0] if self.needs_inputs else operation.like_input(arriving)
         layer, parts = linear_map(operation), _InputParts(x)
         total: Tensor | None = None
-        for one in self.passes:
-            part = self._pass(layer, one, parts, operation, arriving)
+        for one, gives_output, spreads in self._passes:
+            if spreads and self.stabilizer is None:
+                part = layer.spread(arriving, one.terms[0].weight, x, self._divide)
+            else:
+                part = self._pass(layer, one, parts, operation, arriving, gives_output)
             part = part if one.coefficient == 1 else times(part, one.coefficient)
             total = part if total is None else plus(total, part)
         return (total,)
 
-    def _pass(self, layer: LinearMap, one: Pass, parts: _InputParts, operation: Operation, relevance: Tensor) -> Tensor:
-        if self.stabilizer is None and one.terms[1:] == () and one.terms[0] == Term(ones, one.terms[0].weight):
-            return layer.spread(relevance, one.terms[0].weight, parts.x, self._divide)
-        quotient = self._quotient(layer, one, parts, operation, relevance)
+    def _pass(
+        self,
+        layer: LinearMap,
+        one: Pass,
+        parts: _InputParts,
+        operation: Operation,
+        relevance: Tensor,
+        gives_output: bool,
+    ) -> Tensor:
+        quotient = self._quotient(layer, one, parts, operation, relevance, gives_output)
         result: Tensor | None = None
         for term in one.terms:
             factor = parts[term.inputs]
@@ -145,9 +159,15 @@ class LinearRule(Rule):
         return torch.zeros_like(parts.x) if result is None else result
 
     def _quotient(
-        self, layer: LinearMap, one: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
+        self,
+        layer: LinearMap,
+        one: Pass,
+        parts: _InputParts,
+        operation: Operation,
+        relevance: Tensor,
+        gives_output: bool,
     ) -> Tensor:
-        if _gives_output(one):
+        if gives_output:
             denominator = operation.output
         else:
             total: Tensor | None = layer.bias([term.bias for term in one.terms], parts.x)
