@@ -17,6 +17,7 @@ version = release = signxai_torch.__version__
 
 extensions = [
     "docs.extensions.site",
+    "docs.extensions.captions",
     "myst_nb",
     "sphinx.ext.autodoc",
     "numpydoc",
