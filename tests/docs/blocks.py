@@ -18,7 +18,7 @@ PAGES = (
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Z]+)=(?P<value>.*)", re.DOTALL)
-_OTHER = re.compile(r"# other: (\w+)\n")
+_OTHER = re.compile(r"# with (\w+)\n")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Block:
 
     @property
     def other(self) -> str | None:
-        """The package of somebody else that the block is written for: its first line is ``# other: package``."""
+        """The package of somebody else that the block is written for: its first line is ``# with package``."""
         match = _OTHER.match(self.code)
         return match.group(1) if match else None
 

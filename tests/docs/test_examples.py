@@ -1,7 +1,7 @@
 """Every code block of the README and of the site.
 
 Python blocks are run, all of a page in one namespace and in an empty folder with the files that the pages speak of. A
-block for another package (``# other: package``) is run after them if that package is installed, else only compiled.
+block for another package (``# with package``) is run after them if that package is installed, else only compiled.
 Shell blocks are not run: a command of `parity` is parsed by click with all its options, a target of `make` must be in
 the Makefile, an extra of `pip install` in pyproject.toml, and a test named for pytest must exist.
 """
@@ -12,7 +12,6 @@ import importlib.util
 import re
 import shutil
 import sys
-import tomllib
 import types
 import warnings
 from pathlib import Path
@@ -32,7 +31,8 @@ from tests.docs.blocks import PAGES, ROOT, blocks, commands
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+EXTRAS = re.findall(r"^(\w+) = \[", PYPROJECT.split("[project.optional-dependencies]")[1].split("\n[")[0], re.MULTILINE)
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
