@@ -167,7 +167,7 @@ def _tex(tokens: list[Token]) -> str:
             words = " ".join(word.text for word in tokens[place:end])
             factors.append(rf"\text{{ {words} }}".replace("_", r"\_"))
         elif token.text == "1" and _multiplied(tokens, place):
-            factors.append(r"\mathbf{1}")  # an array of ones, as in W^2 1
+            factors.append(r"\,\mathbf{1}")  # an array of ones, as in W^2 1
         else:
             factors.append(_factor(tokens[place:end]))
         place = end

@@ -20,7 +20,7 @@ FORMULAS = sorted({row.formula for row in (*PREFIXES.values(), *RULE_ROWS, *BASE
     ("formula", "tex"),
     [
         ("x * W^T (R / (W x + b))", r"x \cdot W^{\top} \left(\frac{R}{W x + b}\right)"),
-        ("(W^2)^T (R / (W^2 1))", r"\left(W^{2}\right)^{\top} \left(\frac{R}{W^{2} \mathbf{1}}\right)"),
+        ("(W^2)^T (R / (W^2 1))", r"\left(W^{2}\right)^{\top} \left(\frac{R}{W^{2} \,\mathbf{1}}\right)"),
         ("sgn(0) = +1", r"\operatorname{sgn}\left(0\right) = +1"),
         ("x+ W+^T", r"x^{+} W^{+\top}"),
         ("e = 1e-7", r"\varepsilon = 1 \cdot 10^{-7}"),
