@@ -95,8 +95,9 @@ test-fast: setup  ## those that need neither the reference nor minutes
 test-slow: setup  ## all others
 	$(run_slow)
 
+# Tests that limit time and memory can fail where every line is watched: only the lines count here.
 coverage: setup  ## all tests again, with the lines that they run; fails under 97 % of the port and 92 % of the harness
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(ARGS)
+	-$(run_tests) --cov --cov-report=
 	$(VENV)/bin/coverage report --include='signxai_torch/*' --fail-under=97
 	$(VENV)/bin/coverage report --include='parity/*' --fail-under=92
 

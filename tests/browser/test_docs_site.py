@@ -19,7 +19,10 @@ SITE = Path(__file__).resolve().parents[2] / "docs" / "_build" / "html"
 PAGES = ("index", "generated/methods/lrp", "verdict", "moving/zennit", "architecture")
 SIZES = {"light": (1280, 1000), "dark": (1280, 1000), "narrow": (375, 800)}
 
-pytestmark = pytest.mark.skipif(not (SITE / "index.html").is_file(), reason="the site is not built (make docs)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (SITE / "index.html").is_file(), reason="the site is not built (make docs)"),
+]
 
 
 @pytest.fixture(params=SIZES)
