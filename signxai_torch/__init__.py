@@ -12,6 +12,7 @@ from signxai_torch.families.cam import grad_cam_layer
 from signxai_torch.lrp.passes import SoftmaxWarning, UnusedInputRuleWarning
 from signxai_torch.methods.grammar import Method, UnknownMethodError, parse
 from signxai_torch.operations.refusal import BeyondReferenceWarning, UnhookedOperationError
+from signxai_torch.pictures.show import show
 from signxai_torch.published import MODULES, SUBMODULES
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "list_methods",
     "parse",
     "plan",
+    "show",
 ]
 __version__ = "0.1.0"
 

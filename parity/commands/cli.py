@@ -18,6 +18,7 @@ from parity.commands.mutants import mutants
 from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import run
+from parity.commands.show import show
 from parity.commands.signals import INTERRUPTED, Stop
 from parity.commands.streams import prepared
 from parity.commands.trace import trace
@@ -86,7 +87,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, trace):
+for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, show, trace):
     main.add_command(_command)
 
 
