@@ -49,6 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tmp_path / "odd.h5"
     )
     (tmp_path / "references.zip").touch()
+    (tmp_path / "reports").mkdir()
     library = types.ModuleType("my_library")
     library.attribute = lambda model, x, target, rule: port(model, x, rule, target)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "my_library", library)
