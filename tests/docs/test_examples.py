@@ -2,7 +2,7 @@
 
 Python blocks are run, all of a page in one namespace and in an empty folder with the files that the pages speak of. A
 block for another package (``# with package``) is run after them if that package is installed, else only compiled.
-Shell blocks are not run: a command of `parity` is parsed by click with all its options, a target of `make` must be in
+Shell blocks are not run, but for the first `parity run` of the quick start: a command of `parity` is parsed by click with all its options, a target of `make` must be in
 the Makefile, an extra of `pip install` in pyproject.toml, and a test named for pytest must exist.
 """
 
@@ -21,6 +21,7 @@ import click
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import signxai_torch
 from docs.extensions import differences
@@ -86,6 +87,17 @@ def test_python_blocks_run(page: str, folder: Path) -> None:
 def test_shell_blocks_name_what_there_is(page: str, folder: Path) -> None:
     for words in commands((ROOT / page).read_text(encoding="utf-8")):
         check(words)
+
+
+def test_the_command_of_the_quick_start_that_needs_no_reference_environment_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARITY_STORE", str(folder / "store"))  # with nothing in it
+    lines = commands((ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8"))
+    (words,) = (words for words in lines if "--offline" in words)
+    ended = CliRunner().invoke(main, words[1:])
+    assert ended.exit_code == 0, ended.output
+    assert (folder / "reports" / "parity.html").is_file()
 
 
 def test_the_commands_that_show_known_differences_name_what_there_is(folder: Path) -> None:
