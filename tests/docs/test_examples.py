@@ -2,8 +2,9 @@
 
 Python blocks are run, all of a page in one namespace and in an empty folder with the files that the pages speak of. A
 block for another package (``# with package``) is run after them if that package is installed, else only compiled.
-Shell blocks are not run, but for the first `parity run` of the quick start: a command of `parity` is parsed by click with all its options, a target of `make` must be in
-the Makefile, an extra of `pip install` in pyproject.toml, and a test named for pytest must exist.
+Shell blocks are not run, but for the first `parity run` of the quick start: a command of `parity` is parsed by click
+with all its options, a target of `make` must be in the Makefile, an extra of `pip install` in pyproject.toml, and a
+test named for pytest must exist.
 """
 
 from __future__ import annotations
