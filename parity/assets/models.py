@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any
 from parity.assets import seeded
 from parity.assets.source import SEEDED_SUFFIX, ModelSource
 from parity.errors import ParityError
-from parity.hashing import file_sha256
+from parity.hashing import file_hash
 from parity.keras.errors import ConversionError
 from parity.keras.hdf5 import stored_config
 from parity.paths import expanded, home, printable
@@ -325,7 +324,4 @@ def _hash(path: Path, kind: str = "sha256") -> str:
 
 @lru_cache(maxsize=64)
 def _hash_once(path: Path, kind: str, size: int, changed: int) -> str:
-    if kind == "sha256":
-        return file_sha256(path)
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
+    return file_hash(path, kind)

@@ -252,10 +252,12 @@ async def _greet(address: str, security: Security) -> None:
     """Have a scheduler say that it is one, in `CONNECT_SECONDS`."""
     from distributed.core import rpc
 
-    async with asyncio.timeout(CONNECT_SECONDS):
+    async def identity() -> Any:
         arguments = security.get_connection_args("client")
         async with rpc(address, connection_args=arguments, timeout=CONNECT_SECONDS) as scheduler:
-            said = await scheduler.identity()
+            return await scheduler.identity()
+
+    said = await asyncio.wait_for(identity(), CONNECT_SECONDS)
     if said.get("type") != "Scheduler":
         raise OSError(f"a dask {said.get('type')} answers there")
 

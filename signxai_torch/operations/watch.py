@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from signxai_torch.operations.counting import Count
 from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, Kind
 from signxai_torch.operations.refusal import UnhookedOperationError, users_line
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _DROPOUTS = {getattr(F, name) for name in
              ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")}  # fmt: skip
