@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from parity.errors import ParityError
@@ -20,14 +20,23 @@ def home() -> Path | None:
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for what can be made again, or None if the user has none.
-
-    Without a home folder platformdirs raises, or names a folder `~` of the working folder.
-    """
+    """Return the folder for what can be made again, or None if the user has none."""
     from platformdirs import user_cache_path
 
+    return _of_user(user_cache_path)
+
+
+def data_folder() -> Path | None:
+    """Return the folder for what was installed, or None if the user has none."""
+    from platformdirs import user_data_path
+
+    return _of_user(user_data_path)
+
+
+def _of_user(folder: Callable[..., Path]) -> Path | None:
+    # Without a home folder platformdirs raises, or names a folder `~` of the working folder.
     try:
-        found = user_cache_path("parity", appauthor=False)
+        found = folder("parity", appauthor=False)
     except RuntimeError:
         return None
     return found if found.is_absolute() else None

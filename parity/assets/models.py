@@ -21,6 +21,11 @@ from parity.paths import expanded, home, printable
 
 # The shipped weights lie beside the package in the repository, and in a wheel among its data (`setup.py`).
 _IN_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "weights"
+_FETCH = (
+    "`make weights`"
+    if (_IN_THE_REPOSITORY / "fetch.py").is_file()
+    else "`keras.applications` (weights='imagenet') in the reference environment"
+)
 WEIGHTS = _IN_THE_REPOSITORY if (_IN_THE_REPOSITORY / "fetch.py").is_file() else Path(__file__).with_name("data")
 
 
@@ -213,14 +218,14 @@ def _official(name: str) -> ModelSource:
         path = _expected_path(name)
         if not path.is_file():
             raise ModelNotFoundError(
-                f"no ImageNet weights of {name} at {path}; `make weights` fetches them, {variable} or --model can "
+                f"no ImageNet weights of {name} at {path}; {_FETCH} fetches them, {variable} or --model can "
                 f"say where an .h5 lies, and {name}{SEEDED_SUFFIX} needs no download"
             )
     published = _hash(path, "md5") == _OFFICIAL[name].md5
     if not published and not given:
         raise ModelNotFoundError(
             f"{path} does not have the hash that Keras publishes for {name} (a download cut short?); "
-            f"delete it and run `make weights`, or name another file with {variable}"
+            f"delete it, {_FETCH} fetches it anew; or name another file with {variable}"
         )
     origin = "ImageNet weights, published hash" if published else f"weights that {variable} names, hash not published"
     architecture = _guessed_architecture(path, name)
