@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from signxai_torch import UnhookedOperationError, explain, explain_many
 from signxai_torch.methods.grammar import parse
+from signxai_torch.operations.watch import autocast_is_on
 from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
 from tests.signxai_torch.nets import cnn, pictures, randomized
