@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).parent))  # nox reads this file from anywhere
 
 from bench.versions import CORNERS, HARNESS, PORT, Corner
 
