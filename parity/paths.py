@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from parity import system
 from parity.errors import ParityError
 
 
@@ -69,14 +71,14 @@ def printable(name: str) -> str:
 
 
 def command_line(words: Iterable[str]) -> str:
-    r"""Return words as one line that a shell reads as these words, whatever bytes they hold.
+    r"""Return words as one line that the system's shell reads as these words, whatever bytes they hold.
 
     Examples
     --------
     >>> command_line(["parity", "run", "--inputs", os.fsdecode(b"my caf\xe9\n.npy")])
     "parity run --inputs $'my caf\\xe9\\n.npy'"
     """
-    return " ".join(map(_quoted, words))
+    return subprocess.list2cmdline(list(words)) if system.WINDOWS else " ".join(map(_quoted, words))
 
 
 def _quoted(word: str) -> str:
