@@ -1,7 +1,7 @@
 """Run by path before anything else: takes from Python what macOS or Windows lacks, and then runs the rest of the line.
 
-`python lacking_system.py windows -m parity methods`, `... macos FILE ARGUMENTS`. What Python's own library needs to work
-on Linux stays, and what libraries use that ask `sys.platform` (`os.uname`, `os.register_at_fork`): `subprocess` here starts and ends processes as it does on Linux.
+`python lacking_system.py windows -m parity methods`, `... macos FILE ARGUMENTS`. What Python's own library needs to
+work on Linux stays, and so does what libraries use that ask `sys.platform` (`os.uname`, `os.register_at_fork`).
 """
 
 import builtins

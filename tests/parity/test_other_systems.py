@@ -56,7 +56,7 @@ def test_a_file_is_looked_at_by_a_process_without_limits(tmp_path: Path) -> None
     script = tmp_path / "look.py"
     np.save(tmp_path / "x.npy", np.zeros(3))
     script.write_text(
-        "from pathlib import Path; from parity.assets.arrays import read_arrays; from parity.looks.process import look\n"
+        "from pathlib import Path; from parity.assets.arrays import read_arrays\n"
         "from parity.errors import ParityError\n"
         "Path('bad.npy').write_bytes(Path('x.npy').read_bytes()[:90])\n"
         "assert [array.shape for _, array in read_arrays(Path('x.npy'))] == [(3,)]\n"
