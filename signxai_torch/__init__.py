@@ -13,6 +13,7 @@ from signxai_torch.families.cam import grad_cam_layer
 from signxai_torch.lrp.passes import SoftmaxWarning, UnusedInputRuleWarning
 from signxai_torch.methods.grammar import Method, UnknownMethodError, parse
 from signxai_torch.operations.refusal import BeyondReferenceWarning, UnhookedOperationError
+from signxai_torch.pictures.show import show
 from signxai_torch.published import MODULES, SUBMODULES
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "list_methods",
     "parse",
     "plan",
+    "show",
 ]
 try:
     __version__ = version("signxai-torch-parity")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ GRACE = 10.0
 """Seconds after the end of the harness within which everything it started must be gone."""
 ENDS = {0, 1, 2, 130, 143}
 """Exit codes of a harness that ends by itself."""
+BY_SIGNAL = {-signal.SIGINT, -signal.SIGTERM}
+"""How a process ends that was told to before it had come to read what it is asked for."""
 
 
 def rows_of(report: Path) -> dict[Key, Mapping[str, Any]]:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from bench.chaos.checks import (
+    BY_SIGNAL,
     ENDS,
     Key,
     finished_rows_hold,
@@ -118,7 +119,8 @@ def _round(
         code, said = _ended(run, places)
     finally:
         undo()
-    failures = [f"the harness ended with {code}"] if code not in ENDS and fault.name != "killed" else []
+    before_it_began = code in BY_SIGNAL and _count(report) == 0
+    failures = [] if code in ENDS or before_it_began or fault.name == "killed" else [f"the harness ended with {code}"]
     failures += [f"a traceback: {said[-300:]}"] if "Traceback" in said else []
     if fault.harmless and code != 0:
         failures.append(f"the harness ended with {code}, and this should cost nothing: {said[-200:]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from parity.assets.errors import InputError
 from parity.errors import ParityError, brief
 from parity.looks import look, problem_of_archive
+
+_HELD_OF_A_FILE = 2**22  # bytes
 
 
 def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -29,6 +32,22 @@ def read_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     _refuse_other_beginnings(path)
     look(_read_all, path, error=InputError)
     yield from _arrays(path)
+
+
+def samples_of(batch: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the samples of a batch, one after another; each is to be copied before the next is taken.
+
+    Of a file that is mapped, what has been read does not stay in memory: a batch of any size takes that of a few.
+    """
+    mapped = batch.base if isinstance(batch, np.memmap) else None
+    releases = mapped if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise") else None  # not on Windows
+    held = 0
+    for sample in batch:
+        yield sample
+        held += sample.nbytes
+        if releases is not None and held > _HELD_OF_A_FILE:
+            releases.madvise(mmap.MADV_DONTNEED)
+            held = 0
 
 
 def _read_all(path: Path) -> None:

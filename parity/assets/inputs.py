@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from parity.assets.arrays import read_arrays
+from parity.assets.arrays import read_arrays, samples_of
 from parity.assets.errors import InputError
 from parity.assets.pictures import read_picture, resized
 from parity.assets.preprocessing import PREPROCESSING, FloatArray, Picture, pad_digits
@@ -314,7 +314,7 @@ def _samples(
         raise InputError(f"{where} is an empty batch {array.shape}")
     _refuse_other_shape(where, array.shape[1:] if batched else array.shape, shape)
     if batched:
-        for index, sample in enumerate(array):
+        for index, sample in enumerate(samples_of(array)):
             yield _network_input(f"{where}[{index}]", f"{name}[{index}]", sample, preprocessing)
     else:
         yield _network_input(where, name, array, preprocessing)

@@ -19,7 +19,8 @@ from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import run
 from parity.commands.setup import setup
-from parity.commands.signals import INTERRUPTED, Stop
+from parity.commands.show import show
+from parity.commands.signals import INTERRUPTED, Stop, ignore_all
 from parity.commands.streams import prepared
 from parity.commands.trace import trace
 from parity.errors import ParityError
@@ -37,6 +38,7 @@ class _Group(click.Group):
             try:
                 return super().main(*arguments, **options)
             except SystemExit as ending:
+                ignore_all()
                 output.flush()
                 raise SystemExit(output.exit_code(ending.code)) from None
 
@@ -92,7 +94,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, setup, trace):
+for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, setup, show, trace):
     main.add_command(_command)
 
 

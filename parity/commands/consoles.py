@@ -62,6 +62,13 @@ def echo_json(text: str, *, nl: bool = True) -> None:
     click.echo(_STEERING.sub(_json_sign, text).encode("utf-8"), nl=nl)
 
 
+def echo_csv(lines: Iterable[str]) -> None:
+    """Write CSV to stdout; its cells hold nothing that would steer the terminal (`parity.report.csv`)."""
+    # As bytes: lines end as RFC 4180 says on every system, and other letters are UTF-8, whatever the terminal's are.
+    for line in lines:
+        click.echo(line.encode("utf-8"), nl=False)
+
+
 def visible(text: str) -> str:
     """Return a text in which signs that steer a terminal are spelled by their codes; lines and tabs stay."""
     return _STEERING.sub(_sign, text)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parity.commands.consoles import CONTEXT, echo, examples
+from parity.commands.consoles import CONTEXT, echo, echo_csv, examples
+from parity.commands.outputs import refuse_one_file_twice, refuse_overwriting, require_folder, write_whole
 from parity.commands.signals import StopSignals
 from parity.errors import ParityError
 
@@ -22,23 +23,35 @@ if TYPE_CHECKING:
         "parity report reports/parity.json",
         "parity report reports                            # also of a run that was killed",
         "parity report new/parity.json --previous old/parity.json --out compared",
+        "parity report reports --csv cases.csv            # a line per case, for a spreadsheet or pandas",
     ),
 )
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [where the results lie]")
 @click.option("--previous", type=click.Path(path_type=Path), help="Earlier parity.json to compare with.")
-def report(results: Path, out: Path | None, previous: Path | None) -> None:
+@click.option(
+    "--csv", "csv_to", metavar="PATH", help="Also write a line per case here; '-' is stdout, and nothing else."
+)
+def report(results: Path, out: Path | None, previous: Path | None, csv_to: str | None) -> None:
     """Render RESULTS again: a parity.json, or a folder with the report of a run or what a run has finished so far.
 
     Counts and verdicts are taken from the numbers of the rows. Exit 0 if all are at parity, 1 if some are not, the run
     had stopped early, or nothing was compared, 2 if a file cannot be read.
     """
-    from parity.report import headline_sentences, load
+    csv_copy = Path(csv_to) if csv_to and csv_to != "-" else None
+    if csv_copy is not None:
+        require_folder(csv_copy)
+    from parity.report import csv_parts, headline_sentences, load, report_files
     from parity.report.rows import group
+    from parity.run.arrays_file import ARRAYS_NAME
     from parity.run.journal import PREFIX
     from parity.run.results import JSON_NAME
     from parity.run.unfinished import last_unfinished
 
+    if csv_copy is not None:
+        folder = out or (results if results.is_dir() else results.parent)
+        refuse_one_file_twice([*report_files(folder), folder / ARRAYS_NAME, csv_copy])
+        refuse_overwriting([csv_copy], [path for path in (results, previous) if path is not None and path.is_file()])
     found = last_unfinished(results) if results.is_dir() else None
     if found is not None or results.name.startswith(PREFIX):
         journal = results if found is None else found[0]
@@ -48,8 +61,12 @@ def report(results: Path, out: Path | None, previous: Path | None) -> None:
         written = _of_json(load(path), path.parent, out or path.parent, previous)
     document = written.document
     for sentence in headline_sentences(document, group(document["results"])):
-        echo(sentence)
-    echo(f"report: {written.html}")
+        echo(sentence, err=csv_to == "-")
+    echo(f"report: {written.html}", err=csv_to == "-")
+    if csv_to == "-":
+        echo_csv(csv_parts(document))
+    elif csv_copy is not None:
+        write_whole(csv_copy, (line.encode() for line in csv_parts(document)))
     sys.exit(0 if document["summary"]["green"] else 1)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from parity.commands.completion import complete_method, complete_model
-from parity.commands.consoles import CONTEXT, console, echo_json, examples
-from parity.commands.outputs import copy_whole, refuse_one_file_twice, refuse_overwriting, require_folder
+from parity.commands.consoles import CONTEXT, console, echo_csv, echo_json, examples
+from parity.commands.outputs import copy_whole, refuse_one_file_twice, refuse_overwriting, require_folder, write_whole
 from parity.commands.sessions import close, run_session, show
 from parity.commands.signals import StopSignals
 from parity.errors import ParityError
@@ -28,6 +28,7 @@ from parity.paths import command_line
         "parity run --model vgg16-seeded --method core --samples 1",
         "parity run --model vgg16 --inputs 'photos/*.jpg' --cluster tcp://127.0.0.1:8786",
         "parity run --method core --json - | jq .summary",
+        "parity run --method core --csv cases.csv     # a line per case, for a spreadsheet or pandas",
         "parity run --method core --subject signxai_torch --subject zennit --subject captum",
     ),
 )
@@ -72,6 +73,9 @@ from parity.paths import command_line
 )  # fmt: skip
 @click.option("--previous", type=click.Path(path_type=Path), help="Earlier parity.json. [the one in --report]")
 @click.option("--json", "json_to", metavar="PATH", help="Also write the results here; '-' is stdout, and nothing else.")
+@click.option(
+    "--csv", "csv_to", metavar="PATH", help="Also write a line per case here; '-' is stdout, and nothing else."
+)
 @click.option("--save-arrays", type=click.Path(dir_okay=False, path_type=Path), help="Also copy all maps to this HDF5.")
 @click.option("--store", type=click.Path(path_type=Path), help="Where reference results lie. [$PARITY_STORE]")
 @click.option("--refresh", is_flag=True, help="Ask the reference again for what is stored.")
@@ -123,6 +127,7 @@ def run(
     directory: Path,
     previous: Path | None,
     json_to: str | None,
+    csv_to: str | None,
     save_arrays: Path | None,
     store: Path | None,
     refresh: bool,
@@ -149,10 +154,12 @@ def run(
     Exit 0 if all are at parity, 1 if some are not or nothing was compared, 2 if the command or the environment is at
     fault, 128 and the signal's number after Ctrl-C (130), SIGTERM (143) or SIGHUP (129).
     """
-    json_copy = Path(json_to) if json_to and json_to != "-" else None
-    copies = [path for path in (json_copy, save_arrays) if path is not None]
+    json_copy, csv_copy = (Path(to) if to and to != "-" else None for to in (json_to, csv_to))
+    copies = [path for path in (json_copy, csv_copy, save_arrays) if path is not None]
     for path in copies:
         require_folder(path)
+    if json_to == csv_to == "-":
+        raise click.UsageError("--json - and --csv - both take all of stdout; give one of them a file")
     if packs and not offline:
         raise click.UsageError(
             "--pack goes with --offline: where TensorFlow is, every answer is computed on this machine"
@@ -161,14 +168,14 @@ def run(
         raise click.UsageError("--tls-ca-file, --tls-cert, --tls-key and --cluster-insecure go with --cluster")
     if offline and refresh:
         raise click.UsageError("--refresh asks TensorFlow, and --offline starts none")
-    if len(subjects) > 1 and (json_to or save_arrays or previous):
+    if len(subjects) > 1 and (json_to or csv_to or save_arrays or previous):
         raise click.UsageError(
-            "--json, --save-arrays and --previous are for one subject; of several, the results and maps of each lie in "
-            f"a folder of its own under {directory}"
+            "--json, --csv, --save-arrays and --previous are for one subject; of several, the results and maps of each "
+            f"lie in a folder of its own under {directory}"
         )
     # The heavy imports wait until there is something to run.
     from parity.commands.side_by_side import run_side_by_side
-    from parity.report import load, remember, report_files
+    from parity.report import csv_parts, load, remember, report_files
     from parity.run.cluster_access import Access
     from parity.run.session import Session
 
@@ -198,18 +205,19 @@ def run(
         command=command_line(["parity", *sys.argv[1:]]),
     )
     errors = console(stderr=True)
-    out = errors if json_to == "-" else console()
+    on_stdout = "-" in (json_to, csv_to)
+    out = errors if on_stdout else console()
     if len(subjects) > 1:
         with StopSignals() as stops:
             sys.exit(run_side_by_side(subjects, directory, make, errors, out, quiet, stops))
-    # What a library prints must not get into the JSON.
-    with StopSignals() as stops, contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
+    # What a library prints must not get into the JSON or the CSV.
+    with StopSignals() as stops, contextlib.redirect_stdout(sys.stderr) if on_stdout else contextlib.nullcontext():
         session = make(subject=subjects[0] if subjects else "signxai_torch", directory=directory)
         written_files = [*report_files(directory), session.arrays_path]
         refuse_overwriting([*written_files, *copies], session.files_read())
         pairs = ((json_copy, written_files[0]), (save_arrays, session.arrays_path))
         others = [path for path, original in pairs if path is not None and path.resolve() != original.resolve()]
-        refuse_one_file_twice([*written_files, *others])
+        refuse_one_file_twice([*written_files, *others, *([csv_copy] if csv_copy else [])])
         if previous is not None:  # the report's own parity.json may be replaced by what is compared with it
             refuse_overwriting(copies, [previous])
         # Read before anything is computed: a file that cannot be read must not cost the report in the end.
@@ -217,8 +225,15 @@ def run(
         written = run_session(session, errors, quiet, stops, earlier)
     if json_to == "-":
         echo_json(written.json.read_text(encoding="utf-8"), nl=False)
+    if csv_to == "-":
+        echo_csv(csv_parts(written.document))
     show(out, written, quiet)
     failed: list[str] = []
+    if csv_copy is not None:
+        try:
+            write_whole(csv_copy, (line.encode() for line in csv_parts(written.document)))
+        except ParityError as error:
+            failed.append(str(error))
     for copy, original in ((json_copy, written.json), (save_arrays, session.arrays_path)):
         try:
             if copy is not None:

@@ -78,3 +78,10 @@ class StopSignals:
         self.received = self.received or number
         if first and not self._held:
             raise Stop(number)
+
+
+def ignore_all() -> None:
+    """Let no signal disturb what is left of a process that ends: its exit code stands, and all its work is written."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

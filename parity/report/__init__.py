@@ -9,6 +9,7 @@ from typing import Any
 
 from parity.report.compared import compare_runs, remember
 from parity.report.console import show_results
+from parity.report.csv import csv_parts
 from parity.report.headline import headline_sentences
 from parity.report.html import render
 from parity.report.junit import junit_parts
@@ -28,6 +29,7 @@ from parity.run.totals import summarize
 __all__ = [
     "ReportError",
     "Written",
+    "csv_parts",
     "headline_sentences",
     "load",
     "remember",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,13 @@ from parity.run.arrays_file import dataset
 from parity.run.results import ReportError
 
 Array = npt.NDArray[Any]
+
+
+def read_pairs(path: Path, created: str, indices: Sequence[int]) -> None:
+    """Read the maps of some results, to see that they can be read; for `parity.looks`."""
+    with Arrays(path, created) as arrays:
+        for index in indices:
+            arrays.pair(index)
 
 
 class Arrays:

@@ -210,6 +210,33 @@
     });
   }
 
+  // The rows in view, in their order, as CSV; text as `parity.report.csv` writes it.
+  const textCell = (text) => {
+    const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`);
+    const harmless = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/u.test(plain) ? `'${plain}` : plain;
+    return /[",]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+  };
+  const csvOfView = () => {
+    const numbers = headers.map((th) => th.dataset.key).filter((key) => /-(l2|margin)$|^(pearson|ssim)$/.test(key));
+    numbers.sort((a, b) => columnOf(a) - columnOf(b));
+    const names = numbers.map((key) => key.replace("-l2", "_rel_l2").replace("-margin", "_margin"));
+    const lines = [["model", "method", "family", "status", ...names].join(",")];
+    for (const body of table.tBodies) {
+      if (body.hidden) continue;
+      const { model, family, status } = body.dataset;
+      const texts = [model, $("th code", body.rows[0]).textContent, family, status].map(textCell);
+      lines.push([...texts, ...numbers.map((key) => body.rows[0].cells[columnOf(key)].dataset.v)].join(","));
+    }
+    return `${lines.join("\r\n")}\r\n`;
+  };
+  $("#csv").addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([csvOfView()], { type: "text/csv;charset=utf-8" }));
+    link.download = "parity-rows.csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+
   // Swipe between the two maps: a range field, so the keyboard works it.
   document.addEventListener("input", (event) => {
     const range = event.target;

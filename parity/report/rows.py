@@ -28,7 +28,7 @@ _GREEN_ORDER = ("parity", "reference-defect", "unjudged", "unsupported")
 Result = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """One entry of `results` and its position there, which is also its place in the arrays file."""
 

@@ -33,6 +33,9 @@ def _component(name: str) -> str:
     )
 
 
+_HEADERS = 2**20  # bytes
+
+
 class _Disk:
     """A file that takes everything HDF5 writes and remembers what the system said to it.
 
@@ -99,6 +102,14 @@ class _Disk:
             os.close(self._file)
 
 
+def _keep_few_headers(file: h5py.File) -> None:
+    """Let HDF5 keep 1 MB of the headers it has written, not the 32 MB it would grow to: none is read again."""
+    cache = file.id.get_mdc_config()
+    cache.set_initial_size, cache.initial_size = True, _HEADERS
+    cache.min_size = cache.max_size = _HEADERS
+    file.id.set_mdc_config(cache)
+
+
 class ArraysFile:
     """A new arrays file; a context manager. What goes wrong is raised, and then no file is left.
 
@@ -119,6 +130,7 @@ class ArraysFile:
         self._path = path
         self._disk = _Disk(path)
         self._file = h5py.File(self._disk, "w")
+        _keep_few_headers(self._file)
         self._file.attrs["created"] = created
 
     def __enter__(self) -> ArraysFile:

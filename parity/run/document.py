@@ -5,6 +5,7 @@ Outcomes go to the run's journal as they come; what an earlier run into the same
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -27,6 +28,9 @@ from parity.run.results import SCHEMA_VERSION
 from parity.run.totals import summarize
 from parity.run.trace.table import Trace, Untraced
 from parity.run.unfinished import Finished, Key, Run, forget_superseded, go_on
+
+_MOSTLY_THE_SAME = ("limits", "noise_samples", "reference_notes", "shape")
+"""Of a row: what few values are shared by many rows, and is never changed in place. Memory holds each value once."""
 
 Order = tuple[int, ...]
 
@@ -70,7 +74,7 @@ class Document:
         self._trace_places: dict[int, Place] = {}  # by the row's id
         self._order: list[Order] = []
         self._controls = Controls()
-        self._limits: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
+        self._shared: dict[str, Any] = {}  # by its text
 
     def __enter__(self) -> Document:
         return self
@@ -193,9 +197,9 @@ class Document:
         self._take(outcome, order, self._append(record, maps))
 
     def _take(self, outcome: Outcome, order: Order, place: Place) -> None:
-        limits = outcome.row["limits"]
-        if limits is not None:  # mostly the same numbers: one copy in memory
-            outcome.row["limits"] = self._limits.setdefault(tuple(limits.items()), limits)
+        for name in outcome.row.keys() & _MOSTLY_THE_SAME:
+            value = outcome.row[name]
+            outcome.row[name] = self._shared.setdefault(json.dumps(value), value)
         self.rows.append(outcome.row)
         self._order.append(order)
         self._places.append(place)

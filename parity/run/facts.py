@@ -53,18 +53,10 @@ def differences_named(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, 
 def method_facts(name: str) -> dict[str, Any]:
     """Return what the method table says of a method, as JSON values."""
     method = parse(name)
-    prefix = method.prefix
-    parts = [method.row.formula]
-    if prefix is not None and prefix.input_rule is not None:
-        parts.append(f"input layer: {prefix.formula}")
-    parts += [f"times {what.replace('_', ' ')}{'' if mu is None else f' {mu:g}'}" for what, mu in method.modifiers]
-    citations = [method.row.citation]
-    if prefix is not None and prefix.citation not in citations:
-        citations.append(prefix.citation)
     return {
         "family": method.family,
-        "formula": "; ".join(parts),
-        "citation": "; ".join(citations),
+        "formula": method.formula,
+        "citation": method.citation,
         "parameters": dict(method.parameters),
         "head": method.head,
         "modifiers": [list(modifier) for modifier in method.modifiers],

@@ -46,6 +46,7 @@ class ModelEntries:
         self.places: dict[tuple[str, str], tuple[str, Place]] = {}
         self._append = append
         self._told: dict[tuple[str, str, str], Any] = {}
+        self._shapes: dict[tuple[int, ...], list[int]] = {}  # memory holds each once
 
     def add(self, record: ModelRecord) -> None:
         """Take in a model and its inputs, or further inputs of a model that is known."""
@@ -100,6 +101,7 @@ class ModelEntries:
 
     def _add_input(self, entry: dict[str, Any], place: Place) -> None:
         self.inputs.append(entry)
+        entry["shape"] = self._shapes.setdefault(tuple(entry["shape"]), entry["shape"])
         self.places[entry["model"], entry["name"]] = entry["sha256"], place
 
     def tell_rules(self, model: str, method: str) -> None:

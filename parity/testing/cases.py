@@ -48,6 +48,12 @@ class Judgement:
             lines.append(f"{row['status']}: {where}" + (f": {row['message']}" if row["message"] else ""))
         return "\n".join(lines) or "nothing was compared"
 
+    def _repr_html_(self) -> str:
+        """Return a table for a notebook."""
+        from parity.judge.notebook import rows_html
+
+        return rows_html(self.rows)
+
 
 def judge(
     function: Function,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from html import escape
 from types import MappingProxyType
 from typing import Any
 
@@ -105,6 +106,34 @@ class Method:
         """The rule of the input layer, None where it is that of the other layers."""
         rule = self.prefix.input_rule if self.prefix and self.prefix.input_rule else self.row.input_rule
         return "SIGNmu" if rule == "SIGN" and "mu" in self.parameters else rule
+
+    @property
+    def formula(self) -> str:
+        """The formula in words: of the rule, of the input layer's rule, and what multiplies the map."""
+        parts = [self.row.formula]
+        if self.prefix is not None and self.prefix.input_rule is not None:
+            parts.append(f"input layer: {self.prefix.formula}")
+        parts += [f"times {what.replace('_', ' ')}{'' if mu is None else f' {mu:g}'}" for what, mu in self.modifiers]
+        return "; ".join(parts)
+
+    @property
+    def citation(self) -> str:
+        """Who published it: the rule, and the input layer's rule."""
+        citations = [self.row.citation]
+        if self.prefix is not None and self.prefix.citation not in citations:
+            citations.append(self.prefix.citation)
+        return "; ".join(citations)
+
+    def _repr_html_(self) -> str:
+        """Return the method as a table for a notebook."""
+        parameters = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+        facts = {"family": self.family, "formula": self.formula, "parameters": parameters, "source": self.citation}
+        rows = "".join(
+            f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
+            for name, text in facts.items()
+            if text
+        )
+        return f'<table><caption style="text-align:left"><code>{escape(self.name)}</code></caption>{rows}</table>'
 
     @property
     def synonym_of(self) -> str | None:

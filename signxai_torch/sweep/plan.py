@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,10 @@ class Plan:
     def __str__(self) -> str:
         title = f"{len(self.methods)} methods, {len(self.jobs)} jobs, {self.passes} backward passes of rules"
         return "\n".join([title, *self.tree.lines()])
+
+    def _repr_html_(self) -> str:
+        """Return the tree for a notebook."""
+        return f'<pre style="line-height:1.3">{escape(str(self))}</pre>'
 
     @property
     def passes(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import time
 from collections.abc import Callable
@@ -122,6 +124,23 @@ def test_words_sort_by_alphabet(browser: Any, key: str):
         "return arguments[0].toSorted((a, b) => a.localeCompare(b, 'en', {numeric: true}))", words
     )
     assert words == expected
+
+
+def test_the_rows_in_view_are_downloaded_as_csv(browser: Any):
+    sort_by(browser, "method")
+    type_into(browser, "q", "lrp")
+    eventually(lambda: "q=lrp" in hash_of(browser))
+    text = browser.execute_async_script(
+        "const done = arguments[0]; const make = URL.createObjectURL;"
+        "URL.createObjectURL = (blob) => { blob.text().then(done); return make.call(URL, blob); };"
+        "document.querySelector('#csv').click(); URL.createObjectURL = make;"
+    )
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [f"{row['model']} {row['method']}" for row in rows] == visible_methods(browser)
+    assert [row["float64_rel_l2"] for row in rows] == column(browser, "float64-l2")
+    assert [row["ssim"] for row in rows] == column(browser, "ssim")
+    assert "lrp" in text
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_only_the_sorted_header_has_aria_sort(browser: Any):

@@ -661,3 +661,13 @@ def test_a_run_under_way_keeps_its_journal(parity, monkeypatch: pytest.MonkeyPat
     journal.append({"kind": "note"})
     journal.keep()
     assert taken(parity(*TWO)) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_the_process_shuts_down_changes_nothing(number: int) -> None:
+    program = (
+        f"import atexit, os; atexit.register(lambda: os.kill(os.getpid(), {int(number)}))\n"
+        "from parity.commands.cli import main; main(['methods', 'lrp_z'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

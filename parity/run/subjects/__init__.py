@@ -11,8 +11,10 @@ from parity.run.subjects.protocol import Subject, SubjectAnswer
 from parity.run.subjects.signxai_torch import SignxaiTorch
 from signxai_torch.api import list_methods, plan
 from signxai_torch.methods.grammar import Method, UnknownMethodError, parse, wrappers
+from signxai_torch.sweep.parameters import DRAWN
 
 __all__ = [
+    "DRAWN",
     "FunctionSubject",
     "Method",
     "SignxaiTorch",
