@@ -29,6 +29,9 @@ help:  ## what there is to make
 
 setup: $(VENV)/.made $(REFERENCE)/.made  ## make both environments
 
+# On Linux the plain wheel of torch brings 6 GB of CUDA. Of one version pip takes the build with a local name, 2.14.1+cpu,
+# before the plain one wherever an index offers it, and the pins allow it: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS names
+# torch's own index of CPU builds, or a folder of them. The CUDA packages among the pins are then not installed.
 $(VENV)/.made: requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python $(PIP) --constraint requirements/torch.txt --editable '.[parity,show,docs,dev,bench,subjects]'
@@ -121,4 +124,4 @@ weights: setup  ## fetch the official VGG16 and VGG19 weights into Keras' own ca
 	$(REFERENCE)/bin/python weights/fetch.py
 
 clean:  ## remove environments, reports and caches (not the weights)
-	rm -rf $(VENV) $(REFERENCE) $(SIGNXAI2) reports docs/_build docs/generated .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(REFERENCE) $(SIGNXAI2) .nox build dist reports docs/_build docs/generated .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
