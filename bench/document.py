@@ -109,7 +109,7 @@ def make(
     looked_up = [one for one in totals if (one["network"], one["names"], one["how"]) not in measured]
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": command,
         "quick": quick,
         "seconds": seconds,

@@ -15,7 +15,10 @@ __all__ = ["compare"]
 
 def __getattr__(name: str) -> Any:
     if name == "compare":
-        from parity.judge.metrics import compare
+        from parity.extras import named
+
+        with named("parity.compare"):
+            from parity.judge.metrics import compare
 
         return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,22 @@
-"""`python -m parity`."""
+"""`python -m parity`, also installed as `parity`: what starts before anything is known to be installed."""
 
-from parity.commands.cli import main
+from __future__ import annotations
 
-main(prog_name="parity")
+import sys
+
+from parity.extras import MissingPackageError, named
+
+
+def main() -> None:
+    """Run the command line, or say which extra it needs."""
+    try:
+        with named("parity"):
+            from parity.commands.cli import main as command_line
+    except MissingPackageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    command_line(prog_name="parity")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,6 @@ The kernel frees the lock of a process that ends, however it ends, so a folder w
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from parity.system import is_mine
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -55,7 +56,13 @@ class ClaimedFolder:
             lock = _locked(hidden)
             assert lock is not None
             path = directory / f"{prefix}{time.strftime('%Y%m%dT%H%M%S')}-{hidden.name.removeprefix(_NEW)}"
-            hidden.rename(path)
+            try:
+                hidden.rename(path)
+            except PermissionError:  # Windows moves no folder in which a file is open
+                lock.release()
+                hidden.rename(path)
+                lock = _locked(path)
+                assert lock is not None, "a name that nobody else draws"
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
@@ -65,7 +72,7 @@ class ClaimedFolder:
     def claim(cls, path: Path) -> ClaimedFolder | None:
         """Return a folder that was left, now held; None if a process has it, or it is gone or another user's."""
         try:
-            if path.is_symlink() or path.stat().st_uid != os.getuid() or not (path / LOCK).is_file():
+            if path.is_symlink() or not is_mine(path.stat()) or not (path / LOCK).is_file():
                 return None
             lock = _locked(path)
         except OSError:
@@ -86,6 +93,7 @@ class ClaimedFolder:
                     inside.unlink()
         shutil.rmtree(self.path, ignore_errors=True)  # the lock's file last: until then nobody else comes in
         self.release()
+        shutil.rmtree(self.path, ignore_errors=True)  # Windows removes no file that is open
 
     def __enter__(self) -> ClaimedFolder:
         return self
@@ -138,7 +146,7 @@ def sweep(directory: Path, prefix: str, is_debris: Callable[[Path], bool] = lamb
             age = time.time() - path.stat().st_mtime if path.name.startswith(_NEW) else 0.0
             if age > _STALE_SECONDS and (claimed_new := ClaimedFolder.claim(path)) is not None:
                 claimed_new.remove()
-            elif age > _NEVER_LOCKED_SECONDS and path.stat().st_uid == os.getuid():
+            elif age > _NEVER_LOCKED_SECONDS and is_mine(path.stat()):
                 path.rmdir()  # it has nothing in it, or it is not ours
 
 

@@ -19,7 +19,18 @@ def file_sha256(path: Path) -> str:
     OSError
         If the file cannot be read.
     """
-    digest = hashlib.sha256()
+    return file_hash(path, "sha256")
+
+
+def file_hash(path: Path, kind: str) -> str:
+    """Return a hash of a file's bytes as hex digits; `kind` as `hashlib.new` takes it, such as ``"md5"``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    digest = hashlib.new(kind)
     with Path(path).open("rb") as stream:
         while chunk := stream.read(1 << 22):
             digest.update(chunk)

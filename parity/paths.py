@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from parity import system
 from parity.errors import ParityError
 
 
@@ -20,14 +22,23 @@ def home() -> Path | None:
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for what can be made again, or None if the user has none.
-
-    Without a home folder platformdirs raises, or names a folder `~` of the working folder.
-    """
+    """Return the folder for what can be made again, or None if the user has none."""
     from platformdirs import user_cache_path
 
+    return _of_user(user_cache_path)
+
+
+def data_folder() -> Path | None:
+    """Return the folder for what was installed, or None if the user has none."""
+    from platformdirs import user_data_path
+
+    return _of_user(user_data_path)
+
+
+def _of_user(folder: Callable[..., Path]) -> Path | None:
+    # Without a home folder platformdirs raises, or names a folder `~` of the working folder.
     try:
-        found = user_cache_path("parity", appauthor=False)
+        found = folder("parity", appauthor=False)
     except RuntimeError:
         return None
     return found if found.is_absolute() else None
@@ -60,14 +71,14 @@ def printable(name: str) -> str:
 
 
 def command_line(words: Iterable[str]) -> str:
-    r"""Return words as one line that a shell reads as these words, whatever bytes they hold.
+    r"""Return words as one line that the system's shell reads as these words, whatever bytes they hold.
 
     Examples
     --------
     >>> command_line(["parity", "run", "--inputs", os.fsdecode(b"my caf\xe9\n.npy")])
     "parity run --inputs $'my caf\\xe9\\n.npy'"
     """
-    return " ".join(map(_quoted, words))
+    return subprocess.list2cmdline(list(words)) if system.WINDOWS else " ".join(map(_quoted, words))
 
 
 def _quoted(word: str) -> str:

@@ -5,6 +5,7 @@ factories, functions) is here too, and comes from `signxai_torch.published` when
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from signxai_torch.api import explain, explain_many, list_methods, plan
@@ -32,7 +33,10 @@ __all__ = [
     "plan",
     "show",
 ]
-__version__ = "0.1.0"
+try:
+    __version__ = version("signxai-torch-parity")
+except PackageNotFoundError:  # a clone on the path that nobody installed
+    __version__ = "0+unknown"
 
 
 def __getattr__(name: str) -> Any:

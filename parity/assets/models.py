@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,13 +14,18 @@ from typing import Any
 from parity.assets import seeded
 from parity.assets.source import SEEDED_SUFFIX, ModelSource
 from parity.errors import ParityError
-from parity.hashing import file_sha256
+from parity.hashing import file_hash
 from parity.keras.errors import ConversionError
 from parity.keras.hdf5 import stored_config
 from parity.paths import expanded, home, printable
 
 # The shipped weights lie beside the package in the repository, and in a wheel among its data (`setup.py`).
 _IN_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "weights"
+_FETCH = (
+    "`make weights`"
+    if (_IN_THE_REPOSITORY / "fetch.py").is_file()
+    else "`keras.applications` (weights='imagenet') in the reference environment"
+)
 WEIGHTS = _IN_THE_REPOSITORY if (_IN_THE_REPOSITORY / "fetch.py").is_file() else Path(__file__).with_name("data")
 
 
@@ -214,14 +218,14 @@ def _official(name: str) -> ModelSource:
         path = _expected_path(name)
         if not path.is_file():
             raise ModelNotFoundError(
-                f"no ImageNet weights of {name} at {path}; `make weights` fetches them, {variable} or --model can "
+                f"no ImageNet weights of {name} at {path}; {_FETCH} fetches them, {variable} or --model can "
                 f"say where an .h5 lies, and {name}{SEEDED_SUFFIX} needs no download"
             )
     published = _hash(path, "md5") == _OFFICIAL[name].md5
     if not published and not given:
         raise ModelNotFoundError(
             f"{path} does not have the hash that Keras publishes for {name} (a download cut short?); "
-            f"delete it and run `make weights`, or name another file with {variable}"
+            f"delete it, {_FETCH} fetches it anew; or name another file with {variable}"
         )
     origin = "ImageNet weights, published hash" if published else f"weights that {variable} names, hash not published"
     architecture = _guessed_architecture(path, name)
@@ -325,7 +329,4 @@ def _hash(path: Path, kind: str = "sha256") -> str:
 
 @lru_cache(maxsize=64)
 def _hash_once(path: Path, kind: str, size: int, changed: int) -> str:
-    if kind == "sha256":
-        return file_sha256(path)
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
+    return file_hash(path, kind)

@@ -18,11 +18,13 @@ from parity.commands.mutants import mutants
 from parity.commands.reference import reference
 from parity.commands.report import report
 from parity.commands.run import run
+from parity.commands.setup import setup
 from parity.commands.show import show
 from parity.commands.signals import INTERRUPTED, Stop, ignore_all
 from parity.commands.streams import prepared
 from parity.commands.trace import trace
 from parity.errors import ParityError
+from parity.extras import sentence
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A disk, a quota, or the largest file that may be written."""
@@ -52,7 +54,10 @@ class _Group(click.Group):
             self._tell(error, "error", str(error))
             ctx.exit(error.exit_code)
         except Exception as error:
-            if isinstance(error, OSError) and error.filename and error.strerror:
+            needs = sentence(error.name, "parity") if isinstance(error, ModuleNotFoundError) else None
+            if needs is not None:
+                self._tell(error, "error", needs)
+            elif isinstance(error, OSError) and error.filename and error.strerror:
                 self._tell(error, "error", f"{os.fsdecode(error.filename)}: {error.strerror}")
             elif isinstance(error, OSError) and error.errno in FULL:
                 self._tell(error, "error", f"{error.strerror}; make room and run again")
@@ -72,6 +77,7 @@ class _Group(click.Group):
     context_settings=CONTEXT,
     epilog="""\b
 Begin with:
+  parity setup                                    # once: makes the TensorFlow environment
   parity doctor                                   # is everything there?
   parity run --model vgg_mnist --method lrp_flat  # one method
   parity run --help                               # every command has examples
@@ -88,7 +94,7 @@ def main(debug: bool) -> None:
     """Hold PyTorch explanations to their TensorFlow originals, number by number."""
 
 
-for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, show, trace):
+for _command in (run, compare, convert, doctor, methods, models, mutants, reference, report, setup, show, trace):
     main.add_command(_command)
 
 

@@ -54,13 +54,15 @@ class RunProgress:
         self._task = self._bar.add_task("preparing"[: self._room], total=cases)
 
     def __enter__(self) -> RunProgress:
-        self._bar.start()
+        if not self._bar.disable:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if not self._bar.disable:  # stopped, rich 13 ends even what was never shown with an empty line
+            self._bar.stop()
 
     def __call__(self, method: str, done: int) -> None:
         """Tell that a method starts and how many cases are done."""

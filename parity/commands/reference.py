@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ def pack(path: Path, **cases: Any) -> None:
     with temporary("parity-pack-") as claimed:
         store = _computed(claimed.path, **cases)
         about = {
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "command": command_line(["parity", *sys.argv[1:]]),
         }
         count = write_pack(store, path, about)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from parity.extras import named
+
 if TYPE_CHECKING:
     from parity.keras.architectures import ARCHITECTURES, torchvision_vgg_state_dict
     from parity.keras.build import load
@@ -39,4 +41,5 @@ _LIES_IN = {
 def __getattr__(name: str) -> Any:
     if name not in _LIES_IN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LIES_IN[name]}"), name)
+    with named(__name__):
+        return getattr(import_module(f"{__name__}.{_LIES_IN[name]}"), name)

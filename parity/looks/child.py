@@ -81,7 +81,7 @@ def _virtual() -> int:
     """Return the bytes of this process's address space, 0 where the system does not say."""
     try:
         return int(_PAGES.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # no /proc: macOS, Windows
         return 0
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from parity.errors import ParityError
 from parity.looks.sizes import most_unpacked
+from parity.system import own_group
 
 SECONDS = 4.0
 """CPU time for a small file; good ones take milliseconds."""
@@ -185,7 +186,7 @@ def _started() -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C is for this process, which ends the child.
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
-        start_new_session=True,
+        **own_group(),
     )  # fmt: skip
 
 

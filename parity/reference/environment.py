@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from parity.errors import ParityError
-from parity.reference.program import ProgramError, ask, program_of, shown
+from parity.reference import installed
+from parity.reference.program import IN_CHECKOUT, ProgramError, ask, program_of, shown
 from parity.reference.request import ReferenceCall
 
+SETUP = "make setup" if IN_CHECKOUT else "parity setup"
+"""The command that makes the reference environment."""
 MEND = (
-    "run `make setup`, or give REFERENCE_PYTHON the absolute path of a Python that has tensorflow, signxai and "
+    f"run `{SETUP}`, or give REFERENCE_PYTHON the absolute path of a Python that has tensorflow, signxai and "
     "innvestigate"
 )
 VERSIONS_SECONDS = 15.0
@@ -42,10 +45,11 @@ class ReferenceEnvironmentError(ParityError):
 
 
 def find_python(python: str | Path | None = None) -> Path:
-    """Return the reference interpreter: the argument, `REFERENCE_PYTHON`, or `.venv-reference` beside the package.
+    """Return the reference interpreter.
 
-    The first two are an absolute path or the name of a program on PATH. Nothing is looked for in the working folder,
-    which may be somebody else's.
+    It is the argument, `REFERENCE_PYTHON`, that of `.venv-reference` beside the package, or that of the environment
+    that `parity setup` made. The first two are an absolute path or the name of a program on PATH. Nothing is looked for
+    in the working folder, which may be somebody else's.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def find_python(python: str | Path | None = None) -> Path:
         If there is none.
     """
     try:
-        return program_of(".venv-reference", "REFERENCE_PYTHON", python)
+        return program_of(".venv-reference", "REFERENCE_PYTHON", python, installed.interpreter)
     except ProgramError as error:
         raise ReferenceEnvironmentError(f"no reference environment: {error}; {MEND}") from None
 

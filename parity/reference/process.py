@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parity.reference.program import NEUTRAL, end_group, shown
+from parity.reference.program import NEUTRAL, shown
 from parity.reference.protocol import MAX_LINE, decode, encode
 from parity.reference.request import ErrorKind
+from parity.system import end_group, own_group, signals
 
 FIRST_SIGN = 15.0
 """Seconds within which a worker that was started says that it lives."""
 _TAIL_CHARACTERS = 4000
 
 # What a process dies of when somebody ends it: the system that is out of memory, a user, a shutdown.
-_SENT_BY_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SENT_BY_OTHERS = signals("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
 
 class WorkerError(Exception):
@@ -75,7 +76,7 @@ class WorkerProcess:
                     stderr=errors,
                     env=dict(environment),
                     cwd=NEUTRAL,
-                    start_new_session=True,
+                    **own_group(),
                 )
         except OSError as error:
             raise WorkerError("environment", f"cannot start {command[0]}: {error}") from error
@@ -205,7 +206,7 @@ class WorkerProcess:
             time.sleep(0.01)
         if code is None:
             return WorkerError("crash", "the worker closed its channel but went on")
-        if code == -signal.SIGKILL:
+        if -code in signals("SIGKILL"):
             reason = "the worker was killed (SIGKILL), most often because the machine ran out of memory"
             return WorkerError("crash", reason)
         if code < 0:

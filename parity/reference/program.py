@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from parity.errors import ParityError
 from parity.paths import expanded
+from parity.system import end_group, environment_python, own_group, separators
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds this package; of an editable install, the clone."""
+IN_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
+"""Whether this package lies in a clone, where `make` can be run, or was installed from a wheel."""
 NEUTRAL = "/"
 """Where programs are started: nobody but the system's owner can lay a module or a configuration file there."""
 _SHOWN = 300
@@ -55,7 +57,7 @@ def named_program(setting: str | Path) -> Path:
         If there is no such program.
     """
     text = os.fspath(setting)
-    if os.sep not in text:
+    if not any(sign in text for sign in separators()):
         folders = [place for place in os.get_exec_path() if Path(place).is_absolute()]
         found = shutil.which(text, path=os.pathsep.join(folders))
         if found is None:
@@ -72,8 +74,13 @@ def named_program(setting: str | Path) -> Path:
     return path  # not resolved: a venv's python is a link, and resolved it is another Python
 
 
-def program_of(folder: str, variable: str, setting: str | Path | None = None) -> Path:
-    """Return the interpreter of an environment: a setting, an environment variable, or a folder beside the package.
+def program_of(
+    folder: str,
+    variable: str,
+    setting: str | Path | None = None,
+    elsewhere: Callable[[], Path | None] = lambda: None,
+) -> Path:
+    """Return the interpreter of an environment: a setting, an environment variable, a folder beside the package.
 
     Parameters
     ----------
@@ -83,6 +90,8 @@ def program_of(folder: str, variable: str, setting: str | Path | None = None) ->
         The environment variable that may name another.
     setting : str or Path, optional
         Goes before the variable.
+    elsewhere : callable, optional
+        Asked for an interpreter where there is none beside the package.
 
     Raises
     ------
@@ -95,10 +104,12 @@ def program_of(folder: str, variable: str, setting: str | Path | None = None) ->
                 return named_program(named)
             except ProgramError as error:
                 raise ProgramError(f"{origin}{error}") from None
-    path = CHECKOUT / folder / "bin" / "python"
-    if not runnable(path):
-        raise ProgramError(f"there is no {path}")
-    return path
+    path = environment_python(CHECKOUT / folder)
+    if runnable(path):
+        return path
+    if (other := elsewhere()) is not None:
+        return other
+    raise ProgramError(f"there is no {path}" if IN_CHECKOUT else "none was made yet")
 
 
 def runnable(path: Path) -> bool:
@@ -122,7 +133,7 @@ def ask(command: Sequence[str], environment: Mapping[str, str], timeout: float) 
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=NEUTRAL,
-            start_new_session=True,
+            **own_group(),
         )
     except OSError as error:
         raise ProgramError(f"{command[0]} cannot be run: {error.strerror or error}") from error
@@ -140,16 +151,6 @@ def ask(command: Sequence[str], environment: Mapping[str, str], timeout: float) 
             if stream is not None:
                 stream.close()
     return Told(process.returncode, out, err)
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, and all that it started, at once."""
-    # The group outlives its leader as long as a child is in it, so it is killed even if the leader ended.
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-    process.wait()
 
 
 def shown(output: bytes) -> str:

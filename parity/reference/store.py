@@ -15,7 +15,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from parity.errors import ParityError
@@ -214,7 +214,7 @@ class ResultStore:
 def _modified(path: Path) -> str:
     """Return when a file was written, for entries that do not tell when they were computed."""
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+        return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
     except OSError:
         return ""  # another run removed it after it was read
 

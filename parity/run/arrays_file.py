@@ -12,6 +12,8 @@ from typing import Any
 import h5py
 import numpy.typing as npt
 
+from parity.system import OPEN_BINARY, read_at, write_at
+
 Array = npt.NDArray[Any]
 
 ARRAYS_NAME = "parity-arrays.h5"
@@ -43,17 +45,17 @@ class _Disk:
 
     def __init__(self, path: Path) -> None:
         self.error: BaseException | None = None
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | OPEN_BINARY, 0o644)
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        data = os.pread(self._file, size, self._position)
+        data = read_at(self._file, size, self._position)
         self._position += len(data)
         return data
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = os.pread(self._file, len(view), self._position)
+        data = read_at(self._file, len(view), self._position)
         view[: len(data)] = data
         view[len(data) :] = bytes(len(view) - len(data))
         self._position += len(view)
@@ -65,7 +67,7 @@ class _Disk:
         try:
             position = self._position
             while view and self.error is None:
-                written = os.pwrite(self._file, view, position)
+                written = write_at(self._file, view, position)
                 view, position = view[written:], position + written
         except BaseException as error:  # Ctrl-C as well: no exception may cross HDF5
             self.error = error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from parity.errors import ParityError, first_line
+from parity.extras import install
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.run.budget import share
@@ -252,10 +253,12 @@ async def _greet(address: str, security: Security) -> None:
     """Have a scheduler say that it is one, in `CONNECT_SECONDS`."""
     from distributed.core import rpc
 
-    async with asyncio.timeout(CONNECT_SECONDS):
+    async def identity() -> Any:
         arguments = security.get_connection_args("client")
         async with rpc(address, connection_args=arguments, timeout=CONNECT_SECONDS) as scheduler:
-            said = await scheduler.identity()
+            return await scheduler.identity()
+
+    said = await asyncio.wait_for(identity(), CONNECT_SECONDS)
     if said.get("type") != "Scheduler":
         raise OSError(f"a dask {said.get('type')} answers there")
 
@@ -288,9 +291,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError as error:
-            raise ParityError(
-                "--cluster needs dask.distributed: pip install 'signxai-torch-parity[cluster]'"
-            ) from error
+            raise ParityError(f"--cluster needs dask.distributed: {install('cluster')}") from error
         # What it logs of lost connections comes with tracebacks; what matters is raised, and told in a sentence.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         security = access.security(address)

@@ -13,29 +13,19 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from parity.extras import EXTRAS, install
+from parity.reference.program import IN_CHECKOUT
+
 Status = Literal["ok", "failed", "absent"]
 
-MEND_TORCH = "make setup (or: pip install -e '.[parity,dev]')"
+MEND_TORCH = "make setup (or: pip install -e '.[parity,dev]')" if IN_CHECKOUT else install("parity")
 PORT = {"torch": "torch", "zennit": "zennit", "numpy": "numpy"}
 """Distribution to module: what the port needs."""
-HARNESS = {
-    "click": "click",
-    "filelock": "filelock",
-    "h5py": "h5py",
-    "jinja2": "jinja2",
-    "jsonschema": "jsonschema",
-    "pillow": "PIL",
-    "platformdirs": "platformdirs",
-    "rich": "rich",
-    "scikit-image": "skimage",
-    "scipy": "scipy",
-}
-"""The same for the harness."""
 START_SECONDS = 180.0
 
 
@@ -78,7 +68,7 @@ def examine(store: str | Path | None = None, quick: bool = False) -> Iterator[Ch
     yield _interpreter()
     yield _packages("port packages", PORT)
     yield _port()
-    yield _packages("harness packages", HARNESS)
+    yield _packages("harness packages", EXTRAS["parity"])
     yield _plugin()
     yield from _reference(quick)
     yield _store(store)
@@ -89,7 +79,7 @@ def _interpreter() -> Check:
     return Check("python", "ok", f"{platform.python_version()} at {sys.executable}")
 
 
-def _packages(name: str, wanted: dict[str, str]) -> Check:
+def _packages(name: str, wanted: Mapping[str, str]) -> Check:
     """Import the packages one by one; a package that is there can still be broken."""
     found, broken = [], []
     for distribution, module in wanted.items():
@@ -124,7 +114,8 @@ def _plugin() -> Check:
     found = importlib.metadata.entry_points(group="pytest11", name="parity")
     if not found:
         detail = "not registered: `pytest --parity-report` is unknown"
-        return Check("pytest plugin", "failed", detail, "pip install --no-deps -e .")
+        mend = "pip install --no-deps -e ." if IN_CHECKOUT else MEND_TORCH
+        return Check("pytest plugin", "failed", detail, mend)
     return Check("pytest plugin", "ok", "pytest --parity-report=DIR")
 
 
@@ -133,13 +124,13 @@ def _plugin() -> Check:
 
 def _reference(quick: bool) -> Iterator[Check]:
     try:
-        from parity.reference.environment import MEND, ReferenceEnvironmentError, find_python, package_versions
+        from parity.reference.environment import MEND, SETUP, ReferenceEnvironmentError, find_python, package_versions
         from parity.reference.protocol import PACKAGES
     except Exception as error:
         yield Check("reference", "failed", _first_line(error), MEND_TORCH)
         return
     mend = (
-        "make setup (or set REFERENCE_PYTHON to the absolute path of a Python that has tensorflow, signxai and "
+        f"{SETUP} (or set REFERENCE_PYTHON to the absolute path of a Python that has tensorflow, signxai and "
         "innvestigate)"
     )
     try:
@@ -219,7 +210,7 @@ def _models() -> Iterator[Check]:
         if source.on_demand:
             yield Check(source.name, "ok", f"made on demand: {source.description}")
         elif not source.present:
-            mend = "make weights" if source.name in ("vgg16", "vgg19") else ""
+            mend = "make weights" if IN_CHECKOUT and source.name in ("vgg16", "vgg19") else ""
             yield Check(source.name, "absent", source.description.removeprefix("absent: "), mend)
 
 

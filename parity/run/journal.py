@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from parity.claimed import ClaimedFolder
 from parity.errors import ParityError
+from parity.system import OPEN_BINARY, read_at, write_at
 
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
@@ -62,7 +63,7 @@ class Journal:
         self._synced = time.monotonic()
         try:
             for name in (MAPS, LINES):
-                self._files.append(os.open(folder.path / name, os.O_RDWR | os.O_CREAT, 0o644))
+                self._files.append(os.open(folder.path / name, os.O_RDWR | os.O_CREAT | OPEN_BINARY, 0o644))
         except OSError as error:
             self.close()
             raise self._failed(error) from error
@@ -199,9 +200,9 @@ class Reader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lines = os.open(path / LINES, os.O_RDONLY)
+        self._lines = os.open(path / LINES, os.O_RDONLY | OPEN_BINARY)
         try:
-            self._maps = os.open(path / MAPS, os.O_RDONLY)
+            self._maps = os.open(path / MAPS, os.O_RDONLY | OPEN_BINARY)
         except OSError:
             os.close(self._lines)
             raise
@@ -239,7 +240,7 @@ def _records(file: int) -> Iterator[tuple[Place, Record]]:
 
 def _record(file: int, place: Place) -> Record:
     offset, size = place
-    record = _parsed(os.pread(file, size, offset))
+    record = _parsed(read_at(file, size, offset))
     if record is None:
         raise JournalError("the journal of the run was changed while it was in use; run again")
     return record
@@ -276,7 +277,7 @@ def _read(file: int, size: int, position: int) -> bytes:
     """Return `size` bytes, or as many as there are: one call gives 2 GiB at most."""
     parts: list[bytes] = []
     while size:
-        part = os.pread(file, size, position)
+        part = read_at(file, size, position)
         if not part:
             break
         parts.append(part)
@@ -287,5 +288,5 @@ def _read(file: int, size: int, position: int) -> bytes:
 def _write(file: int, data: bytes, position: int) -> None:
     view = memoryview(data)
     while view:
-        written = os.pwrite(file, view, position)
+        written = write_at(file, view, position)
         view, position = view[written:], position + written

@@ -8,28 +8,29 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from parity.system import allowed_cores, installed_memory
+
 _ROOT = Path("/")
 """Where `/proc` and `/sys` lie; another place in tests."""
 
 
 def available_cores() -> int:
     """Return how many cores this process may use: by its affinity, and by the quota of its cgroups."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min([cores, *_quotas()]), 1)
+    return max(min([allowed_cores(), *_quotas()]), 1)
 
 
 def available_memory() -> int:
     """Return how many bytes of memory are free, as the system estimates it; half of all where it does not."""
     free = _meminfo("MemAvailable")
     if free is None:
-        free = _installed() // 2
+        free = installed_memory() // 2
     # Cached files count as used in a cgroup, but are given back when memory is needed.
     return max(min([free, *(limit - used for limit, used in _memory())]), 0)
 
 
 def total_memory() -> int:
     """Return how many bytes of memory this process could ever have."""
-    return min([_meminfo("MemTotal") or _installed(), *(limit for limit, _ in _memory())])
+    return min([_meminfo("MemTotal") or installed_memory(), *(limit for limit, _ in _memory())])
 
 
 def cpu() -> str | None:
@@ -39,10 +40,6 @@ def cpu() -> str | None:
         return platform.processor() or None
     name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
     return f"{name}, {os.cpu_count()} cores" if name else None
-
-
-def _installed() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _meminfo(name: str) -> int | None:

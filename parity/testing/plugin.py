@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from parity.extras import install
 from parity.paths import command_line
+from parity.system import allowed_cores
 
 if TYPE_CHECKING:
     from parity.run.outcome import Outcome
@@ -57,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         _prepare(config)
     except ModuleNotFoundError as error:
-        needs = "the options --parity-* need the harness: pip install 'signxai-torch-parity[parity]'"
+        needs = f"the options --parity-* need the harness: {install('parity')}"
         raise pytest.UsageError(f"{needs} ({error})") from None
 
 
@@ -112,14 +114,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     from parity.reference.store import store_location
 
     names = ("signxai-torch-parity", "torch", "zennit")
-    threads = os.environ.get("OMP_NUM_THREADS") or f"{_cores()} (cores)"
+    threads = os.environ.get("OMP_NUM_THREADS") or f"{allowed_cores()} (cores)"
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     return f"parity: {versions}; threads: {threads}; store: {store_location()}"
-
-
-def _cores() -> int:
-    # Not every system can say which cores a process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(name: str) -> str:

@@ -18,6 +18,7 @@ from signxai_torch.operations.model import Model, Recording, explaining
 from signxai_torch.operations.operation import Operation, Value
 from signxai_torch.operations.recorder import Keep
 from signxai_torch.operations.refusal import BeyondReferenceWarning, Obstacle, refuse
+from signxai_torch.operations.watch import tells_of_indexing
 
 
 class UnusedInputRuleWarning(UserWarning):
@@ -78,8 +79,10 @@ def _out_of_reach(recorder: Recording, output: Value | None) -> list[Obstacle]:
         return [Obstacle(f"its output is cut from its input by {why}", "let the gradient through")]
     if recorder.obstacles:
         return recorder.obstacles
-    return [Obstacle("its output does not depend on its input, as far as torch's functions tell",
-                     "a quantised or exported model takes no rules; use the model that it was made from")]  # fmt: skip
+    mend = "a quantised or exported model takes no rules; use the model that it was made from"
+    if not tells_of_indexing():
+        mend += "; one that cuts its tokens or looks them up with x[...] needs torch 2.4, which tells of that"
+    return [Obstacle("its output does not depend on its input, as far as torch's functions tell", mend)]
 
 
 def tell_of_rules_beyond(assigned: Sequence[Assignment], strict: bool) -> None:

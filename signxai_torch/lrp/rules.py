@@ -222,7 +222,13 @@ def _bias(bias: bool) -> str:
 
 @dataclass(frozen=True)
 class Z(LinearRule):
-    """``x * W^T (R / (W x + b))``; the bias counts in the denominator only."""
+    """``x * W^T (R / (W x + b))``; the bias counts in the denominator only.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether the bias counts in the denominators.
+    """
 
     bias: bool = True
 
@@ -234,7 +240,14 @@ class Z(LinearRule):
 
 @dataclass(frozen=True)
 class Epsilon(LinearRule):
-    """``x * W^T (R / (z + epsilon sgn(z)))`` with ``z = W x + b``; epsilon in the units of the activations.
+    """``x * W^T (R / (z + epsilon sgn(z)))`` with ``z = W x + b``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    bias : bool
+        Whether the bias counts in the denominators.
 
     Raises
     ------
@@ -266,6 +279,15 @@ class StdxEpsilon(LinearRule):
 
     The reference takes the standard deviation over the whole batch; `use_global_std` does the same. The default
     explains every sample as if alone, which for a single sample is the reference's value.
+
+    Parameters
+    ----------
+    stdfactor : float
+        Factor of the standard deviation.
+    bias : bool
+        Whether the bias counts in the denominators.
+    use_global_std : bool
+        Whether the standard deviation is that of the whole batch.
     """
 
     stdfactor: float = 0.25
@@ -293,7 +315,13 @@ class StdxEpsilon(LinearRule):
 
 @dataclass(frozen=True)
 class SIGN(LinearRule):
-    """``sgn(x) * W^T (R / (W x + b))`` with ``sgn(0) = +1``."""
+    """``sgn(x) * W^T (R / (W x + b))`` with ``sgn(0) = +1``.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether the bias counts in the denominators.
+    """
 
     bias: bool = True
 
@@ -305,7 +333,15 @@ class SIGN(LinearRule):
 
 @dataclass(frozen=True)
 class SIGNmu(LinearRule):
-    """SIGN with the threshold `mu` in the units of the input: +1 where x >= mu, else -1."""
+    """SIGN with a threshold: +1 where x >= mu, else -1.
+
+    Parameters
+    ----------
+    mu : float
+        Threshold in the units of the input.
+    bias : bool
+        Whether the bias counts in the denominators.
+    """
 
     mu: float = 0.0
     bias: bool = True
@@ -344,7 +380,13 @@ class _Guarded(LinearRule):
 
 @dataclass(frozen=True)
 class WSquare(_Guarded):
-    """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller."""
+    """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller.
+
+    Parameters
+    ----------
+    epsilon : float
+        What stands in place of a denominator that is exactly zero.
+    """
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -354,7 +396,13 @@ class WSquare(_Guarded):
 
 @dataclass(frozen=True)
 class Flat(_Guarded):
-    """WSquare with every weight set to one."""
+    """WSquare with every weight set to one.
+
+    Parameters
+    ----------
+    epsilon : float
+        What stands in place of a denominator that is exactly zero.
+    """
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -365,6 +413,15 @@ class Flat(_Guarded):
 @dataclass(frozen=True)
 class AlphaBeta(LinearRule):
     """Alpha-beta rule; the whole bias counts in both denominators, as in the references.
+
+    Parameters
+    ----------
+    alpha : float
+        Weight of the positive contributions, at least 1.
+    beta : float
+        Weight of the negative contributions.
+    bias : bool
+        Whether the bias counts in the denominators.
 
     Raises
     ------
@@ -416,6 +473,13 @@ class Gamma(LinearRule):
 
     ``gamma h(W+, b+; W, b) - h(W, b; W+, b+)`` with ``h(A, p; B, q) = (x+ A^T + x B^T) t`` and
     ``t = R / (A x+ + p + B x + q)``: every layer scales the total relevance by gamma - 1.
+
+    Parameters
+    ----------
+    gamma : float
+        The rule's factor.
+    bias : bool
+        Whether the bias counts in the denominators.
     """
 
     gamma: float = 0.5
@@ -433,9 +497,19 @@ class Gamma(LinearRule):
 
 @dataclass(frozen=True)
 class Bounded(LinearRule):
-    """z^B rule for inputs in [low, high] (iNNvestigate 2.1.2, BoundedRule).
+    """The z^B rule for inputs in [low, high] (iNNvestigate 2.1.2, BoundedRule).
 
     SIGN-XAI's fork leaves out the factors x, low and high and returns rounding noise; see the method's page.
+
+    Parameters
+    ----------
+    low, high : float
+        The least and the greatest value of an input.
+
+    Raises
+    ------
+    ValueError
+        If low is not less than high.
     """
 
     low: float = -1.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from signxai_torch.operations.counting import Count
 from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, Kind
 from signxai_torch.operations.refusal import UnhookedOperationError, users_line
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _DROPOUTS = {getattr(F, name) for name in
              ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")}  # fmt: skip
@@ -195,3 +198,26 @@ def autocast_is_on(device: str) -> bool:
 def is_watching() -> bool:
     """Return whether this thread is inside of an explanation already."""
     return any(isinstance(mode, Watch) and not mode.over for mode in _get_current_function_mode_stack())
+
+
+class _Told(TorchFunctionMode):
+    """Notes which functions torch tells of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: list[Any] = []
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.functions.append(function)
+        return function(*args, **(kwargs or {}))
+
+
+@cache
+def tells_of_indexing() -> bool:
+    """Return whether torch tells of `x[...]` on tensors without a gradient, such as tokens; from 2.4 on it does."""
+    tokens = torch.zeros(2, dtype=torch.int64)
+    with _Told() as told:
+        tokens[:1]
+    return Tensor.__getitem__ in told.functions

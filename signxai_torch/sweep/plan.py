@@ -224,7 +224,7 @@ class Plan:
             logits = torch.cat([model.logits(part) for part in parts])
             indices = target_indices(logits, target, model.shape)
         if len(model.shape) > 1:  # a place per sample
-            indices = torch.stack(torch.unravel_index(indices, tuple(model.shape)), dim=1)
+            indices = _places(indices, model.shape)
         return parts, list(indices.split(step))
 
     def _job(self, job: Job, model: Model, x: Tensor, target: Target, limit: int | None) -> list[Tensor]:
@@ -255,6 +255,15 @@ class Plan:
         if job.kind == "noise":
             return of_noisy_inputs(model, x, target, parameters, [one.method.family for one in job.wanted])
         return [MAPS[first.method.family](model, x, target, first.method, parameters)] * len(job.wanted)
+
+
+def _places(indices: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return flat indices as places in an output of several axes, shape (N, axes); torch 2.1 cannot do so itself."""
+    places = []
+    for size_of_axis in reversed(shape):
+        places.append(indices % size_of_axis)
+        indices = indices // size_of_axis
+    return torch.stack(places[::-1], dim=1)
 
 
 def _way(one: Wanted) -> Way:

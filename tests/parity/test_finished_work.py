@@ -35,6 +35,8 @@ from parity.run.unfinished import finished_cases
 from tests.parity.echo_client import EchoClient
 from tests.parity.test_cli import DRIVER, ROOT
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 DENSE = ["run", "--model", "dense_mnist", "--samples", "1"]
 TWO = [*DENSE, "--method", "gradient,lrp_z"]

@@ -20,6 +20,8 @@ from parity.run.session import Session
 from tests.parity.echo_client import EchoClient
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential
 
+pytestmark = pytest.mark.slow
+
 SIDE = 48
 ROW = 3_000
 """More bytes than a row at parity takes."""

@@ -18,6 +18,8 @@ from signxai_torch import UnhookedOperationError, explain, explain_many, list_me
 from signxai_torch.lrp.rules import LinearRule
 from tests.signxai_torch.nets import Shared, TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
+pytestmark = pytest.mark.slow
+
 NEEDS_OTHERS = ("grad_cam", "guided_grad_cam", "x_sign_mu")
 RANDOM = ("smoothgrad", "vargrad", "random")
 
@@ -130,7 +132,8 @@ def test_methods_that_differ_in_the_input_layer_share_the_pass_above_it(monkeypa
 
 
 def places(array: np.ndarray) -> tuple[int, int]:
-    return np.lib.array_utils.byte_bounds(array)
+    byte_bounds = getattr(np.lib, "array_utils", np).byte_bounds  # before NumPy 2 it was numpy's own
+    return byte_bounds(array)
 
 
 @pytest.mark.filterwarnings("ignore::signxai_torch.UnusedInputRuleWarning")

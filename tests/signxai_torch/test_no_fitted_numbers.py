@@ -17,7 +17,13 @@ TABLE = "methods/table"
 PUBLISHED = "published/"
 """The published API: its signatures have default values of their own."""
 FILES = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.py"))}
-SOURCES = {name: path for name, path in FILES.items() if name != TABLE and path.stem != "__init__"}
+DRAWING = "pictures/"
+"""Sizes and colours of figures, which no map passes through on its way to the caller."""
+SOURCES = {
+    name: path
+    for name, path in FILES.items()
+    if name != TABLE and not name.startswith(DRAWING) and path.stem != "__init__"
+}
 MODULES = tuple(SOURCES)
 
 # Counts, axes, neutral elements and signs: anywhere, but 2 as a factor or divisor only where it is explained.

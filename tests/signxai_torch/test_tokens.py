@@ -12,9 +12,15 @@ from torch.nn import functional as F
 
 from signxai_torch import explain
 from signxai_torch.operations.refusal import UnhookedOperationError
+from signxai_torch.operations.watch import tells_of_indexing
 
 TOKENS, LENGTH = 13, 8
 LRP = ("lrp_z", "lrp_epsilon_0_1", "lrp_flat", "lrp_alpha_1_beta_0", "lrp_sequential_composite_a", "deep_taylor")
+
+
+needs_indexing = pytest.mark.skipif(
+    not tells_of_indexing(), reason="torch before 2.4 does not tell of x[...] of tokens"
+)
 
 
 class Behind(nn.Module):
@@ -118,7 +124,7 @@ def right(model: Text, x: Tensor, method: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", LRP)
-@pytest.mark.parametrize("kind", [Text, Cast, Moved, Split, Low, Declared])
+@pytest.mark.parametrize("kind", [Text, Cast, pytest.param(Moved, marks=needs_indexing), Split, Low, Declared])
 def test_a_token_gets_the_sum_of_its_vector(kind, method):
     model, x = made(kind), tokens()
     found = explain(model, x, method)
@@ -165,9 +171,17 @@ def test_tokens_that_are_computed_with_are_refused():
         explain(made(Computed), tokens(), "lrp_z", target=0)
 
 
+@needs_indexing
 def test_tables_that_are_indexed_are_refused():
     with pytest.raises(UnhookedOperationError, match=r"__getitem__ .*for which there is no rule"):
         explain(made(Indexed), tokens(), "lrp_z", target=0)
+
+
+@pytest.mark.skipif(tells_of_indexing(), reason="this torch tells of x[...]")
+@pytest.mark.parametrize("kind", [Moved, Indexed])
+def test_an_old_torch_is_named_where_it_does_not_tell_of_tokens_that_are_cut(kind):
+    with pytest.raises(UnhookedOperationError, match=r"x\[\.\.\.\] needs torch 2\.4"):
+        explain(made(kind), tokens(), "lrp_z", target=0)
 
 
 def test_bags_of_embeddings_are_refused_by_name():

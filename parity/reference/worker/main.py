@@ -12,9 +12,9 @@ import contextlib
 import gc
 import importlib.metadata
 import math
+import mmap
 import os
 import platform
-import resource
 import sys
 import threading
 import time
@@ -37,6 +37,7 @@ if __package__ in (None, ""):
 from parity.hashing import array_sha256
 from parity.reference.protocol import PACKAGES, WORKER_VERSION, decode, encode, read_array, write_arrays
 from parity.reference.request import ReferenceCall
+from parity.system import allowed_cores, largest_memory, work_so_far
 
 STILL_SECONDS = 20.0
 """A start in which nothing is computed or read for so long will not end."""
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
     """Set TensorFlow up, say so, and answer what comes on stdin until it ends; return the exit code."""
     send(channel, {"event": "starting"})
-    threads = options.threads or available_cores()
+    threads = options.threads or allowed_cores()
     watchdog = Watchdog(options.memory_limit, channel)
     watchdog.start()
     # If the machine runs out of memory, this process is the one to go: it costs one request.
@@ -90,13 +91,6 @@ def package_versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def take_stdout() -> BinaryIO:
@@ -261,7 +255,7 @@ def peak_rss() -> int:
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return largest_memory()
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
@@ -302,8 +296,7 @@ class Watchdog(threading.Thread):
 
     def _look_for_work(self) -> None:
         """End the worker if it has neither computed nor read from the disk in `STILL_SECONDS`."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        work = usage.ru_utime + usage.ru_stime + usage.ru_inblock + usage.ru_majflt
+        work = work_so_far()
         if work - self._work > 0.05:  # seconds; looking itself takes less
             self._work, self._idle = work, 0
         # Looks are counted, not seconds: a machine that slept, or a process that was stopped, has lost no time.
@@ -318,7 +311,7 @@ class Watchdog(threading.Thread):
 def current_rss() -> int:
     """Return the resident memory in bytes, or 0 where the system does not tell."""
     try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
     except OSError:
         return 0
 

@@ -69,7 +69,8 @@ class LoadedFile:
     @property
     def versions(self) -> dict[str, str]:
         """See above."""
-        return {os.path.relpath(file, self.path.parent): digest[:12] for file, digest in self._digests.items()}
+        folder = self.path.parent
+        return {Path(os.path.relpath(file, folder)).as_posix(): digest[:12] for file, digest in self._digests.items()}
 
     def is_current(self) -> bool:
         """Return whether no file that was read has changed."""

@@ -6,6 +6,7 @@ from importlib import metadata
 from importlib.util import find_spec
 
 from parity.errors import ParityError
+from parity.extras import sentence
 from parity.keras import KerasModule
 from parity.run.subjects.function import Function, FunctionSubject
 from signxai_torch.methods.grammar import Method
@@ -31,7 +32,8 @@ def stock(function: Function, name: str, module: str, package: str, file: str) -
         If it is not installed.
     """
     if find_spec(module) is None:
-        raise ParityError(f"the subject {name} needs {package}, which is not installed: pip install {package}")
+        what = f"the subject {name}"
+        raise ParityError(sentence(module, what) or f"{what} needs {package}, which is not installed")
     return FunctionSubject(function, name, versions={package: metadata.version(package)}, file=file)
 
 

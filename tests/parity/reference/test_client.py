@@ -1,6 +1,6 @@
 import os
 import threading
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +57,10 @@ def test_a_scalar_answer_keeps_its_shape(client, ask):
 
 @pytest.mark.parametrize("name", ["double", "raise"])
 def test_an_answer_says_when_it_was_computed_also_when_it_is_read_later(client, ask, name):
-    before = datetime.now(UTC).replace(microsecond=0)
+    before = datetime.now(timezone.utc).replace(microsecond=0)
     (answer,) = client().answer(ask(name))
     computed = datetime.fromisoformat(answer.computed)
-    assert before <= computed <= datetime.now(UTC)
+    assert before <= computed <= datetime.now(timezone.utc)
     (entry,) = client().store.root.rglob("*.npz")
     os.utime(entry, (0, 0))
     assert client().answer(ask(name))[0].computed == answer.computed
