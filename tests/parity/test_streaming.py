@@ -134,7 +134,7 @@ def size(found: Any, seen: set[int]) -> int:
     return sys.getsizeof(found) + sum(size(one, seen) for one in inner)
 
 
-def test_a_row_takes_what_the_readme_says(model: Path) -> None:
+def test_a_row_takes_what_the_page_of_large_runs_says(model: Path) -> None:
     pattern = pictures(16)
     rows = run(model, pattern, "report")["results"]
     assert {row["status"] for row in rows} == {"parity"}
