@@ -69,6 +69,15 @@ def test_a_command_that_needs_one_package_more_says_so() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_pictures_say_which_extra_they_need(tmp_path: Path) -> None:
+    arguments = ("dense_mnist", "--method", "gradient", "--save", str(tmp_path / "map.png"))
+    done = _without("matplotlib", "parity", "show", *arguments)
+    assert done.returncode == 2
+    assert "which is not installed: pip install 'signxai-torch-parity[show]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+
+
 def test_pytest_starts_where_the_plugin_is_and_the_harness_is_not() -> None:
     done = _without(HARNESS, "import parity.testing.plugin; print('loaded')")
     assert done.stdout == "loaded\n", done.stderr

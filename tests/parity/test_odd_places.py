@@ -70,6 +70,7 @@ def test_no_interpreter_of_the_working_folder_is_run(
     trap: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("parity.reference.program.CHECKOUT", tmp_path / "clone")
+    monkeypatch.setattr("parity.reference.installed.data_folder", lambda: tmp_path / "data")
     with pytest.raises(ReferenceEnvironmentError, match="make setup"):
         find_python()
     with pytest.raises(ParityError, match="make subjects"):

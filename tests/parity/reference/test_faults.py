@@ -168,6 +168,7 @@ def test_where_the_interpreter_is_looked_for(monkeypatch, tmp_path):
         find_python()
     monkeypatch.delenv("REFERENCE_PYTHON")
     monkeypatch.setattr("parity.reference.program.CHECKOUT", tmp_path)
+    monkeypatch.setattr("parity.reference.installed.data_folder", lambda: tmp_path / "data")
     with pytest.raises(ReferenceEnvironmentError, match=r"there is no .*\.venv-reference.*make setup"):
         find_python()
     beside = tmp_path / ".venv-reference" / "bin" / "python"
