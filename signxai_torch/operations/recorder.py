@@ -10,7 +10,7 @@ gradient, but has no mark.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,8 @@ class Recorder(Watch):
     fixed : str
         What ties the recording to this input: on another one the model may compute something else. Empty if nothing
         in sight does.
+    weights : list of torch.Tensor
+        The parameters that something was computed of which does not depend on the input.
     derived : dict
         What others have made of the recording and want to find again.
     """
@@ -108,6 +110,7 @@ class Recorder(Watch):
         self.cuts: list[str] = []
         self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
         self.fixed = "" if inputs.alone and not self._tokens else "several inputs, or tokens"
+        self.weights: list[Tensor] = []
         self.derived: dict[Any, Any] = {}
         self._keep, self._opened = keep, opened
         self._calls: list[_Call] = []
@@ -198,6 +201,7 @@ class Recorder(Watch):
         try:
             live = self._live(args, keywords)
             if not live:
+                self.weights += module.parameters()
                 return forward(*args, **keywords)
             return self._operate(row, forward, args, keywords, live, module)
         finally:
@@ -254,6 +258,7 @@ class Recorder(Watch):
         if not live:
             with torch.no_grad():
                 made = function(*args, **keywords)
+            self.weights += _parameters_in((*args, *keywords.values()))
             if self._masks(args, keywords) and isinstance(made, Tensor):
                 setattr(made, self._mask, True)  # a mask as numbers is a mask
             return made
@@ -348,8 +353,13 @@ class Recorder(Watch):
             extra, made = run_with_extra(row, call, by_place, by_name)
         results = list(tensors_of(made))
         whole = not results
+        if not _only_floating(made):
+            self.fixed = f"what {getattr(function, '__name__', 'a function')}() tells besides floating point numbers"
+        elif row is UNKNOWN:  # it may choose by values, or raise
+            self.fixed = f"{getattr(function, '__name__', 'a function')}(), of which nothing is known"
+        elif keywords.get("out") is not None:
+            self.fixed = "out="
         if whole:
-            self.fixed = "whole numbers"
             if isinstance(made, Tensor) and made.is_complex():
                 self._note_complex(function)
             if not any(_is_token(one) for one in live):
@@ -494,6 +504,21 @@ def whole_numbers_of(made: Any) -> Iterator[Tensor]:
     elif isinstance(made, (tuple, list)):
         for one in made:
             yield from whole_numbers_of(one)
+
+
+def _parameters_in(arguments: Iterable[Any]) -> Iterator[Tensor]:
+    for one in arguments:
+        if isinstance(one, nn.Parameter):
+            yield one
+        elif isinstance(one, (list, tuple)):
+            yield from _parameters_in(one)
+
+
+def _only_floating(made: Any) -> bool:
+    """Return whether a function told nothing but floating point numbers: a place of a maximum is read by nobody."""
+    if isinstance(made, (tuple, list)):
+        return all(map(_only_floating, made))
+    return made is None or (isinstance(made, Tensor) and made.is_floating_point())
 
 
 def _keeps_all(operation: Operation) -> bool:
