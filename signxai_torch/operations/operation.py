@@ -127,8 +127,6 @@ class Operation:
         That of what it read.
     graph : tuple, optional
         Its result and inputs in autograd's graph, where the operation itself was out of sight.
-    derived : dict, optional
-        What rules have made of its constants and want to find again; None where it is walked once only.
     """
 
     function: Function
@@ -151,7 +149,6 @@ class Operation:
     extra: Tensor | None = None
     memory_format: torch.memory_format = torch.contiguous_format
     graph: tuple[Tensor, tuple[Tensor, ...]] | None = None
-    derived: dict[Any, Any] | None = None
 
     def __str__(self) -> str:
         name = self.module_type if self.declared is not None else self.function.name or _name_of(self.call)

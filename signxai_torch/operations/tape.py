@@ -67,7 +67,6 @@ class Tape:
         self.derived: dict[Any, Any] = {}
         self.given_back: Callable[[Tape], None] = lambda tape: None
         for operation in self.operations:
-            operation.derived = {}
             _ = operation.quick  # found now, while the places of the maxima are there that some need
         places = {self.input: 0}
         self._steps = _compiled(self.operations, output, places)

@@ -145,9 +145,12 @@ def _walk(
 
 
 def _assigned(recorder: Recording, output: Value, composite: Composite) -> Assignment:
-    if composite not in recorder.derived:
-        recorder.derived[composite] = assign(recorder.operations, output, composite)
-    return recorder.derived[composite]  # type: ignore[no-any-return]
+    assigned: Assignment | None = recorder.derived.get(composite)
+    if assigned is None:
+        assigned = assign(recorder.operations, output, composite)
+        if not assigned.stands_for:  # by which kernels get weights that were computed of the model's
+            recorder.derived[composite] = assigned
+    return assigned
 
 
 def _go(
