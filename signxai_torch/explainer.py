@@ -23,13 +23,18 @@ class Explainer:
 
     The maps are those of `explain` and `explain_many`. What is left out is what they do anew at every call: reading
     the methods' names, copying the model's structure, running its Python code and finding the rules of its operations.
-    From the second batch of one shape on, the functions that the model was seen to compute are called directly; a model
-    whose code may choose by values, draws noise, or cuts the gradient runs as before, and so do models of several
-    inputs. That another input gives the model's own logits, bit by bit, is tried before.
+    From the second batch of one shape on, the functions that the model was seen to compute are called directly; that
+    other inputs give the model's own logits, bit by bit, is tried before. A model whose code may choose by values,
+    draws noise, cuts the gradient, changes itself, catches errors or leaves what torch tells of (TorchScript,
+    extensions) runs as before, and so do models of several inputs, models under torch's modes such as a default device,
+    and those that lead to more objects than can be kept track of.
 
-    Weights may be trained on, replaced or loaded in between, modules exchanged and attributes set: it is noticed, and
-    all is found out again. What cannot be noticed is said with `refresh`: weights written through ``parameter.data``,
-    and changes inside of objects that a module holds, or of anything else that its code reads.
+    Everything may change in between: weights (by any optimizer, and through ``parameter.data``), modules, hooks,
+    classes, attributes of objects that a module holds, and variables that functions read. It is noticed, and all is
+    found out again. What cannot be noticed is said with `refresh`: changes inside of objects of extension modules, and
+    whatever else code may read, such as files, the time and the settings of libraries.
+
+    Threads may share it. Copied or pickled it takes the model along, and finds out anew.
 
     Parameters
     ----------
@@ -74,6 +79,10 @@ class Explainer:
         memory_limit: int | None = None,
         **params: Any,
     ) -> None:
+        self._arguments = {
+            "model": model, "methods": methods, "output": output, "strict": strict, "memory_limit": memory_limit,
+            **params,
+        }  # fmt: skip
         self._alone = methods if isinstance(methods, str) else None
         if self._alone is None and params.keys() - {"seed"}:
             raise TypeError(
@@ -121,6 +130,12 @@ class Explainer:
             if self._alone is not None:
                 return arrays([maps[self._alone]], inputs)[0]
             return dict(zip(maps, arrays(maps.values(), inputs), strict=True))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._arguments
+
+    def __setstate__(self, arguments: dict[str, Any]) -> None:
+        self.__init__(**arguments)  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Let the next call find out everything about the model anew."""

@@ -10,16 +10,21 @@ from torch import Tensor, nn
 
 from signxai_torch.operations.checks import check_finite, check_model, takes_tokens
 from signxai_torch.operations.counting import Count
+from signxai_torch.operations.drawn import Generators
 from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.model import Model, Output, Recording
+from signxai_torch.operations.proof import is_proven
 from signxai_torch.operations.recorder import Keep, Recorder
 from signxai_torch.operations.standing import Standing
 from signxai_torch.operations.tape import Tape
+from signxai_torch.operations.watch import others_watch
 
 TAPES = 8
 """How many shapes of inputs are remembered; of sequences every length is another."""
-_Key = tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device]
+REST = 32
+"""How often a shape must come until it gets a tape again, after others took its place."""
+_Key = tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device, torch.dtype]
 
 
 class _Lending:
@@ -41,9 +46,12 @@ class _Lending:
             self._idle.append(tape)
 
 
-def _forget_oldest(known: dict[_Key, Any], most: int) -> None:
-    while len(known) > most:
-        known.pop(next(iter(known)), None)
+def _forget_oldest(known: dict[_Key, Any], most: int) -> list[_Key]:
+    """Forget what came first, and return what that was; other threads may be at it too."""
+    oldest = list(known)[: max(0, len(known) - most)]
+    for key in oldest:
+        known.pop(key, None)
+    return oldest
 
 
 class Preparation:
@@ -64,37 +72,54 @@ class Preparation:
 
     def __init__(self, module: nn.Module, output: Output | None = None) -> None:
         check_model(module)
-        self.standing = Standing(module)
+        self.standing = Standing(module, output)
         self.module, self.output = module, output
         self.takes_tokens = takes_tokens(module)
-        self._met: dict[_Key, None] = {}
+        self._met: dict[_Key, tuple[int, object]] = {}
         self._made: dict[_Key, _Lending | None] = {}
 
-    def tape(self, x: Tensor) -> Tape | None:
+    def tape(self, x: Tensor, explanation: object) -> Tape | None:
         """Return the tape for inputs like `x`, for passes of autograd; None if there is none."""
-        lending = self._lending(x)
+        lending = None if others_watch() else self._lending(x, explanation)
         return None if lending is None else lending.tape
 
-    def lent(self, x: Tensor) -> Tape | None:
+    def lent(self, x: Tensor, explanation: object) -> Tape | None:
         """Return the tape for inputs like `x`, for a walk; nobody else is handed it before its `forget`."""
-        lending = self._lending(x)
+        lending = None if others_watch() else self._lending(x, explanation)
         return None if lending is None else lending.take()
 
-    def _lending(self, x: Tensor) -> _Lending | None:
-        # A tape is made when an input comes for the second time: who explains once shall not pay for it.
+    def _lending(self, x: Tensor, explanation: object) -> _Lending | None:
         key = _key(x)
-        if key not in self._made:
-            if key not in self._met:
-                self._met[key] = None
-                _forget_oldest(self._met, 10 * TAPES)
-                return None
+        if key in self._made:
+            return self._made.get(key)
+        # A tape is made in the second explanation: who explains once shall not pay for it, and a model that changes
+        # itself whenever it runs is another one by then.
+        times, last = self._met.get(key, (0, None))
+        times += last is not explanation
+        self._met[key] = times, explanation
+        _forget_oldest(self._met, 10 * TAPES)
+        if times < 2:
+            return None
+        tape = self._taped(x)
+        self._made[key] = lending = None if tape is None else _Lending(tape)
+        for forgotten in _forget_oldest(self._made, TAPES):
+            self._met[forgotten] = 2 - REST, explanation
+        return lending
+
+    def _taped(self, x: Tensor) -> Tape | None:
+        """Return a tape that makes what the model makes; None if there is none."""
+        if not self.standing.is_known:
+            return None
+        generators = Generators(x.device)
+        try:
             tape = self._proven(x)
-            self._made[key] = None if tape is None else _Lending(tape)
-            _forget_oldest(self._made, TAPES)
-        return self._made.get(key)
+        except Exception:  # of the model; if it is one of every run, the explanation meets it by itself
+            tape = None
+        finally:
+            drawn = generators.put_back()  # what is tried here draws nothing from what the caller will draw
+        return None if drawn else tape
 
     def _proven(self, x: Tensor) -> Tape | None:
-        """Return a tape that makes what the model makes, of this input and of another; None if there is none."""
         plain = Model(self.module, self.output)
         x = x.detach()
         recorder, made = plain.record(x, lambda operation: (False, False))
@@ -103,22 +128,18 @@ class Preparation:
             return None
         if recorder.obstacles or recorder.cuts or recorder.fixed:
             return None
+        # Before the proof: what is changed in between by another thread shall not pass for what the tape was made of.
+        self.standing.compare(recorder.weights)
         tape = Tape(recorder, output, plain.shape)
-        with torch.no_grad():
-            other = torch.empty_like(x).copy_(x.flip(tuple(range(x.dim()))) / 2)
-            for batch in (x, other):
-                try:
-                    same = torch.equal(plain.logits(batch), tape.logits(batch))
-                except ValueError:  # what is no input of the model proves nothing
-                    return None
-                if not same:
-                    return None
+        if not self.standing.is_known or not is_proven(tape, plain, x):
+            return None
         tape.softmax = plain.softmax
         return tape
 
 
 def _key(x: Tensor) -> _Key:
-    return x.shape, x.stride(), x.dtype, x.device
+    # A model makes constants of the default dtype.
+    return x.shape, x.stride(), x.dtype, x.device, torch.get_default_dtype()
 
 
 class PreparedModel(Model):
@@ -134,7 +155,7 @@ class PreparedModel(Model):
 
     def __init__(self, preparation: Preparation, inputs: Inputs) -> None:
         super().__init__(preparation.module, preparation.output, inputs)
-        self._preparation = preparation
+        self._preparation, self._explanation = preparation, object()
 
     @property
     def takes_tokens(self) -> bool:
@@ -143,7 +164,7 @@ class PreparedModel(Model):
 
     def logits(self, x: Tensor, count: Count | None = None) -> Tensor:
         """See `Model.logits`."""
-        tape = self._preparation.tape(x) if self.inputs.alone else None
+        tape = self._preparation.tape(x, self._explanation) if self.inputs.alone else None
         if tape is None:
             return super().logits(x, count)
         self.shape, self.softmax = tape.shape, tape.softmax
@@ -153,7 +174,7 @@ class PreparedModel(Model):
         self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()
     ) -> tuple[Recording, Tensor]:
         """See `Model.record`."""
-        tape = None if modules or opened or not self.inputs.alone else self._preparation.lent(x)
+        tape = None if modules or opened or not self.inputs.alone else self._preparation.lent(x, self._explanation)
         if tape is None:
             return super().record(x, keep, modules, opened)
         self.shape = tape.shape

@@ -200,6 +200,16 @@ def is_watching() -> bool:
     return any(isinstance(mode, Watch) and not mode.over for mode in _get_current_function_mode_stack())
 
 
+def others_watch() -> bool:
+    """Return whether the caller has modes on that may change what torch's functions do, such as a default device."""
+    if torch._C._len_torch_dispatch_stack():
+        return True
+    # An interrupt may have left a watch there, which means nothing any more.
+    return bool(torch._C._len_torch_function_stack()) and any(
+        not (isinstance(mode, Watch) and mode.over) for mode in _get_current_function_mode_stack()
+    )
+
+
 class _Told(TorchFunctionMode):
     """Notes which functions torch tells of."""
 
