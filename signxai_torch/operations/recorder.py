@@ -355,7 +355,7 @@ class Recorder(Watch):
         whole = not results
         if not _only_floating(made):
             self.fixed = f"what {getattr(function, '__name__', 'a function')}() tells besides floating point numbers"
-        elif row is UNKNOWN:  # it may choose by values, or raise
+        elif row is UNKNOWN:  # it may choose by values, or raise an error
             self.fixed = f"{getattr(function, '__name__', 'a function')}(), of which nothing is known"
         elif keywords.get("out") is not None:
             self.fixed = "out="

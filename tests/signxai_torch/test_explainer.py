@@ -150,7 +150,7 @@ def test_changes_of_the_model_are_noticed(method: str, change: Callable[[nn.Modu
         assert np.array_equal(explainer(other, target=1), explain(model, other, method, target=1))
 
 
-def test_what_is_written_behind_the_counts_needs_refresh() -> None:
+def test_all_is_found_out_again_after_refresh() -> None:
     model = sequences()
     explainer = Explainer(model, "lrp_alpha_2_beta_1")
     (x,) = batches((2, 3, 24), 1)
