@@ -21,10 +21,11 @@ run_methods := $(foreach method,$(subst $(COMMA), ,$(METHODS)),--method '$(metho
 # Given to `make`, these name the interpreters that build the environments, not the ones that run in them.
 unexport PYTHON REFERENCE_PYTHON
 
-.PHONY: setup parity mutants bench zoo real applications subjects chaos test fuzz lint pictures weights clean help
+.PHONY: setup parity mutants bench zoo real applications subjects chaos test test-fast test-slow coverage docs fuzz lint \
+	pictures weights clean help
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 setup: $(VENV)/.made $(REFERENCE)/.made  ## make both environments
 
@@ -79,8 +80,32 @@ subjects: setup $(SIGNXAI2)/.made  ## all known ports on the same cases, side by
 chaos: setup  ## half an hour of runs that are killed, frozen and starved: ARGS='--minutes 5 --seed 1'
 	$(VENV)/bin/python -m bench.chaos $(ARGS)
 
+# The fast half first: it says most in three minutes. With ARGS, such as '-k lrp_flat', one half may have nothing to run.
+FAST := not slow and not reference
+run_tests = $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+or_nothing_of_those = $(if $(ARGS),|| test $$? -eq 5)
+
+run_fast = $(run_tests) -m '$(FAST)' $(or_nothing_of_those)
+run_slow = $(run_tests) -m 'not ($(FAST))' $(or_nothing_of_those)
+
 test: setup  ## all tests
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(run_fast)
+	$(run_slow)
+
+test-fast: setup  ## those that need neither the reference nor minutes
+	$(run_fast)
+
+test-slow: setup  ## all others
+	$(run_slow)
+
+# Tests that limit time and memory can fail where every line is watched: only the lines count here.
+coverage: setup  ## all tests again, with the lines that they run; fails under 97 % of the port and 92 % of the harness
+	-$(run_tests) --cov --cov-report=
+	$(VENV)/bin/coverage report --include='signxai_torch/*' --fail-under=97
+	$(VENV)/bin/coverage report --include='parity/*' --fail-under=92
+
+docs: setup  ## the site, offline, into docs/_build/html; a warning is an error
+	$(VENV)/bin/python -m sphinx -b html -W --keep-going -n -q docs docs/_build/html
 
 fuzz: setup  ## random networks, both sides, in float64: N=500
 	FUZZ_EXAMPLES=$(N) $(VENV)/bin/python -m pytest tests/fuzz --timeout 0 $(ARGS)
@@ -99,4 +124,4 @@ weights: setup  ## fetch the official VGG16 and VGG19 weights into Keras' own ca
 	$(REFERENCE)/bin/python weights/fetch.py
 
 clean:  ## remove environments, reports and caches (not the weights)
-	rm -rf $(VENV) $(REFERENCE) $(SIGNXAI2) .nox build dist reports .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(REFERENCE) $(SIGNXAI2) .nox build dist reports docs/_build docs/generated .parity-store .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

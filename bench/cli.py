@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bench import readme, report, session
+from bench import page, report, session
 from bench.document import BenchFileError, load
 from bench.harness import HarnessError
 from bench.judged.options import split
@@ -21,7 +21,8 @@ from parity.run.cases import select_methods
 from parity.run.machine import available_cores
 from parity.run.results import dumps, write_atomically
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
 
 
 @click.command()
@@ -36,7 +37,7 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 @click.option("--stored-total", is_flag=True, help="Look those totals up; VGG16: about 10 minutes less.")
 @click.option("--no-reference", is_flag=True, help="Start no TensorFlow.")
 @click.option("--report", "directory", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
-@click.option("--readme/--no-readme", "write_readme", default=None, help="Write the README's table (full runs do).")
+@click.option("--page/--no-page", "write_page", default=None, help="Write the table in docs/ (full runs do).")
 @click.option("--render", type=click.Path(path_type=Path), help="Measure nothing: render this bench.json again.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if a limit is not met.")
 def main(
@@ -49,7 +50,7 @@ def main(
     stored_total: bool,
     no_reference: bool,
     directory: Path,
-    write_readme: bool | None,
+    write_page: bool | None,
     render: Path | None,
     strict: bool,
 ) -> None:
@@ -73,10 +74,10 @@ def main(
             write_atomically(directory / "bench.json", dumps(document))
         write_atomically(directory / "bench.html", report.render(document))
         full = not (wish.networks or wish.methods or wish.quick or wish.rounds) and render is None
-        if write_readme or (write_readme is None and full):
-            readme.update(README, document)
-            click.echo(f"wrote the table in {README.name}")
-    except (ParityError, HarnessError, BenchFileError, readme.ReadmeError) as error:
+        if write_page or (write_page is None and full):
+            page.update(PAGE, document)
+            click.echo(f"wrote the table in {PAGE.name}")
+    except (ParityError, HarnessError, BenchFileError, page.PageError) as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(2)
     click.echo(f"wrote {directory / 'bench.json'} and {directory / 'bench.html'}, {document['seconds']:.0f} s\n")

@@ -21,7 +21,7 @@ import torchvision
 from torch import Tensor, nn
 
 import signxai_torch
-from bench.cli import README
+from bench.cli import DOCS
 from parity.run.results import write_atomically
 
 FAMILIES = """alexnet vgg11 vgg11_bn resnet18 resnet50 resnext50_32x4d wide_resnet50_2 densenet121 squeezenet1_1
@@ -29,6 +29,7 @@ mobilenet_v2 mobilenet_v3_small mnasnet0_5 shufflenet_v2_x1_0 googlenet inceptio
 regnet_x_400mf convnext_tiny vit_b_16 swin_t maxvit_t"""
 METHODS = """gradient guided_backprop grad_cam deep_lift deep_taylor lrp_z lrp_epsilon_0_1 lrp_alpha_1_beta_0
 lrp_sequential_composite_a lrpsign_epsilon_0_25_std_x flatlrp_z"""
+PAGE = DOCS / "models.md"
 BEGIN, END = "<!-- zoo:begin (written by `make zoo`) -->", "<!-- zoo:end -->"
 EPSILON = 0.01
 _SIDES = {"vit_b_16": 224, "maxvit_t": 224, "inception_v3": 299}
@@ -159,7 +160,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def update(path: Path, lines: Sequence[Line]) -> None:
-    """Put the table between the markers of a README."""
+    """Put the table between the markers of a page."""
     text = path.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if len(pattern.findall(text)) != 1:
@@ -170,16 +171,16 @@ def update(path: Path, lines: Sequence[Line]) -> None:
 
 @click.command()
 @click.option("--model", "models", help="Families instead of all, separated by commas.")
-@click.option("--readme/--no-readme", "write_readme", default=None, help="Write the README's table. [with all]")
-def main(models: str | None, write_readme: bool | None) -> None:
+@click.option("--page/--no-page", "write_page", default=None, help="Write the table in docs/. [with all]")
+def main(models: str | None, write_page: bool | None) -> None:
     """Explain torchvision's families as they are, beside zennit and captum."""
     families = FAMILIES.split() if models is None else models.replace(",", " ").split()
     lines = []
     for family in families:
         lines.append(explained(family))
         click.echo(table(lines[-1:]).splitlines()[2])
-    if models is None if write_readme is None else write_readme:
-        update(README, lines)
+    if models is None if write_page is None else write_page:
+        update(PAGE, lines)
     if any(line.wrong for line in lines):
         raise SystemExit(1)
 

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from signxai_torch.api import explain, explain_many, list_methods, plan
+from signxai_torch.explainer import Explainer
 from signxai_torch.families.cam import grad_cam_layer
 from signxai_torch.lrp.passes import SoftmaxWarning, UnusedInputRuleWarning
 from signxai_torch.methods.grammar import Method, UnknownMethodError, parse
@@ -18,6 +19,7 @@ from signxai_torch.published import MODULES, SUBMODULES
 
 __all__ = [
     "BeyondReferenceWarning",
+    "Explainer",
     "Method",
     "SoftmaxWarning",
     "UnhookedOperationError",

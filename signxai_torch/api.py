@@ -20,7 +20,19 @@ Array = np.ndarray[Any, Any]
 
 
 def list_methods() -> list[str]:
-    """Return the listed method names. Any number works in a name, so more names are legal than are listed."""
+    """Return the listed method names. Any number works in a name, so more names are legal than are listed.
+
+    Returns
+    -------
+    list of str
+        SIGN-XAI's wrappers first, then the names of both references' analyzers and those of the published port.
+
+    Examples
+    --------
+    >>> import signxai_torch
+    >>> "lrp_epsilon_0_1" in signxai_torch.list_methods()
+    True
+    """
     return list(listed())
 
 
@@ -113,10 +125,29 @@ def explain(
 def plan(methods: Sequence[str]) -> Plan:
     """Return what several methods share when they are explained together; ``print(plan(methods))`` shows the tree.
 
+    Parameters
+    ----------
+    methods : sequence of str
+        Method names.
+
+    Returns
+    -------
+    Plan
+        Printed it is a tree of passes; ``plan(methods).memory(model, x)`` is how many bytes it takes besides the
+        weights.
+
     Raises
     ------
     UnknownMethodError
         If there is no such method; the nearest names are given.
+    TypeError
+        If it is one name and not several.
+
+    Examples
+    --------
+    >>> import signxai_torch
+    >>> print(signxai_torch.plan(["gradient", "smoothgrad"]))  # doctest: +ELLIPSIS
+    2 methods...
     """
     if isinstance(methods, str):
         raise TypeError(f"methods must be several names, not the str {methods!r}; explain() takes one")
@@ -174,8 +205,10 @@ def explain_many(
     memory_limit : int, optional
         Bytes that may be taken besides the weights (``plan(methods).memory(model, x)`` says how many it takes
         without a limit); the batch is explained in parts that fit.
-    output, strict
-        As for `explain`.
+    output : callable, optional
+        Makes logits of what the model returns, as for `explain`.
+    strict : bool
+        Refuse what neither reference has a rule for, as for `explain`.
     seed : int, optional
         Of the noise of SmoothGrad, VarGrad and ``random``. Without one it is drawn anew at every call.
 
@@ -190,6 +223,14 @@ def explain_many(
         If there is no such method; the nearest names are given.
     TypeError, ValueError
         As `explain`; and if not even one sample fits into `memory_limit`.
+
+    Examples
+    --------
+    >>> import torch, signxai_torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> maps = signxai_torch.explain_many(model, torch.ones(2, 4), ["gradient", "lrp_z"], target=0)
+    >>> {name: values.shape for name, values in maps.items()}
+    {'gradient': (2, 4), 'lrp_z': (2, 4)}
     """
     together = plan(methods)  # an unknown name costs nothing but the message
     together.strict, together.seed = strict, seed

@@ -10,12 +10,12 @@ import click
 from bench.applications import page
 from bench.applications.families import FAMILIES, select
 from bench.applications.judging import judged
-from bench.cli import README
+from bench.cli import DOCS
 from bench.judged.options import split
 from bench.judged.runs import judge_each
 from parity.errors import ParityError
 
-PAGE = README.parent / "docs" / "applications.md"
+PAGE = DOCS / "applications.md"
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli import README
+from bench.cli import DOCS
 from bench.judged.options import split
 from bench.judged.runs import judge_each
 from bench.real import page
@@ -16,7 +16,7 @@ from bench.real.judging import judged
 from bench.real.models import MODELS, select
 from parity.errors import ParityError
 
-PAGE = README.parent / "docs" / "real.md"
+PAGE = DOCS / "real.md"
 
 
 @click.command()

@@ -14,8 +14,8 @@ from markupsafe import Markup
 from bench.contenders.everyone import CONTENDERS, UNIT
 from bench.figures import Figures
 from bench.limits import unmet
+from bench.page import TITLES
 from bench.plan import VGG16
-from bench.readme import TITLES
 from bench.report import plots
 
 VERDICT_CLASS = {"met": "parity", "not met": "mismatch", "not measured": "unjudged", "no counterpart": "unsupported"}

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from bench.contenders.everyone import CONTENDERS, PORT
 from bench.limits import TIMES
 from bench.networks import STACK
+from bench.page import TITLES
 from bench.plan import VGG16
-from bench.readme import TITLES
 
 # Stand-ins that become the page's variables, so that both themes work.
 INK, SOFT, LINE = "#010203", "#010204", "#010205"

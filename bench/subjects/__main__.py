@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli import README
+from bench.cli import DOCS
 from bench.judged.options import split
 from bench.real.fetch import DEFAULT_CACHE, Cache
 from bench.subjects import page
@@ -16,7 +16,7 @@ from parity.commands.side_by_side import write
 from parity.errors import ParityError
 from parity.run.results import write_atomically
 
-PAGE = README.parent / "docs" / "subjects.md"
+PAGE = DOCS / "subjects.md"
 
 
 @click.command()

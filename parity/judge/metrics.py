@@ -166,6 +166,14 @@ def compare(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> Metrics:
     ------
     TypeError
         If a map does not hold real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, parity
+    >>> found = np.linspace(-1, 1, 16).reshape(4, 4, 1)
+    >>> numbers = parity.compare(found, 1.02 * found)
+    >>> round(numbers.rel_l2, 6), round(numbers.slope, 6), round(numbers.pearson, 6)
+    (0.02, 1.02, 1.0)
     """
     ref_in, cand_in = _real(reference, "reference"), _real(candidate, "candidate")
     ref, cand = ref_in.astype(np.float64), cand_in.astype(np.float64)

@@ -80,15 +80,25 @@ def torchvision_vgg_state_dict(module: KerasModule) -> dict[str, torch.Tensor]:
     The values are the same tensors, not copies. torchvision's model is given the channels in the order that the
     Keras weights were trained with (BGR with the mean subtracted, for the ImageNet weights).
 
+    Parameters
+    ----------
+    module : KerasModule
+        A converted VGG16 or VGG19.
+
     Returns
     -------
-    dict
+    dict of str to torch.Tensor
         For `load_state_dict(..., strict=True)`.
 
     Raises
     ------
     ConversionError
         If the module is not such a VGG.
+
+    Examples
+    --------
+    >>> module = parity.keras.load("vgg16_weights.h5", architecture="vgg16")  # doctest: +SKIP
+    >>> torchvision.models.vgg16().load_state_dict(torchvision_vgg_state_dict(module))  # doctest: +SKIP
     """
     positions = dict(_CLASSIFIER)
     names: dict[str, str] = {key: f"classifier.{position}" for key, position in positions.items()}

@@ -46,19 +46,19 @@ def load(
 
     Parameters
     ----------
-    path
+    path : str or Path
         A `.h5` with or without architecture, a `.weights.h5`, or a `.keras` file.
-    architecture
+    architecture : {"vgg16", "vgg19"}, optional
         `"vgg16"` or `"vgg19"`: used when the file holds weights only.
-    config
+    config : str or Path, optional
         A JSON file made by `model.to_json()`, for a file that holds weights only. If neither is given, such a file
         beside the weights is used: `name.json` for `name.h5` or `name.weights.h5`.
-    output
+    output : str, optional
         For a model of several outputs, the Keras name of the layer whose result is wanted. What only the others need
         is left out, inputs included.
-    dtype
+    dtype : torch.dtype
         `torch.float32` or `torch.float64`.
-    inbound
+    inbound : mapping of str to tuple of str, optional
         Layers that are given the outputs of other layers than the file says, by name. For experiments: with it a
         wrong network can be built on purpose.
 
@@ -73,6 +73,14 @@ def load(
     ConversionError
         If the file cannot be read, is not from Keras, or holds layers, a configuration or weights that cannot be
         converted exactly. The message names the file and all such layers.
+
+    Examples
+    --------
+    >>> import parity.keras
+    >>> from parity.assets.models import resolve
+    >>> model = parity.keras.load(resolve("dense_mnist").path)
+    >>> model.description.input_shape, model.description.removed_softmax
+    ((28, 28, 1), True)
     """
     path = Path(path)
     if dtype not in DTYPES:

@@ -102,6 +102,7 @@ def judge(
     Returns
     -------
     Judgement
+        What came of each method, input and dtype.
 
     Raises
     ------
@@ -135,10 +136,17 @@ def parity_case(*, model: str = "vgg_mnist", method: str | Sequence[str] = "lrp_
 
     Parameters
     ----------
-    model, method
+    model : str
+        A shipped model, or the path of a Keras file, as in `judge`.
+    method : str or sequence of str
         As in `judge`; several methods, or a glob, make a test each.
     **options
         Further arguments of `judge`.
+
+    Returns
+    -------
+    callable
+        A decorator that makes pytest tests of a function.
 
     Examples
     --------

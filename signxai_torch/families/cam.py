@@ -29,9 +29,9 @@ from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.lrp.weightless import GuidedReLU
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.inputs import Several
-from signxai_torch.operations.model import Model, explaining
+from signxai_torch.operations.model import Model, Recording, explaining
 from signxai_torch.operations.operation import Value
-from signxai_torch.operations.recorder import Keep, Recorder
+from signxai_torch.operations.recorder import Keep
 from signxai_torch.operations.refusal import refuse
 
 
@@ -39,7 +39,7 @@ from signxai_torch.operations.refusal import refuse
 class Looked:
     """A forward pass with maps that Grad-CAM looks at, and which of the model's inputs they are made of."""
 
-    recorder: Recorder
+    recorder: Recording
     logits: Tensor
     output: Value
     maps: Maps
@@ -141,10 +141,31 @@ def _finished(looked: Sequence[Looked]) -> None:
 def grad_cam_layer(model: nn.Module, x: Tensor | Several, target_layer: str | nn.Module | None = None) -> str:
     """Return what made the maps that Grad-CAM looks at, and where; without a layer the one that it takes by itself.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; it is only read.
+    x : torch.Tensor, or tuple, list or dict of str to torch.Tensor
+        Inputs in torch layout, batch first, as for `signxai_torch.explain`.
+    target_layer : str or torch.nn.Module, optional
+        A layer by its name, or a module, as `signxai_torch.explain` takes it.
+
+    Returns
+    -------
+    str
+        The layer, or the operation with its place in the model.
+
     Raises
     ------
     NoConvolutionError
-        If there are none.
+        If the model has no maps to look at.
+
+    Examples
+    --------
+    >>> import torch, signxai_torch
+    >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 5)
+    >>> signxai_torch.grad_cam_layer(torch.nn.Sequential(*layers), torch.ones(1, 3, 8, 8))
+    'relu in 1'
     """
     with explaining(model, x) as (explained, batch):
         axes = max(view.dim() for view in explained.inputs.views(batch))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from signxai_torch.operations.ends import ends_of
 from signxai_torch.operations.kind import PARTS, ROWS, Kind
+from signxai_torch.operations.model import Recording
 from signxai_torch.operations.operation import Operation, Value
-from signxai_torch.operations.recorder import Recorder
 
 
 class NoConvolutionError(ValueError):
@@ -190,7 +190,7 @@ def _places(shape: Sequence[int], last: bool = False) -> int:
 
 
 def named_maps(
-    model: nn.Module, recorder: Recorder, path: str, with_activation: bool, seen: Sequence[int]
+    model: nn.Module, recorder: Recording, path: str, with_activation: bool, seen: Sequence[int]
 ) -> tuple[dict[Value, list[int]], str]:
     """Return what a layer made last of each of some inputs, with the places of those inputs; and its name."""
     name = f"layer {path!r} ({type(dict(model.named_modules())[path]).__name__})"
@@ -212,7 +212,7 @@ def named_maps(
     return serves, name
 
 
-def _activated(recorder: Recorder, value: Value) -> Value:
+def _activated(recorder: Recording, value: Value) -> Value:
     readers = (one for one in recorder.operations if one.kind is Kind.ACTIVATION and value in one.sources)
     reader = next(readers, None)
     return value if reader is None else reader.results[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -13,10 +15,16 @@ def divide(relevance: Tensor, denominator: Tensor, guard: float = KERAS_EPSILON)
     return over(relevance, torch.where(denominator == 0, guard, denominator))
 
 
+@lru_cache(maxsize=64)
+def _as_tensor(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(value, dtype=dtype, device=device)
+
+
 def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:
     """Return value moved away from zero by epsilon; zero counts as positive."""
     result = value + 0.0  # makes +0 of -0, so that copysign takes both for positive
-    torch.copysign(torch.as_tensor(epsilon, dtype=value.dtype, device=value.device), result, out=result)
+    size = epsilon if isinstance(epsilon, Tensor) else _as_tensor(epsilon, value.dtype, value.device)
+    torch.copysign(size, result, out=result)
     return result.add_(value)
 
 
@@ -33,7 +41,8 @@ def over(relevance: Tensor, denominator: Tensor) -> Tensor:
 
 def writable(value: Tensor) -> bool:
     """Return whether every place of a tensor has memory of its own."""
-    return all(stride != 0 or size == 1 for stride, size in zip(value.stride(), value.shape, strict=True))
+    strides = value.stride()
+    return 0 not in strides or all(stride != 0 or size == 1 for stride, size in zip(strides, value.shape, strict=True))
 
 
 def times(value: Tensor, factor: float | Tensor) -> Tensor:
@@ -43,8 +52,15 @@ def times(value: Tensor, factor: float | Tensor) -> Tensor:
 
 def plus(value: Tensor, other: Tensor) -> Tensor:
     """Return value + other; the value may be overwritten."""
-    fits = torch.broadcast_shapes(value.shape, other.shape) == value.shape
-    return value.add_(other) if fits and writable(value) else value + other
+    return value.add_(other) if _fits(other.shape, value.shape) and writable(value) else value + other
+
+
+def _fits(shape: torch.Size, into: torch.Size) -> bool:
+    """Return whether a tensor of a shape is broadcast to another shape, which stays as it is."""
+    if shape == into:
+        return True
+    behind = into[len(into) - len(shape) :]
+    return len(shape) <= len(into) and all(size in (1, other) for size, other in zip(shape, behind, strict=True))
 
 
 def deviation(x: Tensor, per_sample: bool) -> Tensor:

@@ -214,4 +214,5 @@ def _merged(kernel: Operation, norm: Operation) -> Operation:
     given = dict(zip(names, kernel.arguments, strict=False)) | kernel.keywords
     given |= {"weight": weight * factor.reshape(-1, *[1] * (weight.dim() - 1)), "bias": bias}
     given.pop("input")
-    return replace(kernel, arguments=(None,), keywords=given, places=(0,), results=norm.results)
+    derived: dict | None = None if kernel.derived is None else {}  # of these weights
+    return replace(kernel, arguments=(None,), keywords=given, places=(0,), results=norm.results, derived=derived)

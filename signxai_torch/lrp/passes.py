@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,9 +14,9 @@ from signxai_torch.lrp.assignment import Assignment, assign
 from signxai_torch.lrp.composites import Composite, composite_for
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.kind import Kind
-from signxai_torch.operations.model import Model, explaining
+from signxai_torch.operations.model import Model, Recording, explaining
 from signxai_torch.operations.operation import Operation, Value
-from signxai_torch.operations.recorder import Keep, Recorder
+from signxai_torch.operations.recorder import Keep
 from signxai_torch.operations.refusal import BeyondReferenceWarning, Obstacle, refuse
 from signxai_torch.operations.watch import tells_of_indexing
 
@@ -28,12 +29,16 @@ class SoftmaxWarning(UserWarning):
     """The model returns probabilities; both references refuse such a model, or take the softmax off."""
 
 
-def keeping(composites: Sequence[Composite]) -> Keep:
-    """Return what rules need of each operation, under several composites."""
+@dataclass(frozen=True)
+class Keeping:
+    """What rules need of each operation, under several composites; a `Keep`."""
 
-    def keep(operation: Operation) -> tuple[bool, bool]:
+    composites: tuple[Composite, ...]
+
+    def __call__(self, operation: Operation) -> tuple[bool, bool]:
+        """Return whether they need its inputs, and its result."""
         needs_inputs = needs_output = False
-        for composite in composites:
+        for composite in self.composites:
             for rule in composite.candidates(operation):
                 if rule is None:
                     needs_inputs |= operation.gradient_needs_inputs
@@ -42,12 +47,15 @@ def keeping(composites: Sequence[Composite]) -> Keep:
                     needs_output |= rule.needs_output
         return needs_inputs, needs_output
 
-    return keep
+
+def keeping(composites: Sequence[Composite]) -> Keeping:
+    """Return what rules need of each operation, under several composites."""
+    return Keeping(tuple(composites))
 
 
 def recorded(
     model: Model, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()
-) -> tuple[Recorder, Tensor, Value]:
+) -> tuple[Recording, Tensor, Value]:
     """Return the recording of a forward pass, the logits, and what is known of them.
 
     Raises
@@ -62,7 +70,7 @@ def recorded(
     return recorder, made.detach(), output
 
 
-def _out_of_reach(recorder: Recorder, output: Value | None) -> list[Obstacle]:
+def _out_of_reach(recorder: Recording, output: Value | None) -> list[Obstacle]:
     """Return why the output does not depend on the input, as far as anybody can see; nothing if it does."""
     if output is not None and not output.cut:
         return []

@@ -106,31 +106,45 @@ class LinearRule(Rule):
         """What stands in place of a denominator that is exactly zero."""
         return KERAS_EPSILON
 
-    @property
+    @cached_property
+    def _passes(self) -> tuple[tuple[Pass, bool, bool], ...]:
+        """The passes; of each, whether it divides by the operation's result, and whether it is a spread of ones."""
+        return tuple((one, _gives_output(one), one.terms == (Term(ones, one.terms[0].weight),)) for one in self.passes)
+
+    @cached_property
     def needs_inputs(self) -> bool:  # type: ignore[override]
         """Whether the rule needs what the operation read."""
-        return any((term.inputs, term.weight) != (ones, "ones") for one in self.passes for term in one.terms)
+        return any((term.inputs, term.weight) != (ones, "ones") for one, *_ in self._passes for term in one.terms)
 
-    @property
+    @cached_property
     def needs_output(self) -> bool:  # type: ignore[override]
         """Whether it needs what the operation made."""
-        return any(_gives_output(one) for one in self.passes)
+        return any(gives_output for _, gives_output, _ in self._passes)
 
     def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
         """See `Rule.relevance`."""
         x = operation.inputs[0] if self.needs_inputs else operation.like_input(arriving)
         layer, parts = linear_map(operation), _InputParts(x)
         total: Tensor | None = None
-        for one in self.passes:
-            part = self._pass(layer, one, parts, operation, arriving)
+        for one, gives_output, spreads in self._passes:
+            if spreads and self.stabilizer is None:
+                part = layer.spread(arriving, one.terms[0].weight, x, self._divide)
+            else:
+                part = self._pass(layer, one, parts, operation, arriving, gives_output)
             part = part if one.coefficient == 1 else times(part, one.coefficient)
             total = part if total is None else plus(total, part)
         return (total,)
 
-    def _pass(self, layer: LinearMap, one: Pass, parts: _InputParts, operation: Operation, relevance: Tensor) -> Tensor:
-        if self.stabilizer is None and one.terms[1:] == () and one.terms[0] == Term(ones, one.terms[0].weight):
-            return layer.spread(relevance, one.terms[0].weight, parts.x, self._divide)
-        quotient = self._quotient(layer, one, parts, operation, relevance)
+    def _pass(
+        self,
+        layer: LinearMap,
+        one: Pass,
+        parts: _InputParts,
+        operation: Operation,
+        relevance: Tensor,
+        gives_output: bool,
+    ) -> Tensor:
+        quotient = self._quotient(layer, one, parts, operation, relevance, gives_output)
         result: Tensor | None = None
         for term in one.terms:
             factor = parts[term.inputs]
@@ -145,9 +159,15 @@ class LinearRule(Rule):
         return torch.zeros_like(parts.x) if result is None else result
 
     def _quotient(
-        self, layer: LinearMap, one: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
+        self,
+        layer: LinearMap,
+        one: Pass,
+        parts: _InputParts,
+        operation: Operation,
+        relevance: Tensor,
+        gives_output: bool,
     ) -> Tensor:
-        if _gives_output(one):
+        if gives_output:
             denominator = operation.output
         else:
             total: Tensor | None = layer.bias([term.bias for term in one.terms], parts.x)
@@ -202,7 +222,13 @@ def _bias(bias: bool) -> str:
 
 @dataclass(frozen=True)
 class Z(LinearRule):
-    """``x * W^T (R / (W x + b))``; the bias counts in the denominator only."""
+    """``x * W^T (R / (W x + b))``; the bias counts in the denominator only.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether the bias counts in the denominators.
+    """
 
     bias: bool = True
 
@@ -214,7 +240,14 @@ class Z(LinearRule):
 
 @dataclass(frozen=True)
 class Epsilon(LinearRule):
-    """``x * W^T (R / (z + epsilon sgn(z)))`` with ``z = W x + b``; epsilon in the units of the activations.
+    """``x * W^T (R / (z + epsilon sgn(z)))`` with ``z = W x + b``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    bias : bool
+        Whether the bias counts in the denominators.
 
     Raises
     ------
@@ -246,6 +279,15 @@ class StdxEpsilon(LinearRule):
 
     The reference takes the standard deviation over the whole batch; `use_global_std` does the same. The default
     explains every sample as if alone, which for a single sample is the reference's value.
+
+    Parameters
+    ----------
+    stdfactor : float
+        Factor of the standard deviation.
+    bias : bool
+        Whether the bias counts in the denominators.
+    use_global_std : bool
+        Whether the standard deviation is that of the whole batch.
     """
 
     stdfactor: float = 0.25
@@ -273,7 +315,13 @@ class StdxEpsilon(LinearRule):
 
 @dataclass(frozen=True)
 class SIGN(LinearRule):
-    """``sgn(x) * W^T (R / (W x + b))`` with ``sgn(0) = +1``."""
+    """``sgn(x) * W^T (R / (W x + b))`` with ``sgn(0) = +1``.
+
+    Parameters
+    ----------
+    bias : bool
+        Whether the bias counts in the denominators.
+    """
 
     bias: bool = True
 
@@ -285,7 +333,15 @@ class SIGN(LinearRule):
 
 @dataclass(frozen=True)
 class SIGNmu(LinearRule):
-    """SIGN with the threshold `mu` in the units of the input: +1 where x >= mu, else -1."""
+    """SIGN with a threshold: +1 where x >= mu, else -1.
+
+    Parameters
+    ----------
+    mu : float
+        Threshold in the units of the input.
+    bias : bool
+        Whether the bias counts in the denominators.
+    """
 
     mu: float = 0.0
     bias: bool = True
@@ -324,7 +380,13 @@ class _Guarded(LinearRule):
 
 @dataclass(frozen=True)
 class WSquare(_Guarded):
-    """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller."""
+    """``(W^2)^T (R / (W^2 1))``; zero padding makes the denominators at the border smaller.
+
+    Parameters
+    ----------
+    epsilon : float
+        What stands in place of a denominator that is exactly zero.
+    """
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -334,7 +396,13 @@ class WSquare(_Guarded):
 
 @dataclass(frozen=True)
 class Flat(_Guarded):
-    """WSquare with every weight set to one."""
+    """WSquare with every weight set to one.
+
+    Parameters
+    ----------
+    epsilon : float
+        What stands in place of a denominator that is exactly zero.
+    """
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -345,6 +413,15 @@ class Flat(_Guarded):
 @dataclass(frozen=True)
 class AlphaBeta(LinearRule):
     """Alpha-beta rule; the whole bias counts in both denominators, as in the references.
+
+    Parameters
+    ----------
+    alpha : float
+        Weight of the positive contributions, at least 1.
+    beta : float
+        Weight of the negative contributions.
+    bias : bool
+        Whether the bias counts in the denominators.
 
     Raises
     ------
@@ -396,6 +473,13 @@ class Gamma(LinearRule):
 
     ``gamma h(W+, b+; W, b) - h(W, b; W+, b+)`` with ``h(A, p; B, q) = (x+ A^T + x B^T) t`` and
     ``t = R / (A x+ + p + B x + q)``: every layer scales the total relevance by gamma - 1.
+
+    Parameters
+    ----------
+    gamma : float
+        The rule's factor.
+    bias : bool
+        Whether the bias counts in the denominators.
     """
 
     gamma: float = 0.5
@@ -413,9 +497,19 @@ class Gamma(LinearRule):
 
 @dataclass(frozen=True)
 class Bounded(LinearRule):
-    """z^B rule for inputs in [low, high] (iNNvestigate 2.1.2, BoundedRule).
+    """The z^B rule for inputs in [low, high] (iNNvestigate 2.1.2, BoundedRule).
 
     SIGN-XAI's fork leaves out the factors x, low and high and returns rounding noise; see the method's page.
+
+    Parameters
+    ----------
+    low, high : float
+        The least and the greatest value of an input.
+
+    Raises
+    ------
+    ValueError
+        If low is not less than high.
     """
 
     low: float = -1.0

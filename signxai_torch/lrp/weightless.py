@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from signxai_torch.lrp.arithmetic import KERAS_EPSILON, divide, stabilize
+from signxai_torch.lrp.arithmetic import KERAS_EPSILON, divide, over, stabilize
 from signxai_torch.lrp.rules import Relevances, Rule
 from signxai_torch.operations.operation import Operation
 
@@ -47,7 +47,7 @@ class BatchNorm(Rule):
         bias, mean = operation.argument("bias"), operation.argument("running_mean")
         beta = bias.reshape(shape) if isinstance(bias, Tensor) else 0.0
         centre = mean.reshape(shape) if isinstance(mean, Tensor) else 0.0
-        return (divide(x * (output - beta) * arriving, stabilize((x - centre) * output, KERAS_EPSILON)),)
+        return (over(x * (output - beta) * arriving, stabilize((x - centre) * output, KERAS_EPSILON)),)
 
 
 @dataclass(frozen=True)

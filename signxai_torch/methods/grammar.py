@@ -28,7 +28,15 @@ _TRAILING = re.compile(rf"(?:{_MODIFIERS.pattern.replace('(?P<mu>', '(?:')})+\Z"
 
 
 class UnknownMethodError(ValueError):
-    """A name that the method table does not have; the message names the nearest ones."""
+    """A name that the method table does not have; the message names the nearest ones.
+
+    Attributes
+    ----------
+    name : str
+        The name.
+    nearest : list of str
+        Up to three listed names that are spelled alike.
+    """
 
     def __init__(self, name: str, reason: str = "") -> None:
         self.name = name
@@ -188,10 +196,22 @@ def parse(name: str) -> Method:
     name : str
         A method name, such as ``lrpsign_epsilon_0_25_std_x_mu_0_5``. Case matters.
 
+    Returns
+    -------
+    Method
+        What the name says: the rule, the input layer's rule, the parameters, the modifiers.
+
     Raises
     ------
     UnknownMethodError
         If the name is not in the language of the table; the message names the nearest listed names.
+
+    Examples
+    --------
+    >>> from signxai_torch import parse
+    >>> method = parse("lrpsign_epsilon_0_25_std_x")
+    >>> method.input_rule, method.parameters["stdfactor"]
+    ('SIGN', 0.25)
     """
     if not isinstance(name, str):
         raise TypeError(f"a method name is a str, not {type(name).__name__}: {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,9 +35,27 @@ def check_inputs(model: nn.Module, x: Any) -> tuple[Tensor, Inputs]:
         If `x` is empty or holds NaN or infinite values, or if the model cannot be explained sample by sample.
     """
     check_model(model)
+    return check_batch(x, takes_tokens(model))
+
+
+def takes_tokens(model: nn.Module) -> bool:
+    """Return whether a model has an embedding."""
+    return any(looks_up(module) for module in model.modules())
+
+
+def check_batch(x: Any, tokens: bool) -> tuple[Tensor, Inputs]:
+    """Return `x` as one tensor, and how a model takes it; see `check_inputs`.
+
+    Parameters
+    ----------
+    x : object
+        What the user gave.
+    tokens : bool
+        Whether it may be whole numbers.
+    """
     if isinstance(x, (Mapping, tuple, list)):
         return _checked_together(x)
-    _check_tensor(x, "x", tokens=any(looks_up(module) for module in model.modules()))
+    _check_tensor(x, "x", tokens)
     if x.dim() < 2:
         raise ValueError(f"x must have a batch axis and at least one value, not shape {tuple(x.shape)}")
     with torch.inference_mode(False):
@@ -68,7 +87,7 @@ def _check_tensor(x: Any, name: str, tokens: bool = False) -> None:
 def _check_values(x: Tensor, name: str) -> None:
     if x.numel() == 0:
         raise ValueError(f"{name} must have a batch axis and at least one value, not shape {tuple(x.shape)}")
-    if not bool(torch.isfinite(x).all()):
+    if not is_finite(x):
         bad = tuple(int(i) for i in (~torch.isfinite(x)).nonzero()[0])
         raise ValueError(f"{name} holds NaN or infinite values, the first at index {bad}")
 
@@ -118,6 +137,12 @@ def _check_alike(names: Sequence[str], parts: Sequence[Tensor]) -> None:
             )
     if all(part.dim() == 1 for part in parts):
         raise ValueError(f"{names[0]} must have a batch axis and at least one value, not shape {tuple(first.shape)}")
+
+
+def is_finite(x: Tensor) -> bool:
+    """Return whether no value is NaN or infinite."""
+    # The sum is finite only if all values are; it may overflow where they are, so then each is asked.
+    return math.isfinite(x.sum()) or bool(torch.isfinite(x).all())
 
 
 def looks_up(module: nn.Module) -> bool:
@@ -183,10 +208,21 @@ def check_logits(model: nn.Module, output: Any, count: int) -> Tensor:
             f"the model returned {len(output)} rows for a batch of {count} samples, so its rows are no samples, and "
             "none would be explained as if alone; give x a batch axis if it has none, or shape the output with output="
         )
-    if bool(torch.isfinite(output.detach()).all()):
+    return check_finite(model, output)
+
+
+def check_finite(model: nn.Module, output: Tensor) -> Tensor:
+    """Return logits that are finite.
+
+    Raises
+    ------
+    ValueError
+        If they are not; the message names the first parameter or buffer that is not.
+    """
+    if is_finite(output.detach()):
         return output
     for name, values in (*model.named_parameters(), *model.named_buffers()):
-        if not bool(torch.isfinite(values).all()):
+        if not is_finite(values):
             raise ValueError(f"the model's logits are not finite: {name!r} holds NaN or infinite values")
     raise ValueError(
         "the model's logits are not finite, though all its parameters are; look at the scale of the input, and at what "

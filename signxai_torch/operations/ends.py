@@ -21,7 +21,10 @@ def is_last(model: nn.Module, layer: str) -> bool:
 
     What does nothing (`Activation("linear")`) is no layer at the end; the references leave it out.
     """
-    ends, modules = ends_of(model), dict(model.named_modules())
+    ends = ends_of(model)
     own = ends.get(layer)
+    if own is None:
+        return True
+    modules = dict(model.named_modules())
     working = [end for end in ends.values() if end == own or not isinstance(modules.get(end), nn.Identity)]
-    return own is None or own == working[-1]
+    return own == working[-1]

@@ -6,10 +6,11 @@ that map. `linear_map` gives both for an operation, whose weight is the *effecti
 with, whatever the model made it from. Dense layers and convolutions go straight to torch's kernels, other functions and
 modules that are declared to be one layer through autograd.
 
-Parts of weights are made anew in every call and never kept between calls: dense layers make them block by block of
-rows into one small piece of memory, convolutions hold the last part of one layer while its rule runs. So no copy of
-the weights stays in memory, and none can go stale when a model is trained on or its weights are replaced. What it
-costs to make them is part of what `make bench` measures.
+Parts of weights are made anew in every call of `explain` and never kept between calls: dense layers make them block by
+block of rows into one small piece of memory, convolutions hold the last part of one layer while its rule runs. So no
+copy of the weights stays in memory, and none can go stale when a model is trained on or its weights are replaced. What
+it costs to make them is part of what `make bench` measures. An `Explainer`, which notices when weights change, keeps
+the parts of small layers, where making them takes as long as using them.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ def _sum_of_parts(bias: Tensor, parts: Sequence[str]) -> Tensor | None:
 
 
 class _Parts:
-    """The parts of a weight while a rule runs; the last one made is kept for the next use, and no other."""
+    """The parts of a weight while a rule runs; the last one made is kept for the next use, or all of them."""
 
-    def __init__(self, weight: Tensor) -> None:
-        self.weight = weight
+    def __init__(self, weight: Tensor, all_kept: bool = False) -> None:
+        self.weight, self.all_kept = weight, all_kept
         self.made: dict[tuple[str, torch.memory_format], Tensor] = {}
 
     def get(self, part: str, like: Tensor) -> Tensor:
@@ -89,7 +90,9 @@ class _Parts:
         if (part, wanted) not in self.made:
             memory = None if part == "all" else torch.empty_like(self.weight, memory_format=wanted)
             made = PARTS[part](self.weight, out=memory).contiguous(memory_format=wanted)
-            self.made = {(part, wanted): made}  # one extra copy of the weight at a time
+            if not self.all_kept:
+                self.made.clear()  # one extra copy of the weight at a time
+            self.made[part, wanted] = made
         return self.made[part, wanted]
 
 
@@ -104,11 +107,17 @@ class DenseMap:
     read once from memory as it is, and a copy of them would cost more than the product.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, parts_kept: bool = False) -> None:
         self.weight, self._bias = weight, bias
+        self._kept: dict[str, Tensor] | None = {} if parts_kept else None
 
     def _blocks(self, part: str) -> Iterator[tuple[slice, Tensor]]:
         weight = self.weight
+        if self._kept is not None:
+            if part not in self._kept:
+                self._kept[part] = PARTS[part](weight)
+            yield slice(None), self._kept[part]
+            return
         rows = len(weight) if part == "all" else min(max(1, BLOCK // weight.shape[1]), len(weight))
         memory = weight.new_empty(0 if part == "all" else (rows, weight.shape[1]))
         for first in range(0, len(weight), rows):
@@ -156,7 +165,7 @@ class DenseMap:
 class ConvolutionMap:
     """`conv1d`, `conv2d` and `conv3d` with zero padding of equal sides."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Operation, parts_kept: bool = False) -> None:
         weight: Tensor = operation.argument("weight")
         self.dimensions = weight.dim() - 2
         self.groups: int = operation.argument("groups", 1)
@@ -164,7 +173,7 @@ class ConvolutionMap:
             sizes_of(operation, name, self.dimensions) for name in ("stride", "padding", "dilation")
         )
         self.kernel_size, self.in_channels = weight.shape[2:], weight.shape[1] * self.groups
-        self.parts, self._bias = _Parts(weight), operation.argument("bias")
+        self.parts, self._bias = _Parts(weight, parts_kept), operation.argument("bias")
 
     def apply(self, inputs: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply`."""
@@ -334,10 +343,25 @@ def linear_map(operation: Operation) -> LinearMap:
     operation : Operation
         Of one of the kinds in `signxai_torch.operations.kind.KERNELS`.
     """
+    if operation.derived is None or not _is_small(operation):
+        return _made(operation)
+    found: LinearMap | None = operation.derived.get(linear_map)
+    if found is None:
+        found = operation.derived[linear_map] = _made(operation, parts_kept=True)
+    return found
+
+
+def _is_small(operation: Operation) -> bool:
+    """Return whether the parts of a layer's weights may stay in memory between two explanations."""
+    weight = operation.argument("weight")
+    return isinstance(weight, Tensor) and weight.numel() <= BLOCK
+
+
+def _made(operation: Operation, parts_kept: bool = False) -> LinearMap:
     if operation.declared is not None:
         return ModuleMap(operation.declared)
     if operation.function.name == "linear":
-        return DenseMap(operation.argument("weight"), operation.argument("bias"))
+        return DenseMap(operation.argument("weight"), operation.argument("bias"), parts_kept)
     if operation.kind is Kind.CONVOLUTION and is_plain_convolution(operation):
-        return ConvolutionMap(operation)
+        return ConvolutionMap(operation, parts_kept)
     return FunctionMap(operation)

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from signxai_torch.operations.cached import cached_property
-from signxai_torch.operations.checks import check_inputs, check_logits, telling_of_mismatch
+from signxai_torch.operations.checks import check_inputs, check_logits, takes_tokens, telling_of_mismatch
 from signxai_torch.operations.counting import Count
 from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.recorder import Keep, Recorder
 from signxai_torch.operations.refusal import Obstacle, UnhookedOperationError, refuse
 from signxai_torch.operations.replica import replicate
+from signxai_torch.operations.tape import Tape
 from signxai_torch.operations.watch import Watch, autocast_is_on, is_watching
 
+Recording = Recorder | Tape
 Output = Callable[[Any], Tensor]
 """Makes logits of what a model returns, such as ``lambda output: output.logits``."""
 
@@ -45,6 +47,11 @@ class Model:
     def replica(self) -> nn.Module:
         """The stand-in that passes of autograd run."""
         return replicate(self.module)
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether it has an embedding."""
+        return takes_tokens(self.module)
 
     def logits(self, x: Tensor, count: Count | None = None) -> Tensor:
         """Return the logits, one row per sample, in autograd's graph if `x` is.
@@ -73,7 +80,7 @@ class Model:
 
     def record(
         self, x: Tensor, keep: Keep, modules: Collection[str] = (), opened: Collection[Kind] = ()
-    ) -> tuple[Recorder, Tensor]:
+    ) -> tuple[Recording, Tensor]:
         """Return the recording of a forward pass, and the logits.
 
         Parameters
@@ -142,11 +149,29 @@ def explaining(module: nn.Module, x: Any, output: Output | None = None) -> Itera
     TypeError, ValueError
         See `signxai_torch.operations.checks`.
     """
+    refuse_inside_of_another()
+    batch, inputs = check_inputs(module, x)
+    with undisturbed(module, batch):
+        yield Model(module, output, inputs), batch
+
+
+def refuse_inside_of_another() -> None:
+    """Refuse to explain inside of another explanation, whose operations these would be.
+
+    Raises
+    ------
+    UnhookedOperationError
+        If one runs in this thread.
+    """
     if is_watching():
         raise UnhookedOperationError(
             "an explanation runs inside of a forward pass that is being explained (in a hook, or in a model's forward);"
             " explain after that pass"
         )
-    batch, inputs = check_inputs(module, x)
+
+
+@contextmanager
+def undisturbed(module: nn.Module, batch: Tensor) -> Iterator[None]:
+    """Explain inside, whatever modes of torch the caller has on; a model of another dtype is told of in words."""
     with torch.inference_mode(False), _without_autocast(batch.device.type), telling_of_mismatch(module, batch):
-        yield Model(module, output, inputs), batch
+        yield

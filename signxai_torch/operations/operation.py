@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -126,6 +127,8 @@ class Operation:
         That of what it read.
     graph : tuple, optional
         Its result and inputs in autograd's graph, where the operation itself was out of sight.
+    derived : dict, optional
+        What rules have made of its constants and want to find again; None where it is walked once only.
     """
 
     function: Function
@@ -148,6 +151,7 @@ class Operation:
     extra: Tensor | None = None
     memory_format: torch.memory_format = torch.contiguous_format
     graph: tuple[Tensor, tuple[Tensor, ...]] | None = None
+    derived: dict[Any, Any] | None = None
 
     def __str__(self) -> str:
         name = self.module_type if self.declared is not None else self.function.name or _name_of(self.call)
@@ -369,15 +373,42 @@ def _sum(operation: Operation, arriving: Tensor) -> tuple[Tensor, ...]:
 
 
 def _max_pooled(operation: Operation, arriving: Tensor) -> tuple[Tensor, ...]:
+    *sizes, ceil_mode = _pool(operation)
+    return (
+        torch.ops.aten.max_pool2d_with_indices_backward(
+            arriving, operation.like_input(arriving), *map(_pair, sizes), ceil_mode, operation.extra
+        ),
+    )
+
+
+def _max_pooled_sequence(operation: Operation, arriving: Tensor) -> tuple[Tensor, ...]:
+    kernel, stride, padding, dilation, ceil_mode = _pool(operation)
+    assert operation.extra is not None
+    flat = torch.ops.aten.max_pool2d_with_indices_backward(
+        arriving.unsqueeze(-2), operation.like_input(arriving).unsqueeze(-2), [1, _first(kernel)], [1, _first(stride)],
+        [0, _first(padding)], [1, _first(dilation)], ceil_mode, operation.extra.unsqueeze(-2),
+    )  # fmt: skip
+    return (flat.squeeze(-2),)
+
+
+def _pool(operation: Operation) -> tuple[Any, Any, Any, Any, bool]:
+    """Return the kernel, stride, padding, dilation and ceil_mode of a max-pooling."""
     kernel, stride, padding = (operation.argument(name) for name in ("kernel_size", "stride", "padding"))
     dilation = operation.keywords.get("dilation", _at(operation.arguments, 4, 1))
     ceil_mode = operation.keywords.get("ceil_mode", _at(operation.arguments, 5, False))
-    return (
-        torch.ops.aten.max_pool2d_with_indices_backward(
-            arriving, operation.like_input(arriving), _pair(kernel), _pair(stride or kernel),
-            _pair(padding or 0), _pair(dilation), ceil_mode, operation.extra,
-        ),
-    )  # fmt: skip
+    return kernel, stride or kernel, padding or 0, dilation, ceil_mode
+
+
+def _first(given: Any) -> int:
+    return int(given[0] if isinstance(given, (tuple, list)) else given)
+
+
+def _averaged(operation: Operation, arriving: Tensor) -> tuple[Tensor, ...]:
+    return ((arriving / prod(operation.shapes[0][2:])).expand(operation.shapes[0]),)
+
+
+def _averages_whole_maps(operation: Operation) -> bool:
+    return set(operation.shape[2:]) == {1} and len(operation.shape) == len(operation.shapes[0])
 
 
 def _at(arguments: tuple[Any, ...], place: int, default: Any) -> Any:
@@ -403,6 +434,8 @@ _QUICK: dict[str, _Gradient] = {
     "cat": _Gradient(_concatenated, _joins_live_tensors),
     "add": _Gradient(_sum, lambda operation: not operation.keywords),
     "max_pool2d": _Gradient(_max_pooled, lambda operation: operation.extra is not None),
+    "max_pool1d": _Gradient(_max_pooled_sequence, lambda operation: operation.extra is not None),
+    **{f"adaptive_avg_pool{n}d": _Gradient(_averaged, _averages_whole_maps) for n in (1, 2, 3)},
     "batch_norm": _Gradient(_normalized, lambda operation: operation.argument("running_var") is not None),
     **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"), _Gradient(_reshaped)),
     ROWS.name: _Gradient(_reshaped),

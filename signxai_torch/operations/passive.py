@@ -38,6 +38,11 @@ PASSIVE: frozenset[Any] = frozenset(
     ]
 )
 """Facts about a tensor, or answers that no relevance goes through: nothing to note."""
+_READ = """item tolist __bool__ __int__ __index__ __float__ __contains__ argmax argmin eq ne __eq__ __ne__ isnan isinf
+isfinite is_set_to argsort all any __format__ __repr__ __reduce_ex__ __deepcopy__ grad _assert allclose equal is_nonzero
+rand_like randn_like logical_and logical_or logical_not"""
+READS_VALUES: frozenset[Any] = COMPARISONS | frozenset([*_held(Tensor, _READ), *_held(torch, _READ)])
+"""What tells values, by which a model may choose what it computes, or draws new ones."""
 CUTS: frozenset[Any] = frozenset([Tensor.detach, Tensor.detach_, torch.detach, Tensor.data.__get__])  # type: ignore[attr-defined]
 """What takes a tensor out of the graph."""
 LEAVES_TORCH: frozenset[Any] = frozenset(_held(Tensor, "numpy __array__ __dlpack__"))

@@ -25,9 +25,9 @@ from signxai_torch.operations.kind import BY_NAME, FUNCTIONS, PARTS, ROWS, UNKNO
 from signxai_torch.operations.kind_here import kind_of
 from signxai_torch.operations.opened import OPENED, opened
 from signxai_torch.operations.operation import Memory, Operation, Place, Value, filled, memory_format, tensors_of
-from signxai_torch.operations.passive import COMPARISONS, CUTS, LEAVES_TORCH, PASSIVE
+from signxai_torch.operations.passive import COMPARISONS, CUTS, LEAVES_TORCH, PASSIVE, READS_VALUES
 from signxai_torch.operations.refusal import Obstacle, users_line
-from signxai_torch.operations.watch import _DROPOUTS, _LOOKED_AT, Watch, autocast_is_on
+from signxai_torch.operations.watch import _DROPOUTS, _LOOKED_AT, READS_MEMORY, Watch, autocast_is_on
 
 Keep = Callable[[Operation], tuple[bool, bool]]
 """Says of an operation whether rules need its inputs, and its result."""
@@ -77,6 +77,11 @@ class Recorder(Watch):
         Where the model cuts the gradient.
     results : dict of str to list of Value
         What the wanted modules returned, call by call.
+    fixed : str
+        What ties the recording to this input: on another one the model may compute something else. Empty if nothing
+        in sight does.
+    derived : dict
+        What others have made of the recording and want to find again.
     """
 
     def __init__(
@@ -102,6 +107,8 @@ class Recorder(Watch):
         self.obstacles: list[Obstacle] = []
         self.cuts: list[str] = []
         self.results: dict[str, list[Value | None]] = {path: [] for path in modules}
+        self.fixed = "" if inputs.alone and not self._tokens else "several inputs, or tokens"
+        self.derived: dict[Any, Any] = {}
         self._keep, self._opened = keep, opened
         self._calls: list[_Call] = []
         self._active = False
@@ -205,12 +212,16 @@ class Recorder(Watch):
             return function(*args, **keywords)
         if function in PASSIVE:
             made = function(*args, **keywords)
+            if function in READS_VALUES:
+                self.fixed = f"{function.__name__}()"
             if function in COMPARISONS and self._live(args, keywords):
                 setattr(made, self._mask, True)
             return made
         if function in _LOOKED_AT:
             if function in _DROPOUTS:
                 return self._dropped(args[0] if args else keywords["input"])
+            if function in READS_MEMORY:
+                self.fixed = f"{function.__name__}()"
             args, keywords = self.settled(function, args, keywords)
         if function in OPENED:
             with self:
@@ -300,6 +311,7 @@ class Recorder(Watch):
         self, function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], live: list[_Live]
     ) -> Any:
         """Run what no gradient goes through; what it makes is a constant, but one that depends on the input."""
+        self.fixed = "a cut"
         why = next((one.value.cut for one in live if one.value.cut), "")
         if not why:
             how = f"{getattr(function, '__name__', '')}()" if function in CUTS else "torch.no_grad()"
@@ -333,12 +345,11 @@ class Recorder(Watch):
         tensors = tuple(one.tensor.detach() for one in live)
         by_place, by_name = filled(arguments, keywords, places, tensors)
         with torch.no_grad():
-            extra, made = _EXTRA[row.name](by_place, by_name) if row.name in _EXTRA else (None, None)
-            if made is None:
-                made = call(*by_place, **by_name)
+            extra, made = run_with_extra(row, call, by_place, by_name)
         results = list(tensors_of(made))
         whole = not results
         if whole:
+            self.fixed = "whole numbers"
             if isinstance(made, Tensor) and made.is_complex():
                 self._note_complex(function)
             if not any(_is_token(one) for one in live):
@@ -403,6 +414,8 @@ class Recorder(Watch):
         """Let the tensor that an in-place function was called on be what the function has made."""
         before = getattr(target, self._mark, None)
         where = users_line() or "a module that works in place"
+        if before is None:
+            self.fixed = "an assignment to a part of a constant"
         reshaped = before is not None and before.memory is value.memory  # `transpose_` and the like change no value
         if before is not None and not reshaped:
             before.memory.overwritten = where if before.memory.shared else ""
@@ -427,6 +440,7 @@ class Recorder(Watch):
             waiting += [before for before, _ in node.next_functions]
         if not leaves:
             return None
+        self.fixed = "an operation out of sight"
         name = tensor.grad_fn.name() if tensor.grad_fn is not None else ""
         sources = tuple(getattr(leaf, self._mark) for leaf in leaves)
         output = tensor
@@ -493,15 +507,33 @@ def _shares(made: Tensor, source: Tensor) -> bool:
     return made.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
 
 
-def _pooled(by_place: list[Any], by_name: dict[str, Any]) -> tuple[Any, Any]:
-    """Run 2-d max-pooling with the places of its maxima, which its gradient needs."""
-    if by_name.get("return_indices"):
-        return None, None
-    given = {key: value for key, value in by_name.items() if key != "return_indices"}
-    if by_place[0].dim() != len("NCHW") or len(by_place) > 6:
-        return None, None
-    made, places = F.max_pool2d_with_indices(*by_place, **given)
-    return places, made
+def _pooled(axes: int) -> Callable[[list[Any], dict[str, Any]], tuple[Any, Any]]:
+    pool = (F.max_pool1d_with_indices, F.max_pool2d_with_indices)[axes - 1]
+
+    def pooled(by_place: list[Any], by_name: dict[str, Any]) -> tuple[Any, Any]:
+        """Run max-pooling with the places of its maxima, which its gradient needs; None where it cannot be."""
+        if by_name.get("return_indices"):
+            return None, None
+        given = {key: value for key, value in by_name.items() if key != "return_indices"}
+        if not by_place or by_place[0].dim() != axes + len("NC") or len(by_place) > 6:
+            return None, None
+        made, places = pool(*by_place, **given)
+        return places, made
+
+    return pooled
 
 
-_EXTRA: dict[str, Callable[[list[Any], dict[str, Any]], tuple[Any, Any]]] = {"max_pool2d": _pooled}
+_EXTRA: dict[str, Callable[[list[Any], dict[str, Any]], tuple[Any, Any]]] = {
+    f"max_pool{axes}d": _pooled(axes) for axes in (1, 2)
+}
+
+
+def run_with_extra(
+    row: Function, call: Callable[..., Any], by_place: list[Any], by_name: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Run a function; return what its gradient needs besides (None for most), and what it made."""
+    if row.name in _EXTRA:
+        extra, made = _EXTRA[row.name](by_place, by_name)
+        if made is not None:
+            return extra, made
+    return None, call(*by_place, **by_name)

@@ -29,10 +29,10 @@ _DROPOUTS = {getattr(F, name) for name in
              ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")}  # fmt: skip
 _DROPOUTS |= {torch.dropout, torch.dropout_, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout}
 _SWITCHED = {F.batch_norm, torch.batch_norm, F.rrelu, F.instance_norm} | _DROPOUTS
-_READS_MEMORY = {torch.as_strided, Tensor.as_strided}
+READS_MEMORY = {torch.as_strided, Tensor.as_strided}
 _CONVOLUTIONS = {function for function, row in FUNCTIONS.items() if row.name in ("conv1d", "conv2d", "conv3d")}
 _SOFTMAXES = {function for function, row in FUNCTIONS.items() if row.kind is Kind.SOFTMAX}
-_LOOKED_AT = _SWITCHED | _READS_MEMORY | _CONVOLUTIONS
+_LOOKED_AT = _SWITCHED | READS_MEMORY | _CONVOLUTIONS
 
 
 class ReadsMemoryError(RuntimeError):
@@ -118,7 +118,7 @@ class Watch(TorchFunctionMode):
         UnhookedOperationError
             If it mixes the samples of the batch, or takes the batch for something else.
         """
-        if function in _READS_MEMORY:
+        if function in READS_MEMORY:
             if not self.inputs.in_order or not all(point.is_contiguous() for point in self.points):
                 raise ReadsMemoryError
             return args, keywords

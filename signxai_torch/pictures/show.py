@@ -104,15 +104,15 @@ def show(
     OSError
         If `save` cannot be written.
 
+    Notes
+    -----
+    The colours are RdBu of ColorBrewer 2.0 (Brewer, Harrower and others).
+
     Examples
     --------
     >>> import numpy as np, signxai_torch
     >>> relevance = np.random.default_rng(0).normal(size=(2, 3, 32, 32))
     >>> figure = signxai_torch.show({"lrp_z": relevance}, image=np.zeros((2, 3, 32, 32)), clip=99.5)
-
-    Notes
-    -----
-    The colours are RdBu of ColorBrewer 2.0 (Brewer, Harrower and others).
     """
     path = None if save is None else checked_path(save)
     _check_options(kind, channels, reduce, scale, clip, overlay, columns)

@@ -68,7 +68,13 @@ BASELINES: Mapping[str, Any] = {
 
 
 class GradientAnalyzer(MethodAnalyzer):
-    """Method ``gradient``."""
+    """Method ``gradient``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    """
 
     method = "gradient"
 
@@ -77,7 +83,13 @@ class GradientAnalyzer(MethodAnalyzer):
 
 
 class GradientXInputAnalyzer(MethodAnalyzer):
-    """Method ``gradient_x_input``."""
+    """Method ``gradient_x_input``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    """
 
     method = "gradient_x_input"
 
@@ -86,7 +98,13 @@ class GradientXInputAnalyzer(MethodAnalyzer):
 
 
 class GuidedBackpropAnalyzer(MethodAnalyzer):
-    """Method ``guided_backprop``."""
+    """Method ``guided_backprop``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    """
 
     method = "guided_backprop"
 
@@ -95,7 +113,13 @@ class GuidedBackpropAnalyzer(MethodAnalyzer):
 
 
 class DeconvNetAnalyzer(MethodAnalyzer):
-    """Method ``deconvnet``."""
+    """Method ``deconvnet``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    """
 
     method = "deconvnet"
 
@@ -240,19 +264,49 @@ class VarGradBaseAnalyzer(MethodAnalyzer):
 
 
 class VarGradXInputAnalyzer(VarGradBaseAnalyzer):
-    """Method ``vargrad_x_input``; options as for `VarGradBaseAnalyzer`."""
+    """Method ``vargrad_x_input``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+    """
 
     method = "vargrad_x_input"
 
 
 class VarGradXSignAnalyzer(VarGradBaseAnalyzer):
-    """Method ``vargrad_x_sign``; options as for `VarGradBaseAnalyzer`."""
+    """Method ``vargrad_x_sign``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+    """
 
     method = "vargrad_x_sign"
 
 
 class VarGradXInputXSignAnalyzer(VarGradBaseAnalyzer):
-    """Method ``vargrad_x_input_x_sign``; options as for `VarGradBaseAnalyzer`."""
+    """Method ``vargrad_x_input_x_sign``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+    """
 
     method = "vargrad_x_input_x_sign"
 

@@ -134,6 +134,11 @@ def lrp_composite(
     first_layer_params, default_params, last_layer_params : mapping
         Arguments of the rules' classes.
 
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
     Raises
     ------
     TypeError
@@ -156,7 +161,23 @@ def _sequential(input_rule: LinearRule | None, epsilon: float, alpha: float, bet
 
 
 def epsilon_composite(epsilon: float = 0.1) -> ModelComposite:
-    """Return the epsilon rule on every layer: method ``lrp_epsilon_E``."""
+    """Return the epsilon rule on every layer: method ``lrp_epsilon_E``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _composite(Epsilon(epsilon))
 
 
@@ -169,12 +190,28 @@ def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> ModelComposit
         Stabilizer where stdfactor is 0 (method ``lrp_epsilon_E``); otherwise unused, as in the reference.
     stdfactor : float
         Factor of the standard deviation of each layer's input.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return _composite(stabilized(epsilon, stdfactor))
 
 
 def zplus_composite() -> ModelComposite:
-    """Return the z-plus rule on every layer: method ``lrp_z_plus``."""
+    """Return the z-plus rule on every layer: method ``lrp_z_plus``.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+    """
     return _composite(ZPlus())
 
 
@@ -185,17 +222,39 @@ def zbox_composite(low: float = -1.0, high: float = 1.0) -> ModelComposite:
     ----------
     low, high : float
         The least and greatest value of the input.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return _composite(Epsilon(KERAS_EPSILON), Bounded(low, high))
 
 
 def flat_composite() -> ModelComposite:
-    """Return the flat rule on every layer: method ``lrp_flat``."""
+    """Return the flat rule on every layer: method ``lrp_flat``.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+    """
     return _composite(Flat())
 
 
 def wsquare_composite() -> ModelComposite:
-    """Return the w-square rule on every layer: method ``lrp_w_square``."""
+    """Return the w-square rule on every layer: method ``lrp_w_square``.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+    """
     return _composite(WSquare())
 
 
@@ -203,12 +262,41 @@ wsquare_composite_standard = wsquare_composite
 
 
 def gamma_composite(gamma: float = 0.25) -> ModelComposite:
-    """Return SIGN-XAI's gamma rule on every layer: method ``lrp_gamma_G``."""
+    """Return SIGN-XAI's gamma rule on every layer: method ``lrp_gamma_G``.
+
+    Parameters
+    ----------
+    gamma : float
+        The rule's factor; every layer scales the total relevance by gamma - 1.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+    """
     return _composite(Gamma(gamma))
 
 
 def alphabeta_composite(alpha: float = 2.0, beta: float = 1.0) -> ModelComposite:
-    """Return the alpha-beta rule on every layer: method ``lrp_alpha_A_beta_B``."""
+    """Return the alpha-beta rule on every layer: method ``lrp_alpha_A_beta_B``.
+
+    Parameters
+    ----------
+    alpha : float
+        Weight of the positive contributions, at least 1.
+    beta : float
+        Weight of the negative contributions; alpha - beta must be 1.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _composite(AlphaBeta(alpha, beta))
 
 
@@ -216,6 +304,25 @@ def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float =
     """Return epsilon on dense layers, alpha-beta on convolutions: method ``lrp_sequential_composite_b``.
 
     With alpha 1 and beta 0 it is ``lrp_sequential_composite_a``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    alpha : float
+        Weight of the positive contributions, at least 1.
+    beta : float
+        Weight of the negative contributions; alpha - beta must be 1.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return _sequential(None, epsilon, alpha, beta)
 
@@ -224,6 +331,11 @@ def sign_composite() -> ModelComposite:
     """Return the SIGN rule on every layer: method ``lrp`` with ``rule="SIGN"``.
 
     The references have SIGN at the input layer only, which is ``lrpsign_epsilon()``.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
     """
     return _composite(SIGN())
 
@@ -244,6 +356,11 @@ def lrpsign_epsilon(
     input_layer_rule : str
         "sign" or "sign_mu".
 
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
     Raises
     ------
     ValueError
@@ -253,7 +370,25 @@ def lrpsign_epsilon(
 
 
 def lrpsign_epsilon_mu(epsilon: float = 0.0, mu: float = 0.0) -> ModelComposite:
-    """Return SIGN with a threshold at the input layer, epsilon elsewhere: method ``lrpsign_epsilon_E_mu_M``."""
+    """Return SIGN with a threshold at the input layer, epsilon elsewhere: method ``lrpsign_epsilon_E_mu_M``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    mu : float
+        Threshold in the units of the input: the sign is +1 where x >= mu.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return lrpsign_epsilon(epsilon, 0.0, mu, "sign_mu")
 
 
@@ -261,6 +396,23 @@ def lrpsign_epsilon_std_x(epsilon: float = 0.0, stdfactor: float = 0.0) -> Model
     """Return SIGN at the input layer, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x``.
 
     See `lrpsign_epsilon` for what becomes of epsilon.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    stdfactor : float
+        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return lrpsign_epsilon(epsilon, stdfactor)
 
@@ -269,12 +421,47 @@ def lrpsign_epsilon_std_x_mu(epsilon: float = 0.0, stdfactor: float = 0.0, mu: f
     """Return SIGN with a threshold, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x_mu_M``.
 
     See `lrpsign_epsilon` for what becomes of epsilon.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    stdfactor : float
+        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
+    mu : float
+        Threshold in the units of the input: the sign is +1 where x >= mu.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return lrpsign_epsilon(epsilon, stdfactor, mu, "sign_mu")
 
 
 def lrpz_epsilon(epsilon: float = 0.1) -> ModelComposite:
-    """Return Z at the input layer, epsilon elsewhere: method ``lrpz_epsilon_E``."""
+    """Return Z at the input layer, epsilon elsewhere: method ``lrpz_epsilon_E``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _composite(Epsilon(epsilon), Z())
 
 
@@ -282,22 +469,87 @@ def lrpz_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> ModelComp
     """Return Z at the input layer, std-x epsilon elsewhere: method ``lrpz_epsilon_S_std_x``.
 
     With stdfactor 0, the published default, epsilon is the stabilizer: method ``lrpz_epsilon_E``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    stdfactor : float
+        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return _composite(stabilized(epsilon, stdfactor), Z())
 
 
 def lrpz_sequential_composite_a(epsilon: float = 0.1) -> ModelComposite:
-    """Return Z, alpha 1 beta 0 and epsilon: method ``lrpz_sequential_composite_a``."""
+    """Return Z, alpha 1 beta 0 and epsilon: method ``lrpz_sequential_composite_a``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _sequential(Z(), epsilon, 1.0, 0.0)
 
 
 def lrpz_sequential_composite_b(epsilon: float = 0.1) -> ModelComposite:
-    """Return Z, alpha 2 beta 1 and epsilon: method ``lrpz_sequential_composite_b``."""
+    """Return Z, alpha 2 beta 1 and epsilon: method ``lrpz_sequential_composite_b``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _sequential(Z(), epsilon, 2.0, 1.0)
 
 
 def w2lrp_epsilon(epsilon: float = 0.1) -> ModelComposite:
-    """Return w-square at the input layer, epsilon elsewhere: method ``w2lrp_epsilon_E``."""
+    """Return w-square at the input layer, epsilon elsewhere: method ``w2lrp_epsilon_E``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _composite(Epsilon(epsilon), WSquare())
 
 
@@ -305,17 +557,66 @@ def w2lrp_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> ModelCom
     """Return w-square at the input layer, std-x epsilon elsewhere: method ``w2lrp_epsilon_S_std_x``.
 
     With stdfactor 0, the published default, epsilon is the stabilizer: method ``w2lrp_epsilon_E``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+    stdfactor : float
+        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     return _composite(stabilized(epsilon, stdfactor), WSquare())
 
 
 def w2lrp_sequential_composite_a(epsilon: float = 0.1) -> ModelComposite:
-    """Return w-square, alpha 1 beta 0 and epsilon: method ``w2lrp_sequential_composite_a``."""
+    """Return w-square, alpha 1 beta 0 and epsilon: method ``w2lrp_sequential_composite_a``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _sequential(WSquare(), epsilon, 1.0, 0.0)
 
 
 def w2lrp_sequential_composite_b(epsilon: float = 0.1) -> ModelComposite:
-    """Return w-square, alpha 2 beta 1 and epsilon: method ``w2lrp_sequential_composite_b``."""
+    """Return w-square, alpha 2 beta 1 and epsilon: method ``w2lrp_sequential_composite_b``.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return _sequential(WSquare(), epsilon, 2.0, 1.0)
 
 
@@ -325,7 +626,23 @@ create_innvestigate_wsquare_composite = wsquare_composite
 
 
 def create_innvestigate_epsilon_composite(epsilon: float = UNUSED_EPSILON) -> ModelComposite:
-    """Return the epsilon rule on every layer: method ``lrp_epsilon_E``, with the published default."""
+    """Return the epsilon rule on every layer: method ``lrp_epsilon_E``, with the published default.
+
+    Parameters
+    ----------
+    epsilon : float
+        Stabilizer of the denominators, in the units of the activations.
+
+    Returns
+    -------
+    ModelComposite
+        A composite for zennit.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
     return epsilon_composite(epsilon)
 
 
@@ -337,24 +654,84 @@ class DeconvNetComposite(ModelComposite):
 
 
 def vargrad_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradAnalyzer:
-    """Return an analyzer of the method ``vargrad``."""
+    """Return an analyzer of the method ``vargrad``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+
+    Returns
+    -------
+    VarGradAnalyzer
+        The analyzer; ``analyze(x, target_class)`` gives the map.
+    """
     return VarGradAnalyzer(model, noise_scale, augment_by_n)
 
 
 def vargrad_x_input_analyzer(
     model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50
 ) -> VarGradXInputAnalyzer:
-    """Return an analyzer of the method ``vargrad_x_input``."""
+    """Return an analyzer of the method ``vargrad_x_input``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+
+    Returns
+    -------
+    VarGradXInputAnalyzer
+        The analyzer; ``analyze(x, target_class)`` gives the map.
+    """
     return VarGradXInputAnalyzer(model, noise_scale, augment_by_n)
 
 
 def vargrad_x_sign_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradXSignAnalyzer:
-    """Return an analyzer of the method ``vargrad_x_sign``."""
+    """Return an analyzer of the method ``vargrad_x_sign``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+
+    Returns
+    -------
+    VarGradXSignAnalyzer
+        The analyzer; ``analyze(x, target_class)`` gives the map.
+    """
     return VarGradXSignAnalyzer(model, noise_scale, augment_by_n)
 
 
 def vargrad_x_input_x_sign_analyzer(
     model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50
 ) -> VarGradXInputXSignAnalyzer:
-    """Return an analyzer of the method ``vargrad_x_input_x_sign``."""
+    """Return an analyzer of the method ``vargrad_x_input_x_sign``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits of shape (N, classes). It is only read.
+    noise_scale : float
+        Standard deviation of the noise in the units of the input.
+    augment_by_n : int
+        Number of noisy copies.
+
+    Returns
+    -------
+    VarGradXInputXSignAnalyzer
+        The analyzer; ``analyze(x, target_class)`` gives the map.
+    """
     return VarGradXInputXSignAnalyzer(model, noise_scale, augment_by_n)

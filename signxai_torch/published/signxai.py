@@ -83,7 +83,24 @@ def calculate_relevancemap(m: str, x: Array, model_no_softmax: nn.Module, **kwar
 
 
 def calculate_relevancemaps(m: str, X: Sequence[Array], model_no_softmax: nn.Module, **kwargs: Any) -> Array:
-    """Explain several inputs, one after another; as `calculate_relevancemap` does each."""
+    """Explain several inputs, one after another; as `calculate_relevancemap` does each.
+
+    Parameters
+    ----------
+    m : str
+        A method name.
+    X : sequence of numpy.ndarray
+        Inputs of one shape, channels last, without batch axes.
+    model_no_softmax : torch.nn.Module
+        Returns logits. It is only read.
+    **kwargs
+        As for `calculate_relevancemap`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The maps, one after another.
+    """
     return np.array([calculate_relevancemap(m, x, model_no_softmax, **kwargs) for x in X])
 
 
@@ -99,6 +116,31 @@ def calculate_explanation_innvestigate(
 
     They differ from those of the wrappers: SmoothGrad and VarGrad take 16 samples with a noise of 1, integrated
     gradients 16 steps. All else is as in `calculate_relevancemap`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits. It is only read.
+    x : numpy.ndarray
+        The input, channels last.
+    method : str
+        The analyzer's name, such as ``"lrp.epsilon"``.
+    neuron_selection : None, int or "max_activation"
+        The explained class; None takes the arg-max.
+    batchmode : bool
+        Whether `x` has a batch axis.
+    **kwargs
+        Parameters of the analyzer.
+
+    Returns
+    -------
+    numpy.ndarray
+        The map, in the shape of `x`.
+
+    Raises
+    ------
+    ValueError
+        If ``method="lrp"`` comes without its ``rule``.
     """
     if method == "lrp" and "rule" not in kwargs:
         raise ValueError("the analyzer lrp needs rule=, such as rule='Z'")
@@ -115,6 +157,11 @@ def remove_softmax(model: nn.Module) -> nn.Module:
     model : torch.nn.Module
         A `torch.nn.Sequential` that ends in a softmax, a sigmoid or the like, also in a Sequential at its end: what
         comes back shares all other parts. A model without a softmax layer comes back as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model that returns logits.
 
     Raises
     ------
@@ -139,14 +186,36 @@ def remove_softmax(model: nn.Module) -> nn.Module:
 
 
 def normalize_heatmap(H: Array) -> Array:
-    """Divide a map by its largest size, so that it lies within -1 and 1; a map of zeros stays one."""
+    """Divide a map by its largest absolute value, so that it lies within -1 and 1; a map of zeros stays one.
+
+    Parameters
+    ----------
+    H : numpy.ndarray
+        The map, of any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same shape; what is not a number becomes 0.
+    """
     heat = np.asarray(H)
     size = np.max(np.abs(heat), initial=0.0)
     return np.zeros(heat.shape) if size == 0 else np.nan_to_num(heat / size, nan=0.0)
 
 
 def aggregate_and_normalize_relevancemap_rgb(R: Array) -> Array:
-    """Sum a map (height, width, channels) over its channels and normalize it, see `normalize_heatmap`."""
+    """Sum a map over its channels and normalize it, see `normalize_heatmap`.
+
+    Parameters
+    ----------
+    R : numpy.ndarray
+        The map (height, width, channels).
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width), within -1 and 1.
+    """
     return normalize_heatmap(np.asarray(R).sum(axis=2))
 
 
@@ -159,6 +228,11 @@ def load_image(img_path: str | Path, expand_dims: bool = False) -> tuple[Any, Ar
         The picture.
     expand_dims : bool
         Whether the array gets a batch axis.
+
+    Returns
+    -------
+    tuple of PIL.Image.Image and numpy.ndarray
+        The picture, and the array: (224, 224, 3), or (1, 224, 224, 3).
 
     Raises
     ------

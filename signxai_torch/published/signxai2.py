@@ -115,7 +115,31 @@ def explain(
 def calculate_relevancemap(
     model: nn.Module, input_tensor: Tensor | Array, method: str, target_class: Any = None, **kwargs: Any
 ) -> Array:
-    """Explain with one method; see `explain`."""
+    """Explain with one method; see `explain`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits. It is only read.
+    input_tensor : torch.Tensor or numpy.ndarray
+        Torch layout, with or without batch axis.
+    method : str
+        A method, also under signxai2's other names.
+    target_class : None, int or one int per sample
+        The explained class; None takes each sample's arg-max.
+    **kwargs
+        Parameters, as for `explain`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The map, in the shape of `input_tensor`.
+
+    Raises
+    ------
+    TypeError
+        If the model is none, or a parameter is given in the name and besides.
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model must be a torch.nn.Module, not {type(model).__name__}; the order is model, input, method"
@@ -133,6 +157,24 @@ def explain_with_preset(
 ) -> Array:
     """Explain with signxai2's settings for a method: ``"default"``, ``"fast"`` or ``"high_quality"``.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Returns logits. It is only read.
+    x : torch.Tensor or numpy.ndarray
+        Torch layout, with or without batch axis.
+    method_name : str
+        A method, as for `explain`.
+    preset : {"default", "fast", "high_quality"}
+        Which settings.
+    **override_kwargs
+        Parameters that count more than the settings; ``target_class`` is one.
+
+    Returns
+    -------
+    numpy.ndarray
+        The map, in the shape of `x`.
+
     Raises
     ------
     ValueError
@@ -145,13 +187,38 @@ def explain_with_preset(
 
 
 def list_methods(framework: str | None = None) -> dict[str, list[str]]:
-    """Return the method names, by framework: that of torch alone."""
+    """Return the method names, by framework: that of torch alone.
+
+    Parameters
+    ----------
+    framework : {None, "pytorch"}
+        Only torch models are explained here.
+
+    Returns
+    -------
+    dict of str to list of str
+        The names under the key ``"pytorch"``.
+    """
     _require_torch(framework)
     return {"pytorch": sorted(listed())}
 
 
 def get_method_info(method_name: str, framework: str | None = None) -> dict[str, Any]:
-    """Return what a method is: its formula, its source and its parameters."""
+    """Return what a method is: its formula, its source and its parameters.
+
+    Parameters
+    ----------
+    method_name : str
+        A method, as for `explain`.
+    framework : {None, "pytorch"}
+        Only torch models are explained here.
+
+    Returns
+    -------
+    dict
+        ``"method_name"``, ``"available_in"``, and under ``"pytorch"`` the ``"formula"``, the ``"citation"`` and the
+        ``"parameters"``.
+    """
     _require_torch(framework)
     name, numbers = _read(method_name)
     method = parse(name)

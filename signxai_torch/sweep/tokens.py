@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from signxai_torch.methods.grammar import Method
-from signxai_torch.operations.checks import looks_up
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.model import Model
 from signxai_torch.operations.refusal import Obstacle, refuse
@@ -34,7 +33,7 @@ def refuse_gradients_of_tokens(model: Model, x: Tensor, methods: Sequence[Method
         Naming the first such method.
     """
     first = next((one for one in methods if one.family not in _WITHOUT_GRADIENT), None)
-    if first is None or not any(looks_up(module) for module in model.module.modules()):
+    if first is None or not model.takes_tokens:
         return
     if x.is_floating_point() and _has_gradient(model, x):
         return

@@ -29,9 +29,8 @@ from signxai_torch.lrp.rules import Rule
 from signxai_torch.lrp.start import last_layer
 from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.operations.layout import Layout, like
-from signxai_torch.operations.model import Model
+from signxai_torch.operations.model import Model, Recording
 from signxai_torch.operations.operation import Operation, Value
-from signxai_torch.operations.recorder import Recorder
 from signxai_torch.operations.refusal import refuse
 
 
@@ -122,7 +121,7 @@ def _walk(
         passes.setdefault(way.above, []).append(way)
     recorder, logits, output = recorded(model, x, keeping([way.composite for way in dict.fromkeys(ways)]))
     indices = target_indices(logits, target, model.shape)
-    assigned = {above: assign(recorder.operations, output, group[0].composite) for above, group in passes.items()}
+    assigned = {above: _assigned(recorder, output, group[0].composite) for above, group in passes.items()}
     refuse("a method of rules", [*recorder.obstacles, *(one for each in assigned.values() for one in each.obstacles)])
     if not careful:
         tell_of_rules_beyond(list(assigned.values()), strict)
@@ -145,8 +144,14 @@ def _walk(
     return [results[way] for way in ways if way in results]
 
 
+def _assigned(recorder: Recording, output: Value, composite: Composite) -> Assignment:
+    if composite not in recorder.derived:
+        recorder.derived[composite] = assign(recorder.operations, output, composite)
+    return recorder.derived[composite]  # type: ignore[no-any-return]
+
+
 def _go(
-    recorder: Recorder, relevance: Mapping[Value, Tensor], together: Sequence[Way], assigned: Assignment, release: bool
+    recorder: Recording, relevance: Mapping[Value, Tensor], together: Sequence[Way], assigned: Assignment, release: bool
 ) -> dict[Way, Tensor]:
     """Go down once for ways that differ in the input layer's rule, and from there each by itself."""
     x = recorder.input
@@ -186,7 +191,7 @@ def _nothing(x: Value, relevance: Mapping[Value, Tensor]) -> Tensor:
 
 
 def _refuse_underflow(
-    recorder: Recorder, relevance: Mapping[Value, Tensor], together: Sequence[Way], assigned: Assignment
+    recorder: Recording, relevance: Mapping[Value, Tensor], together: Sequence[Way], assigned: Assignment
 ) -> None:
     """Refuse a map that is zero because its values were too small for the dtype, and not because there is nothing.
 

@@ -1,4 +1,4 @@
-"""The table in the README and the page: pure functions of the results."""
+"""The table in docs/benchmarks.md and the report: pure functions of the results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import readme
+from bench import page
 from bench.report import render
 from tests.bench.made_up import run
 
@@ -22,14 +22,14 @@ def shape(table: str) -> list[str]:
 
 
 def test_table_of_the_made_up_run() -> None:
-    assert readme.table(run()) == TABLE.read_text(encoding="utf-8")
+    assert page.table(run()) == TABLE.read_text(encoding="utf-8")
 
 
-def test_the_readme_holds_what_the_renderer_makes() -> None:
-    block = readme.between_markers((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert block is not None, "the README lost the markers of the bench's table"
+def test_the_page_of_benchmarks_holds_what_the_renderer_makes() -> None:
+    block = page.between_markers((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
+    assert block is not None, "docs/benchmarks.md lost the markers of the bench's table"
     if "|" in block:
-        assert shape(block) == shape(readme.table(run()))
+        assert shape(block) == shape(page.table(run()))
         assert re.search(r"\d+ threads, torch \S+, \d+ \w+ \d{4}\.", " ".join(block.split())), "no machine and date"
     else:
         assert block.startswith("No figures")
@@ -37,31 +37,31 @@ def test_the_readme_holds_what_the_renderer_makes() -> None:
 
 def test_what_is_missing_is_said_in_the_table() -> None:
     document = run()
-    row = next(line for line in readme.table(document).splitlines() if line.startswith("| `lrp_flat`"))
+    row = next(line for line in page.table(document).splitlines() if line.startswith("| `lrp_flat`"))
     assert row == "| `lrp_flat` | 1.25 | 3.20 | no such rule | 5.00 | 1.29 |"
-    assert "not measured" in next(line for line in readme.table(document).splitlines() if "`lrp_alpha_1" in line)
+    assert "not measured" in next(line for line in page.table(document).splitlines() if "`lrp_alpha_1" in line)
 
 
 def test_a_run_without_vgg16_has_no_table() -> None:
-    assert "did not measure" in readme.table(run() | {"times": []})
+    assert "did not measure" in page.table(run() | {"times": []})
 
 
 def test_update_keeps_the_rest_and_is_repeatable(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", encoding="utf-8")
-    readme.update(path, run())
+    path = tmp_path / "benchmarks.md"
+    path.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
+    page.update(path, run())
     once = path.read_text(encoding="utf-8")
-    readme.update(path, run())
+    page.update(path, run())
     assert once == path.read_text(encoding="utf-8")
-    assert once == f"before\n{readme.BEGIN}\n{readme.table(run())}{readme.END}\nafter\n"
+    assert once == f"before\n{page.BEGIN}\n{page.table(run())}{page.END}\nafter\n"
 
 
-@pytest.mark.parametrize("text", ["no markers", f"{readme.END}\n{readme.BEGIN}\n", f"{readme.BEGIN}\n"])
-def test_update_refuses_a_readme_without_a_place(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "README.md"
+@pytest.mark.parametrize("text", ["no markers", f"{page.END}\n{page.BEGIN}\n", f"{page.BEGIN}\n"])
+def test_update_refuses_a_page_without_a_place(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "benchmarks.md"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(readme.ReadmeError, match="once each"):
-        readme.update(path, run())
+    with pytest.raises(page.PageError, match="once each"):
+        page.update(path, run())
     assert path.read_text(encoding="utf-8") == text
 
 

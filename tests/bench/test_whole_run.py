@@ -13,6 +13,8 @@ import pytest
 
 from bench.document import load
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("pytest_benchmark")
 

@@ -1,4 +1,4 @@
-"""The table of torchvision's families in the README."""
+"""The table of torchvision's families in docs/models.md."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bench.cli import README
-from bench.zoo import BEGIN, END, FAMILIES, Line, table, update
+from bench.zoo import BEGIN, END, FAMILIES, PAGE, Line, table, update
 
 
 def test_a_line_tells_what_was_refused_and_what_was_wrong():
@@ -17,7 +16,7 @@ def test_a_line_tells_what_was_refused_and_what_was_wrong():
 
 
 def test_only_what_stands_between_the_markers_is_written(tmp_path: Path):
-    page = tmp_path / "README.md"
+    page = tmp_path / "models.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     update(page, [Line("some_net", (), (), False, ("1", "1", "1"))])
     assert page.read_text().startswith("before\n")
@@ -26,13 +25,13 @@ def test_only_what_stands_between_the_markers_is_written(tmp_path: Path):
 
 
 def test_a_page_without_markers_is_refused(tmp_path: Path):
-    page = tmp_path / "README.md"
+    page = tmp_path / "models.md"
     page.write_text("nothing")
     with pytest.raises(click.ClickException, match="once each"):
         update(page, [])
 
 
-def test_the_readme_has_a_line_for_every_family():
-    text = README.read_text()
+def test_the_page_has_a_line_for_every_family():
+    text = PAGE.read_text()
     written = text[text.index(BEGIN) : text.index(END)]
     assert [family for family in FAMILIES.split() if f"| {family}" not in written] == []

@@ -1,4 +1,4 @@
-"""How Chromium is started: by the tests of the report, and for the pictures of the README."""
+"""How Chromium is started: by the tests of the report, and for the pictures in docs/."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -13,6 +12,7 @@ import pytest
 
 from parity.report import write
 from tests.browser import chromium
+from tests.browser.accessibility import serious
 from tests.parity.report.synthetic import small_run
 
 
@@ -72,16 +72,7 @@ def violations(browser: Any, axe_source: str) -> Callable[[], list[str]]:
     """Return a function that gives the serious and critical accessibility violations of the page as it stands."""
 
     def check() -> list[str]:
-        browser.execute_script(axe_source)
-        found = browser.execute_async_script(
-            "const done = arguments[0];"
-            "axe.run(document, {resultTypes: ['violations']}).then(r => done(JSON.stringify(r.violations)));"
-        )
-        return [
-            f"{rule['id']}: {rule['help']}: {[node['html'][:160] for node in rule['nodes'][:3]]}"
-            for rule in json.loads(found)
-            if rule["impact"] in ("serious", "critical")
-        ]
+        return serious(browser, axe_source)
 
     return check
 

@@ -1,4 +1,4 @@
-"""The pictures of the README, from a report of a real run: `python -m tests.browser.pictures REPORT DIRECTORY`.
+"""The pictures in docs/, from a report of a real run: `python -m tests.browser.pictures REPORT DIRECTORY`.
 
 `make pictures` makes the run and calls this.
 """

@@ -1,4 +1,4 @@
-"""The pictures of the README can be made again."""
+"""The pictures in docs/ can be made again."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ import pytest
 from parity.report import write
 from tests.parity.report.synthetic import DEFECT, UNJUDGED, Run, attribution, big_run
 
+pytestmark = pytest.mark.slow
+
 FAILING = "row-vgg_mnist--lrp_alpha_1_beta_0"
 
 

@@ -19,6 +19,8 @@ from tests.fuzz.architectures import cases
 from tests.fuzz.builder import Case
 from tests.fuzz.networks import write
 
+pytestmark = pytest.mark.slow
+
 METHODS = [parse(name) for name in ("lrp_z", "lrp_flat", "lrpsign_z", "deconvnet", "gradient")]
 # Their conditions speak of branches and sizes, which an equivalent network has too.
 STILL_SAID = ("signxai-relu-per-consumer", "signxai-grad-cam-is-transposed")

@@ -26,6 +26,8 @@ from parity.run.mutants.mutant import Mutant, right
 from parity.run.noise import Sample
 from tests.parity.toy_maps import toy_map
 
+pytestmark = pytest.mark.slow
+
 LOOSEST = Limits(FLOAT32_MOST, FLOAT32_MOST, FLOAT32_MOST_MAX_ERR)
 
 

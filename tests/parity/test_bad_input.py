@@ -32,6 +32,8 @@ from parity.hashing import array_sha256
 from parity.reference.client import ReferenceClient
 from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer, sequential, tiny
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("scripted_worker.py")
 SECONDS = 10.0
 SHAPE = (5, 4, 2)

@@ -28,6 +28,8 @@ from parity.run.trace.causes import APART, CAUSES, SAME, Proof, explained
 from tests.parity.small_networks import dense, flatten, layer, normalization, written
 from tests.parity.trace_networks import conv, network, relu
 
+pytestmark = pytest.mark.slow
+
 MUTANTS = {one.name: one for one in table.MUTANTS}
 VGG, DENSE, RESNET, SERIES = "vgg_mnist", "dense_mnist", "resnet_mnist", "cnn_timeseries"
 CHANNELS, NORM, GATE, POOL = "two channels", "a normalisation", "a gate", "average pooling"

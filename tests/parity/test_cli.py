@@ -21,6 +21,8 @@ from parity.reference.store import StoreError
 from parity.report import load
 from tests.parity.echo_client import EchoClient
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 DENSE = ["--model", "dense_mnist", "--samples", "1"]
 ROOT = Path(__file__).resolve().parents[2]

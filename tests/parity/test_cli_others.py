@@ -18,6 +18,8 @@ from parity.commands import completion
 from parity.commands.cli import main
 from tests.parity.echo_client import EchoClient
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,6 +12,8 @@ from parity.commands.cli import main
 from parity.reference.environment import ReferenceEnvironmentError, find_python
 from parity.reference.packed import SHIPPED
 
+pytestmark = pytest.mark.slow
+
 
 def parity(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments, catch_exceptions=False)

@@ -34,6 +34,8 @@ from parity.run.session import Session
 from parity.run.subjects import subject
 from tests.parity.keras.keras_files import tiny
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip("distributed")
 
 ROOT = Path(__file__).resolve().parents[2]

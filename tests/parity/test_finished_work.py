@@ -35,6 +35,8 @@ from parity.run.unfinished import finished_cases
 from tests.parity.echo_client import EchoClient
 from tests.parity.test_cli import DRIVER, ROOT
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 DENSE = ["run", "--model", "dense_mnist", "--samples", "1"]
 TWO = [*DENSE, "--method", "gradient,lrp_z"]
@@ -671,3 +673,17 @@ def test_a_signal_that_comes_while_the_process_shuts_down_changes_nothing(number
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_ctrl_c_while_the_harness_is_loaded_ends_it_without_a_traceback() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Loading:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'parity.commands.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Loading())\n"
+        "from parity.__main__ import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")

@@ -23,6 +23,8 @@ from tests.parity.echo_client import EchoClient
 from tests.parity.small_networks import conv, dense, flatten, layer, normalization, plan, written, written_row
 from tests.parity.wrong_ports import constant, mirrored, nan, right
 
+pytestmark = pytest.mark.slow
+
 BRANCHES = [dense("s", "x", units=4, activation="relu"), dense("a", "s", units=4, activation="relu"),
             dense("b", "s", units=4), layer("Add", "sum", "a", "b"), dense("o", "sum")]  # fmt: skip
 NORMALIZED = [conv("f", "x"), normalization("bn", "f"), flatten("bn"), dense("o", "flat")]

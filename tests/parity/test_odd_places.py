@@ -20,6 +20,8 @@ from parity.run.reference_side import ReferenceSide
 from parity.run.subjects import subject
 from tests.parity.echo_client import EchoClient
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 
 ROOT = Path(__file__).resolve().parents[2]

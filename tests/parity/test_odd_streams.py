@@ -19,6 +19,8 @@ from parity.paths import command_line, printable
 from parity.report import load
 from tests.parity.keras.keras_files import tiny
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 
 ROOT = Path(__file__).resolve().parents[2]

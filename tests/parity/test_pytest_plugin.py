@@ -15,6 +15,8 @@ import parity.testing.report_writer  # noqa: F401
 from parity.judge import verdict
 from parity.report import load
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("pytester",)
 
 WITHOUT = """

@@ -21,6 +21,8 @@ from parity.run.subjects import list_methods
 from tests.parity.echo_client import EchoClient
 from tests.parity.keras.keras_files import tiny
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (5, 4, 2)
 
 

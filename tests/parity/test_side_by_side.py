@@ -10,6 +10,8 @@ from parity.commands.side_by_side import folder_of
 from parity.report import load
 from tests.parity.echo_client import EchoClient
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("tests.parity.command_line",)
 RUN = ("run", "--model", "dense_mnist", "--samples", "1", "--method", "lrp_z,lrpsign_z")
 PORTS = """

@@ -12,6 +12,8 @@ from parity.errors import ParityError
 from parity.run.subjects import subject
 from tests.parity.subject_cases import Modules, load, sample
 
+pytestmark = pytest.mark.slow
+
 WRAPPERS = """
 import os
 import torch

@@ -20,6 +20,8 @@ from parity.run.session import Session
 from tests.parity.echo_client import EchoClient
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential
 
+pytestmark = pytest.mark.slow
+
 SIDE = 48
 ROW = 3_000
 """More bytes than a row at parity takes."""
@@ -133,7 +135,7 @@ def size(found: Any, seen: set[int]) -> int:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="3.4 kB on Python 3.10")
-def test_a_row_takes_what_the_readme_says(model: Path) -> None:
+def test_a_row_takes_what_the_page_of_large_runs_says(model: Path) -> None:
     pattern = pictures(16)
     rows = run(model, pattern, "report")["results"]
     assert {row["status"] for row in rows} == {"parity"}

@@ -13,6 +13,8 @@ from signxai_torch import explain, grad_cam_layer
 from signxai_torch.families.cam_maps import NoConvolutionError
 from tests.signxai_torch.nets import pictures, randomized
 
+pytestmark = pytest.mark.slow
+
 models = torchvision.models
 
 

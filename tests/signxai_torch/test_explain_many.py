@@ -18,6 +18,8 @@ from signxai_torch import UnhookedOperationError, explain, explain_many, list_me
 from signxai_torch.lrp.rules import LinearRule
 from tests.signxai_torch.nets import Shared, TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
+pytestmark = pytest.mark.slow
+
 NEEDS_OTHERS = ("grad_cam", "guided_grad_cam", "x_sign_mu")
 RANDOM = ("smoothgrad", "vargrad", "random")
 

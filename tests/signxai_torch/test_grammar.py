@@ -15,6 +15,8 @@ from signxai_torch import Method, UnknownMethodError, list_methods, parse
 from signxai_torch.methods.grammar import _TRAILING, _readings, number_to_text, text_to_number, wrappers
 from signxai_torch.methods.table import BASE_ROWS, PREFIXES, RULE_ROWS, SUFFIXED
 
+pytestmark = pytest.mark.slow
+
 NAMES_IN_USE = [
     line
     for line in (Path(__file__).parent / "names_in_use.txt").read_text().splitlines()

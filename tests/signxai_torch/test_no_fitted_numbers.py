@@ -17,7 +17,13 @@ TABLE = "methods/table"
 PUBLISHED = "published/"
 """The published API: its signatures have default values of their own."""
 FILES = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.py"))}
-SOURCES = {name: path for name, path in FILES.items() if name != TABLE and path.stem != "__init__"}
+DRAWING = "pictures/"
+"""Sizes and colours of figures, which no map passes through on its way to the caller."""
+SOURCES = {
+    name: path
+    for name, path in FILES.items()
+    if name != TABLE and not name.startswith(DRAWING) and path.stem != "__init__"
+}
 MODULES = tuple(SOURCES)
 
 # Counts, axes, neutral elements and signs: anywhere, but 2 as a factor or divisor only where it is explained.
@@ -26,6 +32,7 @@ ANYWHERE = {0, 1, 2, -1}
 REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("lrp/arithmetic", 1e-7): (1, "keras.backend.epsilon(), which both references put in place of a zero denominator"),
     ("lrp/arithmetic", 2): (1, "the middle between low and high (SIGN-XAI, calculate_sign_mu)"),
+    ("lrp/arithmetic", 64): (1, "numbers that are kept as tensors: memory, not arithmetic"),
     ("lrp/rules", 0.25): (1, "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule"),
     ("lrp/rules", 0.5): (1, "gamma unless given: default of SIGN-XAI's GammaRule"),
     ("lrp/assignment", 1e-5): (1, "torch's own default of batch_norm's eps"),
@@ -66,8 +73,12 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("operations/operation", 4): (1, "place of max_pool2d's dilation among its arguments"),
     ("operations/operation", 5): (1, "place of max_pool2d's ceil_mode among its arguments"),
     ("operations/operation", 1e-5): (1, "torch's own default of batch_norm's eps"),
-    ("operations/operation", 3): (1, "axes of space that torch's convolutions are made for"),
+    ("operations/operation", 3): (2, "axes of space that torch's convolutions and pools are made for"),
     ("operations/in_place", 3): (1, "letters of `__i`"),
+    ("operations/operation", -2): (4, "the axis of height that a sequence is given for pooling"),
+    ("operations/prepared", 2): (1, "half of an input: another input that a tape is tried on"),
+    ("operations/prepared", 8): (1, "shapes of inputs that are remembered: memory, not arithmetic"),
+    ("operations/prepared", 10): (1, "shapes that were met, for each that is remembered: memory, not arithmetic"),
     ("operations/recorder", 6): (1, "arguments of max_pool2d that its other form takes by place"),
     ("operations/watch", -2): (1, "the digit in the name of a convolution"),
     ("operations/watch", 5): (1, "place of batch_norm's training among its arguments"),

@@ -34,6 +34,8 @@ from tests.signxai_torch.published import (
     vgg_like,
 )
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = [importlib.import_module(f"signxai_torch.published.{name}") for name in MODULES]
 
 

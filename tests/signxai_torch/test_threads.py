@@ -24,6 +24,8 @@ from signxai_torch.operations.cached import cached_property
 from tests.signxai_torch.nets import TorchvisionLike, cnn, pictures, randomized
 from tests.signxai_torch.test_untouched import state, unusual
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["lrp_epsilon_0_1", "gradient", "flatlrp_z", "guided_backprop", "grad_cam", "deep_lift", "smoothgrad"]
 
 

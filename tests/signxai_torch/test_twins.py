@@ -26,7 +26,7 @@ EXAMPLES = int(os.environ.get("TWIN_EXAMPLES", "25"))
 METHODS = ["gradient", "lrp_z", "lrp_epsilon_0_1", "lrp_alpha_2_beta_1", "lrpsign_epsilon_0_25_std_x", "flatlrp_z",
            "lrp_gamma", "guided_backprop", "deconvnet", "deep_taylor", "deep_lift"]  # fmt: skip
 
-pytestmark = pytest.mark.filterwarnings("ignore::signxai_torch.UnusedInputRuleWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::signxai_torch.UnusedInputRuleWarning")]
 
 
 # Kernels: a plain layer, and ways to write it.

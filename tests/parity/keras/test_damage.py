@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import parity.keras
 from parity.keras import ConversionError
 from tests.parity.keras.keras_files import tiny, tiny_branches
+
+pytestmark = pytest.mark.slow
 
 
 def test_flipped_bytes_never_escape_as_another_error(tmp_path):

@@ -21,6 +21,8 @@ from parity.looks import look
 from parity.looks import process as looks
 from tests.parity.keras.keras_files import KerasModel, input_layer, layer, sequential, tiny
 
+pytestmark = pytest.mark.slow
+
 
 def assert_refused(path: Path, words: str, seconds: float = 10.0) -> None:
     begun = time.perf_counter()

@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import parity.keras
 from parity.keras.graph import in_order
 from tests.parity.keras.keras_files import KerasModel, functional, input_layer, layer
+
+pytestmark = pytest.mark.slow
 
 LONG = 30_000
 """Layers of a chain; sorted in squares, these take minutes."""

@@ -15,6 +15,8 @@ from parity.keras import ConversionError, torchvision_vgg_state_dict
 from parity.keras.architectures import known_architecture
 from tests.parity.keras.keras_files import tiny
 
+pytestmark = pytest.mark.slow
+
 torchvision = pytest.importorskip("torchvision", reason="torchvision is needed to compare with its VGG")
 
 

@@ -21,6 +21,8 @@ from parity.reference.environment import find_python
 from tests.parity.reference.conftest import FAKE
 from tests.parity.reference.test_client import alive
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -13,6 +13,8 @@ from tests.parity.keras.keras_files import KerasModel, functional, input_layer, 
 from tests.parity.reference.conftest import source
 from tests.parity.reference.test_client import alive, starts
 
+pytestmark = pytest.mark.slow
+
 NOTE = "asked without oneDNN: the worker died of signal SIGABRT with it"
 
 

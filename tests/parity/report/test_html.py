@@ -19,6 +19,8 @@ from parity.report.summary import summary_markdown
 from parity.run.results import schema
 from tests.parity.report.synthetic import DEFECT, Run, attribution, big_run, green_run
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 
 

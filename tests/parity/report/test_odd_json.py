@@ -15,6 +15,8 @@ from parity.commands.cli import main
 from parity.run.strict_json import DEEPEST, parse
 from tests.parity.report.synthetic import small_run
 
+pytestmark = pytest.mark.slow
+
 
 def report(path: Path, *more: object) -> Result:
     out = path.parent / "out"

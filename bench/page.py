@@ -1,4 +1,4 @@
-"""The table in the README: what a run measured on VGG16, between two marker comments."""
+"""The table in docs/benchmarks.md: what a run measured on VGG16, between two marker comments."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ BEGIN, END = "<!-- bench:begin (written by `make bench`) -->", "<!-- bench:end -
 TITLES = {PORT: "signxai_torch", ZENNIT: "stock zennit", CAPTUM: "captum", REFERENCE: "TensorFlow"}
 
 
-class ReadmeError(Exception):
-    """The README has no place for the table."""
+class PageError(Exception):
+    """The page has no place for the table."""
 
 
 def update(path: Path, document: Mapping[str, Any]) -> None:
-    """Put a run's table between the markers of a README.
+    """Put a run's table between the markers of a page.
 
     Raises
     ------
-    ReadmeError
+    PageError
         If the file does not hold both markers, once each and in order.
     """
     text = path.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ReadmeError(f"{path} needs the lines {BEGIN} and {END}, once each; the table goes between them")
+        raise PageError(f"{path} needs the lines {BEGIN} and {END}, once each; the table goes between them")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
     write_atomically(path, f"{head}{BEGIN}\n{table(document)}{END}{tail}")
@@ -121,6 +121,6 @@ def _date(document: Mapping[str, Any]) -> str:
 
 
 def between_markers(text: str) -> str | None:
-    """Return what stands between the markers of a README's text, or None."""
+    """Return what stands between the markers of a page's text, or None."""
     found = re.search(re.escape(BEGIN) + r"\n(.*?)" + re.escape(END), text, re.DOTALL)
     return found.group(1) if found else None

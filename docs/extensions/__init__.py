@@ -1,0 +1,1 @@
+"""What `make docs` generates: pages, pictures and tables from what the code knows."""
