@@ -93,7 +93,7 @@ def _tell_limits(document: dict[str, Any]) -> None:
     for one in measured:
         if one["group"] != heading:
             heading = one["group"]
-            click.echo(f"{VGG16}, batch 1: {heading}")
+            click.echo(heading if ", batch " in heading else f"{VGG16}, batch 1: {heading}")
         number = "-" if one["value"] is None else f"{one['value']:.3g}"
         color = {"met": "green", "not met": "red"}.get(one["verdict"])
         text = f"  {one['name']:<28} {number:>7}  {one['relation']} {one['bound']:<5g} {one['verdict']}"

@@ -43,9 +43,9 @@ class Figures:
         entry = self.reason(network, method, contender)
         return entry is not None and entry["kind"] == "no-counterpart"
 
-    def share(self, network: str, method: str, contender: str) -> float | None:
+    def share(self, network: str, method: str, contender: str, whose: str = PORT, batch: int = 1) -> float | None:
         """Return the port's time as a share of a contender's, both in units taken beside them."""
-        return _quotient(self.ratio(network, method, PORT), self.ratio(network, method, contender))
+        return _quotient(self.ratio(network, method, whose, batch), self.ratio(network, method, contender, batch))
 
     def memory(self, network: str, method: str, contender: str = PORT) -> Mapping[str, Any] | None:
         """Return the entry of one memory measurement."""

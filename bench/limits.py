@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contenders.everyone import PORT, REFERENCE, ZENNIT
+from bench.contenders.everyone import CAPTUM, EXPLAINER, PORT, REFERENCE, ZENNIT
 from bench.figures import Figures
-from bench.plan import VGG16
+from bench.plan import SMALL, VGG16
 
 RELATIONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, "<": operator.lt, ">=": operator.ge}
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One promise about VGG16, batch 1.
+    """One promise about one network.
 
     Attributes
     ----------
@@ -31,6 +31,8 @@ class Limit:
         What must hold of the number.
     needs : (str, str), optional
         A contender and its method: where that contender has no such rule there is nothing to promise.
+    network : str
+        The network.
     """
 
     group: str
@@ -39,6 +41,7 @@ class Limit:
     relation: str
     bound: float
     needs: tuple[str, str] | None = None
+    network: str = VGG16
 
 
 def _time(method: str, bound: float) -> Limit:
@@ -61,6 +64,25 @@ def _copies(method: str) -> Limit:
     return Limit(group, method, lambda f: f.copies(VGG16, method), "<=", 1.0)
 
 
+def _small(network: str, batch: int, method: str, bound: float) -> Limit:
+    return Limit(
+        f"{network}, batch {batch}: time of an {EXPLAINER}, in units", method,
+        lambda f: f.ratio(network, method, EXPLAINER, batch), "<=", bound, network=network,
+    )  # fmt: skip
+
+
+def _small_faster(network: str, batch: int, method: str, than: str) -> Limit:
+    return Limit(
+        f"{network}, batch {batch}: time of an {EXPLAINER}, as a share of {than}'s", method,
+        lambda f: f.share(network, method, than, EXPLAINER, batch), "<", 1.0, (than, method), network,
+    )  # fmt: skip
+
+
+SMALL_TIMES: dict[int, dict[str, float]] = {
+    1: {"gradient": 1.15, "lrp_z": 2.0, "lrp_epsilon_0_1": 2.0, "lrp_alpha_1_beta_0": 3.0, "lrp_alpha_2_beta_1": 3.0},
+    64: {"lrp_z": 1.2, "lrp_epsilon_0_1": 1.2, "lrp_alpha_1_beta_0": 2.0, "lrp_alpha_2_beta_1": 2.0},
+}
+"""By batch and method."""
 TIMES: dict[str, float] = {
     "lrp_z": 1.25,
     "lrp_epsilon_0_1": 1.25,
@@ -81,6 +103,19 @@ LIMITS: tuple[Limit, ...] = (
     *(_faster(method, than) for than in (ZENNIT, REFERENCE) for method in TIMES),
     *(_peak(method) for method in ("lrp_epsilon_0_1", "lrp_flat", "lrp_w_square")),
     *(_copies(method) for method in ("lrp_alpha_1_beta_0", "lrp_alpha_2_beta_1")),
+    *(
+        _small(network, batch, method, bound)
+        for network in SMALL
+        for batch, times in SMALL_TIMES.items()
+        for method, bound in times.items()
+    ),
+    *(
+        _small_faster(network, batch, method, than)
+        for network in SMALL
+        for than in (ZENNIT, CAPTUM)
+        for batch, times in SMALL_TIMES.items()
+        for method in times
+    ),
     Limit(f"{SWEEPS}, as a share of single calls", "LRP names", lambda f: f.shared(VGG16, "lrp"), "<=", 0.35),
     Limit(f"{SWEEPS}, times faster than {REFERENCE}", "all names", lambda f: f.speedup(VGG16, "all"), ">=", 8.0),
     Limit(f"{SWEEPS}, times faster than {REFERENCE}", "LRP names", lambda f: f.speedup(VGG16, "lrp"), ">=", 15.0),
@@ -113,7 +148,7 @@ def judge(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         value = limit.figure(figures)
         if value is not None and not math.isfinite(value):
             value = None
-        if limit.needs is not None and figures.no_counterpart(VGG16, limit.needs[1], limit.needs[0]):
+        if limit.needs is not None and figures.no_counterpart(limit.network, limit.needs[1], limit.needs[0]):
             verdict = "no counterpart"
         elif value is None:
             verdict = "not measured"

@@ -15,6 +15,10 @@ from parity.assets.models import resolve
 from parity.assets.source import ModelSource
 
 TOY = "toy"
+ECG = "ecg-random"
+"""A network of 12 leads with batch normalisation, with random weights."""
+VISION = ("resnet18", "mobilenet_v2", "vit_b_16")
+"""Networks of torchvision, with random weights."""
 STACK = "vgg16-stack"
 """VGG16's convolutions under a global pooling and one dense layer, so that any image side goes in."""
 LARGE = 10_000_000
@@ -73,7 +77,7 @@ class Network:
 
 
 def load(name: str) -> Network:
-    """Load a network: "toy", "vgg16-stack", or any name or path that `parity.assets.models` knows.
+    """Load a network: one of this module's, or any name or path that `parity.assets.models` knows.
 
     Raises
     ------
@@ -82,6 +86,10 @@ def load(name: str) -> Network:
     """
     if name == TOY:
         network = _toy()
+    elif name == ECG:
+        network = _ecg()
+    elif name in VISION:
+        network = _vision(name)
     elif name == STACK:
         network = _stack()
     else:
@@ -98,6 +106,22 @@ def _toy() -> Network:
     torch.manual_seed(0)
     layers = [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 16, 3)]
     return Network(TOY, nn.Sequential(*layers), torch.randn(2, 1, 8, 8))
+
+
+def _ecg() -> Network:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for read, made, size in ((12, 32, 7), (32, 64, 5), (64, 64, 3)):
+        layers += [nn.Conv1d(read, made, size, padding=size // 2), nn.BatchNorm1d(made), nn.ReLU(), nn.MaxPool1d(2)]
+    layers += [nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(64, 5)]
+    return Network(ECG, nn.Sequential(*layers), torch.randn(2, 12, 500))
+
+
+def _vision(name: str) -> Network:
+    import torchvision
+
+    torch.manual_seed(0)
+    return Network(name, torchvision.models.get_model(name, weights=None), torch.randn(2, 3, 224, 224))
 
 
 def _stack() -> Network:

@@ -9,13 +9,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.contenders.everyone import CAPTUM, CONTENDERS, PORT, REFERENCE, UNIT, ZENNIT
+from bench.contenders.everyone import CAPTUM, EXPLAINER, PORT, REFERENCE, UNIT, ZENNIT
 from bench.figures import Figures
-from bench.plan import METHODS, VGG16
+from bench.networks import VISION
+from bench.plan import METHODS, SMALL, VGG16
 from parity.run.results import write_atomically
 
 BEGIN, END = "<!-- bench:begin (written by `make bench`) -->", "<!-- bench:end -->"
-TITLES = {PORT: "signxai_torch", ZENNIT: "stock zennit", CAPTUM: "captum", REFERENCE: "TensorFlow"}
+CONTENDERS = (PORT, ZENNIT, CAPTUM, REFERENCE)
+"""Columns of the table of VGG16, where an Explainer gains nothing."""
+TITLES = {
+    PORT: "signxai_torch",
+    EXPLAINER: "Explainer",
+    ZENNIT: "stock zennit",
+    CAPTUM: "captum",
+    REFERENCE: "TensorFlow",
+}
 
 
 class PageError(Exception):
@@ -53,7 +62,27 @@ def table(document: Mapping[str, Any]) -> str:
     for method in methods:
         cells = [_cell(figures, method, name) for name in CONTENDERS]
         lines.append(f"| `{method}` | " + " | ".join([*cells, _peak(figures, method)]) + " |")
-    return "\n".join([_caption(document, unit), "", *lines, "", _sweeps(figures), _verdict(document), ""])
+    small = _other_networks(document, figures)
+    return "\n".join([_caption(document, unit), "", *lines, "", *small, _sweeps(figures), _verdict(document), ""])
+
+
+def _other_networks(document: Mapping[str, Any], figures: Figures) -> list[str]:
+    """Return the table of the small networks and those of torchvision, as far as they were measured."""
+    columns = (PORT, EXPLAINER, ZENNIT, CAPTUM)
+    keys = dict.fromkeys(
+        (one["network"], one["batch"], one["method"])
+        for one in document["times"]
+        if one["network"] in (*SMALL, *VISION) and one["contender"] == EXPLAINER
+    )
+    if not keys:
+        return []
+    lines = ["The same for other networks, in the same units:", ""]
+    lines += ["| network | batch | method | " + " | ".join(TITLES[name] for name in columns) + " |"]
+    lines += ["|---|---:|---" + "|---:" * len(columns) + "|"]
+    for network, batch, method in keys:
+        cells = [_cell(figures, method, name, network, batch) for name in columns]
+        lines.append(f"| {network} | {batch} | `{method}` | " + " | ".join(cells) + " |")
+    return [*lines, ""]
 
 
 def _caption(document: Mapping[str, Any], unit: Mapping[str, Any]) -> str:
@@ -79,11 +108,11 @@ def _title(document: Mapping[str, Any], contender: str) -> str:
     return f"{TITLES[contender]} {version}" if version else TITLES[contender]
 
 
-def _cell(figures: Figures, method: str, contender: str) -> str:
-    ratio = figures.ratio(VGG16, method, contender)
+def _cell(figures: Figures, method: str, contender: str, network: str = VGG16, batch: int = 1) -> str:
+    ratio = figures.ratio(network, method, contender, batch)
     if ratio is not None:
         return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
-    return "no such rule" if figures.no_counterpart(VGG16, method, contender) else "not measured"
+    return "no such rule" if figures.no_counterpart(network, method, contender) else "not measured"
 
 
 def _peak(figures: Figures, method: str) -> str:

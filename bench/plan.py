@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench.contenders.everyone import CAPTUM, PORT, REFERENCE, UNIT, ZENNIT
-from bench.networks import STACK
+from bench.contenders.everyone import CAPTUM, EXPLAINER, PORT, REFERENCE, UNIT, ZENNIT
+from bench.networks import ECG, STACK, VISION
 
 VGG16 = "vgg16-seeded"
 """The network of the acceptance limits."""
@@ -21,6 +21,9 @@ METHODS = (*DETERMINISTIC, *SAMPLING)
 GROWTH = ("gradient", "lrp_epsilon_0_1", "lrp_alpha_1_beta_0")
 """The methods whose growth with image side and batch is followed."""
 BATCHES = (1, 4, 16)
+SMALL = (MNIST, ECG)
+"""Networks on which a call is over in milliseconds, and what it costs besides its arithmetic counts."""
+SMALL_BATCHES = (1, 16, 64)
 SIDES = (112, 224, 448)
 QUICK_ON_VGG16 = ("lrp_epsilon_0_1", "lrp_flat", "lrp_alpha_1_beta_0")
 
@@ -118,20 +121,22 @@ class Plan:
 
 def make_plan(wish: Wish) -> Plan:
     """Return the plan that a wish comes to."""
-    networks = wish.networks or (MNIST, VGG16)
+    networks = wish.networks or (*SMALL, *(() if wish.quick else VISION), VGG16)
     cases = [case for name in networks for case in _cases(name, wish)]
     if not wish.networks and not wish.quick:
         methods = [one for one in GROWTH if one in (wish.methods or GROWTH)]
         cases += [case for side in SIDES for case in _group(STACK, 1, side, methods, (PORT,), wish)]
-    sweeps = [sweep for name in networks for sweep in _sweeps(name, wish)] if not wish.methods else []
-    memory = [one for name in networks for one in _memory(name, wish)]
+    # Networks that exist in torch alone say nothing of the names that the reference has.
+    both = [name for name in networks if name not in (ECG, *VISION)]
+    sweeps = [sweep for name in both for sweep in _sweeps(name, wish)] if not wish.methods else []
+    memory = [one for name in both for one in _memory(name, wish)]
     measured = dict.fromkeys([*networks, *(case.network for case in cases)])
     return Plan(tuple(cases), tuple(sweeps), tuple(memory), tuple(measured))
 
 
 def is_large(network: str) -> bool:
-    """Whether a network is measured in few rounds: the VGG16s are; a user's own is taken for small."""
-    return network.startswith(("vgg16", "vgg19"))
+    """Whether a network is measured in few rounds: those for photos are; a user's own is taken for small."""
+    return network.startswith(("vgg16", "vgg19")) or network in VISION
 
 
 def _methods(network: str, wish: Wish) -> Sequence[str]:
@@ -143,6 +148,11 @@ def _methods(network: str, wish: Wish) -> Sequence[str]:
 def _cases(network: str, wish: Wish) -> Iterator[Case]:
     contenders = (PORT, ZENNIT, CAPTUM, REFERENCE)
     methods = _methods(network, wish)
+    if network in VISION:  # their branches are no plain stack, which stock rules are made for
+        followed = methods if wish.methods else GROWTH
+        for batch in BATCHES[::2]:
+            yield from _group(network, batch, None, followed, (PORT, EXPLAINER), wish)
+        return
     if is_large(network):
         few = (PORT,) if wish.quick and not wish.methods else contenders
         yield from _group(network, 1, None, methods, few, wish)
@@ -150,9 +160,11 @@ def _cases(network: str, wish: Wish) -> Iterator[Case]:
             for batch in BATCHES[1:]:
                 yield from _group(network, batch, None, [one for one in GROWTH if one in methods], (PORT,), wish)
         return
-    for batch in BATCHES if not wish.quick else BATCHES[::2]:
+    alone = (PORT, EXPLAINER, ZENNIT, CAPTUM)
+    for batch in SMALL_BATCHES if not wish.quick else SMALL_BATCHES[::2]:
         # The reference explains one sample at a time, so larger batches say nothing new of it.
-        yield from _group(network, batch, None, methods, contenders if batch == 1 else contenders[:-1], wish)
+        with_reference = batch == 1 and network != ECG
+        yield from _group(network, batch, None, methods, (*alone, REFERENCE) if with_reference else alone, wish)
 
 
 def _group(

@@ -79,6 +79,8 @@ class Tried:
         Of the interpreter and the packages that were installed.
     passed, failed, skipped
         How many tests.
+    failing
+        The names of those that failed.
     """
 
     corner: str
@@ -86,6 +88,7 @@ class Tried:
     passed: int
     failed: int
     skipped: int
+    failing: tuple[str, ...] = ()
 
 
 def installed() -> dict[str, str]:
@@ -98,14 +101,21 @@ def installed() -> dict[str, str]:
 
 def read(corner: str, versions: Path, report: Path) -> Tried:
     """Return what came of a corner, from what `installed` said (JSON) and pytest's JUnit report."""
-    suites = ElementTree.parse(report).getroot().iter("testsuite")
+    root = ElementTree.parse(report).getroot()
+    suites = root.iter("testsuite")
     counts = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for suite in suites:
         for name in counts:
             counts[name] += int(suite.get(name, "0"))
     failed = counts["failures"] + counts["errors"]
     passed = counts["tests"] - failed - counts["skipped"]
-    return Tried(corner, json.loads(versions.read_text(encoding="utf-8")), passed, failed, counts["skipped"])
+    failing = tuple(
+        f"{case.get('classname')}.{case.get('name')}"
+        for case in root.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    )
+    said = json.loads(versions.read_text(encoding="utf-8"))
+    return Tried(corner, said, passed, failed, counts["skipped"], failing)
 
 
 def page(tried: Sequence[Tried], day: datetime.date) -> str:
@@ -126,6 +136,9 @@ def page(tried: Sequence[Tried], day: datetime.date) -> str:
             continue
         versions = " | ".join(row.versions.get(name, "") for name in SHOWN)
         lines.append(f"| {corner.name} | {versions} | {row.passed:,} | {row.failed} | {row.skipped} |")
+    if any(row.failing for row in tried):
+        lines += ["", "What failed:", ""]
+        lines += [f"- {row.corner}: `{name}`" for row in tried for name in row.failing]
     if absent:
         lines += ["", f"Not tried, for want of the interpreter: {', '.join(absent)}."]
     return "\n".join([*lines, *_REMARKS]) + "\n"
@@ -136,7 +149,9 @@ _INTRODUCTION = """\
 
 Python 3.10 and later, torch 2.1 and later, zennit 0.5.1 and 1, NumPy 1.24 and later. `nox` makes an environment per
 row, installs the package with its extra `parity`, and runs there the tests of the port, and those of the harness that
-need no TensorFlow (`bench/versions.py`); it wrote this page.
+need no TensorFlow (`bench/versions.py`); it wrote this page. Some of these tests have limits of time, which a busy
+machine can miss.
+
 """.splitlines()
 _REMARKS = """
 With torch before 2.4, a model that cuts its tokens (`x[:, 1:]` of integers) or looks them up by `table[x]` is refused,

@@ -45,7 +45,7 @@ default_role = "literal"
 
 copybutton_exclude = ".linenos, .gp, .go"
 html_theme = "furo"
-html_title = f"signxai_torch {release}"
+html_title = f"signxai_torch {release.split('+')[0]}"  # without the commit, which no line break suits
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False

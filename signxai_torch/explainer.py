@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import parse
 from signxai_torch.operations.checks import check_batch
+from signxai_torch.operations.counting import BUDGET
 from signxai_torch.operations.inputs import Several
 from signxai_torch.operations.layout import arrays
 from signxai_torch.operations.model import Output, refuse_inside_of_another, undisturbed
 from signxai_torch.operations.prepared import Preparation, PreparedModel
+from signxai_torch.stream.files import Files
+from signxai_torch.stream.source import Rows, batches
+from signxai_torch.stream.writing import Progress, Work, checked_target, fingerprint, target_of, write
 from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
+
+LARGEST_BATCH = 256
+"""Samples of a batch at most, where nobody says; more gain nothing."""
 
 
 class Explainer:
@@ -79,10 +88,6 @@ class Explainer:
         memory_limit: int | None = None,
         **params: Any,
     ) -> None:
-        self._arguments = {
-            "model": model, "methods": methods, "output": output, "strict": strict, "memory_limit": memory_limit,
-            **params,
-        }  # fmt: skip
         self._alone = methods if isinstance(methods, str) else None
         if self._alone is None and params.keys() - {"seed"}:
             raise TypeError(
@@ -93,6 +98,8 @@ class Explainer:
         given = params if self._alone is not None else {}
         self._plan = Plan([Wanted(one, parameters_of(one, given)) for one in parsed], strict)
         self._plan.seed = params.get("seed")
+        self._given = {"methods": methods, "output": output, "strict": strict, "memory_limit": memory_limit} | params
+        self._said = repr((list(self._plan.methods), sorted(params.items(), key=str), strict))
         self._model, self._output, self._memory_limit = model, output, memory_limit
         self._preparation: Preparation | None = Preparation(model, output)
 
@@ -131,12 +138,130 @@ class Explainer:
                 return arrays([maps[self._alone]], inputs)[0]
             return dict(zip(maps, arrays(maps.values(), inputs), strict=True))
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self._arguments
+    def map(self, inputs: Any, target: Any = None, *, batch_size: int | str = "auto") -> Iterator[Any]:
+        """Explain a set of inputs, batch after batch.
 
-    def __setstate__(self, arguments: dict[str, Any]) -> None:
-        self.__init__(**arguments)  # type: ignore[misc]
+        Parameters
+        ----------
+        inputs : torch.Tensor, numpy.ndarray, dataset or iterable
+            (N, ...) in torch layout, which may be mapped from a file; a `torch.utils.data.Dataset`; or an iterable of
+            batches, such as a `torch.utils.data.DataLoader`. Of a sample or batch that is a tuple or list the first
+            entry counts; what follows are labels.
+        target : None, int, callable or one per sample
+            As for a call. A list, array or tensor has one per sample of all.
+        batch_size : int or "auto"
+            Samples of a batch, where `inputs` brings no batches of its own; "auto" takes as many as fit into 128 MB of
+            activations, up to 256.
+
+        Yields
+        ------
+        numpy.ndarray, or dict of str to numpy.ndarray
+            What a call returns for each batch.
+
+        Examples
+        --------
+        >>> import numpy as np, torch, signxai_torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> explainer = signxai_torch.Explainer(model, "lrp_z")
+        >>> [maps.shape for maps in explainer.map(np.ones((5, 4), np.float32), target=0, batch_size=2)]
+        [(2, 4), (2, 4), (1, 4)]
+        """
+        first = 0
+        for batch in batches(inputs, self._size(inputs, batch_size)):
+            last = first + (len(batch) if isinstance(batch, Tensor) else len(next(iter(batch.values()))))
+            yield self(batch, target_of(target, first, last))
+            first = last
+
+    def write(
+        self,
+        inputs: Any,
+        path: str | Path,
+        target: Any = None,
+        *,
+        batch_size: int | str = "auto",
+        workers: int = 0,
+        progress: Progress | None = None,
+        anew: bool = False,
+    ) -> Path:
+        """Explain a set of inputs of any size into a file; what is stopped goes on where it was.
+
+        Memory holds a few batches. Until all is done the maps lie in ``NAME-unfinished``, and a journal of the finished
+        batches in ``NAME.progress``: the same call goes on there after Ctrl-C, `kill -9` or an error, if model,
+        methods, target and inputs are the same (of the inputs three samples are compared).
+
+        Parameters
+        ----------
+        inputs : torch.Tensor, numpy.ndarray or dataset
+            As for `map`, but for iterables: what is explained must be asked for by number.
+        path : str or Path
+            ``maps.npy`` for one method, ``maps.h5`` with a data set per method (needs h5py), or ``maps``, a folder with
+            an .npy per method.
+        target : None, int, callable or one per sample
+            As for `map`.
+        batch_size : int or "auto"
+            As for `map`.
+        workers : int
+            Processes that explain side by side, each with its share of torch's threads; 0 is this process. Small models
+            gain from one per core. Model, dataset and target are pickled.
+        progress : callable, optional
+            Is told after each batch how many samples are done, and how many there are.
+        anew : bool
+            Take nothing over from an earlier run, and replace what is there.
+
+        Returns
+        -------
+        Path
+            The path.
+
+        Raises
+        ------
+        FileExistsError
+            If the path is there already, or was begun with another model, method, target or other inputs.
+        ValueError, TypeError, OSError
+            If the path has another ending, the inputs are of no use, or it cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, numpy as np, torch, signxai_torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> explainer = signxai_torch.Explainer(model, "lrp_z")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = explainer.write(np.ones((5, 4), np.float32), pathlib.Path(folder) / "maps.npy", target=0)
+        ...     np.load(path).shape
+        (5, 4)
+        """
+        rows, files = Rows(inputs), Files(Path(path), self._plan.methods)
+        work = Work(self._by_name, rows, checked_target(target, len(rows)), files)
+        identity = {
+            "model": fingerprint(self._model),
+            "methods": self._said,
+            "target": getattr(target, "__qualname__", None) or repr(work.target),
+            "inputs": rows.fingerprint(),
+        }
+        return write(work, self._size(inputs, batch_size), identity, workers, progress, anew)
+
+    def _by_name(self, x: Tensor, target: Any) -> dict[str, Any]:
+        found = self(x, target)
+        return found if self._alone is None else {self._alone: found}
+
+    def _size(self, inputs: Any, batch_size: int | str) -> int:
+        """Return how many samples make a batch."""
+        if batch_size != "auto":
+            if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+                raise ValueError(f"batch_size must be 'auto' or a whole number of at least 1, not {batch_size!r}")
+            return batch_size
+        if isinstance(inputs, torch.utils.data.DataLoader) or not hasattr(inputs, "__getitem__"):
+            return 1  # it has batches of its own
+        one = self._plan.memory(self._model, Rows(inputs).batch(0, 1))
+        return max(1, min(BUDGET // max(one, 1), LARGEST_BATCH))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (self._model, self._given)
 
     def refresh(self) -> None:
         """Let the next call find out everything about the model anew."""
         self._preparation = None
+
+
+def _made(model: nn.Module, given: dict[str, Any]) -> Explainer:
+    return Explainer(model, **given)

@@ -9,11 +9,13 @@ from bench.contenders import port, stock_zennit, with_captum
 from bench.contenders.common import Job, Task, gradient_unit
 from bench.contenders.reference import Reference
 
-UNIT, PORT, ZENNIT, CAPTUM, REFERENCE = "unit", "signxai_torch", "zennit", "captum", "tensorflow"
-CONTENDERS = (PORT, ZENNIT, CAPTUM, REFERENCE)
+UNIT, PORT, EXPLAINER = "unit", "signxai_torch", "Explainer"
+ZENNIT, CAPTUM, REFERENCE = "zennit", "captum", "tensorflow"
+CONTENDERS = (PORT, EXPLAINER, ZENNIT, CAPTUM, REFERENCE)
 IN_TORCH: dict[str, Callable[[Task], Job]] = {
     UNIT: gradient_unit,
     PORT: port.prepare,
+    EXPLAINER: port.prepare_explainer,
     ZENNIT: stock_zennit.prepare,
     CAPTUM: with_captum.prepare,
 }

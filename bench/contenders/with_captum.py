@@ -21,6 +21,13 @@ RULES = {
 }
 
 
+def _has_rule(module: nn.Module) -> bool:
+    from captum.attr._core.lrp import SUPPORTED_LAYERS_WITH_RULES
+
+    known = (*SUPPORTED_LAYERS_WITH_RULES, nn.Conv1d, nn.Conv2d, nn.Linear, nn.Flatten, nn.ReLU, nn.Dropout, nn.Tanh)
+    return isinstance(module, known)
+
+
 def prepare(task: Task) -> Job:
     """Return the call of captum's attribution class.
 
@@ -55,10 +62,13 @@ def prepare(task: Task) -> Job:
     if task.method not in RULES:
         raise NoCounterpartError("captum has no such rule")
     (conv, conv_options), (dense, dense_options) = RULES[task.method]
+    strange = {type(one).__name__ for one in module.modules() if not one._modules and not _has_rule(one)}
+    if strange:
+        raise NoCounterpartError(f"captum's LRP knows no {', '.join(sorted(strange))}")
 
     def lrp() -> Any:
         for layer in module.modules():  # captum forgets the rules with every call
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, (nn.Conv1d, nn.Conv2d)):
                 layer.rule = getattr(lrp_rules, conv)(**conv_options)
             elif isinstance(layer, nn.Linear):
                 layer.rule = getattr(lrp_rules, dense)(**dense_options)

@@ -19,8 +19,8 @@ from bench.plan import VGG16
 
 # Stand-ins that become the page's variables, so that both themes work.
 INK, SOFT, LINE = "#010203", "#010204", "#010205"
-COLORS = ("#0072b2", "#d58a00", "#009e73", "#cc79a7")  # Okabe and Ito, told apart by any eye
-MARKS = ("o", "s", "^", "D")
+COLORS = ("#0072b2", "#56b4e9", "#d58a00", "#009e73", "#cc79a7")  # Okabe and Ito, told apart by any eye
+MARKS = ("o", "v", "s", "^", "D")
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bench",
@@ -87,7 +87,8 @@ def _growth(points: Sequence[Mapping[str, Any]], key: str, title: str) -> str:
     for index, method in enumerate(methods):
         line = sorted((one[key], one["median"]) for one in points if one["method"] == method)
         style = ("-", "--", ":", "-.")[index // len(COLORS) % 4]
-        axes.plot(*zip(*line, strict=True), style, marker=MARKS[index % 4], color=COLORS[index % 4], label=method)
+        mark, color = MARKS[index % len(MARKS)], COLORS[index % len(COLORS)]
+        axes.plot(*zip(*line, strict=True), style, marker=mark, color=color, label=method)
     ticks = sorted({one[key] for one in points})
     axes.set(xscale="log", yscale="log", xlabel=title, ylabel="seconds")
     axes.set_xticks(ticks, [str(tick) for tick in ticks])

@@ -40,8 +40,10 @@ def page() -> str:
         "# Known differences\n",
         "The references are wrong in places, differ from each other, or stop with an error. Each such place is one "
         "object in `parity/judge/known/`: when it applies, why, how anybody can see it, and what the implementation "
-        "under test is held to instead. Nothing is excused by it. This page is made from those objects.\n",
-        "Every entry ends with commands that show it. They need the reference environment (`make setup`); `parity run` "
+        "under test is held to instead. Nothing is excused by it. This page is made from those objects. Models that it "
+        "names beside the shipped ones, such as `leaky`, are small networks made for the [mutants](../mutants.md).\n",
+        "Every entry ends with commands that show it. They need the reference environment (`parity setup`, or `make "
+        "setup` in a clone); `parity run` "
         "writes into its report what each row was held to, `parity mutants` puts wrong ports on trial beside the "
         "difference, which must be caught all the same, and the tests of `tests/fuzz` ask both references about a "
         "stored network.\n",

@@ -14,9 +14,13 @@ from rich.text import Text
 from parity.commands.completion import complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
 from parity.commands.outputs import refuse_overwriting, require_folder
+from parity.errors import ParityError
 
 if TYPE_CHECKING:
     from parity.keras import KerasModule
+
+SUFFIXES = (".pt", ".pth")
+"""Of OUT: under the name of another format (.onnx, .safetensors) a file would be taken for what it is not."""
 
 
 @click.command(
@@ -65,6 +69,10 @@ def convert(
     console_ = console()
     source = resolve(model, config, output)
     refuse_overwriting([out], [source.path])
+    if out.suffix not in SUFFIXES:
+        raise ParityError(
+            f"cannot write {out}: what is written is a file for torch.load; let its name end in .pt or .pth"
+        )
     module = source.load()
     if torchvision:
         keras.torchvision_vgg_state_dict(module)  # refused before the reference is asked

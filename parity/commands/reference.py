@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 @click.group(
     context_settings=CONTEXT,
+    short_help="Pack TensorFlow's answers into a file; verify one.",
     epilog=examples(
         "parity reference pack references.zip     # every answer for the core methods on the shipped models",
         "parity reference verify references.zip   # are they still what TensorFlow says?",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     context_settings=CONTEXT,
+    short_help="Make the report of a finished or stopped run again.",
     epilog=examples(
         "parity report reports/parity.json",
         "parity report reports                            # also of a run that was killed",

@@ -276,7 +276,8 @@ class ReferenceClient:
     def _versions_here(self) -> dict[str, str]:
         if self._offline:
             raise ReferenceEnvironmentError(
-                "no TensorFlow is started (--offline), and neither a pack of references nor the store has this answer"
+                "no TensorFlow is started (--offline), and neither a pack of references nor the store has this answer; "
+                "without --offline it is computed, in the environment that `parity setup` makes"
             )
         return package_versions(find_python(self._python), self._program)
 

@@ -66,13 +66,13 @@ def counts_phrase(summary: Summary) -> str:
 
 
 def reference_sentences(summary: Summary) -> list[str]:
-    """Say how many reference answers came from the store, how old they are, and why no reference could be asked."""
+    """Say how many reference answers are stored ones, how old they are, and why no reference could be asked."""
     answers, fault = summary["reference_answers"], summary.get("reference_fault")
     stored, total = answers["stored"], answers["stored"] + answers["computed"]
     sentences = []
     if stored:
         age = f", the oldest of {_day(answers['oldest'])}" if answers["oldest"] else ", of unknown age"
-        sentences.append(f"{stored} of {total} reference answers came from the store{age}.")
+        sentences.append(f"{stored} of {total} reference answers are stored ones{age}.")
     elif total:
         sentences.append(f"{total} reference {'answer was' if total == 1 else 'answers were'} computed in this run.")
     if fault:
@@ -85,7 +85,7 @@ def stored_phrase(origin: str) -> str:
     """Return in words what `reference_stored` of a row says."""
     if not origin:
         return "computed in this run"
-    return f"from the store, {'of unknown age' if origin == AGE_UNKNOWN else f'computed {origin}'}"
+    return f"a stored one, {'of unknown age' if origin == AGE_UNKNOWN else f'computed {origin}'}"
 
 
 def _day(moment: str) -> str:

@@ -79,7 +79,8 @@ class Row:
     parameters. `defaults` are the parameters that the name does not spell. `head` is the relevance the output
     starts from: "logit", "one" or "positive_logit". `signxai` and `innvestigate` name the
     analyzer of the reference, "" where it has none; `wrapped` lists the modified names that SIGN-XAI has a
-    wrapper for, `listed` those that are listed besides.
+    wrapper for, `listed` those that are listed besides ("." is the name as it is, without a modifier). `dotted` lists
+    the rule's names with a dot, ``lrp.z``, which are iNNvestigate's.
     """
 
     template: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.document import summary, timed_entries
-from bench.plan import BATCHES, METHODS, SIDES, VGG16, Wish, make_plan
+from bench.networks import VISION
+from bench.plan import BATCHES, METHODS, SIDES, SMALL, SMALL_BATCHES, VGG16, Wish, make_plan
 
 
 def test_usual_plan_measures_what_the_issue_names() -> None:
@@ -16,8 +17,11 @@ def test_usual_plan_measures_what_the_issue_names() -> None:
         for contender in ("signxai_torch", "zennit", "captum", "tensorflow"):
             assert (VGG16, 1, None, method, contender) in keys
             assert ("vgg_mnist", 1, None, method, contender) in keys
-    for network in (VGG16, "vgg_mnist"):
-        assert {one.batch for one in plan.cases if one.network == network} == set(BATCHES)
+        for network in SMALL:
+            assert {(network, batch, None, method, "Explainer") for batch in SMALL_BATCHES} <= keys
+    assert {one.batch for one in plan.cases if one.network == VGG16} == set(BATCHES)
+    for network in VISION:
+        assert (network, 1, None, "lrp_epsilon_0_1", "Explainer") in keys
     assert {one.side for one in plan.cases} == {None, *SIDES}
 
 

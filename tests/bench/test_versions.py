@@ -10,17 +10,22 @@ from pathlib import Path
 from bench.versions import CORNERS, HARNESS, LOWEST, PORT, SHOWN, Tried, installed, page, read
 
 ROOT = Path(__file__).resolve().parents[2]
-JUNIT = """<testsuites><testsuite tests="10" failures="1" errors="1" skipped="3"/></testsuites>"""
+JUNIT = """<testsuites><testsuite tests="10" failures="1" errors="1" skipped="3">
+<testcase classname="tests.a" name="broken"><failure/></testcase><testcase classname="tests.a" name="good"/>
+<testcase classname="tests.b" name="lost"><error/></testcase></testsuite></testsuites>"""
 
 
 def test_a_corner_is_read_and_shown(tmp_path: Path) -> None:
     (tmp_path / "v.json").write_text(json.dumps(dict.fromkeys(SHOWN, "1.2")))
     (tmp_path / "r.xml").write_text(JUNIT)
     tried = read(CORNERS[0].name, tmp_path / "v.json", tmp_path / "r.xml")
-    assert tried == Tried("lowest", dict.fromkeys(SHOWN, "1.2"), passed=5, failed=2, skipped=3)
+    assert tried == Tried(
+        "lowest", dict.fromkeys(SHOWN, "1.2"), passed=5, failed=2, skipped=3, failing=("tests.a.broken", "tests.b.lost")
+    )
     text = page([tried], datetime.date(2026, 11, 3))
     assert "Tried on 3 November 2026" in text
     assert "| lowest | 1.2 | 1.2 | 1.2 | 1.2 | 1.2 | 1.2 | 5 | 2 | 3 |" in text
+    assert "- lowest: `tests.a.broken`" in text
     assert "Not tried, for want of the interpreter: numpy-1 (Python 3.11)" in text
 
 

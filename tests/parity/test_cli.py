@@ -150,7 +150,7 @@ def test_answers_of_the_store_and_a_reference_that_cannot_run_are_told(parity, m
     assert summary["reference_fault"] == Stored.unable
     for text in (result.stdout, Path("reports/summary.md").read_text(), Path("reports/junit.xml").read_text()):
         plain = text.replace("\\_", "_")
-        assert "2 of 2 reference answers came from the store, the oldest of 2026-11-02." in plain
+        assert "2 of 2 reference answers are stored ones, the oldest of 2026-11-02." in plain
         assert f"No reference could be asked in this run: {Stored.unable}." in plain
 
 

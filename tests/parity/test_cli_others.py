@@ -70,6 +70,7 @@ def test_convert_writes_nothing_when_the_logits_differ(parity, monkeypatch: pyte
         (["missing.h5", "out.pt"], "there is no file missing.h5"),
         (["dense_mnist", "out.pt", "--torchvision"], "not a VGG16 or VGG19"),
         (["dense_mnist", "no/out.pt"], "there is no folder no"),
+        (["dense_mnist", "out.onnx"], "cannot write out.onnx: what is written is a file for torch.load"),
         (["bad.h5", "out.pt"], "cannot be opened as HDF5"),
     ],
 )
@@ -79,6 +80,10 @@ def test_convert_refuses(parity, arguments: list[str], words: str) -> None:
     assert result.exit_code == 2
     assert words in result.stderr
     assert not Path("out.pt").exists()
+
+
+def test_the_list_of_commands_cuts_no_sentence_off(parity) -> None:
+    assert "..." not in parity("--help").stdout.split("Commands:")[1].split("Begin with:")[0]
 
 
 def test_every_command_has_examples(parity) -> None:

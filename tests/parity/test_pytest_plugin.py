@@ -151,7 +151,7 @@ def test_a_test_run_writes_the_report(run, pytester: pytest.Pytester) -> None:
         [
             "All 4 methods at parity on other, toy*",
             "5 of 5 cases compared; 0 held to something else; 0 unjudged.",
-            "5 of 5 reference answers came from the store, the oldest of 2026-11-02.",
+            "5 of 5 reference answers are stored ones, the oldest of 2026-11-02.",
             "No reference could be asked in this run: no reference environment.",
             "store: store is full",
         ]

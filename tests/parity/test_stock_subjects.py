@@ -67,7 +67,9 @@ def test_a_stock_library_is_judged_fairly(library: str, modules, inputs) -> None
 
 def test_captum_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parity.run.subjects.stock.find_spec", lambda _: None)
-    with pytest.raises(ParityError, match="pip install captum"):
+    with pytest.raises(
+        ParityError, match=r"needs captum, which is not installed: pip install 'signxai-torch-parity\[subjects\]'"
+    ):
         subject("captum")
 
 

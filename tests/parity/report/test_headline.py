@@ -65,7 +65,7 @@ def test_every_output_has_the_counts(run, page):
     properties = {entry.get("name"): entry.get("value") for entry in junit(run[0]).findall("properties/property")}
     assert properties["cases"] == counts
     assert properties["outcome"] == "FAILED"
-    assert properties["reference"] == "1 of 41 reference answers came from the store, the oldest of 2026-11-02."
+    assert properties["reference"] == "1 of 41 reference answers are stored ones, the oldest of 2026-11-02."
 
 
 def test_a_run_that_ended_early_says_how_far_it_came_everywhere(tmp_path):
@@ -178,12 +178,12 @@ def answered(*origins: str | None) -> list[dict[str, Any]]:
         (answered("", "", None), None, ["2 reference answers were computed in this run."]),
         (
             answered("", "2026-11-05T00:00:00+00:00", "2026-11-02T23:59:59+00:00"), None,
-            ["2 of 3 reference answers came from the store, the oldest of 2026-11-02."],
+            ["2 of 3 reference answers are stored ones, the oldest of 2026-11-02."],
         ),
         (
             answered("unknown"), "no reference environment: looked for it",
             [
-                "1 of 1 reference answers came from the store, of unknown age.",
+                "1 of 1 reference answers are stored ones, of unknown age.",
                 "No reference could be asked in this run: no reference environment: looked for it.",
             ],
         ),

@@ -85,9 +85,9 @@ def test_a_run_that_was_stopped_says_so_on_top(run, tmp_path: Path):
 
 def test_who_answered_stands_in_the_opened_row_and_on_top(run, page):
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
-    assert "1 of 41 reference answers came from the store, the oldest of 2026-11-02." in text
+    assert "1 of 41 reference answers are stored ones, the oldest of 2026-11-02." in text
     body = html.unescape(row_of(page, "vgg_mnist", "zblrp_z_VGG16ILSVRC"))
-    assert "reference answer: from the store, computed 2026-11-02T10:20:30+00:00" in body
+    assert "reference answer: a stored one, computed 2026-11-02T10:20:30+00:00" in body
     assert "how the reference was asked: asked without oneDNN: the worker died of SIGABRT with it" in body
     noisy = html.unescape(row_of(page, "ecg", "lrp_z"))
     assert "noise measured on: float32 against float64" in noisy
@@ -96,5 +96,5 @@ def test_who_answered_stands_in_the_opened_row_and_on_top(run, page):
     rows = [row | {"reference_stored": "unknown"} for row in document["results"]]
     document |= {"results": rows, "summary": summarize(rows, reference_fault=fault)}
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", render(validated(document)))).split())
-    assert "43 of 43 reference answers came from the store, of unknown age." in text
+    assert "43 of 43 reference answers are stored ones, of unknown age." in text
     assert f"No reference could be asked in this run: {fault}." in text

@@ -1,0 +1,1 @@
+"""Explaining sets of inputs of any size, batch by batch, into files."""
