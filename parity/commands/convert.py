@@ -19,7 +19,7 @@ from parity.errors import ParityError
 if TYPE_CHECKING:
     from parity.keras import KerasModule
 
-SUFFIXES = (".pt", ".pth")
+OTHER_FORMATS = (".onnx", ".h5", ".hdf5", ".keras", ".safetensors", ".json", ".npz")
 """Of OUT: under the name of another format (.onnx, .safetensors) a file would be taken for what it is not."""
 
 
@@ -69,9 +69,9 @@ def convert(
     console_ = console()
     source = resolve(model, config, output)
     refuse_overwriting([out], [source.path])
-    if out.suffix not in SUFFIXES:
+    if out.suffix.lower() in OTHER_FORMATS:
         raise ParityError(
-            f"cannot write {out}: what is written is a file for torch.load; let its name end in .pt or .pth"
+            f"cannot write {out}: what is written is a file for torch.load, no {out.suffix}; let its name end in .pt"
         )
     module = source.load()
     if torchvision:
