@@ -16,7 +16,7 @@ from bench.plan import METHODS, SMALL, VGG16
 from parity.run.results import write_atomically
 
 BEGIN, END = "<!-- bench:begin (written by `make bench`) -->", "<!-- bench:end -->"
-CONTENDERS = (PORT, ZENNIT, CAPTUM, REFERENCE)
+COLUMNS = (PORT, ZENNIT, CAPTUM, REFERENCE)
 """Columns of the table of VGG16, where an Explainer gains nothing."""
 TITLES = {
     PORT: "signxai_torch",
@@ -57,10 +57,10 @@ def table(document: Mapping[str, Any]) -> str:
     own = [one for one in document["times"] if one["network"] == VGG16 and one["contender"] != UNIT]
     further = dict.fromkeys(one["method"] for one in own)
     methods += [name for name in further if name not in methods]
-    heads = ["method", *(_title(document, name) for name in CONTENDERS), "peak memory"]
+    heads = ["method", *(_title(document, name) for name in COLUMNS), "peak memory"]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for method in methods:
-        cells = [_cell(figures, method, name) for name in CONTENDERS]
+        cells = [_cell(figures, method, name) for name in COLUMNS]
         lines.append(f"| `{method}` | " + " | ".join([*cells, _peak(figures, method)]) + " |")
     small = _other_networks(document, figures)
     return "\n".join([_caption(document, unit), "", *lines, "", *small, _sweeps(figures), _verdict(document), ""])

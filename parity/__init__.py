@@ -5,6 +5,7 @@ Importing this package costs nothing: the reference process imports it too, wher
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def __getattr__(name: str) -> Any:
 
         with named("parity.compare"):
             from parity.judge.metrics import compare
+
+            import_module("parity.judge.notebook")  # gives comparisons their table in notebooks
 
         return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,7 +24,20 @@ GRACE = 10.0
 ENDS = {0, 1, 2, 130, 143}
 """Exit codes of a harness that ends by itself."""
 BY_SIGNAL = {-signal.SIGINT, -signal.SIGTERM}
-"""How a process ends that was told to before it had come to read what it is asked for."""
+"""How the system ends a process that has not begun to heed signals yet."""
+
+
+def ended_well(code: int, finished: int) -> bool:
+    """Return whether a harness that was not killed has ended as it should: by itself, or before it did anything.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code.
+    finished : int
+        Cases that are in the report of what it has left.
+    """
+    return code in ENDS or (code in BY_SIGNAL and finished == 0)
 
 
 def rows_of(report: Path) -> dict[Key, Mapping[str, Any]]:

@@ -13,9 +13,8 @@ from random import Random
 from typing import Any
 
 from bench.chaos.checks import (
-    BY_SIGNAL,
-    ENDS,
     Key,
+    ended_well,
     finished_rows_hold,
     nothing_left_over,
     nothing_lives,
@@ -119,14 +118,14 @@ def _round(
         code, said = _ended(run, places)
     finally:
         undo()
-    before_it_began = code in BY_SIGNAL and _count(report) == 0
-    failures = [] if code in ENDS or before_it_began or fault.name == "killed" else [f"the harness ended with {code}"]
-    failures += [f"a traceback: {said[-300:]}"] if "Traceback" in said else []
+    failures = [f"a traceback: {said[-300:]}"] if "Traceback" in said else []
     if fault.harmless and code != 0:
         failures.append(f"the harness ended with {code}, and this should cost nothing: {said[-200:]}")
     failures += nothing_lives(places)
     failures += finished_rows_hold(places, report, undisturbed)
-    kept = _count(report)
+    kept = _count(report)  # of the report that was made of what the run has left
+    if fault.name != "killed" and not ended_well(code, kept):
+        failures.append(f"the harness ended with {code} after {kept} finished cases")
     code, said = _ended(_started(places, report, FAULTS[0]), places)
     if code != 0:
         failures.append(f"the run that goes on ended with {code}: {said[-300:]}")

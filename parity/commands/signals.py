@@ -56,9 +56,11 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.received is not None:
+            ignore_all()  # the process is about to end
+            return
         for number, handler in self._before.items():
-            # Once one came, the process is about to end, and no other may disturb it.
-            signal.signal(number, handler if self.received is None else signal.SIG_IGN)
+            signal.signal(number, handler)
 
     @property
     def exit_code(self) -> int:

@@ -71,3 +71,6 @@ def _table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -
     body = "".join("<tr>" + "".join(f"<td{left}>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     told = f"<caption{left}>{escape(caption)}</caption>" if caption else ""
     return f"<table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+Metrics.in_notebooks = metrics_html

@@ -60,6 +60,16 @@ class Pass:
     terms: tuple[Term, ...]
     coefficient: float = 1.0
 
+    @cached_property
+    def gives_output(self) -> bool:
+        """Whether it divides by the operation's result, which the forward pass has computed already."""
+        return [(term.inputs, term.weight, term.bias) for term in self.terms] == [(None, "all", "all")]
+
+    @cached_property
+    def spreads(self) -> bool:
+        """Whether it is nothing but a map of ones, so that values of the input play no part."""
+        return self.terms == (Term(ones, self.terms[0].weight),)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -107,46 +117,40 @@ class LinearRule(Rule):
         return KERAS_EPSILON
 
     @cached_property
-    def _passes(self) -> tuple[tuple[Pass, bool, bool], ...]:
-        """The passes; of each, whether it divides by the operation's result, and whether it is a spread of ones."""
-        return tuple((one, _gives_output(one), one.terms == (Term(ones, one.terms[0].weight),)) for one in self.passes)
+    def _passes(self) -> tuple[Pass, ...]:
+        """The passes, made once."""
+        return self.passes
 
     @cached_property
     def needs_inputs(self) -> bool:  # type: ignore[override]
         """Whether the rule needs what the operation read."""
-        return any((term.inputs, term.weight) != (ones, "ones") for one, *_ in self._passes for term in one.terms)
+        terms = [term for division in self._passes for term in division.terms]
+        return any((term.inputs, term.weight) != (ones, "ones") for term in terms)
 
     @cached_property
     def needs_output(self) -> bool:  # type: ignore[override]
         """Whether it needs what the operation made."""
-        return any(gives_output for _, gives_output, _ in self._passes)
+        return any(division.gives_output for division in self._passes)
 
     def relevance(self, operation: Operation, arriving: Tensor) -> Relevances:
         """See `Rule.relevance`."""
         x = operation.inputs[0] if self.needs_inputs else operation.like_input(arriving)
         layer, parts = linear_map(operation), _InputParts(x)
         total: Tensor | None = None
-        for one, gives_output, spreads in self._passes:
-            if spreads and self.stabilizer is None:
-                part = layer.spread(arriving, one.terms[0].weight, x, self._divide)
-            else:
-                part = self._pass(layer, one, parts, operation, arriving, gives_output)
-            part = part if one.coefficient == 1 else times(part, one.coefficient)
+        for division in self._passes:
+            part = self._pass(layer, division, parts, operation, arriving)
+            part = part if division.coefficient == 1 else times(part, division.coefficient)
             total = part if total is None else plus(total, part)
         return (total,)
 
     def _pass(
-        self,
-        layer: LinearMap,
-        one: Pass,
-        parts: _InputParts,
-        operation: Operation,
-        relevance: Tensor,
-        gives_output: bool,
+        self, layer: LinearMap, division: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
     ) -> Tensor:
-        quotient = self._quotient(layer, one, parts, operation, relevance, gives_output)
+        if division.spreads and self.stabilizer is None:
+            return layer.spread(relevance, division.terms[0].weight, parts.x, self._divide)
+        quotient = self._quotient(layer, division, parts, operation, relevance)
         result: Tensor | None = None
-        for term in one.terms:
+        for term in division.terms:
             factor = parts[term.inputs]
             if factor is None:
                 continue
@@ -159,19 +163,13 @@ class LinearRule(Rule):
         return torch.zeros_like(parts.x) if result is None else result
 
     def _quotient(
-        self,
-        layer: LinearMap,
-        one: Pass,
-        parts: _InputParts,
-        operation: Operation,
-        relevance: Tensor,
-        gives_output: bool,
+        self, layer: LinearMap, division: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
     ) -> Tensor:
-        if gives_output:
+        if division.gives_output:
             denominator = operation.output
         else:
-            total: Tensor | None = layer.bias([term.bias for term in one.terms], parts.x)
-            for term in one.terms:
+            total: Tensor | None = layer.bias([term.bias for term in division.terms], parts.x)
+            for term in division.terms:
                 inputs = parts[term.inputs]
                 if inputs is None:
                     continue
@@ -186,11 +184,6 @@ class LinearRule(Rule):
 
     def _divide(self, relevance: Tensor, denominator: Tensor) -> Tensor:
         return divide(relevance, denominator, self.guard)
-
-
-def _gives_output(one: Pass) -> bool:
-    """Return whether a pass divides by the operation's result, which the forward pass has computed already."""
-    return [(term.inputs, term.weight, term.bias) for term in one.terms] == [(None, "all", "all")]
 
 
 class _InputParts:

@@ -124,6 +124,18 @@ class Number:
     default: bool
 
 
+def test_no_map_passes_through_drawing_code() -> None:
+    """Numbers of figures are not looked for, so nothing that makes a map may take anything from there."""
+    takes = {
+        name
+        for name, path in FILES.items()
+        if not name.startswith(DRAWING)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("signxai_torch.pictures")
+    }
+    assert takes == {"__init__"}  # which hands `show` to the user
+
+
 def numbers(source: str) -> list[Number]:
     """Return every numeric literal of a module, in order."""
     tree = ast.parse(source)

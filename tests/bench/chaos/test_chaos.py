@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from bench.chaos import checks
+from bench.chaos.checks import ended_well
 from bench.chaos.faults import FAULTS, processes
 from bench.chaos.places import MODEL, TOKEN, Places
 from bench.chaos.soak import soak
@@ -49,6 +50,15 @@ def rows(folder: Path, *rows: dict) -> Path:
             | row for row in rows]  # fmt: skip
     (folder / "parity.json").write_text(json.dumps({"results": full}), encoding="utf-8")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("code", "finished", "well"),
+    [(0, 9, True), (143, 9, True), (-15, 0, True), (-2, 0, True), (-15, 1, False), (-2, 240, False), (-11, 0, False),
+     (3, 0, False)],
+)  # fmt: skip
+def test_a_signal_may_end_a_run_that_has_finished_nothing_and_no_other(code: int, finished: int, well: bool) -> None:
+    assert ended_well(code, finished) is well
 
 
 def test_a_case_that_is_there_twice_is_seen(tmp_path):
