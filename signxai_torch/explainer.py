@@ -95,11 +95,16 @@ class Explainer:
                 "put it into the name (lrp_epsilon_0_5), or make an Explainer of one method"
             )
         parsed = [parse(name) for name in dict.fromkeys([methods] if isinstance(methods, str) else methods)]
-        given = params if self._alone is not None else {}
-        self._plan = Plan([Wanted(one, parameters_of(one, given)) for one in parsed], strict)
+        own_parameters = params if self._alone is not None else {}
+        self._plan = Plan([Wanted(method, parameters_of(method, own_parameters)) for method in parsed], strict)
         self._plan.seed = params.get("seed")
-        self._given = {"methods": methods, "output": output, "strict": strict, "memory_limit": memory_limit} | params
-        self._said = repr((list(self._plan.methods), sorted(params.items(), key=str), strict))
+        self._arguments = {
+            "methods": methods,
+            "output": output,
+            "strict": strict,
+            "memory_limit": memory_limit,
+        } | params
+        self._described = repr((list(self._plan.methods), sorted(params.items(), key=str), strict))
         self._model, self._output, self._memory_limit = model, output, memory_limit
         self._preparation: Preparation | None = Preparation(model, output)
 
@@ -234,15 +239,15 @@ class Explainer:
         work = Work(self._by_name, rows, checked_target(target, len(rows)), files)
         identity = {
             "model": fingerprint(self._model),
-            "methods": self._said,
+            "methods": self._described,
             "target": getattr(target, "__qualname__", None) or repr(work.target),
             "inputs": rows.fingerprint(),
         }
         return write(work, self._size(inputs, batch_size), identity, workers, progress, anew)
 
     def _by_name(self, x: Tensor, target: Any) -> dict[str, Any]:
-        found = self(x, target)
-        return found if self._alone is None else {self._alone: found}
+        maps = self(x, target)
+        return maps if self._alone is None else {self._alone: maps}
 
     def _size(self, inputs: Any, batch_size: int | str) -> int:
         """Return how many samples make a batch."""
@@ -252,16 +257,16 @@ class Explainer:
             return batch_size
         if isinstance(inputs, torch.utils.data.DataLoader) or not hasattr(inputs, "__getitem__"):
             return 1  # it has batches of its own
-        one = self._plan.memory(self._model, Rows(inputs).batch(0, 1))
-        return max(1, min(BUDGET // max(one, 1), LARGEST_BATCH))
+        bytes_of_a_sample = self._plan.memory(self._model, Rows(inputs).batch(0, 1))
+        return max(1, min(BUDGET // max(bytes_of_a_sample, 1), LARGEST_BATCH))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._model, self._given)
+        return _from_pickle, (self._model, self._arguments)
 
     def refresh(self) -> None:
         """Let the next call find out everything about the model anew."""
         self._preparation = None
 
 
-def _made(model: nn.Module, given: dict[str, Any]) -> Explainer:
-    return Explainer(model, **given)
+def _from_pickle(model: nn.Module, arguments: dict[str, Any]) -> Explainer:
+    return Explainer(model, **arguments)

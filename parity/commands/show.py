@@ -80,8 +80,8 @@ def show(
     require_pictures(save)
     path = Path(what)
     if path.is_dir() or path.name.endswith(".json"):
-        given = {"--inputs": files, "--target": target is not None, "--config": config, "--output": output}
-        if odd := [name for name, value in given.items() if value]:
+        of_models = {"--inputs": files, "--target": target is not None, "--config": config, "--output": output}
+        if odd := [name for name, value in of_models.items() if value]:
             raise click.UsageError(f"{odd[0]} is for a model; {what} is a finished run, whose maps are there already")
         drawn = _of_run(path, methods, names, samples, dtype, clip, save)
     else:

@@ -67,8 +67,8 @@ def arranged(
         [panel for column in maps for panel in column.panels(sample, reduce, overlay, with_image)]
         for sample in range(count)
     ]
-    if found := [column.no_numbers for column in maps if column.no_numbers]:
-        warnings.warn(f"drawn in green: {'; '.join(found[:6])}", NoNumberWarning, stacklevel=3)
+    if marked := [column.no_numbers for column in maps if column.no_numbers]:
+        warnings.warn(f"drawn in green: {'; '.join(marked[:6])}", NoNumberWarning, stacklevel=3)
     set_scales([panel for row in rows for panel in row], scale, clip)
     return _wrapped(rows, [str(label) for label in labels or ()], columns)
 

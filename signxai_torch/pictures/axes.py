@@ -31,10 +31,10 @@ class Axes:
 
     def canonical(self, values: Array) -> Array:
         """Return an array as (N, C, H, W), (N, C, T) or (N, F)."""
-        wanted = {"image": "NCHW", "series": "NCT", "vector": "NF"}[self.kind]
-        present = [axis for axis in wanted if axis in self.order]
+        full = {"image": "NCHW", "series": "NCT", "vector": "NF"}[self.kind]
+        present = [axis for axis in full if axis in self.order]
         moved = values.transpose([self.order.index(axis) for axis in present])
-        return np.expand_dims(moved, [wanted.index(axis) for axis in wanted if axis not in self.order])
+        return np.expand_dims(moved, [full.index(axis) for axis in full if axis not in self.order])
 
 
 def axes_of(shape: Sequence[int], where: str, kind: Kind | None = None, channels: Channels | None = None) -> Axes:

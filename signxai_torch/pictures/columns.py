@@ -134,17 +134,18 @@ def _images(image: Any, named: Sequence[Named]) -> list[Array | None]:
     """Return for each map what was explained: the same for all, or what has its key or number in `image`."""
     if image is None:
         return [None] * len(named)
-    given = named_arrays(image, "image") if isinstance(image, (Mapping, list, tuple)) else []
-    if not given or given[0].path == ():
+    pictures = named_arrays(image, "image") if isinstance(image, (Mapping, list, tuple)) else []
+    if not pictures or pictures[0].path == ():
         return [as_array(image, "image")] * len(named)
-    by_path = {one.path: one.values for one in given}
-    if all(any(path == one.path[-len(path) :] for path in by_path) for one in named):
-        return [next(values for path, values in by_path.items() if path == one.path[-len(path) :]) for one in named]
-    shapes = {one.values.shape for one in given}
+    by_path = {picture.path: picture.values for picture in pictures}
+    fitting = [[values for path, values in by_path.items() if path == shown.path[-len(path) :]] for shown in named]
+    if all(fitting):
+        return [values[0] for values in fitting]
+    shapes = {picture.values.shape for picture in pictures}
     if isinstance(image, (list, tuple)) and len(shapes) == 1:  # an image for each sample
-        together = np.stack([one.values for one in given])
+        together = np.stack([picture.values for picture in pictures])
         return [together] * len(named)
-    told = ", ".join(one.where for one in given[:6])
+    told = ", ".join(picture.where for picture in pictures[:6])
     raise ValueError(
         f"there is no image for some of the maps: {told} and {', '.join(one.where for one in named[:6])}. Give one for "
         "all, or one for each under the same key"

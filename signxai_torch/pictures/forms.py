@@ -42,10 +42,10 @@ def named_arrays(value: Any, where: str = "relevance") -> list[Named]:
     ValueError
         If there is nothing in it, or an array is empty.
     """
-    found = list(_walk(value, "", where, ()))
-    if not found:
+    arrays = list(_walk(value, "", where, ()))
+    if not arrays:
         raise ValueError(f"{where} holds no map, so there is nothing to show")
-    return found
+    return arrays
 
 
 def _walk(value: Any, title: str, where: str, path: tuple[Any, ...]) -> Iterable[Named]:

@@ -41,8 +41,8 @@ class Picture(Figure):
         return stream.getvalue(), {"width": width, "height": height}
 
 
-def _dots(figure: Figure, wanted: float) -> float:
-    return min(wanted, _MOST_DOTS / float(max(figure.get_size_inches())))
+def _dots(figure: Figure, asked: float) -> float:
+    return min(asked, _MOST_DOTS / float(max(figure.get_size_inches())))
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ class Files:
         if dataset is None:
             return np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call, no-any-return]
         with _h5py().File(path, "r", locking=False) as file:
-            found = file[dataset]
-            place, shape, dtype = found.id.get_offset(), found.shape, found.dtype
+            maps = file[dataset]
+            place, shape, dtype = maps.id.get_offset(), maps.shape, maps.dtype
         return np.memmap(path, dtype, "r+", place, shape)
 
 

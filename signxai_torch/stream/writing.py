@@ -122,16 +122,16 @@ def write(work: Work, size: int, identity: dict[str, Any], workers: int, progres
         finished += last - first
         if progress is not None:
             progress(finished, count)
-    if files.path.exists():
-        shutil.rmtree(files.path) if files.path.is_dir() else files.path.unlink()
+    if files.path.is_dir():  # a file is replaced as a whole
+        shutil.rmtree(files.path)
     return files.finish()
 
 
 def _begin(work: Work, size: int, identity: dict[str, Any]) -> tuple[dict[str, Any], set[tuple[int, int]]]:
     first = work.maps(0, 1)  # says what shape and dtype they have; a name or a model that cannot be is refused here
     header = {"identity": identity, "batch_size": size}
-    shapes = {name: (len(work.rows), *one.shape[1:]) for name, one in first.items()}
-    (dtype,) = {one.dtype.str for one in first.values()}
+    shapes = {name: (len(work.rows), *maps.shape[1:]) for name, maps in first.items()}
+    (dtype,) = {maps.dtype.str for maps in first.values()}
     work.files.make(header, shapes, dtype)
     return header, set()
 
