@@ -26,8 +26,18 @@ CONSTANT_EPS = 1e3  # a spread under this many machine epsilons of the largest v
 _NAN = math.nan
 
 
+class _Notebooks:
+    """What a notebook shows; `parity.judge.notebook`, which knows the limits, brings the table."""
+
+    table: ClassVar[Callable[[Any], str] | None] = None
+
+    def _repr_html_(self) -> str | None:
+        table = type(self).table
+        return None if table is None else table(self)
+
+
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(_Notebooks):
     """The numbers of one comparison; a number that could not be taken is NaN.
 
     Attributes
@@ -103,13 +113,6 @@ class Metrics:
         """Return those that a verdict is made of, as JSON values, with what excuses one that has no meaning."""
         keys = ("pearson", "ssim", "ssim_note", "rel_l2", "slope", "max_err", "constant")
         return {key: value for key, value in self.to_json().items() if key in keys}
-
-    in_notebooks: ClassVar[Callable[[Metrics], str] | None] = None
-    """Makes a table for a notebook; `parity.judge.notebook`, which knows the limits, puts its own here."""
-
-    def _repr_html_(self) -> str | None:
-        table = type(self).in_notebooks
-        return None if table is None else table(self)
 
     def message(
         self,

@@ -73,4 +73,4 @@ def _table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -
     return f"<table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-Metrics.in_notebooks = metrics_html
+Metrics.table = metrics_html
