@@ -125,6 +125,9 @@ class Worker:
         tf.config.threading.set_inter_op_parallelism_threads(1)
         if mode == "innvestigate":
             tf.compat.v1.disable_eager_execution()
+            from parity.reference.worker import constants
+
+            constants.install()
         from parity.reference.worker import missing_kernels
         from parity.reference.worker.methods import InnvestigateMethods, SignxaiMethods
         from parity.reference.worker.models import Models
