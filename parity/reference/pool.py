@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.claimed import ClaimedFolder, temporary
@@ -43,6 +43,8 @@ class Worker:
         Whether its TensorFlow uses oneDNN.
     busy
         Whether a request has it.
+    thread
+        The thread that had it last: its next request is often of a kind with the last, and a worker remembers.
     spent
         Set by who has it, to have it ended when it comes back: it ran out of memory, say.
     """
@@ -52,6 +54,7 @@ class Worker:
     versions: dict[str, str]
     onednn: bool = True
     busy: bool = True
+    thread: int = field(default_factory=threading.get_ident)
     spent: bool = False
 
 
@@ -202,8 +205,10 @@ class WorkerPool:
             waiting = [worker for worker in self._workers if not worker.busy]
             suitable = [worker for worker in waiting if (worker.backend, worker.onednn) == (backend, onednn)]
             if suitable:
-                suitable[-1].busy = True
-                return suitable[-1]
+                mine = (worker for worker in suitable if worker.thread == threading.get_ident())
+                worker = next(mine, suitable[-1])
+                worker.busy, worker.thread = True, threading.get_ident()
+                return worker
             # Each place that is lent has a worker, or is about to start one.
             excess = self._lent + len(waiting) - self._capacity
             ended = waiting[: max(excess, 0)]

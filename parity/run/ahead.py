@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """What is done ahead.
+
+    Attributes
+    ----------
+    key : str
+        What its result is taken by.
+    work : callable
+        Makes the result.
+    topic : str
+        Tasks of one topic are run by one thread, one after another: what serves the first serves the others.
+    """
+
+    key: str
+    work: Callable[[], T]
+    topic: str = ""
 
 
 class Ahead(Generic[T]):
@@ -20,17 +41,18 @@ class Ahead(Generic[T]):
 
     Parameters
     ----------
-    tasks : iterable of (str, callable)
-        Keys and what makes their results, in the order in which they will be taken.
+    tasks : iterable of Task
+        In the order in which their results will be taken.
     threads : int
         0 runs each task when it is taken.
     """
 
-    def __init__(self, tasks: Iterable[tuple[str, Callable[[], T]]], threads: int) -> None:
+    def __init__(self, tasks: Iterable[Task[T]], threads: int) -> None:
         self._tasks = iter(tasks)
         self._window = 2 * threads + 2 if threads else 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ahead") if threads else None
         self._begun: deque[tuple[str, Future[T]]] = deque()
+        self._topics = _Topics[T]()
 
     def __enter__(self) -> Ahead[T]:
         self._fill()
@@ -41,6 +63,7 @@ class Ahead(Generic[T]):
     ) -> None:
         # Not waited for: a task under way may take minutes; who ends its worker ends it too.
         if self._threads is not None:
+            self._topics.clear()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def take(self, key: str) -> T:
@@ -52,7 +75,7 @@ class Ahead(Generic[T]):
             If there is no such task from here on.
         """
         if self._threads is None:
-            return next(task for name, task in self._tasks if name == key)()
+            return next(task for task in self._tasks if task.key == key).work()
         while self._begun:
             name, future = self._begun.popleft()
             self._fill()
@@ -62,8 +85,46 @@ class Ahead(Generic[T]):
 
     def _fill(self) -> None:
         while self._threads is not None and len(self._begun) < self._window:
-            upcoming = next(self._tasks, None)
-            if upcoming is None:
+            task = next(self._tasks, None)
+            if task is None:
                 return
-            name, task = upcoming
-            self._begun.append((name, self._threads.submit(task)))
+            future: Future[T] = Future()
+            self._begun.append((task.key, future))
+            topic = task.topic or f"alone: {task.key}"
+            if self._topics.add(topic, task.work, future):
+                self._threads.submit(self._topics.work_off, topic)
+
+
+@dataclass
+class _Topics(Generic[T]):
+    """The tasks that wait, by topic; a topic is here as long as a thread has it or is going to."""
+
+    waiting: dict[str, deque[tuple[Callable[[], T], Future[T]]]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, topic: str, work: Callable[[], T], future: Future[T]) -> bool:
+        """Add a task; return whether its topic is new, and a thread is needed for it."""
+        with self.lock:
+            new = topic not in self.waiting
+            self.waiting.setdefault(topic, deque()).append((work, future))
+            return new
+
+    def work_off(self, topic: str) -> None:
+        """Run the tasks of a topic, those too that come meanwhile."""
+        while True:
+            with self.lock:
+                tasks = self.waiting.get(topic)
+                if not tasks:
+                    self.waiting.pop(topic, None)
+                    return
+                work, future = tasks.popleft()
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def clear(self) -> None:
+        """Forget all tasks that no thread has begun."""
+        with self.lock:
+            for tasks in self.waiting.values():
+                tasks.clear()

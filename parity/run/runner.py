@@ -19,7 +19,7 @@ from parity.reference.client import ReferenceClient
 from parity.reference.request import ReferenceAnswer
 from parity.reference.rules import ReferenceRules, ask_rules
 from parity.run import promised
-from parity.run.ahead import Ahead
+from parity.run.ahead import Ahead, Task
 from parity.run.calls import MU, NotInReferenceError
 from parity.run.cases import DTYPES, Plan
 from parity.run.judging import NUMERIC, judged, subject_alone
@@ -140,14 +140,14 @@ class Runner:
         with Ahead(self._requests([asked]), self._ahead) as ahead:
             yield from self._method(*asked, ahead)
 
-    def _requests(
-        self, asked: Sequence[tuple[Method, Question | str]]
-    ) -> Iterator[tuple[str, Callable[[], Answered | None]]]:
+    def _requests(self, asked: Sequence[tuple[Method, Question | str]]) -> Iterator[Task[Answered | None]]:
         """Yield what is asked of the reference, by method and lane, in the order in which it is needed."""
         for method, how in asked:
             if isinstance(how, Question) and how.candidates:
                 for dtype in self._lanes(method):
-                    yield f"{method.name} {dtype}", partial(self._compute, method, how, dtype)
+                    # A method's modifiers are put around the same map, which a worker computes once.
+                    topic = f"{method.base} {dtype}"
+                    yield Task(f"{method.name} {dtype}", partial(self._compute, method, how, dtype), topic)
 
     def _lanes(self, method: Method) -> tuple[str, ...]:
         """Return the lanes in which maps of a method are compared."""

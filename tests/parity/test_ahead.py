@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from parity.run.ahead import Ahead
+from parity.run.ahead import Ahead, Task
 
 
 def numbered(count: int, task=lambda number: number):
-    return [(str(number), partial(task, number)) for number in range(count)]
+    return [Task(str(number), partial(task, number)) for number in range(count)]
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
@@ -27,7 +27,7 @@ def test_results_come_in_order_whatever_finishes_first(threads: int) -> None:
 
 def test_tasks_run_while_the_taker_is_busy() -> None:
     done = threading.Event()
-    with Ahead([("a", done.set)], 1) as ahead:
+    with Ahead([Task("a", done.set)], 1) as ahead:
         assert done.wait(5)
         ahead.take("a")
 
@@ -77,3 +77,32 @@ def test_leaving_does_not_wait_for_a_task_and_begins_no_other() -> None:
     end.set()
     time.sleep(0.1)
     assert len(begun) <= 1
+
+
+def test_tasks_of_a_topic_are_run_by_one_thread_in_their_order() -> None:
+    ran: dict[str, list[tuple[int, int]]] = {"a": [], "b": [], "c": []}
+
+    def task(number: int, topic: str) -> int:
+        ran[topic].append((number, threading.get_ident()))
+        time.sleep(0.01)
+        return number
+
+    topics = ["a", "b", "a", "b", "a", "b", "c", "c"]
+    tasks = [Task(str(number), partial(task, number, topic), topic) for number, topic in enumerate(topics)]
+    with Ahead(tasks, 2) as ahead:
+        assert [ahead.take(str(number)) for number in range(8)] == list(range(8))
+    for runs in ran.values():
+        assert runs == sorted(runs)
+    assert all(len({thread for _, thread in ran[topic]}) == 1 for topic in "ab")
+
+
+def test_a_fault_costs_its_topic_nothing() -> None:
+    def task(number: int) -> int:
+        if number == 0:
+            raise ZeroDivisionError
+        return number
+
+    with Ahead([Task(str(number), partial(task, number), "same") for number in range(3)], 2) as ahead:
+        with pytest.raises(ZeroDivisionError):
+            ahead.take("0")
+        assert [ahead.take("1"), ahead.take("2")] == [1, 2]

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from parity.reference.request import ReferenceCall
 from parity.reference.worker.noise import GraphNoise, numpy_noise
+from parity.reference.worker.remembered import Remembered
 from parity.reference.worker.rules import Seen, fork_watched, watch_graph
 from parity.reference.worker.traces import EagerTrace, GraphTrace
 
@@ -50,6 +51,15 @@ class NoSuchMethodError(Exception):
 class SignxaiMethods:
     """Wrappers and analyzers of signxai 1.1.9.2, eager."""
 
+    def __init__(self) -> None:
+        from signxai.methods import wrappers
+        from signxai.utils import utils
+
+        # The wrappers find it under this name among their own globals.
+        self._calculate = wrappers.calculate_explanation_innvestigate = Remembered(
+            utils.calculate_explanation_innvestigate
+        )
+
     def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> tuple[Analyze, list[str]]:
         """Return a function of one input and target, and notes on what was done to make it run.
 
@@ -64,36 +74,45 @@ class SignxaiMethods:
             return self._rules(call.asked_for_rules, model, dtype), []
         if call.asked_for_trace is not None:
             return self._trace(call.asked_for_trace, model, dtype), []
-        base = self._wrapper(call.name) if call.kind == "wrapper" else self._analyzer(call.name)
-        explain = modified(base, call)
-        options = decode_options(call.options, dtype)
+        explain = self._explain(call, model, dtype)
 
         def analyze(x: np.ndarray, target: int) -> np.ndarray:
-            with numpy_noise(call.noise, x.shape), widened(dtype):
-                return np.asarray(explain(model, x, neuron_selection=target, **options))
+            with self._calculate.one_answer(call.noise, x.shape):
+                return explain(x, target)
 
         notes = []
         if dtype == "float64":
             notes.append(f"float32 constants of {', '.join(_FLOAT32_MODULES)} read as float64")
         return analyze, notes
 
+    def _explain(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
+        """Return what computes a map, all of it."""
+        explain = modified(self._wrapper(call.name) if call.kind == "wrapper" else self._analyzer(call.name), call)
+        options = decode_options(call.options, dtype)
+
+        def analyze(x: np.ndarray, target: int) -> np.ndarray:
+            with widened(dtype):
+                return np.asarray(explain(model, x, neuron_selection=target, **options))
+
+        return analyze
+
     def _rules(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
-        explain, _ = self.prepare(call, model, dtype)
+        explain = self._explain(call, model, dtype)
 
         def analyze(x: np.ndarray, target: int) -> np.ndarray:
             seen = Seen(model)
-            with fork_watched(seen):
+            with numpy_noise(call.noise, x.shape), fork_watched(seen):
                 explain(x, target)
             return seen.table()
 
         return analyze
 
     def _trace(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
-        explain, _ = self.prepare(call, model, dtype)
+        explain = self._explain(call, model, dtype)
 
         def analyze(x: np.ndarray, target: int) -> np.ndarray:
             trace = EagerTrace(model)
-            with fork_watched(trace):
+            with numpy_noise(call.noise, x.shape), fork_watched(trace):
                 explain(x, target)
             return trace.layers(x)
 
@@ -110,16 +129,14 @@ class SignxaiMethods:
         wrapper: Callable[..., Any] = function
         return wrapper
 
-    @staticmethod
-    def _analyzer(name: str) -> Callable[..., Any]:
+    def _analyzer(self, name: str) -> Callable[..., Any]:
         from signxai.methods.innvestigate.analyzer import analyzers
-        from signxai.utils.utils import calculate_explanation_innvestigate
 
         if name not in analyzers:
             raise NoSuchMethodError(f"signxai has no analyzer {name!r}")
         if name in _CONSTRUCTED:
             return functools.partial(_constructed, name)
-        return functools.partial(calculate_explanation_innvestigate, method=name)
+        return functools.partial(self._calculate, method=name)
 
 
 class InnvestigateMethods:

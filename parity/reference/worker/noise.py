@@ -21,8 +21,37 @@ class NoiseMismatchError(Exception):
     """The reference did not draw the noise that was asked for."""
 
 
+class Drawn:
+    """The normal numbers that one call of the signxai backend drew."""
+
+    def __init__(self) -> None:
+        self._digest, self._count, self._held_before = hashlib.sha256(), 0, False
+
+    def take(self, numbers: Any) -> None:
+        """Take note of numbers that were drawn."""
+        self._count += 1
+        self._digest.update(np.ascontiguousarray(numbers, dtype=np.float64).tobytes())
+
+    def held_before(self) -> None:
+        """Take note that the map is one whose noise was found right when it was computed."""
+        self._held_before = True
+
+    def check(self, spec: NoiseSpec | None, shape: tuple[int, ...]) -> None:
+        """Raise `NoiseMismatchError` if these are not the numbers of the spec."""
+        if self._held_before and not self._count:
+            return
+        if spec is None:
+            if self._count:
+                raise NoiseMismatchError(f"the method drew noise {self._count} times, but the request has no noise")
+        elif self._digest.digest() != hashlib.sha256(noise_array(spec, shape).tobytes()).digest():
+            raise NoiseMismatchError(
+                f"the method drew noise {self._count} times, and not what seed {spec.seed}, {spec.samples} samples and "
+                f"scale {spec.scale} give for an input of shape {shape}"
+            )
+
+
 @contextlib.contextmanager
-def numpy_noise(spec: NoiseSpec | None, shape: tuple[int, ...]) -> Iterator[None]:
+def numpy_noise(spec: NoiseSpec | None, shape: tuple[int, ...]) -> Iterator[Drawn]:
     """Seed NumPy for one call of the signxai backend and compare its draws with `noise_array`.
 
     Raises
@@ -30,31 +59,21 @@ def numpy_noise(spec: NoiseSpec | None, shape: tuple[int, ...]) -> Iterator[None
     NoiseMismatchError
         If the call drew other normal numbers than `spec` says, or any without a spec.
     """
-    draw = np.random.normal
-    digest, count = hashlib.sha256(), 0
+    draw, drawn = np.random.normal, Drawn()
 
     def recorded(*args: Any, **kwargs: Any) -> Any:
-        nonlocal count
-        drawn = draw(*args, **kwargs)
-        count += 1
-        digest.update(np.ascontiguousarray(drawn, dtype=np.float64).tobytes())
-        return drawn
+        numbers = draw(*args, **kwargs)
+        drawn.take(numbers)
+        return numbers
 
     if spec is not None:
         np.random.seed(spec.seed)
     np.random.normal = recorded
     try:
-        yield
+        yield drawn
     finally:
         np.random.normal = draw
-    if spec is None:
-        if count:
-            raise NoiseMismatchError(f"the method drew noise {count} times, but the request has no noise")
-    elif digest.digest() != hashlib.sha256(noise_array(spec, shape).tobytes()).digest():
-        raise NoiseMismatchError(
-            f"the method drew noise {count} times, and not what seed {spec.seed}, {spec.samples} samples and "
-            f"scale {spec.scale} give for an input of shape {shape}"
-        )
+    drawn.check(spec, shape)
 
 
 class GraphNoise:
