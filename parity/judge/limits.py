@@ -128,3 +128,13 @@ def limits_for(dtype: str, noise_floor: NoiseFloor | None = None) -> Limits:
         hold(floor.slope, FLOAT32_LEAST, FLOAT32_MOST),
         hold(floor.max_err, FLOAT32_LEAST, FLOAT32_MOST_MAX_ERR),
     )
+
+
+def rounding_alone(noise_floor: NoiseFloor) -> Limits:
+    """Return how far two right maps may be apart in float64 by 3 times the reference's own rounding, whatever that is.
+
+    No map passes by these. Beyond the lane's most, up to what float32 is held to at least, they tell a map of which
+    float64 shows nothing from one that is wrong.
+    """
+    parts = asdict(noise_floor).values()
+    return Limits(*(min(max(TIMES_NOISE * part, FLOAT64_REL_L2), FLOAT32_LEAST) for part in parts))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.judge.known.difference import KnownDifference
-from parity.judge.limits import NoiseFloor, limits_for
+from parity.judge.limits import FLOAT64_MOST, NoiseFloor, limits_for, rounding_alone
 from parity.judge.metrics import compare
 from parity.judge.verdict import Verdict, judge
 from parity.reference.request import ReferenceAnswer
@@ -95,7 +95,8 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
     """Return the numbers and the verdict of two maps.
 
     Samples of the reference's noise are taken one after another until the numbers hold, or there are no more: a limit
-    never follows the subject, and what is far off stays so however the reference is asked.
+    never follows the subject, and what is far off stays so however the reference is asked. Where the reference itself
+    moves in float64 by more than the lane's most, maps that are no farther apart than that are unjudged.
     """
     metrics = compare(reference, subject)
     taken: list[Sample] = []
@@ -103,7 +104,7 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
     limits = limits_for(dtype)
     verdict = judge(metrics, limits)
     # What the loosest limits do not pass, no sample can mend: the reference is not asked for more.
-    within_reach = judge(metrics, limits_for(dtype, NoiseFloor(1.0, 1.0, 1.0))).ok
+    within_reach = judge(metrics, limits_for("float32", NoiseFloor(1.0, 1.0, 1.0) if dtype == "float32" else None)).ok
     needed = dtype == "float32"  # its first sample is always taken, so that the row says how noisy the reference is
     while metrics.problem is None and (needed or (within_reach and not verdict.ok)):
         sample = next(noise, None)
@@ -114,11 +115,28 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
         floors += [sample.floor] if sample.floor is not None else []
         limits = limits_for(dtype, NoiseFloor.largest(floors))
         verdict = judge(metrics, limits)
-    return metrics.to_json() | _told(verdict) | {
+    row = metrics.to_json() | _told(verdict) | {
         "limits": limits.to_json(),
         "noise_floor": NoiseFloor.largest(floors).to_json() if floors else None,
         "noise_samples": [sample.says for sample in taken],
     }  # fmt: skip
+    if (
+        dtype == "float64"
+        and not verdict.ok
+        and floors
+        and judge(metrics, rounding_alone(NoiseFloor.largest(floors))).ok
+    ):
+        row |= {"status": "unjudged", "message": _of_rounding(metrics.rel_l2, floors), "margin": None}
+    return row
+
+
+def _of_rounding(distance: float, floors: list[NoiseFloor]) -> str:
+    moves = NoiseFloor.largest(floors).rel_l2
+    return (
+        f"The reference's own float64 map moves by up to {moves:.2g} (relative L2) when its input is scaled by a few "
+        f"last digits, and the maps are {distance:.2g} apart: no farther than rounding takes them. Beyond "
+        f"{FLOAT64_MOST:g} a map shows nothing of the rule."
+    )
 
 
 def because(candidate: Candidate) -> str:

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import gc
 import importlib.metadata
-import math
 import mmap
 import os
 import platform
@@ -129,14 +128,15 @@ class Worker:
 
             constants.install()
         from parity.reference.worker import missing_kernels
+        from parity.reference.worker.calls import Calls
         from parity.reference.worker.methods import InnvestigateMethods, SignxaiMethods
         from parity.reference.worker.models import Models
 
         missing_kernels.install()
         self._mode = mode
         self._channel = channel
-        self._models = Models(graph=mode == "innvestigate")
-        self._methods = InnvestigateMethods() if mode == "innvestigate" else SignxaiMethods()
+        methods = InnvestigateMethods() if mode == "innvestigate" else SignxaiMethods()
+        self._calls = Calls(Models(graph=mode == "innvestigate"), methods)
         self._resources = (MemoryError, tf.errors.ResourceExhaustedError)
         self.versions = {
             **package_versions(),
@@ -168,18 +168,12 @@ class Worker:
             raise ValueError(f"a request for {call.backend} came to the worker of {self._mode}")
         reset_peak_rss()
         start = time.perf_counter()
-        source = request["model"]
-        model = self._models.get(Path(source["path"]), source["architecture"], source["sha256"], request["dtype"])
-        from parity.reference.worker import missing_kernels
-
-        analyze, notes = self._methods.prepare(call, model, request["dtype"])
-        notes = [*notes, *missing_kernels.notes(model, request["dtype"])]
+        analyze, notes = self._calls.prepare(call, request["model"], request["dtype"])
         setup = time.perf_counter() - start
         for index, target in enumerate(request["targets"]):
             x = read_array(Path(request["inputs"]), index).astype(request["dtype"])
             start, logged = time.perf_counter(), log_size()
             try:
-                check_fits(model, x, target)
                 array = analyze(x, target)
             except Exception as error:
                 traceback.print_exc()
@@ -207,27 +201,6 @@ class Worker:
         if isinstance(error, (ModelChangedError, OSError)):
             return "environment"
         return "method"
-
-
-def check_fits(model: Any, x: Any, target: int) -> None:
-    """Raise ValueError if the input or target is not one of this model.
-
-    The references would answer a wrong target with a crash, or with a map of another output.
-    """
-    classes = model.output_shape[-1]
-    if isinstance(model.input_shape, list):  # several inputs come joined into one vector
-        expected: tuple[Any, ...] = (sum(sizes_of(model)),)
-    else:
-        expected = tuple(model.input_shape[1:])
-    if len(expected) != x.ndim or any(n not in (None, m) for n, m in zip(expected, x.shape, strict=True)):
-        raise ValueError(f"input of shape {x.shape}: the model takes {expected}")
-    if not 0 <= target < classes:
-        raise ValueError(f"target {target}: the model has the outputs 0 to {classes - 1}")
-
-
-def sizes_of(model: Any) -> list[int]:
-    """Return how many numbers each input of a model of several takes."""
-    return [math.prod(shape[1:]) for shape in model.input_shape]
 
 
 def log_size() -> int:

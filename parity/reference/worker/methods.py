@@ -12,6 +12,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import tensorflow as tf
 from parity.reference.request import ReferenceCall
 from parity.reference.worker.noise import GraphNoise, numpy_noise
 from parity.reference.worker.remembered import Remembered
-from parity.reference.worker.rules import Seen, fork_watched, watch_graph
+from parity.reference.worker.rules import Seen, fork_watched, watch_graph, works_by_rules
 from parity.reference.worker.traces import EagerTrace, GraphTrace
 
 Analyze = Callable[[np.ndarray, int], np.ndarray]
@@ -44,6 +45,25 @@ _FLOAT32_MODULES = ("signxai.methods.innvestigate.analyzer.reverse_map", "signxa
 _CONSTRUCTED = ("lrp.alpha_beta",)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A call that is ready to be answered.
+
+    Attributes
+    ----------
+    analyze
+        Answers an input and a target.
+    notes
+        What was done to make it run.
+    seen
+        The rules of the layers, where they were seen at work while the analyzer was made.
+    """
+
+    analyze: Analyze
+    notes: tuple[str, ...] = ()
+    seen: Seen | None = None
+
+
 class NoSuchMethodError(Exception):
     """The reference has nothing of this name."""
 
@@ -60,8 +80,8 @@ class SignxaiMethods:
             utils.calculate_explanation_innvestigate
         )
 
-    def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> tuple[Analyze, list[str]]:
-        """Return a function of one input and target, and notes on what was done to make it run.
+    def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> Prepared:
+        """Return what answers the call.
 
         Raises
         ------
@@ -69,21 +89,20 @@ class SignxaiMethods:
             If there is no such wrapper or analyzer.
         """
         if call.kind == "logits":
-            return _logits(model), []
+            return Prepared(_logits(model))
         if call.asked_for_rules is not None:
-            return self._rules(call.asked_for_rules, model, dtype), []
+            return Prepared(self._rules(call.asked_for_rules, model, dtype))
         if call.asked_for_trace is not None:
-            return self._trace(call.asked_for_trace, model, dtype), []
+            return Prepared(self._trace(call.asked_for_trace, model, dtype))
         explain = self._explain(call, model, dtype)
 
         def analyze(x: np.ndarray, target: int) -> np.ndarray:
             with self._calculate.one_answer(call.noise, x.shape):
                 return explain(x, target)
 
-        notes = []
         if dtype == "float64":
-            notes.append(f"float32 constants of {', '.join(_FLOAT32_MODULES)} read as float64")
-        return analyze, notes
+            return Prepared(analyze, (f"float32 constants of {', '.join(_FLOAT32_MODULES)} read as float64",))
+        return Prepared(analyze)
 
     def _explain(self, call: ReferenceCall, model: Any, dtype: str) -> Analyze:
         """Return what computes a map, all of it."""
@@ -146,10 +165,8 @@ class InnvestigateMethods:
         self._noise = GraphNoise()
         self._noise.install()
 
-    def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> tuple[Analyze, list[str]]:
-        """Return a function of one input and target, and notes on what was done to make it run.
-
-        The analyzer is made on the first call, because the noise that a graph holds depends on the shape.
+    def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> Prepared:
+        """Return what answers the call.
 
         Raises
         ------
@@ -159,7 +176,7 @@ class InnvestigateMethods:
         import innvestigate
 
         if call.kind == "logits":
-            return _logits(model), []
+            return Prepared(_logits(model))
         if call.name not in innvestigate.analyzer.analyzers:
             raise NoSuchMethodError(f"innvestigate has no analyzer {call.name!r}")
         options = decode_options(call.options, dtype)
@@ -174,14 +191,17 @@ class InnvestigateMethods:
         analyzer = innvestigate.create_analyzer(call.name, model, **options)
         traced = GraphTrace(model) if call.asked_for_trace is not None else None
         seen = traced or Seen(model)
-        if traced is not None or call.asked_for_rules is not None:
+        watched = traced is not None or call.asked_for_rules is not None or works_by_rules(analyzer)
+        if watched:
             watch_graph(analyzer, seen)
         # The graph is made now rather than in the first `analyze`, so that its time is not the method's.
         analyzer.create_analyzer_model()
         if call.asked_for_rules is not None:  # in graph mode the rules run once, when the graph is made
-            return lambda _x, _target: seen.table(), []
+            return Prepared(lambda _x, _target: seen.table())
         if traced is not None:
-            return lambda x, target: traced.layers(analyzer, batch_of(model, x), target if takes_neuron else None), []
+            return Prepared(
+                lambda x, target: traced.layers(analyzer, batch_of(model, x), target if takes_neuron else None)
+            )
         self._noise.check_used()
 
         def base(_model: Any, x: np.ndarray, neuron_selection: int) -> np.ndarray:
@@ -193,7 +213,7 @@ class InnvestigateMethods:
         def analyze(x: np.ndarray, target: int) -> np.ndarray:
             return np.asarray(explain(model, x, neuron_selection=target))
 
-        return analyze, []
+        return Prepared(analyze, seen=seen if watched else None)
 
 
 def _constructed(name: str, model: Any, x: np.ndarray, neuron_selection: int, **options: Any) -> Any:

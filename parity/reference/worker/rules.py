@@ -103,6 +103,11 @@ def _tell_when_it_explains(replacement: Any, seen: Seen) -> None:
     replacement.explain_hook = explain_hook
 
 
+def works_by_rules(analyzer: Any) -> bool:
+    """Return whether an analyzer of innvestigate reverses the model layer by layer."""
+    return hasattr(analyzer, "_reverse_mapping")
+
+
 def watch_graph(analyzer: Any, seen: Seen) -> None:
     """Have an analyzer of innvestigate, not yet made into a graph, note its rules when it is.
 
@@ -111,7 +116,7 @@ def watch_graph(analyzer: Any, seen: Seen) -> None:
     NoRulesError
         If it does not reverse the model layer by layer.
     """
-    if not hasattr(analyzer, "_reverse_mapping"):
+    if not works_by_rules(analyzer):
         raise NoRulesError(f"{type(analyzer).__name__} does not work by rules on layers")
     chosen, default = analyzer._reverse_mapping, analyzer._default_reverse_mapping
 
