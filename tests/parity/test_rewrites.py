@@ -13,7 +13,7 @@ from parity.assets.source import ModelSource
 from parity.judge.known import rewrites
 from parity.judge.known.rewrites import REWRITES, NoEquivalentError, Rewrite, arrival_order, without_offsets
 from parity.judge.known.table import BY_NAME
-from parity.keras.network import Network, network_of, read_network, write_network
+from parity.keras.network import Network, NetworkLayer, network_of, read_network, write_network
 from parity.run.subjects import parse
 from tests.parity.odd_networks import nested
 from tests.parity.small_networks import Layer, conv, dense, flatten, layer, normalization, written, written_row
@@ -260,6 +260,25 @@ def test_the_order_of_arrival_follows_the_order_of_the_layers(tmp_path: Path) ->
     network = read(source.path)
     assert arrival_order(network.layers) == {"join": ("f", "x")} or arrival_order(network.layers) == {}
     assert arrival_order(rewrites.IN_ORDER_OF_ARRIVAL.network(network, 0).layers) == {}
+
+
+def test_many_ways_through_a_network_are_walked_once() -> None:
+    """A dense net has two ways past each layer: 2 to the power of its layers in all."""
+    layers = [NetworkLayer("x", "InputLayer", {}, ())]
+    for number in range(60):
+        layers.append(NetworkLayer(f"f{number}", "Dense", {"units": 2}, (layers[-1].name,)))
+        layers.append(NetworkLayer(f"join{number}", "Concatenate", {"axis": -1}, (layers[-2].name, f"f{number}")))
+    network = rewrites.IN_ORDER_OF_ARRIVAL.network(Network(tuple(layers)), 0)
+    assert arrival_order(network.layers) == {}
+    attended = NetworkLayer("look", "MultiHeadAttention", {}, ("join59", "join59"))
+    assert rewrites._masked(Network((*layers, attended))) == set()
+
+
+def test_layers_may_be_nested_deeper_than_calls_of_python() -> None:
+    layers = [NetworkLayer("0", "InputLayer", {}, ())]
+    layers += [NetworkLayer(str(number), "Dense", {}, (str(number - 1),)) for number in range(1, 3000)]
+    layers.append(NetworkLayer("join", "Concatenate", {}, ("0", "2999")))
+    assert arrival_order(layers) == {"join": ("2999", "0")}
 
 
 # The network without offsets

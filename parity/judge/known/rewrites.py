@@ -165,9 +165,10 @@ def _in_order_of_arrival(network: Network, _target: int) -> Network:
         if not late:
             return network
         name = next(iter(late))
-        longest = max(_depth(network, producer) for producer in network[name].inbound)
+        depths = _depths(network)
+        longest = max(depths[producer] for producer in network[name].inbound)
         for producer in dict.fromkeys(network[name].inbound):
-            missing = longest - _depth(network, producer) + 1
+            missing = longest - depths[producer] + 1
             chain: list[NetworkLayer] = []
             for _ in range(missing):
                 taken = Network((*network.layers, *chain))
@@ -188,7 +189,7 @@ def _attention_by_heads(network: Network, target: int) -> Network:
             network = network.inserted(name, read, consumers=[layer.name])
             apart[name] = read.name
         layer = network[layer.name]
-        if any(_sees_mask(network, name) for name in layer.inbound):
+        if not _masked(network).isdisjoint(layer.inbound):
             raise NoEquivalentError(f"the layer {layer.name!r} reads a mask otherwise than Attention does")
         taken = list(network.layers)
 
@@ -204,12 +205,14 @@ def _attention_by_heads(network: Network, target: int) -> Network:
     return _in_order_of_arrival(network, target)
 
 
-def _sees_mask(network: Network, name: str) -> bool:
-    """Return whether a mask may go with the result of a layer."""
-    layer = network[name]
-    if layer.class_name == "Masking" or layer.config.get("mask_zero"):
-        return True
-    return HANDLERS[layer.class_name].mask != "ends" and any(_sees_mask(network, one) for one in layer.inbound)
+def _masked(network: Network) -> set[str]:
+    """Return the layers with whose result a mask may go."""
+    masked: set[str] = set()
+    for layer in network.layers:  # each comes after those it reads
+        goes_on = not masked.isdisjoint(layer.inbound) and HANDLERS[layer.class_name].mask != "ends"
+        if layer.class_name == "Masking" or layer.config.get("mask_zero") or goes_on:
+            masked.add(layer.name)
+    return masked
 
 
 def _channels(network: Network, name: str) -> int:
@@ -226,9 +229,12 @@ def _as_keras_orders(network: Network) -> tuple[NetworkLayer, ...]:
     return tuple(keras_order(network))
 
 
-def _depth(network: Network, name: str) -> int:
-    inbound = network[name].inbound
-    return 1 + max(_depth(network, producer) for producer in inbound) if inbound else 0
+def _depths(network: Network) -> dict[str, int]:
+    """Return how many layers the longest way from an input to each layer has."""
+    depths: dict[str, int] = {}
+    for layer in network.layers:  # each comes after those it reads
+        depths[layer.name] = max((1 + depths[producer] for producer in layer.inbound), default=0)
+    return depths
 
 
 def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
@@ -243,18 +249,23 @@ def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
         `LayerDescription` or `NetworkLayer`, in the order in which Keras keeps them.
     """
     arrived: dict[str, list[str]] = {layer.name: [] for layer in layers}
-
-    def run(name: str) -> None:
-        for layer in layers:
-            for producer in layer.inbound:
-                if producer == name:
-                    arrived[layer.name].append(name)
-                    if len(arrived[layer.name]) == len(layer.inbound):
-                        run(layer.name)
-
+    readers: dict[str, list[Any]] = {layer.name: [] for layer in layers}
     for layer in layers:
-        if not layer.inbound:
-            run(layer.name)
+        for producer in layer.inbound:
+            readers[producer].append(layer)
+
+    # A layer that runs hands on at once, before the one that fed it feeds its next reader. Deep networks have more
+    # layers than Python calls may be nested.
+    running = [(layer.name, iter(readers[layer.name])) for layer in reversed(layers) if not layer.inbound]
+    while running:
+        name, left = running[-1]
+        reader = next(left, None)
+        if reader is None:
+            running.pop()
+            continue
+        arrived[reader.name].append(name)
+        if len(arrived[reader.name]) == len(reader.inbound):
+            running.append((reader.name, iter(readers[reader.name])))
     return {
         layer.name: tuple(arrived[layer.name])
         for layer in layers
