@@ -38,6 +38,9 @@ from parity.reference.protocol import PACKAGES, WORKER_VERSION, decode, encode, 
 from parity.reference.request import ReferenceCall
 from parity.system import allowed_cores, largest_memory, work_so_far
 
+NESTED_CALLS = 50_000
+STACK_BYTES = 100 << 20
+"""Less than the room that Linux leaves under the stack of a process."""
 STILL_SECONDS = 20.0
 """A start in which nothing is computed or read for so long will not end."""
 
@@ -73,6 +76,7 @@ def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
         traceback.print_exc()
         send(channel, {"event": "failed", "error": f"{type(error).__name__}: {error}"})
         return 1
+    deepen_calls()
     # What is imported by now stays: left out of every later collection, which then takes milliseconds.
     gc.collect()
     gc.freeze()
@@ -81,6 +85,21 @@ def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
     for line in sys.stdin.buffer:
         worker.compute(decode(line))
     return 0
+
+
+def deepen_calls() -> None:
+    """Let calls of Python nest as deep as networks do.
+
+    SIGN-XAI's fork goes from layer to layer by calls within calls, about five for each. A network of 300 layers in a
+    row is beyond what Python allows unless it is told otherwise.
+    """
+    sys.setrecursionlimit(NESTED_CALLS)
+    if sys.platform == "linux":  # the stack of the main thread grows as far as this
+        import resource
+
+        allowed, most = resource.getrlimit(resource.RLIMIT_STACK)
+        if allowed != resource.RLIM_INFINITY and (most == resource.RLIM_INFINITY or most >= STACK_BYTES):
+            resource.setrlimit(resource.RLIMIT_STACK, (max(allowed, STACK_BYTES), most))
 
 
 def package_versions() -> dict[str, str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from parity.reference import NoiseSpec, ReferenceCall, ReferenceClient, ReferenceRequest, ResultStore
 from parity.reference.environment import WORKER, worker_environment
 from tests.parity.reference.conftest import source
 from tests.parity.reference.test_client import alive
 from tests.parity.reference.test_faults import ROOT, wait_until
+from tests.parity.small_networks import dense, written
 
 pytestmark = pytest.mark.reference
 
@@ -269,6 +271,18 @@ def test_several_inputs_at_once_are_each_explained_as_if_alone(real, models, tru
         (alone,) = real.answer(ReferenceRequest(vgg, (array,), (target,), call, "float64"))
         assert not alone.from_store
         assert distance(answer.array, alone.array) < 1e-14
+
+
+def test_networks_may_be_deeper_than_calls_of_python_are(real, tmp_path):
+    """SIGN-XAI calls itself for each layer; 400 in a row are beyond what Python allows without being told."""
+    layers = [dense("d0", "x", units=3)] + [dense(f"d{number}", f"d{number - 1}") for number in range(1, 400)]
+    network, x = written(tmp_path, [3], *layers)
+    request = ReferenceRequest(network, (x.array,), (1,), ReferenceCall("signxai", "wrapper", "gradient"), "float64")
+    (answer,) = real.answer(request)
+    assert answer.error is None
+    point = torch.tensor(x.array[None], dtype=torch.float64, requires_grad=True)
+    network.load("float64")(point)[0, 1].backward()
+    assert distance(answer.array, point.grad[0].numpy()) < 1e-10
 
 
 def test_weights_without_configuration(real, models, truths):
