@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import listed, parse
 from signxai_torch.operations.inputs import Several
-from signxai_torch.operations.layout import arrays
+from signxai_torch.operations.layout import Place, check_place, handed_over
 from signxai_torch.operations.model import Output, explaining
 from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
@@ -38,6 +38,9 @@ def list_methods() -> list[str]:
 
 @overload
 def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *, output: Output | None = None,
+            strict: bool = False, to: Literal["torch"], **params: Any) -> Tensor: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *, output: Output | None = None,
             strict: bool = False, **params: Any) -> Array: ...  # fmt: skip
 @overload
 def explain(model: nn.Module, x: tuple[Tensor, ...], method: str, target: Target = None, *,
@@ -48,6 +51,9 @@ def explain(model: nn.Module, x: list[Tensor], method: str, target: Target = Non
 @overload
 def explain(model: nn.Module, x: Mapping[str, Tensor], method: str, target: Target = None, *,
             output: Output | None = None, strict: bool = False, **params: Any) -> dict[str, Array]: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: Several, method: str, target: Target = None, *, output: Output | None = None,
+            strict: bool = False, to: Place, **params: Any) -> Any: ...  # fmt: skip
 
 
 def explain(
@@ -58,6 +64,7 @@ def explain(
     *,
     output: Output | None = None,
     strict: bool = False,
+    to: Place = "numpy",
     **params: Any,
 ) -> Any:
     """Explain a model's output for a batch with one method.
@@ -82,6 +89,8 @@ def explain(
     strict : bool
         Refuse what neither reference has a rule for, such as a squeeze-and-excitation or a layer normalisation.
         Otherwise a rule of the literature is used, and a `BeyondReferenceWarning` names it.
+    to : {"numpy", "torch"}
+        Where the map is wanted: as an array, or as a tensor on the device of `x`.
     **params
         Parameters of the method, such as ``steps``, ``noise_scale``, ``epsilon`` or ``mu``. With a ``seed`` noise is
         that of the references with `numpy.random.seed`; without one it is drawn anew at every call, and numpy's
@@ -91,7 +100,7 @@ def explain(
 
     Returns
     -------
-    numpy.ndarray, or tuple, list or dict of str to numpy.ndarray
+    numpy.ndarray or torch.Tensor, or tuple, list or dict of str to such
         The map, signed, in the shape and dtype of `x` (Grad-CAM's with ``size=``: in that size), in memory of its own.
         Every sample is explained as if alone. Several inputs have a map each, held as they are; they share one
         explanation, so their relevance adds up together. An input that the explained logit does not depend on has a
@@ -116,10 +125,11 @@ def explain(
     >>> [one.shape for one in signxai_torch.explain(pair, (torch.ones(2, 4), torch.ones(2, 5)), "gradient", target=0)]
     [(2, 4), (2, 5)]
     """
+    check_place(to)
     parsed = parse(method)
     alone = Plan([Wanted(parsed, parameters_of(parsed, params))], strict)
     with explaining(model, x, output) as (explained, batch):
-        return arrays([alone.run(explained, batch, target)[method]], explained.inputs)[0]
+        return handed_over([alone.run(explained, batch, target)[method]], explained.inputs, to)[0]
 
 
 def plan(methods: Sequence[str]) -> Plan:
@@ -159,6 +169,10 @@ def plan(methods: Sequence[str]) -> Plan:
 
 @overload
 def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["torch"]) -> dict[str, Tensor]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None,
                  strict: bool = False, seed: int | None = None) -> dict[str, Array]: ...  # fmt: skip
 @overload
@@ -173,6 +187,10 @@ def explain_many(model: nn.Module, x: list[Tensor], methods: Sequence[str], targ
 def explain_many(model: nn.Module, x: Mapping[str, Tensor], methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None,
                  strict: bool = False, seed: int | None = None) -> dict[str, dict[str, Array]]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: Several, methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Place) -> dict[str, Any]: ...  # fmt: skip
 
 
 def explain_many(
@@ -185,6 +203,7 @@ def explain_many(
     output: Output | None = None,
     strict: bool = False,
     seed: int | None = None,
+    to: Place = "numpy",
 ) -> Any:
     """Explain a model's output for a batch with several methods, which share what they have in common.
 
@@ -211,10 +230,12 @@ def explain_many(
         Refuse what neither reference has a rule for, as for `explain`.
     seed : int, optional
         Of the noise of SmoothGrad, VarGrad and ``random``. Without one it is drawn anew at every call.
+    to : {"numpy", "torch"}
+        Where the maps are wanted, as for `explain`.
 
     Returns
     -------
-    dict of str to numpy.ndarray, or to tuple, list or dict of such
+    dict of str to numpy.ndarray or torch.Tensor, or to tuple, list or dict of such
         What `explain` returns per method name, in the order of `methods`, each map in memory of its own.
 
     Raises
@@ -232,9 +253,10 @@ def explain_many(
     >>> {name: values.shape for name, values in maps.items()}
     {'gradient': (2, 4), 'lrp_z': (2, 4)}
     """
+    check_place(to)
     together = plan(methods)  # an unknown name costs nothing but the message
     together.strict, together.seed = strict, seed
     with explaining(model, x, output) as (explained, batch):
         maps = together.run(explained, batch, target, memory_limit)
         # Equal maps of different names (lrp_z, lrp.z) are computed once; each caller's array is its own.
-        return dict(zip(maps, arrays(maps.values(), explained.inputs), strict=True))
+        return dict(zip(maps, handed_over(maps.values(), explained.inputs, to), strict=True))

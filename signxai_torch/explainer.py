@@ -14,7 +14,7 @@ from signxai_torch.methods.grammar import parse
 from signxai_torch.operations.checks import check_batch
 from signxai_torch.operations.counting import BUDGET
 from signxai_torch.operations.inputs import Several
-from signxai_torch.operations.layout import arrays
+from signxai_torch.operations.layout import Place, check_place, handed_over
 from signxai_torch.operations.model import Output, refuse_inside_of_another, undisturbed
 from signxai_torch.operations.prepared import Preparation, PreparedModel
 from signxai_torch.stream.files import Files
@@ -57,6 +57,8 @@ class Explainer:
         Refuse what neither reference has a rule for.
     memory_limit : int, optional
         Bytes that may be taken besides the weights, as for `explain_many`.
+    to : {"numpy", "torch"}
+        Where maps are wanted: as arrays, or as tensors on the device of the input.
     **params
         Parameters of the method, as for `explain`; of several methods, `seed` alone.
 
@@ -86,8 +88,10 @@ class Explainer:
         output: Output | None = None,
         strict: bool = False,
         memory_limit: int | None = None,
+        to: Place = "numpy",
         **params: Any,
     ) -> None:
+        check_place(to)
         self._alone = methods if isinstance(methods, str) else None
         if self._alone is None and params.keys() - {"seed"}:
             raise TypeError(
@@ -103,9 +107,10 @@ class Explainer:
             "output": output,
             "strict": strict,
             "memory_limit": memory_limit,
+            "to": to,
         } | params
         self._described = repr((list(self._plan.methods), sorted(params.items(), key=str), strict))
-        self._model, self._output, self._memory_limit = model, output, memory_limit
+        self._model, self._output, self._memory_limit, self._to = model, output, memory_limit, to
         self._preparation: Preparation | None = Preparation(model, output)
 
     def __call__(self, x: Tensor | Several, target: Target = None) -> Any:
@@ -120,7 +125,7 @@ class Explainer:
 
         Returns
         -------
-        numpy.ndarray, or dict of str to numpy.ndarray
+        numpy.ndarray or torch.Tensor, or dict of str to such
             The map, or one per method name. Maps of several inputs are held as the inputs are.
 
         Raises
@@ -128,6 +133,9 @@ class Explainer:
         UnhookedOperationError, TypeError, ValueError
             As `explain`.
         """
+        return self._maps(x, target, self._to)
+
+    def _maps(self, x: Tensor | Several, target: Target, to: Place) -> Any:
         refuse_inside_of_another()
         preparation = self._preparation
         if preparation is None or not preparation.standing.still():
@@ -140,8 +148,8 @@ class Explainer:
                 self.refresh()  # what was being worked with is in an unknown state
                 raise
             if self._alone is not None:
-                return arrays([maps[self._alone]], inputs)[0]
-            return dict(zip(maps, arrays(maps.values(), inputs), strict=True))
+                return handed_over([maps[self._alone]], inputs, to)[0]
+            return dict(zip(maps, handed_over(maps.values(), inputs, to), strict=True))
 
     def map(self, inputs: Any, target: Any = None, *, batch_size: int | str = "auto") -> Iterator[Any]:
         """Explain a set of inputs, batch after batch.
@@ -246,7 +254,7 @@ class Explainer:
         return write(work, self._size(inputs, batch_size), identity, workers, progress, anew)
 
     def _by_name(self, x: Tensor, target: Any) -> dict[str, Any]:
-        maps = self(x, target)
+        maps = self._maps(x, target, "numpy")
         return maps if self._alone is None else {self._alone: maps}
 
     def _size(self, inputs: Any, batch_size: int | str) -> int:

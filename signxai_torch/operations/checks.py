@@ -142,7 +142,7 @@ def _check_alike(names: Sequence[str], parts: Sequence[Tensor]) -> None:
 def is_finite(x: Tensor) -> bool:
     """Return whether no value is NaN or infinite."""
     # The sum is finite only if all values are; it may overflow where they are, so then each is asked.
-    return math.isfinite(x.sum()) or bool(torch.isfinite(x).all())
+    return math.isfinite(x.detach().sum()) or bool(torch.isfinite(x).all())
 
 
 def looks_up(module: nn.Module) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,8 @@ from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.watch import ReadsMemoryError
 
 T = TypeVar("T")
+Place = Literal["numpy", "torch"]
+"""Where maps are wanted: as arrays, or as tensors on the device of the input."""
 # What torch says where a model's forward calls view() on a tensor that does not lie as one piece in its own order.
 NEEDS_ITS_OWN = "view size is not compatible"
 
@@ -83,28 +84,34 @@ def like(result: Tensor, x: Tensor) -> Tensor:
     return result.contiguous() if x.is_contiguous() else result
 
 
-def owned(results: Iterable[Tensor]) -> list[np.ndarray[Any, Any]]:
-    """Return maps as arrays none of which shares memory with another or within itself, or holds more than its values.
+def owned(results: Iterable[Tensor], to: Place = "numpy") -> list[Any]:
+    """Return maps none of which shares memory with another or within itself, or holds more than its values.
 
     Maps may come expanded (a rule that gives every channel the same), or several times.
     """
     taken: set[int] = set()
-    arrays = []
+    maps: list[Any] = []
     for one in results:
-        result = one.detach().cpu()
+        result = one.detach() if to == "torch" else one.detach().cpu()
         memory = result.untyped_storage()
         if memory.nbytes() != result.numel() * result.element_size() or memory.data_ptr() in taken:
             result = result.clone(memory_format=torch.contiguous_format)
         taken.add(result.untyped_storage().data_ptr())
-        arrays.append(result.numpy())
-    return arrays
+        maps.append(result if to == "torch" else result.numpy())
+    return maps
 
 
-def arrays(maps: Iterable[Tensor], inputs: Inputs) -> list[Any]:
-    """Return maps as arrays, see `owned`; each held as the inputs are, where there are several."""
+def handed_over(maps: Iterable[Tensor], inputs: Inputs, to: Place = "numpy") -> list[Any]:
+    """Return maps as arrays or tensors, see `owned`; each held as the inputs are, where there are several."""
     views = [inputs.views(one) for one in maps]
-    found = iter(owned(view for one in views for view in one))
+    found = iter(owned((view for one in views for view in one), to))
     return [inputs.held([next(found) for _ in one]) for one in views]
+
+
+def check_place(to: object) -> None:
+    """Raise ValueError if maps cannot be wanted there."""
+    if to not in get_args(Place):
+        raise ValueError(f"to={to!r}: maps come as 'numpy' arrays, or as 'torch' tensors on the device of the input")
 
 
 def with_settled_strides(x: Tensor) -> Tensor:

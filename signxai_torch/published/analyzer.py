@@ -94,4 +94,5 @@ class MethodAnalyzer(AnalyzerBase):
     def analyze(self, input_tensor: Tensor, target_class: Target = None, **kwargs: Any) -> Map:
         """Return the map of an input, see `AnalyzerBase.analyze`."""
         name, parameters = self.resolve(self.options | canonical(kwargs))
-        return explain(self.model, input_tensor, name, target_class, **parameters)
+        maps: Map = explain(self.model, input_tensor, name, target_class, **parameters)
+        return maps

@@ -332,4 +332,5 @@ class GradCAMAnalyzer(MethodAnalyzer):
         """Return the map of an input, see `AnalyzerBase.analyze`; 0 to 255 for images, 0 to 1 for series."""
         series = isinstance(input_tensor, Tensor) and input_tensor.dim() == 3
         name = "grad_cam_timeseries" if series else self.method
-        return explain(self.model, input_tensor, name, target_class, **self.options | canonical(kwargs))
+        maps: Map = explain(self.model, input_tensor, name, target_class, **self.options | canonical(kwargs))
+        return maps

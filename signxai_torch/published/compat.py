@@ -130,7 +130,7 @@ def calculate_relevancemap(
     target = _one_target(target_class, neuron_selection)
     alone = _lacks_batch_axis(model, input_tensor)
     x = input_tensor.unsqueeze(0) if alone else input_tensor
-    result = explain(model, x, method, target, **canonical(kwargs))
+    result: np.ndarray[Any, Any] = explain(model, x, method, target, **canonical(kwargs))
     return result[0] if alone else result
 
 

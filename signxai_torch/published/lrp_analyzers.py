@@ -12,7 +12,7 @@ from signxai_torch.lrp.composites import RuleComposite, make_rule
 from signxai_torch.lrp.rules import RULES, LinearRule
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import parse
-from signxai_torch.operations.layout import arrays
+from signxai_torch.operations.layout import handed_over
 from signxai_torch.operations.model import explaining
 from signxai_torch.published.analyzer import AnalyzerBase, Map, MethodAnalyzer
 from signxai_torch.published.options import UNUSED_EPSILON, choose
@@ -319,7 +319,7 @@ class LRPSequential(AnalyzerBase):
         """Return the map of an input, see `AnalyzerBase.analyze`; relevance starts from the target's logit."""
         way = Way(self.composite(**kwargs), "logit")
         with explaining(self.model, input_tensor) as (model, x):
-            maps: Map = arrays(walk(model, x, target_class, [way]), model.inputs)[0]
+            maps: Map = handed_over(walk(model, x, target_class, [way]), model.inputs)[0]
         return maps
 
 
