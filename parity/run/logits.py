@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from parity.judge.known.conditions import takes_tokens
 from parity.judge.limits import TIMES_NOISE
 from parity.keras import KerasModule
 from parity.reference.environment import ReferenceEnvironmentError
+from parity.reference.request import ReferenceAnswer
+from parity.run.ahead import Ahead, Task
 from parity.run.cases import DTYPES
 from parity.run.noise import LAST_DIGITS, nudged
 from parity.run.records import ModelFacts
@@ -23,12 +26,32 @@ FLOAT32_LEAST = 1e-5
 
 
 def check_logits(
-    facts: ModelFacts, modules: Mapping[str, KerasModule], side: ReferenceSide, inputs: Array, target: int | None
+    facts: ModelFacts,
+    modules: Mapping[str, KerasModule],
+    side: ReferenceSide,
+    inputs: Array,
+    target: int | None,
+    at_once: int = 0,
 ) -> None:
     """Fill in targets and the distance of the logits, and say in which lanes the networks are not the same.
 
     float64 decides whether it is the same network. In float32 the distance is held to 3 times what the reference's own
     float32 logits are from its float64 ones, or move by when the input is scaled by a few last digits, at least 1e-5.
+
+    Parameters
+    ----------
+    facts
+        What is known of the model; filled in here.
+    modules
+        The converted model by lane.
+    side
+        The references.
+    inputs
+        Keras layout, batch first.
+    target
+        The explained class of every input; None takes the arg-max of each.
+    at_once
+        How many lanes are asked for at once, so that as many workers start together; 0 asks one after another.
 
     Raises
     ------
@@ -44,13 +67,14 @@ def check_logits(
         raise IndexError(f"target {target} is out of range: the model has {classes} classes")
     facts.targets = tuple(int(index) if target is None else target for index in best)
     theirs: dict[str, Array] = {}
-    for dtype in DTYPES:
-        if dtype == "float64" and facts.plan.large and not facts.plan.float64:
-            continue
-        values = _theirs(facts, side, inputs, dtype)
-        if values is None:
-            return
-        theirs[dtype] = values
+    left_out = ("float64",) if facts.plan.large and not facts.plan.float64 else ()
+    lanes = [dtype for dtype in DTYPES if dtype not in left_out]
+    with Ahead([Task(dtype, partial(side.logits, list(inputs), dtype)) for dtype in lanes], at_once) as ahead:
+        for dtype in lanes:
+            values = _theirs(facts, ahead.take(dtype))
+            if values is None:
+                return
+            theirs[dtype] = values
     _hold_to_the_file(facts, side, inputs, theirs)
     facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
     for dtype, values in theirs.items():
@@ -102,9 +126,8 @@ def _float32_limit(
     return limit
 
 
-def _theirs(facts: ModelFacts, side: ReferenceSide, inputs: Array, dtype: str) -> Array | None:
+def _theirs(facts: ModelFacts, answers: Sequence[ReferenceAnswer]) -> Array | None:
     """Return the reference's logits, or None, with the reason noted, if it could not compute them."""
-    answers = side.logits(list(inputs), dtype)
     failed = next((answer for answer in answers if answer.array is None), None)
     if failed is None:
         return _stacked([np.asarray(answer.array) for answer in answers])

@@ -116,7 +116,7 @@ class Runner:
             self.facts.rules, self.facts.reference_rules = known.rules, known.reference_rules
         # Whether Grad-CAM is transposed depends on sizes that the model may leave open.
         self.described = self.facts.description.at(self.inputs.shape[1:])
-        check_logits(self.facts, self.modules, self.side, self.inputs, self._target)
+        check_logits(self.facts, self.modules, self.side, self.inputs, self._target, self._ahead)
         self.maps = SubjectMaps(self.subject, self.modules, self.inputs, self.facts.targets, self._others)
         self._exact: dict[str, Answered] = {}
 
