@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from parity.judge.known.rewrites import (
+    FUNCTION_OF_AN_ACTIVATION,
     IN_ORDER_OF_ARRIVAL,
     LAYER_BEHIND_THE_OUTPUT,
     NO_BRANCH_AT_A_LAYER,
@@ -70,8 +71,9 @@ def test_the_reference_asked_for_is_the_only_one(tmp_path: Path) -> None:
 def test_a_sound_reference_is_taken_before_the_wrong_one_on_another_network(tmp_path: Path) -> None:
     leaky = layer("LeakyReLU", "leaky", "x", alpha=0.25)
     model = described(tmp_path, IMAGE, leaky, flatten("leaky"), dense("o", "flat"))
-    (candidate,) = candidates("lrp.flat", model)
+    candidate, other = candidates("lrp.flat", model)
     assert shape_of(candidate) == ("signxai", "plain", ())
+    assert shape_of(other) == ("innvestigate", "plain", (FUNCTION_OF_AN_ACTIVATION,))
     assert named(candidate) == ["innvestigate-derivative-in-lrp"]
     assert candidate.held_to == "signxai"
     assert [named(candidate) for candidate in candidates("lrp_flat", model)] == [[]]

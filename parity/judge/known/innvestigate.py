@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from parity.judge.known.conditions import classes, input_layers, keeps_shape, more_than_a_relu, same_shape
 from parity.judge.known.difference import KnownDifference
-from parity.judge.known.rewrites import ONLY_THE_TARGET, RELU_ATTRIBUTE
+from parity.judge.known.rewrites import FUNCTION_OF_AN_ACTIVATION, ONLY_THE_TARGET, RELU_ATTRIBUTE
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
@@ -182,7 +182,9 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "lrp.alpha_2_beta_1 differs by the factor 127.5. Conv1D, ReLU(max_value=0.5), Flatten, Dense: rel. L2 "
             "0.74, with negative_slope=0.1 in its place 0.098; with threshold=0.2 the two agree. On deeplc's trained "
             "network, with 18 ReLU layers of slope 0.1, lrp.z and lrp.alpha_1_beta_0 are more than 100,000 times too "
-            "small, and are, to 4e-16 and 1e-14, those of a port that takes the derivative there and nowhere else."
+            "small, and are, to 4e-16 and 1e-14, those of a port that takes the derivative there and nowhere else. "
+            "With each such layer as the function of an Activation, iNNvestigate and the port agree (1e-15)."
         ),
+        rewrites=(FUNCTION_OF_AN_ACTIVATION,),
     ),
 )

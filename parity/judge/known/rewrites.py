@@ -28,6 +28,16 @@ ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>Custo
            "AdditiveAttention")  # fmt: skip
 """Layers to which the order of their inputs matters; of equal values, the first is the largest and the smallest."""
 
+_BENDING = ("ReLU", "LeakyReLU", "ELU", "ThresholdedReLU")
+"""Layers that are a function of one value, which an Activation layer can have as well."""
+# What has a rule in both references, by iNNvestigate's own list.
+_IN_ITS_LIST = (
+    "InputLayer", "Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "Flatten", "Reshape", "Activation", "Add", "Concatenate", "Dropout", "ZeroPadding1D", "ZeroPadding2D",
+    "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+)  # fmt: skip
+
 
 class NoEquivalentError(Exception):
     """A network has no equivalent of this kind; the text says why."""
@@ -77,6 +87,19 @@ def _relu_attribute(network: Network, _target: int) -> Network:
             network = network.with_layer(replace(layer, class_name="Activation", config={"activation": "relu"}))
         elif layer.class_name == "LeakyReLU":
             raise NoEquivalentError(f"the layer {layer.name!r} is no ReLU")
+    return network
+
+
+def _function_of_an_activation(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        if layer.class_name in _BENDING:
+            function = {"class_name": layer.class_name, "config": {**layer.config, "name": f"{layer.name}_function"}}
+            config = {"activation": function}
+            network = network.with_layer(replace(layer, class_name="Activation", config=config))
+        elif layer.class_name not in _IN_ITS_LIST:
+            raise NoEquivalentError(f"the layer {layer.name!r} is no function of one value")
+        elif layer.class_name.startswith("MaxPooling") and set(np.ravel(layer.config.get("strides") or 1)) == {1}:
+            raise NoEquivalentError(f"the layer {layer.name!r} may keep the shape")
     return network
 
 
@@ -287,9 +310,11 @@ PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
 ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each head", _attention_by_heads)
+FUNCTION_OF_AN_ACTIVATION = Rewrite("activation layers as the functions of Activation", _function_of_an_activation)
 REWRITES = (
     AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, NO_BRANCH_AT_A_LAYER, ATTENTION_BY_HEADS, IN_ORDER_OF_ARRIVAL,
     PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
+    FUNCTION_OF_AN_ACTIVATION,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""
 
