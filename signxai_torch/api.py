@@ -37,23 +37,37 @@ def list_methods() -> list[str]:
 
 
 @overload
-def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *, output: Output | None = None,
-            strict: bool = False, to: Literal["torch"], **params: Any) -> Tensor: ...  # fmt: skip
-@overload
-def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *, output: Output | None = None,
-            strict: bool = False, **params: Any) -> Array: ...  # fmt: skip
+def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, to: Literal["numpy"] = "numpy",
+            **params: Any) -> Array: ...  # fmt: skip
 @overload
 def explain(model: nn.Module, x: tuple[Tensor, ...], method: str, target: Target = None, *,
-            output: Output | None = None, strict: bool = False, **params: Any) -> tuple[Array, ...]: ...  # fmt: skip
+            output: Output | None = None, strict: bool = False, to: Literal["numpy"] = "numpy",
+            **params: Any) -> tuple[Array, ...]: ...  # fmt: skip
 @overload
-def explain(model: nn.Module, x: list[Tensor], method: str, target: Target = None, *, output: Output | None = None,
-            strict: bool = False, **params: Any) -> list[Array]: ...  # fmt: skip
+def explain(model: nn.Module, x: list[Tensor], method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, to: Literal["numpy"] = "numpy",
+            **params: Any) -> list[Array]: ...  # fmt: skip
 @overload
 def explain(model: nn.Module, x: Mapping[str, Tensor], method: str, target: Target = None, *,
-            output: Output | None = None, strict: bool = False, **params: Any) -> dict[str, Array]: ...  # fmt: skip
+            output: Output | None = None, strict: bool = False, to: Literal["numpy"] = "numpy",
+            **params: Any) -> dict[str, Array]: ...  # fmt: skip
 @overload
-def explain(model: nn.Module, x: Several, method: str, target: Target = None, *, output: Output | None = None,
-            strict: bool = False, to: Place, **params: Any) -> Any: ...  # fmt: skip
+def explain(model: nn.Module, x: Tensor, method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, to: Literal["torch"],
+            **params: Any) -> Tensor: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: tuple[Tensor, ...], method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, to: Literal["torch"],
+            **params: Any) -> tuple[Tensor, ...]: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: list[Tensor], method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, to: Literal["torch"],
+            **params: Any) -> list[Tensor]: ...  # fmt: skip
+@overload
+def explain(model: nn.Module, x: Mapping[str, Tensor], method: str, target: Target = None, *,
+            output: Output | None = None, strict: bool = False, to: Literal["torch"],
+            **params: Any) -> dict[str, Tensor]: ...  # fmt: skip
 
 
 def explain(
@@ -170,27 +184,37 @@ def plan(methods: Sequence[str]) -> Plan:
 @overload
 def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
-                 seed: int | None = None, to: Literal["torch"]) -> dict[str, Tensor]: ...  # fmt: skip
-@overload
-def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
-                 memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False, seed: int | None = None) -> dict[str, Array]: ...  # fmt: skip
+                 seed: int | None = None, to: Literal["numpy"] = "numpy") -> dict[str, Array]: ...  # fmt: skip
 @overload
 def explain_many(model: nn.Module, x: tuple[Tensor, ...], methods: Sequence[str], target: Target = None,
-                 memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False, seed: int | None = None) -> dict[str, tuple[Array, ...]]: ...  # fmt: skip
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["numpy"] = "numpy"
+                 ) -> dict[str, tuple[Array, ...]]: ...  # fmt: skip
 @overload
 def explain_many(model: nn.Module, x: list[Tensor], methods: Sequence[str], target: Target = None,
-                 memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False, seed: int | None = None) -> dict[str, list[Array]]: ...  # fmt: skip
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["numpy"] = "numpy") -> dict[str, list[Array]]: ...  # fmt: skip
 @overload
 def explain_many(model: nn.Module, x: Mapping[str, Tensor], methods: Sequence[str], target: Target = None,
-                 memory_limit: int | None = None, *, output: Output | None = None,
-                 strict: bool = False, seed: int | None = None) -> dict[str, dict[str, Array]]: ...  # fmt: skip
-@overload
-def explain_many(model: nn.Module, x: Several, methods: Sequence[str], target: Target = None,
                  memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
-                 seed: int | None = None, to: Place) -> dict[str, Any]: ...  # fmt: skip
+                 seed: int | None = None, to: Literal["numpy"] = "numpy"
+                 ) -> dict[str, dict[str, Array]]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: Tensor, methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["torch"]) -> dict[str, Tensor]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: tuple[Tensor, ...], methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["torch"]) -> dict[str, tuple[Tensor, ...]]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: list[Tensor], methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["torch"]) -> dict[str, list[Tensor]]: ...  # fmt: skip
+@overload
+def explain_many(model: nn.Module, x: Mapping[str, Tensor], methods: Sequence[str], target: Target = None,
+                 memory_limit: int | None = None, *, output: Output | None = None, strict: bool = False,
+                 seed: int | None = None, to: Literal["torch"]) -> dict[str, dict[str, Tensor]]: ...  # fmt: skip
 
 
 def explain_many(

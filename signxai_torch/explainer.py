@@ -58,7 +58,8 @@ class Explainer:
     memory_limit : int, optional
         Bytes that may be taken besides the weights, as for `explain_many`.
     to : {"numpy", "torch"}
-        Where maps are wanted: as arrays, or as tensors on the device of the input.
+        Where maps are wanted: as arrays, or as tensors on the device of the input. Files that `write` makes are the
+        same either way.
     **params
         Parameters of the method, as for `explain`; of several methods, `seed` alone.
 
@@ -168,7 +169,7 @@ class Explainer:
 
         Yields
         ------
-        numpy.ndarray, or dict of str to numpy.ndarray
+        numpy.ndarray or torch.Tensor, or dict of str to such
             What a call returns for each batch.
 
         Examples

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 
 from parity.judge.metrics import Metrics
 
@@ -15,6 +16,7 @@ FLOAT64_MAX_ERR = 1e-9
 FLOAT64_MOST = 1e-8  # a map that rounds worse in float64 says nothing about the rule
 FLOAT32_LEAST = 1e-5
 TIMES_NOISE = 3.0
+ROUNDING_SAMPLES = 5  # so that the median is over one that crosses an edge, and over two
 # A relative L2 difference beyond this makes Pearson fall under the published floor; a limit above it would be
 # no limit at all, however noisy float32 is.
 FLOAT32_MOST = math.sqrt(1.0 - PUBLISHED_FLOOR**2)
@@ -130,11 +132,21 @@ def limits_for(dtype: str, noise_floor: NoiseFloor | None = None) -> Limits:
     )
 
 
-def rounding_alone(noise_floor: NoiseFloor) -> Limits:
-    """Return how far two right maps may be apart in float64 by 3 times the reference's own rounding, whatever that is.
+def rounding_alone(floors: Sequence[NoiseFloor]) -> Limits | None:
+    """Return how far two right maps may be apart in float64 by 3 times what the reference mostly moves by itself.
 
     No map passes by these. Beyond the lane's most, up to what float32 is held to at least, they tell a map of which
-    float64 shows nothing from one that is wrong.
+    float64 shows nothing from one that is wrong. The median of the samples counts, number by number: rounding moves a
+    map whichever last digits change, and a sample that crosses an edge moves it once.
+
+    Returns
+    -------
+    Limits or None
+        None if there are fewer than `ROUNDING_SAMPLES` samples.
     """
-    parts = asdict(noise_floor).values()
-    return Limits(*(min(max(TIMES_NOISE * part, FLOAT64_REL_L2), FLOAT32_LEAST) for part in parts))
+    if len(floors) < ROUNDING_SAMPLES:
+        return None
+    moves = [median(asdict(floor)[name] for floor in floors) for name in ("rel_l2", "slope", "max_err")]
+    leasts = (FLOAT64_REL_L2, FLOAT64_SLOPE, FLOAT64_MAX_ERR)
+    allowed = [max(TIMES_NOISE * move, least) for move, least in zip(moves, leasts, strict=True)]
+    return Limits(*(min(limit, FLOAT32_LEAST) for limit in allowed))

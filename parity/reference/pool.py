@@ -44,7 +44,7 @@ class Worker:
     busy
         Whether a request has it.
     thread
-        The thread that had it last: its next request is often of a kind with the last, and a worker remembers.
+        The thread that had it last: its next request is often like the last, and a worker remembers.
     spent
         Set by who has it, to have it ended when it comes back: it ran out of memory, say.
     """

@@ -24,7 +24,8 @@ class Task(Generic[T]):
     work : callable
         Makes the result.
     topic : str
-        Tasks of one topic are run by one thread, one after another: what serves the first serves the others.
+        Tasks of one topic are run by one thread, one after another, where there are several threads: what serves the
+        first serves the others.
     """
 
     key: str
@@ -35,7 +36,7 @@ class Task(Generic[T]):
 class Ahead(Generic[T]):
     """Runs tasks in their order, up to `threads` at once, while their taker is busy with something else.
 
-    At most `2 * threads + 2` results lie ready or are being made, so that memory does not grow with the number of
+    At most `4 * threads` results lie ready or are being made, so that memory does not grow with the number of
     tasks. What a task raises, Ctrl-C included, is raised where its result is taken: a failing task costs its own
     result, and what was taken before stays.
 
@@ -49,7 +50,8 @@ class Ahead(Generic[T]):
 
     def __init__(self, tasks: Iterable[Task[T]], threads: int) -> None:
         self._tasks = iter(tasks)
-        self._window = 2 * threads + 2 if threads else 0
+        self._window = 4 * threads
+        self._several = threads > 1
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ahead") if threads else None
         self._begun: deque[tuple[str, Future[T]]] = deque()
         self._topics = _Topics[T]()
@@ -90,7 +92,7 @@ class Ahead(Generic[T]):
                 return
             future: Future[T] = Future()
             self._begun.append((task.key, future))
-            topic = task.topic or f"alone: {task.key}"
+            topic = (self._several and task.topic) or f"alone: {task.key}"
             if self._topics.add(topic, task.work, future):
                 self._threads.submit(self._topics.work_off, topic)
 

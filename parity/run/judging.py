@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.judge.known.difference import KnownDifference
-from parity.judge.limits import FLOAT64_MOST, NoiseFloor, limits_for, rounding_alone
+from parity.judge.limits import FLOAT64_MOST, Limits, NoiseFloor, limits_for, rounding_alone
 from parity.judge.metrics import compare
 from parity.judge.verdict import Verdict, judge
 from parity.reference.request import ReferenceAnswer
@@ -95,8 +95,8 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
     """Return the numbers and the verdict of two maps.
 
     Samples of the reference's noise are taken one after another until the numbers hold, or there are no more: a limit
-    never follows the subject, and what is far off stays so however the reference is asked. Where the reference itself
-    moves in float64 by more than the lane's most, maps that are no farther apart than that are unjudged.
+    never follows the subject, and what is far off stays so however the reference is asked. Maps beyond float64's most
+    that are no farther apart than 3 times what the reference mostly moves by itself are unjudged.
     """
     metrics = compare(reference, subject)
     taken: list[Sample] = []
@@ -120,22 +120,18 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
         "noise_floor": NoiseFloor.largest(floors).to_json() if floors else None,
         "noise_samples": [sample.says for sample in taken],
     }  # fmt: skip
-    if (
-        dtype == "float64"
-        and not verdict.ok
-        and floors
-        and judge(metrics, rounding_alone(NoiseFloor.largest(floors))).ok
-    ):
-        row |= {"status": "unjudged", "message": _of_rounding(metrics.rel_l2, floors), "margin": None}
+    rounding = rounding_alone(floors) if dtype == "float64" and not verdict.ok else None
+    if rounding is not None and judge(metrics, rounding).ok:
+        row |= {"status": "unjudged", "message": _of_rounding(verdict, rounding), "margin": None}
     return row
 
 
-def _of_rounding(distance: float, floors: list[NoiseFloor]) -> str:
-    moves = NoiseFloor.largest(floors).rel_l2
+def _of_rounding(verdict: Verdict, rounding: Limits) -> str:
+    moves = f"rel. L2 {rounding.rel_l2:.2g}, slope {rounding.slope:.2g}, largest error {rounding.max_err:.2g}"
     return (
-        f"The reference's own float64 map moves by up to {moves:.2g} (relative L2) when its input is scaled by a few "
-        f"last digits, and the maps are {distance:.2g} apart: no farther than rounding takes them. Beyond "
-        f"{FLOAT64_MOST:g} a map shows nothing of the rule."
+        f"{verdict.message}\nBut the reference's own float64 map moves as far when its input is scaled by a few last "
+        f"digits: 3 times what it mostly moves by is {moves}. Beyond {FLOAT64_MOST:g} a map in float64 shows nothing "
+        "of the rule."
     )
 
 

@@ -121,13 +121,15 @@ def test_samples_are_taken_until_the_numbers_hold() -> None:
         (3.3e-10, (0.9e-10,), "structural"),  # more than 3 times the reference's own rounding
         (3.3e-10, (), "structural"),
         (3.3e-10, (None, None), "structural"),  # what could not be measured loosens nothing
-        (2e-8, (1e-8, 1.0), "unjudged"),  # its rounding would allow it, the lane's most does not
-        (2e-8, (1e-8, 0.5e-8), "unjudged"),
-        (2e-8, (0.6e-8,), "structural"),  # more than rounding takes it, and over the lane's most
+        (2e-8, (1e-8,) * 5, "unjudged"),  # its rounding would allow it, the lane's most does not
+        (2e-8, (1e-8, 2e-8, 0.9e-8, 1e-9, 1.0), "unjudged"),
+        (2e-8, (1e-8,) * 4, "structural"),  # too few to tell rounding from an edge that is crossed
+        (2e-8, (0.6e-8,) * 8, "structural"),  # more than rounding takes it, and over the lane's most
+        (2e-8, (1e-12,) * 7 + (1.0,), "structural"),  # one sample that crosses an edge is not rounding
         (2e-8, (), "structural"),
         (2e-8, (None,), "structural"),
-        (2e-5, (1.0,), "structural"),  # no rounding of float64 goes so far
-        (1e-3, (1e-3,), "structural"),
+        (2e-5, (1.0,) * 8, "structural"),  # no rounding of float64 goes so far
+        (1e-3, (1e-3,) * 8, "structural"),
     ],
 )
 def test_float64_follows_the_references_rounding_up_to_its_most(
@@ -136,9 +138,9 @@ def test_float64_follows_the_references_rounding_up_to_its_most(
     assert held(REFERENCE, apart(distance), "float64", Noise(*sizes)(REFERENCE))["status"] == status
 
 
-@pytest.mark.parametrize("subject", [REFERENCE * (1 + 5e-8), MUTANTS["one_pixel"](REFERENCE), REFERENCE * 1.001])
+@pytest.mark.parametrize("subject", [REFERENCE * (1 + 5e-8), REFERENCE * (1 + 9e-6), MUTANTS["one_pixel"](REFERENCE)])
 def test_float64s_rounding_excuses_no_change_of_another_kind(subject: np.ndarray) -> None:
-    noise = iter([Sample("scaled", NoiseFloor(2e-8, 1e-11, 2e-8))])  # the map moves, its size does not
+    noise = iter([Sample("scaled", NoiseFloor(2e-8, 1e-11, 2e-8))] * 8)  # the map moves, its size does not
     assert held(REFERENCE, subject, "float64", noise)["status"] in ("structural", "mismatch")
 
 

@@ -97,10 +97,17 @@ def _function_of_an_activation(network: Network, _target: int) -> Network:
             config = {"activation": function}
             network = network.with_layer(replace(layer, class_name="Activation", config=config))
         elif layer.class_name not in _IN_ITS_LIST:
-            raise NoEquivalentError(f"the layer {layer.name!r} is no function of one value")
-        elif layer.class_name.startswith("MaxPooling") and set(np.ravel(layer.config.get("strides") or 1)) == {1}:
+            raise NoEquivalentError(
+                f"the layer {layer.name!r} ({layer.class_name}) is not one that both references have"
+            )
+        elif layer.class_name.startswith("MaxPooling") and _steps(layer) == {1}:
             raise NoEquivalentError(f"the layer {layer.name!r} may keep the shape")
     return network
+
+
+def _steps(layer: NetworkLayer) -> set[int]:
+    """Return the steps of a pooling layer; Keras takes the window's size where none are given."""
+    return {int(step) for step in np.ravel(layer.config.get("strides") or layer.config.get("pool_size") or 2)}
 
 
 def _zero_offset(network: Network, _target: int) -> Network:

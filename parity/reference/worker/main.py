@@ -38,9 +38,10 @@ from parity.reference.protocol import PACKAGES, WORKER_VERSION, decode, encode, 
 from parity.reference.request import ReferenceCall
 from parity.system import allowed_cores, largest_memory, work_so_far
 
-NESTED_CALLS = 50_000
 STACK_BYTES = 100 << 20
 """Less than the room that Linux leaves under the stack of a process."""
+BYTES_OF_A_CALL = 10_000
+"""More stack than a call of Python takes, also where it goes through C, such as the key of a sort."""
 STILL_SECONDS = 20.0
 """A start in which nothing is computed or read for so long will not end."""
 
@@ -88,18 +89,21 @@ def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
 
 
 def deepen_calls() -> None:
-    """Let calls of Python nest as deep as networks do.
+    """Let calls of Python nest as deep as networks do, where the stack of the process can grow along (Linux).
 
     SIGN-XAI's fork goes from layer to layer by calls within calls, about five for each. A network of 300 layers in a
-    row is beyond what Python allows unless it is told otherwise.
+    row is beyond what Python allows unless it is told otherwise. Calls that have no end are still Python's to stop.
     """
-    sys.setrecursionlimit(NESTED_CALLS)
-    if sys.platform == "linux":  # the stack of the main thread grows as far as this
-        import resource
+    if sys.platform != "linux":
+        return
+    import resource
 
-        allowed, most = resource.getrlimit(resource.RLIMIT_STACK)
-        if allowed != resource.RLIM_INFINITY and (most == resource.RLIM_INFINITY or most >= STACK_BYTES):
-            resource.setrlimit(resource.RLIMIT_STACK, (max(allowed, STACK_BYTES), most))
+    allowed, most = resource.getrlimit(resource.RLIMIT_STACK)
+    if allowed != resource.RLIM_INFINITY and allowed < STACK_BYTES:
+        if most != resource.RLIM_INFINITY and most < STACK_BYTES:
+            return
+        resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, most))
+    sys.setrecursionlimit(STACK_BYTES // BYTES_OF_A_CALL)
 
 
 def package_versions() -> dict[str, str]:

@@ -22,14 +22,21 @@ class NoiseMismatchError(Exception):
 
 
 class Drawn:
-    """The normal numbers that one call of the signxai backend drew."""
+    """The normal numbers that one call of the signxai backend drew.
+
+    Attributes
+    ----------
+    count
+        How many times it drew.
+    """
 
     def __init__(self) -> None:
-        self._digest, self._count, self._held_before = hashlib.sha256(), 0, False
+        self._digest, self._held_before = hashlib.sha256(), False
+        self.count = 0
 
     def take(self, numbers: Any) -> None:
         """Take note of numbers that were drawn."""
-        self._count += 1
+        self.count += 1
         self._digest.update(np.ascontiguousarray(numbers, dtype=np.float64).tobytes())
 
     def held_before(self) -> None:
@@ -38,14 +45,14 @@ class Drawn:
 
     def check(self, spec: NoiseSpec | None, shape: tuple[int, ...]) -> None:
         """Raise `NoiseMismatchError` if these are not the numbers of the spec."""
-        if self._held_before and not self._count:
+        if self._held_before and not self.count:
             return
         if spec is None:
-            if self._count:
-                raise NoiseMismatchError(f"the method drew noise {self._count} times, but the request has no noise")
+            if self.count:
+                raise NoiseMismatchError(f"the method drew noise {self.count} times, but the request has no noise")
         elif self._digest.digest() != hashlib.sha256(noise_array(spec, shape).tobytes()).digest():
             raise NoiseMismatchError(
-                f"the method drew noise {self._count} times, and not what seed {spec.seed}, {spec.samples} samples and "
+                f"the method drew noise {self.count} times, and not what seed {spec.seed}, {spec.samples} samples and "
                 f"scale {spec.scale} give for an input of shape {shape}"
             )
 
