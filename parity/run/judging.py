@@ -129,9 +129,9 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
 def _of_rounding(verdict: Verdict, rounding: Limits) -> str:
     moves = f"rel. L2 {rounding.rel_l2:.2g}, slope {rounding.slope:.2g}, largest error {rounding.max_err:.2g}"
     return (
-        f"{verdict.message}\nBut the reference's own float64 map moves as far when its input is scaled by a few last "
-        f"digits: 3 times what it mostly moves by is {moves}. Beyond {FLOAT64_MOST:g} a map in float64 shows nothing "
-        "of the rule."
+        "The maps are no farther apart than the reference's own float64 map moves when its input is scaled by a few "
+        f"last digits: 3 times what it mostly moves by is {moves}. Beyond {FLOAT64_MOST:g} a map shows nothing of the "
+        f"rule.\n{verdict.message}"
     )
 
 
