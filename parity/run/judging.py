@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.judge.known.difference import KnownDifference
-from parity.judge.limits import FLOAT64_MOST, Limits, NoiseFloor, limits_for, rounding_alone
+from parity.judge.limits import FLOAT64_MOST, Limits, NoiseFloor, limits_for, loosest_limits, rounding_alone
 from parity.judge.metrics import compare
 from parity.judge.verdict import Verdict, judge
 from parity.reference.request import ReferenceAnswer
@@ -104,7 +104,7 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
     limits = limits_for(dtype)
     verdict = judge(metrics, limits)
     # What the loosest limits do not pass, no sample can mend: the reference is not asked for more.
-    within_reach = judge(metrics, limits_for("float32", NoiseFloor(1.0, 1.0, 1.0) if dtype == "float32" else None)).ok
+    within_reach = judge(metrics, loosest_limits(dtype)).ok
     needed = dtype == "float32"  # its first sample is always taken, so that the row says how noisy the reference is
     while metrics.problem is None and (needed or (within_reach and not verdict.ok)):
         sample = next(noise, None)
@@ -127,11 +127,11 @@ def held(reference: Array, subject: Array, dtype: str, noise: Iterator[Sample]) 
 
 
 def _of_rounding(verdict: Verdict, rounding: Limits) -> str:
-    moves = f"rel. L2 {rounding.rel_l2:.2g}, slope {rounding.slope:.2g}, largest error {rounding.max_err:.2g}"
+    allowed = f"rel. L2 {rounding.rel_l2:.2g}, slope {rounding.slope:.2g}, largest error {rounding.max_err:.2g}"
     return (
-        "The maps are no farther apart than the reference's own float64 map moves when its input is scaled by a few "
-        f"last digits: 3 times what it mostly moves by is {moves}. Beyond {FLOAT64_MOST:g} a map shows nothing of the "
-        f"rule.\n{verdict.message}"
+        "The maps are no farther apart than 3 times what the reference's own float64 map mostly moves by when its "
+        f"input is scaled by a few last digits ({allowed}). Beyond {FLOAT64_MOST:g} a map in float64 shows nothing of "
+        f"the rule.\n{verdict.message}"
     )
 
 

@@ -102,7 +102,7 @@ def judged(
     row |= held(answer.array, there, case.dtype, noise(answer.array))
     if row["status"] == "parity":
         row |= {"status": "reference-defect", "message": because(candidate)}
-    if row["status"] in ("reference-defect", "unjudged"):  # what that network shows, or not, says nothing of offsets
+    if row["status"] in ("reference-defect", "unjudged"):  # a network without offsets shows no fault in them
         row |= _near_the_baseline(case, how, elsewhere) or {}
     return Outcome(row, answer.array, there)
 

@@ -163,7 +163,7 @@ class Runner:
         if self.side.is_stored(how.candidates[0], self._arrays, self.facts.targets, dtype):
             return None
         answered = self._answered(method, how, dtype)
-        if method.row.layers and dtype == self._lanes(method)[-1]:
+        if method.row.layers and dtype == self.plan.dtypes(method.name)[-1]:
             self.facts.reference_rules.setdefault(method.name, self._ask_rules(answered).to_json())
         return answered
 

@@ -103,9 +103,9 @@ def owned(results: Iterable[Tensor], to: Place = "numpy") -> list[Any]:
 
 def handed_over(maps: Iterable[Tensor], inputs: Inputs, to: Place = "numpy") -> list[Any]:
     """Return maps as arrays or tensors, see `owned`; each held as the inputs are, where there are several."""
-    views = [inputs.views(one) for one in maps]
-    found = iter(owned((view for one in views for view in one), to))
-    return [inputs.held([next(found) for _ in one]) for one in views]
+    parts = [inputs.views(relevance) for relevance in maps]
+    handed = iter(owned((view for views in parts for view in views), to))
+    return [inputs.held([next(handed) for _ in views]) for views in parts]
 
 
 def check_place(to: object) -> None:

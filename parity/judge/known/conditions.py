@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parity.keras import LayerDescription, ModelDescription
 from parity.keras.handlers.table import TRAINING_ONLY
+from parity.keras.network import NetworkLayer
 
 _POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -137,7 +138,7 @@ def _behind_masks(model: ModelDescription, *kinds: str) -> tuple[str, ...]:
     )
 
 
-def keeps_shape(layer: LayerDescription) -> bool:
+def keeps_shape(layer: LayerDescription | NetworkLayer) -> bool:
     """Return whether a layer is a max-pooling that keeps the shape."""
     strides = layer.config.get("strides") or layer.config.get("pool_size")
     sizes = strides if isinstance(strides, list) else [strides]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.judge.known.attention import heads_apart
+from parity.judge.known.conditions import keeps_shape
 from parity.keras.handlers.preprocessing import RANDOM
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.network import Network, NetworkLayer, keras_order
@@ -100,14 +101,9 @@ def _function_of_an_activation(network: Network, _target: int) -> Network:
             raise NoEquivalentError(
                 f"the layer {layer.name!r} ({layer.class_name}) is not one that both references have"
             )
-        elif layer.class_name.startswith("MaxPooling") and _steps(layer) == {1}:
-            raise NoEquivalentError(f"the layer {layer.name!r} may keep the shape")
+        elif keeps_shape(layer):
+            raise NoEquivalentError(f"the layer {layer.name!r} keeps the shape")
     return network
-
-
-def _steps(layer: NetworkLayer) -> set[int]:
-    """Return the steps of a pooling layer; Keras takes the window's size where none are given."""
-    return {int(step) for step in np.ravel(layer.config.get("strides") or layer.config.get("pool_size") or 2)}
 
 
 def _zero_offset(network: Network, _target: int) -> Network:

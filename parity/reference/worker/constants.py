@@ -50,12 +50,12 @@ def of_weights(operation: Any) -> bool:
     """Return whether an operation depends on constants and variables alone, and gives the same whenever it runs."""
     seen, left = {operation}, [operation]
     while left:
-        one = left.pop()
-        if one.control_inputs or one.type.startswith("Placeholder"):
+        earlier = left.pop()
+        if earlier.control_inputs or earlier.type.startswith("Placeholder"):
             return False
-        if one.op_def.is_stateful and one.type not in _VARIABLES:
+        if earlier.op_def.is_stateful and earlier.type not in _VARIABLES:
             return False
-        above = {tensor.op for tensor in one.inputs} - seen
+        above = {tensor.op for tensor in earlier.inputs} - seen
         seen |= above
         left += above
     return True

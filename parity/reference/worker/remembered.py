@@ -23,7 +23,7 @@ from parity.reference.request import NoiseSpec
 from parity.reference.worker.noise import Drawn, numpy_noise
 
 KEPT_BYTES = 64 << 20
-"""Maps are kept up to this size together; those that were not wanted for longest go first."""
+"""Maps are kept up to this size together; those that were asked for longest ago go first."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Remembered:
         if self._drawn is None:
             return self._calculate(model, x, *arguments, **options)
         asked = pickle.dumps((np.asarray(x), arguments, sorted(options.items()), self._noise))
-        # A model that is gone leaves a token that no other model has.
+        # The object that stands for a model in the keys is its alone, so no later model can be taken for it.
         key = self._models.setdefault(model, object()), hashlib.sha256(asked).digest()
         kept = self._kept.get(key)
         if kept is not None:

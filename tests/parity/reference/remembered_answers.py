@@ -27,7 +27,7 @@ NOISE = NoiseSpec(1, 50, 0.2)
 
 
 def wrapper(name: str, noise: NoiseSpec | None = None, *modifiers: str) -> ReferenceCall:
-    return ReferenceCall("signxai", "wrapper", name, {}, tuple((one, None) for one in modifiers), noise)
+    return ReferenceCall("signxai", "wrapper", name, {}, tuple((modifier, None) for modifier in modifiers), noise)
 
 
 def of_signxai() -> dict[str, Any]:
@@ -74,8 +74,8 @@ def of_signxai() -> dict[str, Any]:
         "another input rule": (wrapper("lrpsign_epsilon_0_1"), 0, 1),
         "rules": (rules_call(wrapper("lrp_epsilon_0_1")), 0, 1),
     }
-    one = worker()
-    together = {name: ask(one, call, inputs[place], target) for name, (call, place, target) in asked.items()}
+    same_worker = worker()
+    together = {name: ask(same_worker, call, inputs[place], target) for name, (call, place, target) in asked.items()}
     alone = {name: ask(worker(), call, inputs[place], target) for name, (call, place, target) in asked.items()}
     return {"together": together, "alone": alone}
 
@@ -112,8 +112,8 @@ def of_innvestigate() -> dict[str, Any]:
             return f"{type(error).__name__} {counted[0] - before}"
 
     methods = InnvestigateMethods()
-    one = Calls(models, methods)
-    together = {name: ask(one, *how) for name, how in asked.items()}
+    same_worker = Calls(models, methods)
+    together = {name: ask(same_worker, *how) for name, how in asked.items()}
     alone = {name: ask(Calls(models, methods), *how) for name, how in asked.items()}
     return {"together": together, "alone": alone}
 
