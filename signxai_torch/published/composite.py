@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from signxai_torch.lrp.composites import ActivationComposite, Composite, RuleComposite
 from signxai_torch.lrp.passes import keeping, tell_of_rules_beyond, warn_of_softmax
-from signxai_torch.lrp.rules import Rule
+from signxai_torch.lrp.rules import AlphaBeta, Epsilon, Rule
 from signxai_torch.operations.operation import Operation
 from signxai_torch.published.attach import AttachedHook, Recording
 from signxai_torch.published.base_hook import HookRule
@@ -72,3 +72,14 @@ def _on(composite: RuleComposite | ActivationComposite, model: nn.Module) -> Rul
 
     rules = {kind: bound(rule) for kind, rule in composite.rules}
     return replace(composite, rules=rules, input_rule=bound(composite.input_rule))
+
+
+def composite_of(kernel: Rule | Mapping[str, Rule], input_rule: Rule | None = None) -> ModelComposite:
+    """Return a composite of one rule for all layers, or one each for "conv" and "dense", and one for the input."""
+    rules = kernel if isinstance(kernel, Mapping) else {"kernel": kernel}
+    return ModelComposite(RuleComposite(rules, input_rule))
+
+
+def sequential(input_rule: Rule | None, epsilon: float, alpha: float, beta: float) -> ModelComposite:
+    """Return the references' sequential composite: epsilon on dense layers, alpha-beta on convolutions."""
+    return composite_of({"dense": Epsilon(epsilon), "conv": AlphaBeta(alpha, beta)}, input_rule)

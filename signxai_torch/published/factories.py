@@ -20,20 +20,8 @@ from typing import Any
 from torch import nn
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON
-from signxai_torch.lrp.composites import ActivationComposite, RuleComposite
-from signxai_torch.lrp.rules import (
-    RULES,
-    SIGN,
-    AlphaBeta,
-    Bounded,
-    Epsilon,
-    Flat,
-    Gamma,
-    LinearRule,
-    WSquare,
-    Z,
-    ZPlus,
-)
+from signxai_torch.lrp.composites import ActivationComposite
+from signxai_torch.lrp.rules import RULES, SIGN, AlphaBeta, Bounded, Epsilon, Flat, Gamma, LinearRule, WSquare, ZPlus
 from signxai_torch.lrp.rules import Rule as RuleOfAnOperation
 from signxai_torch.lrp.weightless import DeconvNetReLU
 from signxai_torch.published.analyzers import (
@@ -43,8 +31,23 @@ from signxai_torch.published.analyzers import (
     VarGradXSignAnalyzer,
 )
 from signxai_torch.published.base_hook import HookRule, LrpBaseHook
-from signxai_torch.published.composite import ModelComposite
-from signxai_torch.published.hooks import sign_rule, stabilized
+from signxai_torch.published.composite import ModelComposite, composite_of, sequential
+from signxai_torch.published.hooks import stabilized
+from signxai_torch.published.input_layer_factories import (
+    lrpsign_epsilon,
+    lrpsign_epsilon_mu,
+    lrpsign_epsilon_std_x,
+    lrpsign_epsilon_std_x_mu,
+    lrpz_epsilon,
+    lrpz_sequential_composite_a,
+    lrpz_sequential_composite_b,
+    lrpz_stdx_epsilon,
+    w2lrp_composite_a,
+    w2lrp_epsilon,
+    w2lrp_sequential_composite_a,
+    w2lrp_sequential_composite_b,
+    w2lrp_stdx_epsilon,
+)
 from signxai_torch.published.options import UNUSED_EPSILON, choose
 
 __all__ = [
@@ -106,13 +109,6 @@ def _made(argument: str, rule: Any, parameters: Mapping[str, Any]) -> RuleOfAnOp
     return made
 
 
-def _composite(
-    kernel: RuleOfAnOperation | Mapping[str, RuleOfAnOperation], input_rule: RuleOfAnOperation | None = None
-) -> ModelComposite:
-    rules = kernel if isinstance(kernel, Mapping) else {"kernel": kernel}
-    return ModelComposite(RuleComposite(rules, input_rule))
-
-
 def lrp_composite(
     first_layer_rule: Rule,
     default_rule: Rule,
@@ -151,13 +147,9 @@ def lrp_composite(
     if last_layer_rule is None:
         if last_layer_params:
             raise TypeError(f"last_layer_params {dict(last_layer_params)} without a last_layer_rule")
-        return _composite(default, first)
+        return composite_of(default, first)
     last = _made("last_layer_rule", last_layer_rule, last_layer_params)
-    return _composite({"conv": default, "dense": last}, first)
-
-
-def _sequential(input_rule: LinearRule | None, epsilon: float, alpha: float, beta: float) -> ModelComposite:
-    return _composite({"dense": Epsilon(epsilon), "conv": AlphaBeta(alpha, beta)}, input_rule)
+    return composite_of({"conv": default, "dense": last}, first)
 
 
 def epsilon_composite(epsilon: float = 0.1) -> ModelComposite:
@@ -178,7 +170,7 @@ def epsilon_composite(epsilon: float = 0.1) -> ModelComposite:
     ValueError
         If a number is out of its range.
     """
-    return _composite(Epsilon(epsilon))
+    return composite_of(Epsilon(epsilon))
 
 
 def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> ModelComposite:
@@ -201,7 +193,7 @@ def stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.25) -> ModelComposit
     ValueError
         If a number is out of its range.
     """
-    return _composite(stabilized(epsilon, stdfactor))
+    return composite_of(stabilized(epsilon, stdfactor))
 
 
 def zplus_composite() -> ModelComposite:
@@ -212,7 +204,7 @@ def zplus_composite() -> ModelComposite:
     ModelComposite
         A composite for zennit.
     """
-    return _composite(ZPlus())
+    return composite_of(ZPlus())
 
 
 def zbox_composite(low: float = -1.0, high: float = 1.0) -> ModelComposite:
@@ -233,7 +225,7 @@ def zbox_composite(low: float = -1.0, high: float = 1.0) -> ModelComposite:
     ValueError
         If a number is out of its range.
     """
-    return _composite(Epsilon(KERAS_EPSILON), Bounded(low, high))
+    return composite_of(Epsilon(KERAS_EPSILON), Bounded(low, high))
 
 
 def flat_composite() -> ModelComposite:
@@ -244,7 +236,7 @@ def flat_composite() -> ModelComposite:
     ModelComposite
         A composite for zennit.
     """
-    return _composite(Flat())
+    return composite_of(Flat())
 
 
 def wsquare_composite() -> ModelComposite:
@@ -255,7 +247,7 @@ def wsquare_composite() -> ModelComposite:
     ModelComposite
         A composite for zennit.
     """
-    return _composite(WSquare())
+    return composite_of(WSquare())
 
 
 wsquare_composite_standard = wsquare_composite
@@ -274,7 +266,7 @@ def gamma_composite(gamma: float = 0.25) -> ModelComposite:
     ModelComposite
         A composite for zennit.
     """
-    return _composite(Gamma(gamma))
+    return composite_of(Gamma(gamma))
 
 
 def alphabeta_composite(alpha: float = 2.0, beta: float = 1.0) -> ModelComposite:
@@ -297,7 +289,7 @@ def alphabeta_composite(alpha: float = 2.0, beta: float = 1.0) -> ModelComposite
     ValueError
         If a number is out of its range.
     """
-    return _composite(AlphaBeta(alpha, beta))
+    return composite_of(AlphaBeta(alpha, beta))
 
 
 def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float = 1.0) -> ModelComposite:
@@ -324,7 +316,7 @@ def sequential_composite(epsilon: float = 0.1, alpha: float = 2.0, beta: float =
     ValueError
         If a number is out of its range.
     """
-    return _sequential(None, epsilon, alpha, beta)
+    return sequential(None, epsilon, alpha, beta)
 
 
 def sign_composite() -> ModelComposite:
@@ -337,290 +329,9 @@ def sign_composite() -> ModelComposite:
     ModelComposite
         A composite for zennit.
     """
-    return _composite(SIGN())
+    return composite_of(SIGN())
 
 
-def lrpsign_epsilon(
-    epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0, input_layer_rule: str = "sign"
-) -> ModelComposite:
-    """Return SIGN at the input layer, a stabilized rule elsewhere: method ``lrpsign_epsilon_E``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer; 0 leaves the Z rule (method ``lrpsign_z``).
-    stdfactor : float
-        Greater than 0: ``stdfactor * std(x)`` takes the place of epsilon (``lrpsign_epsilon_S_std_x``).
-    mu : float
-        Threshold of the rule "sign_mu" (``..._mu_M``).
-    input_layer_rule : str
-        "sign" or "sign_mu".
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If the rule is unknown, epsilon or stdfactor is negative, or "sign" is given a threshold.
-    """
-    return _composite(stabilized(epsilon, stdfactor), sign_rule(input_layer_rule, mu))
-
-
-def lrpsign_epsilon_mu(epsilon: float = 0.0, mu: float = 0.0) -> ModelComposite:
-    """Return SIGN with a threshold at the input layer, epsilon elsewhere: method ``lrpsign_epsilon_E_mu_M``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-    mu : float
-        Threshold in the units of the input: the sign is +1 where x >= mu.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return lrpsign_epsilon(epsilon, 0.0, mu, "sign_mu")
-
-
-def lrpsign_epsilon_std_x(epsilon: float = 0.0, stdfactor: float = 0.0) -> ModelComposite:
-    """Return SIGN at the input layer, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x``.
-
-    See `lrpsign_epsilon` for what becomes of epsilon.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-    stdfactor : float
-        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return lrpsign_epsilon(epsilon, stdfactor)
-
-
-def lrpsign_epsilon_std_x_mu(epsilon: float = 0.0, stdfactor: float = 0.0, mu: float = 0.0) -> ModelComposite:
-    """Return SIGN with a threshold, std-x epsilon elsewhere: method ``lrpsign_epsilon_S_std_x_mu_M``.
-
-    See `lrpsign_epsilon` for what becomes of epsilon.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-    stdfactor : float
-        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
-    mu : float
-        Threshold in the units of the input: the sign is +1 where x >= mu.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return lrpsign_epsilon(epsilon, stdfactor, mu, "sign_mu")
-
-
-def lrpz_epsilon(epsilon: float = 0.1) -> ModelComposite:
-    """Return Z at the input layer, epsilon elsewhere: method ``lrpz_epsilon_E``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _composite(Epsilon(epsilon), Z())
-
-
-def lrpz_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> ModelComposite:
-    """Return Z at the input layer, std-x epsilon elsewhere: method ``lrpz_epsilon_S_std_x``.
-
-    With stdfactor 0, the published default, epsilon is the stabilizer: method ``lrpz_epsilon_E``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-    stdfactor : float
-        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _composite(stabilized(epsilon, stdfactor), Z())
-
-
-def lrpz_sequential_composite_a(epsilon: float = 0.1) -> ModelComposite:
-    """Return Z, alpha 1 beta 0 and epsilon: method ``lrpz_sequential_composite_a``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _sequential(Z(), epsilon, 1.0, 0.0)
-
-
-def lrpz_sequential_composite_b(epsilon: float = 0.1) -> ModelComposite:
-    """Return Z, alpha 2 beta 1 and epsilon: method ``lrpz_sequential_composite_b``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _sequential(Z(), epsilon, 2.0, 1.0)
-
-
-def w2lrp_epsilon(epsilon: float = 0.1) -> ModelComposite:
-    """Return w-square at the input layer, epsilon elsewhere: method ``w2lrp_epsilon_E``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _composite(Epsilon(epsilon), WSquare())
-
-
-def w2lrp_stdx_epsilon(epsilon: float = 0.1, stdfactor: float = 0.0) -> ModelComposite:
-    """Return w-square at the input layer, std-x epsilon elsewhere: method ``w2lrp_epsilon_S_std_x``.
-
-    With stdfactor 0, the published default, epsilon is the stabilizer: method ``w2lrp_epsilon_E``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-    stdfactor : float
-        Factor of the standard deviation of each layer's input; 0 leaves `epsilon`.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _composite(stabilized(epsilon, stdfactor), WSquare())
-
-
-def w2lrp_sequential_composite_a(epsilon: float = 0.1) -> ModelComposite:
-    """Return w-square, alpha 1 beta 0 and epsilon: method ``w2lrp_sequential_composite_a``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _sequential(WSquare(), epsilon, 1.0, 0.0)
-
-
-def w2lrp_sequential_composite_b(epsilon: float = 0.1) -> ModelComposite:
-    """Return w-square, alpha 2 beta 1 and epsilon: method ``w2lrp_sequential_composite_b``.
-
-    Parameters
-    ----------
-    epsilon : float
-        Stabilizer of the denominators, in the units of the activations.
-
-    Returns
-    -------
-    ModelComposite
-        A composite for zennit.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    """
-    return _sequential(WSquare(), epsilon, 2.0, 1.0)
-
-
-w2lrp_composite_a = w2lrp_sequential_composite_a
 create_innvestigate_flat_composite = flat_composite
 create_innvestigate_wsquare_composite = wsquare_composite
 
