@@ -21,7 +21,8 @@ from parity.run.subjects import parse
 class Reference:
     """The reference process, started when it is first needed.
 
-    What it answers goes into a store of its own that is thrown away: every answer is computed here and now.
+    What it answers goes into a store of its own that is thrown away, and its workers remember nothing: every answer is
+    computed here and now.
 
     Parameters
     ----------
@@ -34,7 +35,9 @@ class Reference:
     def __init__(self, threads: int, enabled: bool = True) -> None:
         self._enabled = enabled
         self._folder = tempfile.TemporaryDirectory(prefix="bench-reference-")
-        self._client = ReferenceClient(store=self._folder.name, threads=threads, refresh=True, timeout=3600.0)
+        self._client = ReferenceClient(
+            store=self._folder.name, threads=threads, refresh=True, remember=False, timeout=3600.0
+        )
         self.versions: dict[str, str] = {}
 
     def __enter__(self) -> Reference:

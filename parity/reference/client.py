@@ -72,6 +72,8 @@ class ReferenceClient:
         mode.
     refresh
         Whether stored answers are ignored and replaced.
+    remember
+        Whether a worker computes only once what several methods have in common; not where time is measured.
     offline
         Whether no worker is started: answers come from packs and from the store.
     packs
@@ -110,6 +112,7 @@ class ReferenceClient:
         jobs: int = 1,
         keep_both: bool = False,
         refresh: bool = False,
+        remember: bool = True,
         offline: bool = False,
         packs: Sequence[Path] = (),
         worker: Path = WORKER,
@@ -134,6 +137,7 @@ class ReferenceClient:
             keep_both=keep_both,
             threads=threads,
             memory_limit=memory_limit,
+            remember=remember,
             start_timeout=start_timeout,
             started=self._remember,
         )

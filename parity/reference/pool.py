@@ -76,6 +76,8 @@ class WorkerPool:
         Threads of TensorFlow in each worker, 0 for one per core.
     memory_limit
         Bytes of resident memory after which a worker ends itself, or None.
+    remember
+        Whether workers compute only once what several methods have in common.
     start_timeout
         Seconds a worker may take to import TensorFlow.
     started
@@ -100,6 +102,7 @@ class WorkerPool:
         keep_both: bool,
         threads: int,
         memory_limit: int | None,
+        remember: bool,
         start_timeout: float,
         started: Callable[[Backend, dict[str, str]], None],
     ) -> None:
@@ -109,6 +112,7 @@ class WorkerPool:
         self._program, self._python = program, python
         self._jobs, self._capacity = jobs, jobs * (2 if keep_both else 1)
         self._options = ["--threads", str(threads), "--memory-limit", str(memory_limit or 0)]
+        self._options += [] if remember else ["--forget"]
         self._start_timeout = start_timeout
         self._tell = started
         self._changed = threading.Condition()

@@ -113,6 +113,23 @@ def test_the_reference_is_measured_in_its_own_process() -> None:
 
 @pytest.mark.reference
 @pytest.mark.slow
+def test_the_reference_computes_every_round_anew() -> None:
+    """Its worker keeps what methods have in common, and would answer the second round in no time."""
+    try:
+        find_python()
+    except ReferenceEnvironmentError as error:
+        pytest.skip(f"no reference environment: {error}")
+    with Everyone(1, with_reference=True) as everyone:
+        network = load("vgg_mnist")
+        job = everyone.reference.prepare(Task(network, network.batch(1), [0], "lrp_z"))
+        for _ in range(4):
+            job.call()
+    assert job.clock is not None
+    assert min(job.clock) > 0.1 * max(job.clock[1:])
+
+
+@pytest.mark.reference
+@pytest.mark.slow
 def test_a_method_that_no_reference_has_is_not_measured() -> None:
     with pytest.raises((NoCounterpartError, UnavailableError)):
         memory.measure(Memory("vgg_mnist", 1, "occlusion", "tensorflow"), threads=1)

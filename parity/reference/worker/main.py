@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--versions", action="store_true", help="print the versions as JSON and end")
     parser.add_argument("--threads", type=int, default=0, help="threads of TensorFlow, 0: one per core")
     parser.add_argument("--memory-limit", type=int, default=0, help="bytes after which it ends itself, 0: none")
+    parser.add_argument("--forget", action="store_true", help="compute anew what several methods have in common")
     options = parser.parse_args(arguments)
     with take_stdout() as channel:
         if options.versions:
@@ -72,7 +73,7 @@ def serve(channel: BinaryIO, options: argparse.Namespace) -> int:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
-        worker = Worker(options.mode, threads, channel)
+        worker = Worker(options.mode, threads, channel, remember=not options.forget)
     except Exception as error:  # whatever an import of TensorFlow can raise
         traceback.print_exc()
         send(channel, {"event": "failed", "error": f"{type(error).__name__}: {error}"})
@@ -133,7 +134,7 @@ def send(channel: BinaryIO, message: dict[str, Any]) -> None:
 class Worker:
     """One mode of the reference: TensorFlow set up, models kept, requests answered one after another."""
 
-    def __init__(self, mode: str, threads: int, channel: BinaryIO) -> None:
+    def __init__(self, mode: str, threads: int, channel: BinaryIO, remember: bool = True) -> None:
         # Set here and not only by the client, so that a worker started by hand computes the same.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -158,7 +159,7 @@ class Worker:
         missing_kernels.install()
         self._mode = mode
         self._channel = channel
-        methods = InnvestigateMethods() if mode == "innvestigate" else SignxaiMethods()
+        methods = InnvestigateMethods() if mode == "innvestigate" else SignxaiMethods(remember)
         self._calls = Calls(Models(graph=mode == "innvestigate"), methods)
         self._resources = (MemoryError, tf.errors.ResourceExhaustedError)
         self.versions = {

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from parity.reference.request import ReferenceCall
 from parity.reference.worker.noise import GraphNoise, numpy_noise
-from parity.reference.worker.remembered import Remembered
+from parity.reference.worker.remembered import KEPT_BYTES, Remembered
 from parity.reference.worker.rules import Seen, fork_watched, watch_graph, works_by_rules
 from parity.reference.worker.traces import EagerTrace, GraphTrace
 
@@ -69,15 +69,21 @@ class NoSuchMethodError(Exception):
 
 
 class SignxaiMethods:
-    """Wrappers and analyzers of signxai 1.1.9.2, eager."""
+    """Wrappers and analyzers of signxai 1.1.9.2, eager.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    remember
+        Whether a map that several methods begin with is computed once.
+    """
+
+    def __init__(self, remember: bool = True) -> None:
         from signxai.methods import wrappers
         from signxai.utils import utils
 
         # The wrappers find it under this name among their own globals.
         self._calculate = wrappers.calculate_explanation_innvestigate = Remembered(
-            utils.calculate_explanation_innvestigate
+            utils.calculate_explanation_innvestigate, KEPT_BYTES if remember else 0
         )
 
     def prepare(self, call: ReferenceCall, model: Any, dtype: str) -> Prepared:

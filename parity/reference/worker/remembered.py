@@ -41,10 +41,12 @@ class Remembered:
     ----------
     calculate
         `signxai.utils.utils.calculate_explanation_innvestigate`.
+    most_bytes
+        Of all maps that are kept; 0 computes every map anew, as a measurement of time must.
     """
 
-    def __init__(self, calculate: Callable[..., Any]) -> None:
-        self._calculate = calculate
+    def __init__(self, calculate: Callable[..., Any], most_bytes: int = KEPT_BYTES) -> None:
+        self._calculate, self._most_bytes = calculate, most_bytes
         self._models: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
         self._kept: OrderedDict[tuple[object, bytes], _Kept] = OrderedDict()
         self._bytes = 0
@@ -88,6 +90,6 @@ class Remembered:
         for key, kept in self._fresh.items():
             self._kept[key] = kept
             self._bytes += kept.result.nbytes
-        while self._bytes > KEPT_BYTES:
+        while self._bytes > self._most_bytes:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= oldest.result.nbytes

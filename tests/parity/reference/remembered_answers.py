@@ -35,9 +35,9 @@ def of_signxai() -> dict[str, Any]:
     inputs = [np.random.RandomState(seed).randn(*SHAPE).astype("float32") for seed in (1, 2)]
     counted = [0]
 
-    def worker() -> Calls:
+    def worker(remember: bool = True) -> Calls:
         """Return the calls of a worker that remembers nothing yet, over the package's own function."""
-        calls = Calls(models, SignxaiMethods())
+        calls = Calls(models, SignxaiMethods(remember))
         package = calls._methods._calculate._calculate  # type: ignore[union-attr]
 
         def calculate(*arguments: Any, **options: Any) -> Any:
@@ -77,7 +77,9 @@ def of_signxai() -> dict[str, Any]:
     same_worker = worker()
     together = {name: ask(same_worker, call, inputs[place], target) for name, (call, place, target) in asked.items()}
     alone = {name: ask(worker(), call, inputs[place], target) for name, (call, place, target) in asked.items()}
-    return {"together": together, "alone": alone}
+    forgetful = worker(remember=False)
+    forgotten = {name: ask(forgetful, call, inputs[place], target) for name, (call, place, target) in asked.items()}
+    return {"together": together, "alone": alone, "forgotten": forgotten}
 
 
 def of_innvestigate() -> dict[str, Any]:
@@ -115,7 +117,7 @@ def of_innvestigate() -> dict[str, Any]:
     same_worker = Calls(models, methods)
     together = {name: ask(same_worker, *how) for name, how in asked.items()}
     alone = {name: ask(Calls(models, methods), *how) for name, how in asked.items()}
-    return {"together": together, "alone": alone}
+    return {"together": together, "alone": alone, "forgotten": alone}
 
 
 if __name__ == "__main__":
