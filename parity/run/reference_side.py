@@ -288,15 +288,15 @@ class ReferenceSide:
         alone = any(rewrite.one_class for rewrite in candidate.rewrites)
         key = (*(rewrite.says for rewrite in candidate.rewrites), target if alone else None)
         network = self._rewritten(candidate.rewrites, target)
-        lower = below(network)
+        lower = below(network, x.shape)
         upper_source = self._written_once(("above", *key), lambda: above(network))
-        lower_source = self._written_once(("below", *key), lambda: lower)
+        lower_source = self._written_once(("below", *key, x.shape), lambda: lower)
         (value,) = self._ask(lower_source, LOGITS, [x], [0], dtype, onednn)
         if value.array is None:
             return value
         shape = above(network).layers[0].shape
         assert shape is not None
-        hidden = value.array.reshape(cast(tuple[int, ...], shape))
+        hidden = value.array.reshape([-1 if size is None else size for size in shape])
         (over,) = self._ask(upper_source, candidate.above, [hidden], [0 if alone else target], dtype, onednn)
         if over.array is None:
             return over

@@ -30,7 +30,10 @@ def can_be_cut(model: ModelDescription) -> bool:
         return False
     network = network_of(model)
     chain = _chain(network)
-    return chain is not None and chain[-1].name != network.output.name and chain[-1].shape is not None
+    if chain is None or chain[-1].name == network.output.name:
+        return False
+    # Values in a row tell one open size of what they were, and no two.
+    return chain[-1].shape is not None and chain[-1].shape.count(None) < 2
 
 
 def above(network: Network) -> Network:
@@ -44,10 +47,11 @@ def above(network: Network) -> Network:
     return Network((start, *(layer for layer in network.layers if layer.name not in gone)))
 
 
-def below(network: Network) -> Network:
-    """Return the input layer and what is before it, with all values in one row behind it."""
+def below(network: Network, shape: tuple[int, ...]) -> Network:
+    """Return the input layer and what is before it, for inputs of a shape, with all values in one row behind it."""
     chain = _chain(network)
     assert chain is not None
+    chain[0] = chain[0].configured(batch_input_shape=[None, *shape])
     flat = NetworkLayer("values_of_the_input_layer", "Flatten", {}, (chain[-1].name,))
     return Network((*chain, flat))
 
