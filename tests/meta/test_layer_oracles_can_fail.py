@@ -295,6 +295,31 @@ MISTAKES: dict[str, tuple[str, str, str, Patch]] = {
             ("MultiHeadAttention", "multi_head_attention"),
         )
     },
+    **{
+        f"{class_name}_by_the_derivative": (class_name, name, EPSILON, _rule(class_name, Site.derivative))
+        for class_name, name in (
+            ("ReLU", "relu_with_everything"), ("LeakyReLU", "leaky_relu"), ("ELU", "elu"), ("PReLU", "prelu"),
+        )
+    },
+    "theta_forgotten": ("ThresholdedReLU", "thresholded_relu", GRADIENT, _settings_changed(
+        "ThresholdedReLU", theta=lambda value: 0.0
+    )),
+    "softmax_over_another_axis": ("Softmax", "softmax_over_columns", GRADIENT, _settings_changed(
+        "Softmax", axis=lambda value: 1
+    )),
+    "threshold_forgotten": (
+        "ReLU", "relu_with_everything", GRADIENT, _settings_changed("ReLU", threshold=lambda value: 0.0)
+    ),
+    "sum_of_tensors_by_the_derivative": (
+        "TFOpLambda", "sums_and_products", EPSILON, _rule("TFOpLambda", Site.derivative)
+    ),
+    "parts_move_nothing": ("SlicingOpLambda", "parts_of_all_axes", EPSILON, _rule("SlicingOpLambda", by_shape)),
+    "mask_ends_at_a_product": (
+        "Multiply", "masked_product", EPSILON, _replace(table, "PASSES_MASK", ("Dense", "TimeDistributed"))
+    ),
+    "attention_sees_all_steps": (
+        "Attention", "masked_attention", GRADIENT, _replace(table, "READS_EACH_MASK", ())
+    ),
     "LSTM_gates_swapped": ("LSTM", "lstm", GRADIENT, _gates_swapped("LSTM", 4)),
     "GRU_gates_swapped": ("GRU", "gru", GRADIENT, _gates_swapped("GRU", 3)),
     "reset_before_the_product": ("GRU", "masked_recurrences", GRADIENT, _reset_before),

@@ -25,12 +25,6 @@ from tests.signxai_torch.oracles.network import Oracle
 SAMPLES = 3
 REFERENCES_ALONE = {
     "they round to float32 step by step as TensorFlow's kernel does": ("resizing", "random_crop"),
-    "the oracle's masks end at these layers, which pass them on or read them": (
-        "masked_additive_attention", "masked_attention", "masked_normalization", "masked_product",
-    ),
-    "the oracle has no layers of class ReLU": ("relu_with_a_bound", "relu_with_a_slope", "relu_with_a_threshold"),
-    "the oracle has no bare operations": ("prepared_as_caffe",),
-    "the oracle has no models inside of wrappers": ("time_distributed_model",),
     "a last digit of an output near 1 decides over more digits of a map than are compared": (
         "saturated", "saturated_inside",
     ),

@@ -4,7 +4,7 @@ They have what those rows lack: windows of other forms, maxima that are equal, a
 layers that are called twice, outputs per position.
 """
 
-from tests.signxai_torch.oracle_networks import graphs, merging, sequences, spatial
+from tests.signxai_torch.oracle_networks import activations, graphs, merging, operations, sequences, spatial
 from tests.signxai_torch.oracle_networks.registry import NETWORKS, Case, call_twice
 
-__all__ = ["NETWORKS", "Case", "call_twice", "graphs", "merging", "sequences", "spatial"]
+__all__ = ["NETWORKS", "Case", "activations", "call_twice", "graphs", "merging", "operations", "sequences", "spatial"]

@@ -31,6 +31,8 @@ class Layer(Protocol):
     def weights(self) -> Mapping[str, Array]: ...
     @property
     def keywords(self) -> tuple[str | None, ...]: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,7 @@ class Inner:
     config: Mapping[str, Any]
     weights: Mapping[str, Array] = field(default_factory=dict)
     keywords: tuple[str | None, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def sigmoid(x: Array) -> Array:

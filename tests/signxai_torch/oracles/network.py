@@ -15,7 +15,7 @@ from tests.signxai_torch.oracles import formulas
 from tests.signxai_torch.oracles.kernels import KERNELS, kernel_of
 from tests.signxai_torch.oracles.layer import STEP, Array, Layer, activation_of, jacobians
 from tests.signxai_torch.oracles.methods import Method
-from tests.signxai_torch.oracles.table import Made, apply, as_kept, channels_last, made_by, mask_of
+from tests.signxai_torch.oracles.table import Made, apply, as_kept, channels_last, made_by
 from tests.signxai_torch.oracles.weightless import Site, rule_of
 
 SEEN_THROUGH = ("Flatten", "Permute", "Reshape", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -77,8 +77,8 @@ class Oracle:
 
     def _jacobians_of(self, layer: NetworkLayer, read: list[Array]) -> list[Array]:
         if layer.name not in self._jacobians:
-            mask = mask_of([self.made[name] for name in layer.inbound])
-            self._jacobians[layer.name] = jacobians(lambda *moved: apply(layer, list(moved), mask), read)
+            masks = [self.made[name].mask for name in layer.inbound]
+            self._jacobians[layer.name] = jacobians(lambda *moved: apply(layer, list(moved), masks), read)
         return self._jacobians[layer.name]
 
     def _by_kernel(self, layer: NetworkLayer, read: Array, R: Array, method: Method) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.signxai_torch.oracles.layer import Array, Layer, activation_of, number_per_axis, windows
+from tests.signxai_torch.oracles.layer import Array, Layer, number_per_axis, windows
 
 Choice = Callable[[Array], Array]
 """From the values in a window (places, channels) to one per channel."""
@@ -132,10 +132,6 @@ def permute(layer: Layer, x: Array) -> Array:
 
 def repeat_vector(layer: Layer, x: Array) -> Array:
     return np.stack([x] * layer.config["n"])
-
-
-def activation(layer: Layer, x: Array) -> Array:
-    return activation_of(layer)(x)
 
 
 def identity(layer: Layer, x: Array) -> Array:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tests.signxai_torch.oracles import attention, kernels, merging, normalization, places, sequences
+from tests.signxai_torch.oracles import (
+    activations,
+    attention,
+    kernels,
+    merging,
+    normalization,
+    operations,
+    places,
+    sequences,
+)  # fmt: skip
 from tests.signxai_torch.oracles.kernels import KERNELS
-from tests.signxai_torch.oracles.layer import Array, Layer
+from tests.signxai_torch.oracles.layer import Array, Inner, Layer
+from tests.signxai_torch.oracles.weightless import OPERATIONS
 
 IDENTITIES = (
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth", "RandomFlip",
@@ -32,7 +43,14 @@ FORWARD: dict[str, Callable[..., Array]] = {
     "Reshape": places.reshape,
     "Permute": places.permute,
     "RepeatVector": places.repeat_vector,
-    "Activation": places.activation,
+    "Activation": activations.activation,
+    "ReLU": activations.relu,
+    "LeakyReLU": activations.leaky_relu,
+    "ELU": activations.elu,
+    "PReLU": activations.prelu,
+    "ThresholdedReLU": activations.thresholded_relu,
+    "Softmax": activations.softmax,
+    **dict.fromkeys(OPERATIONS, operations.operation),
     "Add": merging.add,
     "Average": merging.average,
     "Multiply": merging.multiply,
@@ -57,12 +75,17 @@ FORWARD: dict[str, Callable[..., Array]] = {
     "Masking": sequences.masking,
     **dict.fromkeys(sequences.STEPS, sequences.recurrent),
     "Bidirectional": sequences.bidirectional,
-    "TimeDistributed": lambda layer, x: np.stack([apply(sequences.each_step(layer), [step]) for step in x]),
+    "TimeDistributed": lambda layer, x: np.stack([_at_a_step(layer, step) for step in x]),
 }
 """By class name: from the layer, what it reads, and the mask of that if it reads masks, to what it puts out."""
 
 READS_MASK = ("GlobalAveragePooling1D", "Bidirectional", *sequences.STEPS)
-PASSES_MASK = ("Dense", "Activation", "Add", "Concatenate", *IDENTITIES)
+READS_EACH_MASK = ("Attention", "AdditiveAttention", "MultiHeadAttention")
+PASSES_MASK = (
+    "Dense", "Activation", "Add", "Multiply", "Concatenate", "LayerNormalization", "TimeDistributed", *IDENTITIES,
+)  # fmt: skip
+PASSES_FIRST_MASK = ("Attention", "AdditiveAttention")
+"""Attention says for each step of the query what it found."""
 MAKES_MASK: Mapping[str, Callable[[Layer, Array], Array | None]] = {
     "Embedding": sequences.mask_of_tokens,
     "Masking": sequences.mask_of_steps,
@@ -91,26 +114,54 @@ def as_kept(layer: Layer, x: Array) -> Array:
     return np.moveaxis(x, -1, 0) if channels_first(layer) else x
 
 
-def apply(layer: Layer, inputs: list[Array], mask: Array | None = None) -> Array:
-    """Return what a layer puts out."""
+def apply(layer: Layer, inputs: list[Array], masks: Sequence[Array | None] = ()) -> Array:
+    """Return what a layer puts out.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    inputs
+        What it reads.
+    masks
+        Of each input, None where it has none.
+    """
     read = [channels_last(layer, x) for x in inputs]
-    known = {"mask": mask} if mask is not None and layer.class_name in READS_MASK else {}
+    known: dict[str, Any] = {}
+    if layer.class_name in READS_EACH_MASK and masks:
+        known["masks"] = masks
+    elif layer.class_name in READS_MASK and (mask := mask_of(masks)) is not None:
+        known["mask"] = mask
     return as_kept(layer, FORWARD[layer.class_name](layer, *read, **known))
 
 
-def mask_of(read: list[Made]) -> Array | None:
+def _at_a_step(layer: Layer, x: Array) -> Array:
+    """Return what the layer, or the chain of layers, inside a `TimeDistributed` makes of one step."""
+    wrapped = layer.config["layer"]
+    if wrapped["class_name"] != "Sequential":
+        return apply(sequences.each_step(layer), [x])
+    for inner in wrapped["config"]["layers"][1:]:
+        name = f"{inner['config']['name']}/"
+        weights = {key.removeprefix(name): values for key, values in layer.weights.items() if key.startswith(name)}
+        x = apply(Inner(inner["class_name"], inner["config"], weights), [x])
+    return x
+
+
+def mask_of(masks: Sequence[Array | None]) -> Array | None:
     """Return the mask of what a layer reads; where several have one, what counts in all of them."""
-    masks = [one.mask for one in read if one.mask is not None]
-    return np.all(masks, axis=0) if masks else None
+    known = [mask for mask in masks if mask is not None]
+    return np.all(known, axis=0) if known else None
 
 
 def made_by(layer: Layer, read: list[Made]) -> Made:
-    mask = mask_of(read)
-    value = apply(layer, [one.value for one in read], mask)
+    masks = [one.mask for one in read]
+    value = apply(layer, [one.value for one in read], masks)
     if layer.class_name in MAKES_MASK:
         return Made(value, MAKES_MASK[layer.class_name](layer, read[0].value))
+    if layer.class_name in PASSES_FIRST_MASK:
+        return Made(value, masks[0])
     passes = layer.class_name in PASSES_MASK or _makes_a_sequence(layer)
-    return Made(value, mask if passes else None)
+    return Made(value, mask_of(masks) if passes else None)
 
 
 def _makes_a_sequence(layer: Layer) -> bool:

@@ -31,6 +31,9 @@ class Site:
 Rule = Callable[[Site, Array], list[Array]]
 
 
+OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+
+
 def by_shape(site: Site, R: Array) -> list[Array]:
     """As it is where the only input has the output's shape, by the derivative elsewhere (SIGN-XAI's default)."""
     if len(site.read) == 1 and site.read[0].shape == R.shape:
@@ -64,6 +67,17 @@ def batch_normalization(site: Site, R: Array) -> list[Array]:
     return [made]
 
 
+SUMS = ("__operators__.add", "math.reduce_mean")
+
+
+def operation(site: Site, R: Array) -> list[Array]:
+    """As the layer that computes the same: a sum of tensors, a mean, or a cut, which moves values."""
+    function = site.layer.config["function"]
+    if function in SUMS and not (len(site.read) == 1 and site.read[0].shape == R.shape):
+        return shared(site, R)
+    return site.derivative(R) if function == "__operators__.getitem" else by_shape(site, R)
+
+
 RULES: dict[str, Rule] = {
     "Add": shared,
     **{f"{kind}AveragePooling{n}D": shared for kind in ("", "Global") for n in (1, 2, 3)},
@@ -72,6 +86,7 @@ RULES: dict[str, Rule] = {
     "Embedding": sum_of_the_vector,
     # SIGN-XAI moves nothing back where sizes are equal, which is a defect; iNNvestigate does.
     "Permute": Site.derivative,
+    **dict.fromkeys(OPERATIONS, operation),
 }
 """By class name; all others go by their shapes."""
 
