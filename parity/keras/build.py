@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,11 @@ from torch import nn
 from parity.hashing import file_sha256
 from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.errors import ConversionError
-from parity.keras.functions.table import is_operation, spelled
-from parity.keras.graph import Graph, Model, Node
-from parity.keras.handlers.activations import is_identity, is_softmax
+from parity.keras.functions.masks import ANOTHER_MASK, MASK_ARGUMENTS, OTHERWISE, PASSED_BY_KERAS_3, Mask, mask_of
+from parity.keras.functions.sizes import Sizes
+from parity.keras.functions.spelling import Tensor
+from parity.keras.functions.table import is_operation, measured, spelled
+from parity.keras.graph import Graph, Node
 from parity.keras.handlers.handler import Handler
 from parity.keras.handlers.layer import DTYPES, Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
@@ -28,6 +30,7 @@ from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
 from parity.keras.stored import Stored, open_model
 from parity.keras.weights import Assigned
+from parity.keras.whole import last_softmax, spelled_otherwise
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
 _LARGEST_OUTPUT = 1 << 27
@@ -90,22 +93,10 @@ def load(
         if inbound:
             nodes = tuple(replace(node, inbound=inbound.get(node.name, node.inbound)) for node in graph.nodes)
             graph = replace(graph, nodes=nodes)
-        builder = _Builder(replace(stored, graph=graph), dtype, _last_softmax(graph))
+        builder = _Builder(replace(stored, graph=graph), dtype, last_softmax(graph))
         for node in graph.nodes:
             builder.add(node)
         return builder.finish(file_sha256(path))
-
-
-def _last_softmax(graph: Graph) -> str | None:
-    """Return the name of the layer whose softmax is the last thing the model does, if it is."""
-    nodes = {node.name: node for node in graph.nodes}
-    node = nodes[graph.output]
-    while not is_softmax(node.class_name, node.config):
-        # Nothing else is looked through: the references take a softmax before a dropout layer for part of the network.
-        if not is_identity(node.class_name, node.config) or not node.inbound:
-            return None
-        node = nodes[node.inbound[0]]
-    return node.name
 
 
 @dataclass
@@ -115,7 +106,11 @@ class _Builder:
     last_softmax: str | None
     values: dict[str, Value] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, Sizes] = field(default_factory=dict)  # by operation: what `tf.shape` and what follows it gives
     masks: dict[str, int] = field(default_factory=dict)  # by layer: the position of its result's mask
+    compared: dict[str, Mask] = field(default_factory=dict)  # by layer with a mask: what that was made of
+    told_masks: dict[str, Mask] = field(default_factory=dict)  # by operation of Keras 3: the mask that it makes
+    unmasked: dict[str, str] = field(default_factory=dict)  # by layer: the one that gives its result without the mask
     modules: dict[str, nn.Module] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     layers: list[LayerDescription] = field(default_factory=list)
@@ -148,15 +143,70 @@ class _Builder:
     def add(self, node: Node) -> None:
         """Convert one layer and wire it; a bare operation becomes the layers that it is spelled as."""
         if not is_operation(node.class_name):
+            node = self._with_masks_checked(node)
+            if any(name in self.sizes for name in node.inbound):
+                raise self._fail(node, "it reads sizes of a tensor (tf.shape), as only a reshape can. Give it numbers")
             self._add(node)
             return
-        shapes = [self.values[name].shape for name in node.inbound]
-        for part in spelled(node, shapes, lambda problem: self._fail(node, problem)):
+        mask = mask_of(node, [self.told_masks.get(name) for name in node.inbound])
+        if mask is not None:
+            self.told_masks[node.name] = mask
+            return
+        self._refuse_masks(node)
+        reads = [self.sizes[name] if name in self.sizes else self._tensor(name) for name in node.inbound]
+        gives_sizes, sizes = measured(node, reads)
+        if gives_sizes:
+            self.sizes[node.name] = sizes
+            return
+        # Operations do not support masks, and the layers that they are spelled as may.
+        reads = [self._tensor(self._without_mask(read.name)) if isinstance(read, Tensor) else read for read in reads]
+        for part in spelled(node, reads, lambda problem: self._fail(node, problem)):
             if part.class_name not in HANDLERS:
                 raise self._fail(node, f"the {part.class_name} that it is spelled as is not supported")
             self._add(part)
 
+    def _with_masks_checked(self, node: Node) -> Node:
+        """Return a layer without the masks that a file of Keras 3 tells it, after a look at them."""
+        pairs = list(zip(node.inbound, node.keywords, strict=True))
+        told = [self.told_masks.get(name) for name, keyword in pairs if keyword in MASK_ARGUMENTS]
+        inbound = tuple(name for name, keyword in pairs if keyword not in MASK_ARGUMENTS)
+        followed = {leaf for name in inbound for leaf in self.compared.get(name, ())}
+        reads = HANDLERS[node.class_name].mask == "reads"
+        # Of attention newer versions of Keras 3 write no masks down, though it has them.
+        all_told = node.call.tells_masks and reads and "Attention" not in node.class_name
+        if told or all_told or (reads and OTHERWISE in followed):
+            if None in told or followed != {leaf for mask in told if mask is not None for leaf in mask}:
+                raise self._fail(node, ANOTHER_MASK)
+            keywords = {key: value for key, value in node.call.keywords.items() if key not in MASK_ARGUMENTS}
+            node = replace(node, inbound=inbound, call=replace(node.call, keywords=keywords))
+        self._refuse_masks(node)
+        return node
+
+    def _refuse_masks(self, node: Node) -> None:
+        if any(name in self.told_masks for name in node.inbound):
+            raise self._fail(node, "it reads a mask as values, which is not supported. Compute it from the input alone")
+
+    def _tensor(self, name: str) -> Tensor:
+        return Tensor(name, self.values[name].shape)
+
+    def _without_mask(self, name: str) -> str:
+        """Return a layer whose result is that of another one without its mask: Cropping, of nothing, ends masks."""
+        if name not in self.masks:
+            return name
+        if name not in self.unmasked:
+            axes = len(self.values[name].shape) - 1
+            bare, margins = f"{name}_without_mask", [[0, 0]] * axes
+            config = {"name": bare, "cropping": margins if axes > 1 else margins[0]}
+            node = Node(bare, bare, f"Cropping{axes}D", config, (name,))
+            if node.class_name not in HANDLERS:
+                raise self._fail(node, f"a sequence of {axes} axes with a mask is read by a bare operation")
+            self._add(node)
+            self.unmasked[name] = bare
+        return self.unmasked[name]
+
     def _add(self, node: Node) -> None:
+        if node.name in self.values:
+            raise self._fail(node, "another layer has this name. Rename one of them, and save the model again")
         self.begun[node.name] = len(self.steps)
         self._convert(node)
         self.done[node.name] = len(self.steps)
@@ -179,7 +229,7 @@ class _Builder:
             *(shown(handler.layout, node, values) if first else (node, values)),
             stored,
             self.dtype,
-            self.stored.keras_major,
+            self.stored.keras_version,
             self.path,
             drop_softmax=node.name == self.last_softmax,
             channels_first=first,
@@ -212,6 +262,8 @@ class _Builder:
             )
         if isinstance(built.mask, nn.Module) or (passes and masks):
             self.masks[node.name] = self._mask(node.name, built.mask, read, masks)
+        if compared := self._compared(node, passes, built.mask):
+            self.compared[node.name] = compared
         self.values[node.name] = replace(
             turned_back(built.value) if first else built.value, masked=node.name in self.masks
         )
@@ -225,6 +277,18 @@ class _Builder:
         for node in graph.nodes:
             builder.add(node)
         return builder.finish("", in_keras_layout=False), builder.values[graph.output].shape
+
+    def _compared(self, node: Node, passes: bool, made: nn.Module | str | None) -> Mask:
+        """Return what the mask of a layer's result was made of; empty where it has none."""
+        if isinstance(made, nn.Module):
+            return frozenset({(node.inbound[0], float(node.config.get("mask_value") or 0.0))})
+        read = [self.compared.get(name, frozenset()) for name in node.inbound[: 1 if made == "first" else None]]
+        joined: Mask = frozenset().union(*read)
+        keras_3 = self.stored.keras_version >= (3,)
+        otherwise = keras_3 and (len(set(read)) > 1 if passes else node.class_name in PASSED_BY_KERAS_3)
+        if not joined or not (passes or otherwise):
+            return frozenset()
+        return joined | {OTHERWISE} if otherwise else joined
 
     def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
         """Return the position of a layer's mask: made of what it reads, or that of what it reads."""
@@ -259,7 +323,7 @@ class _Builder:
             position = self.last
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.inputs, self.last_softmax is not None, sha256,
-            self.graph.output, tuple(_spelled(self.stored, len(output.shape) > 1)), self.starts_channels_first,
+            self.graph.output, tuple(spelled_otherwise(self.stored, len(output.shape) > 1)), self.starts_channels_first,
         )  # fmt: skip
         ends = {
             name: self.ends[layer.name]
@@ -347,19 +411,3 @@ _RESERVED = frozenset(vars(nn.Module())) | {
     "_held",
     "_dtype_of",
 }
-
-
-def _spelled(stored: Stored, several_places: bool) -> Sequence[str]:
-    """Return how a network is spelled otherwise than its file does, for a reference that could not read that."""
-    graph, file = stored.graph, stored.file
-    reasons = {
-        "models inside of models taken apart": any(isinstance(member, Model) for member in graph.model.members),
-        "a copy of a layer for each call": any(node.weights_of for node in graph.nodes),
-        "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
-        f"the output {graph.output!r} alone": len(graph.outputs) > 1,
-        "places and classes of the output in one row": several_places,
-        "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,
-        "weights and architecture in one file": file.by_position is not None,
-        "the architecture of another file": stored.described_elsewhere,
-    }
-    return [reason for reason, applies in reasons.items() if applies]

@@ -35,10 +35,13 @@ class Call:
         By place; a tensor stands as a `Source`, also inside lists.
     keywords
         By name, in the same form.
+    tells_masks
+        Whether a mask that is not among the keywords is none: so it is in Functional models of Keras 3.
     """
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    tells_masks: bool = False
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -133,7 +136,7 @@ def _keras_3(call: Mapping[str, Any], fail: Fail) -> Call:
         if first is None:
             raise fail("has no arguments by place. Save the model again.")
         places = (told.pop(first),)
-    return Call(places, told)
+    return Call(places, told, tells_masks=True)
 
 
 def _decoded_3(value: Any, fail: Fail, depth: int) -> Any:

@@ -36,6 +36,8 @@ class Node:
         How it is called.
     weights_of
         The node of the layer's first call, where that is another one: it has the weights.
+    result
+        Which result it is, of a bare operation of several such as `tf.split`: each is a node of its own.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Node:
     inbound: tuple[str, ...]
     call: Call = field(default_factory=lambda: Call(()))
     weights_of: str = ""
+    result: int = 0
 
     @property
     def keywords(self) -> tuple[str | None, ...]:

@@ -10,8 +10,10 @@ from typing import Any
 
 from parity.keras.calls import Call, Source, parse_call
 from parity.keras.description import Shape
+from parity.keras.entries import batch_shape, class_of
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Model, Node, in_order, needed_for
+from parity.keras.results import are_several, result_of
 
 _SEQUENTIAL = "Sequential"
 _FUNCTIONAL = ("Functional", "Model")
@@ -20,10 +22,6 @@ MODELS = (_SEQUENTIAL, *_FUNCTIONAL)
 DEEPEST_NESTING = 32
 """How deep models may lie inside of models."""
 _MOST_CALLS = 10_000
-# How TensorFlow 1 calls layers of today, and what differs from another layer in training alone.
-_OTHER_NAMES = dict.fromkeys(
-    ("BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"), "BatchNormalization"
-)
 
 Results = tuple[str, ...]
 """The nodes that make the results of a call."""
@@ -110,7 +108,7 @@ class _Parser:
                     previous = node.name
                 continue
             if previous is None:
-                shape = _batch_shape(self.mapping(entry.get("config"), "layer")) or config.get("build_input_shape")
+                shape = batch_shape(self.mapping(entry.get("config"), "layer")) or config.get("build_input_shape")
                 nested = entry.get("class_name") in MODELS
                 if shape is None and not nested:
                     raise self.fail(
@@ -164,6 +162,9 @@ class _Parser:
             place: tuple(self.place(source, calls, first, place[0]) for source in call.sources)
             for place, call in calls.items()
         }
+        ends_read = [(self.place(source, calls, first), source) for source in outputs]
+        read = _results_read([*ends_read, *(pair for place, call in calls.items()
+                                            for pair in zip(producers[place], call.sources, strict=True))])  # fmt: skip
         order, circle = in_order(producers)
         if circle:
             stuck = [key for key, _ in circle]
@@ -182,7 +183,10 @@ class _Parser:
                 self.result(source, place, results[producer])
                 for source, producer in zip(call.sources, producers[place], strict=True)
             )
-            if number == 0:
+            if are_several(class_of(entry), self.mapping(entry.get("config"), "layer")):
+                node, results[place] = self.several(entry, scope, inbound, call, place, read.get(place, {0}))
+                made.setdefault(key, node)
+            elif number == 0:
                 made[key], results[place] = self.member(entry, scope, inbound, call, depth)
             else:
                 results[place] = self.again(made[key], entry, scope, inbound, call, depth, number)
@@ -191,9 +195,7 @@ class _Parser:
             self.outputs = [source.layer for source in outputs]
         # Weights are stored in the order of the file, not of computation.
         members = tuple(made[key] for key in entries if key in made)
-        ends = tuple(
-            self.result(source, (source.layer, 0), results[self.place(source, calls, first)]) for source in outputs
-        )
+        ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in ends_read)
         return Model(name, "Functional", members), ends
 
     def input(
@@ -254,6 +256,26 @@ class _Parser:
             self.nodes[copy.name] = replace(copy, weights_of=copy.weights_of or stems.get(stem, ""))
         return results
 
+    def several(
+        self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, place: Place, read: set[int]
+    ) -> tuple[Node, Results]:
+        """Parse a layer of several results: a node for each that is read."""
+        key, number = place
+        if max(read) >= _MOST_CALLS:
+            raise self.fail(f"result {max(read)} of {key!r} is read, which it cannot have.")
+        again = f"_call_{number + 1}" if number else ""
+        names = [scope + key + again + (f"_result_{result + 1}" if result else "") for result in range(max(read) + 1)]
+        nodes: list[Node] = []
+        for result in sorted(read):
+            node = self.node(entry, scope, inbound, call, names[result].removeprefix(scope + key))
+            try:
+                node = result_of(node, result, nodes[0] if nodes else None)
+            except ValueError as problem:
+                raise self.fail(f"of the layer {key!r} {problem}, and save the model again.") from None
+            self.nodes[node.name] = node
+            nodes.append(node)
+        return nodes[0], tuple(names)
+
     def plain_call(self, entry: Mapping[str, Any], call: Call) -> None:
         for key, value in call.settings.items():
             raise self.fail(
@@ -270,13 +292,13 @@ class _Parser:
         if name in self.nodes:
             raise self.fail(f"two layers are named {name!r}. Rename one of them and save the model again.")
         config = self.mapping(entry.get("config"), f"layer {name!r}")
-        node = Node(name, keras_name, _class_of(entry), config, inbound, call, weights_of)
+        node = Node(name, keras_name, class_of(entry), config, inbound, call, weights_of)
         self.nodes[name] = node
         return node
 
     def input_node(self, entry: Mapping[str, Any], scope: str) -> Node:
         node = self.node(entry, scope, (), Call(()))
-        shape = _batch_shape(node.config)
+        shape = batch_shape(node.config)
         sizes_ok = isinstance(shape, list) and len(shape) >= 2
         sizes_ok = sizes_ok and all(n is None or (type(n) is int and n > 0) for n in shape[1:])
         if not sizes_ok:
@@ -393,27 +415,17 @@ class _Parser:
         return name
 
 
+def _results_read(pairs: Sequence[tuple[Place, Source]]) -> dict[Place, set[int]]:
+    """Return the numbers of the results of each call that something reads."""
+    read: dict[Place, set[int]] = {}
+    for place, source in pairs:
+        read.setdefault(place, set()).add(source.tensor)
+    return read
+
+
 def _first_calls(sources: Sequence[Source]) -> dict[str, int]:
     """Return the number of each layer's first call: Keras 2 counts the making of a nested model as its call 0."""
     first: dict[str, int] = {}
     for source in sources:
         first[source.layer] = min(source.call, first.get(source.layer, 1))
     return first
-
-
-def _class_of(entry: Mapping[str, Any]) -> str:
-    """Return a layer's class; a user's own class must not pass for Keras's because it has the same name."""
-    class_name = str(entry.get("class_name"))
-    class_name = _OTHER_NAMES.get(class_name, class_name)
-    module, registered = entry.get("module"), entry.get("registered_name")
-    if isinstance(module, str) and module.startswith(("keras.src.ops", "keras.ops")):
-        return f"ops.{class_name}"  # Keras 3's functions are layers of the graph
-    if isinstance(registered, str) and registered not in ("", class_name):
-        return registered
-    if isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow"):
-        return f"{module}.{class_name}"
-    return class_name
-
-
-def _batch_shape(config: Mapping[str, Any]) -> Any:
-    return config.get("batch_shape") or config.get("batch_input_shape")

@@ -133,7 +133,7 @@ def _told(b: Builder, what: str, form: str) -> dict[str, Any]:
     """Return what a case says of how the network is put into a file; nothing where the form does not suit it."""
     before = ["x", *(layer["name"] for layer in b.layers)]
     straight = all(layer["from"] == [producer] for producer, layer in zip(before, b.layers, strict=False))
-    straight &= not any("again" in layer for layer in b.layers)
+    straight &= not any("again" in layer or "told" in layer["config"] for layer in b.layers)
     classes = {layer["class"] for layer in b.layers}
     match form:
         case "sequential" if straight:

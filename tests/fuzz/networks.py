@@ -103,8 +103,8 @@ def _write_functional(case: Case, calls: Sequence[NetworkLayer], path: Path) -> 
     entries = []
     for name in order:
         own = [one for one in outer if layer_of.get(one.name, one.name) == name]
-        nodes = [[[*places[producer], {}] for producer in one.inbound] for one in own if one.inbound]
-        config = {"name": name, **by_call[name].config}
+        nodes = [[[*places[producer], _told(one)] for producer in one.inbound] for one in own if one.inbound]
+        config = {"name": name, **_kept(by_call[name])}
         if by_call[name].class_name == "Functional":
             config = _inner_config(inner, case)
         entries.append({"class_name": by_call[name].class_name, "name": name, "config": config, "inbound_nodes": nodes})
@@ -137,8 +137,8 @@ def _inner_config(inner: Sequence[NetworkLayer], case: Case) -> dict[str, Any]:
     entries = [{"class_name": "InputLayer", "name": "inner_input", "config": start, "inbound_nodes": []}]
     before = "inner_input"
     for one in inner:
-        config = {"name": one.name, **one.config}
-        node = [[[before, 0, 0, {}]]]
+        config = {"name": one.name, **_kept(one)}
+        node = [[[before, 0, 0, _told(one)]]]
         entries.append({"class_name": one.class_name, "name": one.name, "config": config, "inbound_nodes": node})
         before = one.name
     return {
@@ -147,6 +147,15 @@ def _inner_config(inner: Sequence[NetworkLayer], case: Case) -> dict[str, Any]:
         "input_layers": [["inner_input", 0, 0]],
         "output_layers": [[before, 0, 0]],
     }
+
+
+def _told(one: NetworkLayer) -> dict[str, Any]:
+    """Return what the call of a bare operation is told besides its tensor."""
+    return dict(one.config.get("told", {}))
+
+
+def _kept(one: NetworkLayer) -> dict[str, Any]:
+    return {key: value for key, value in one.config.items() if key != "told"}
 
 
 def _own_tensors(one: NetworkLayer) -> dict[str, np.ndarray]:

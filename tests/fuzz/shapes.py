@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 Shape = tuple[int, ...]
 
 
@@ -67,10 +69,29 @@ def _further(kind: str, config: dict[str, Any], inputs: Sequence[Shape]) -> Shap
         case "Bidirectional":
             one = _further(config["layer"]["class_name"], config["layer"]["config"], inputs)
             return (*one[:-1], one[-1] * (2 if config["merge_mode"] == "concat" else 1))
+        case "TFOpLambda" | "SlicingOpLambda":
+            return _operation(config["function"], config["told"], shape)
         case "TimeDistributed":
             return (shape[0], *output_shape(config["layer"]["class_name"], config["layer"]["config"], [shape[1:]]))
         case _:
             return shape
+
+
+def _operation(function: str, told: dict[str, Any], shape: Shape) -> Shape:
+    """Return what an operation makes of one tensor, by NumPy's function of the same kind."""
+    x = np.empty((1, *shape))
+    match function:
+        case "__operators__.getitem":
+            made = x[tuple(slice(one["start"], one["stop"], one["step"]) for one in told["slice_spec"])]
+        case "math.reduce_mean" | "math.reduce_max" | "math.reduce_sum":
+            made = x.max(told["axis"], keepdims=told["keepdims"])
+        case "tile":
+            made = np.tile(x, told["multiples"])
+        case "repeat":
+            made = np.repeat(x, told["repeats"], told["axis"])
+        case _:
+            made = x
+    return made.shape[1:]
 
 
 def _slide(spatial: Shape, kernel: Sequence[int], strides: Sequence[int], config: dict[str, Any]) -> Shape:

@@ -15,6 +15,7 @@ from parity.keras.functions.spelling import (
     Spelled,
     Spelling,
     Tensor,
+    axis_of,
     first_tensor,
     numbers_in,
     refuse_settings,
@@ -98,6 +99,14 @@ def add(arguments: Arguments) -> tuple[Spelled, ...]:
         return _merged("Add", left, right)
     x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
     return _rescaled(x, offset=_constant(constant, x))
+
+
+def add_all(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``tf.add_n``: the sum of tensors."""
+    tensors = arguments.get("inputs")
+    if not isinstance(tensors, list) or len(tensors) < 2 or not all(isinstance(one, Tensor) for one in tensors):
+        raise NotSpelledError("adds something else than two or more tensors")
+    return (Spelled("Add", {}, tuple(tensor.name for tensor in tensors)),)
 
 
 def add_to_channels(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -186,6 +195,11 @@ def square(arguments: Arguments) -> tuple[Spelled, ...]:
     return _merged("Multiply", x, x)
 
 
+def squared_difference(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``(x - y) ** 2``."""
+    return (*subtract(arguments), Spelled("Multiply", {}, (PREVIOUS, PREVIOUS)))
+
+
 def power(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x ** 2``; other powers are no layer."""
     x, exponent = _operands(arguments)
@@ -207,3 +221,17 @@ def pairwise(class_name: str) -> Spelling:
         raise NotSpelledError(f"compares with the constant {constant!r}, which no layer of Keras does")
 
     return spelling
+
+
+def unit_length(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Vectors through their lengths."""
+    x, axes = first_tensor(arguments), arguments.get("axis")
+    epsilon = arguments.get("epsilon")
+    if epsilon not in (None, _LEAST_SQUARE):
+        raise NotSpelledError(f"is called with epsilon={epsilon!r}, and the layer that does this has {_LEAST_SQUARE}")
+    places = [axis_of(axis, len(x.shape)) for axis in (axes if isinstance(axes, list) else [axes])]
+    return (Spelled("UnitNormalization", {"axis": places}, (x.name,)),)
+
+
+# Of the length's square, as Keras' UnitNormalization has it.
+_LEAST_SQUARE = 1e-12

@@ -22,6 +22,12 @@ def activation(name: str) -> Spelling:
     return spelling
 
 
+def elu(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``elu`` with its factor."""
+    factor = arguments.get("alpha")
+    return (Spelled("ELU", {"alpha": 1.0 if factor is None else factor}, (first_tensor(arguments).name,)),)
+
+
 def gelu(arguments: Arguments) -> tuple[Spelled, ...]:
     """``gelu`` in its exact form."""
     if arguments.get("approximate"):
@@ -55,6 +61,14 @@ def softmax(arguments: Arguments) -> tuple[Spelled, ...]:
     """``softmax`` along an axis."""
     axis = arguments.get("axis")
     return (Spelled("Softmax", {"axis": -1 if axis is None else axis}, (first_tensor(arguments).name,)),)
+
+
+def log_softmax(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``log_softmax`` along the last axis."""
+    x, axis = first_tensor(arguments), arguments.get("axis")
+    if axis not in (None, -1, len(x.shape)):
+        raise NotSpelledError(f"is called with axis={axis!r}, and only the last axis is supported")
+    return (Spelled("Activation", {"activation": "log_softmax"}, (x.name,)),)
 
 
 def same(arguments: Arguments) -> tuple[Spelled, ...]:

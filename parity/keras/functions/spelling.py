@@ -28,6 +28,8 @@ class Spelled:
 
 PREVIOUS = -1
 """The layer spelled before, as what a layer reads."""
+RESULT = "number of the result"
+"""Under this name the arguments say which result of an operation of several is spelled."""
 
 
 class NotSpelledError(Exception):

@@ -7,17 +7,20 @@ code of the file is run. Each row gives layers that compute the same, which both
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from parity.keras.calls import Source
-from parity.keras.description import Shape
 from parity.keras.errors import ConversionError
-from parity.keras.functions import arithmetic, elementwise, shapes
-from parity.keras.functions.spelling import NotSpelledError, Spelling, Tensor
+from parity.keras.functions import arithmetic, elementwise, images, parts, reducing, shapes, sizes
+from parity.keras.functions.masks import MASK_CLASSES
+from parity.keras.functions.sizes import Sizes
+from parity.keras.functions.spelling import RESULT, NotSpelledError, Spelling, Tensor
 from parity.keras.graph import Node
 
 OPERATION_CLASSES = ("TFOpLambda", "SlicingOpLambda")
+
+_OTHERWISE_IN_TENSORFLOW_1 = "image."
 
 Row = tuple[tuple[str, ...], Spelling]
 """The names of a function's first arguments by place, and how it is spelled."""
@@ -38,13 +41,18 @@ _OF_TENSORFLOW: dict[str, Row] = {
     "tanh": (_X, elementwise.activation("tanh")),
     "sigmoid": (_X, elementwise.activation("sigmoid")),
     "softplus": (("features",), elementwise.activation("softplus")),
-    "reduce_mean": (("input_tensor", "axis", "keepdims"), shapes.reduced("Average")),
-    "reduce_max": (("input_tensor", "axis", "keepdims"), shapes.reduced("Max")),
-    "reduce_sum": (("input_tensor", "axis", "keepdims"), shapes.reduced("Sum")),
+    "reduce_mean": (("input_tensor", "axis", "keepdims"), reducing.reduced("Average")),
+    "reduce_max": (("input_tensor", "axis", "keepdims"), reducing.reduced("Max")),
+    "reduce_sum": (("input_tensor", "axis", "keepdims"), reducing.reduced("Sum")),
+    "reduce_min": (("input_tensor", "axis", "keepdims"), reducing.reduced("Min")),
+    "squared_difference": (_TWO, arithmetic.squared_difference),
+    "divide_no_nan": (_TWO, arithmetic.divide),
+    "add_n": (("inputs",), arithmetic.add_all),
+    "l2_normalize": (("x", "axis", "epsilon"), arithmetic.unit_length),
 }
 """Functions of `tf.math`, some of which `tf` has too."""
 _OF_NN: dict[str, Row] = {
-    "relu": (("features",), elementwise.relu),
+    "relu": (("features", "alpha", "max_value", "threshold"), elementwise.relu),
     "relu6": (("features",), elementwise.relu6),
     "leaky_relu": (("features", "alpha"), elementwise.leaky_relu),
     "elu": (("features",), elementwise.activation("elu")),
@@ -57,6 +65,14 @@ _OF_NN: dict[str, Row] = {
     "softplus": (("features",), elementwise.activation("softplus")),
     "softsign": (("features",), elementwise.activation("softsign")),
     "softmax": (("logits", "axis"), elementwise.softmax),
+    "log_softmax": (("logits", "axis"), elementwise.log_softmax),
+    "l2_normalize": (("x", "axis", "epsilon"), arithmetic.unit_length),
+    "max_pool": (("input", "ksize", "strides", "padding", "data_format"), reducing.pooled("MaxPooling2D")),
+    "avg_pool": (("input", "ksize", "strides", "padding", "data_format"), reducing.pooled("AveragePooling2D")),
+    "max_pool2d": (("input", "ksize", "strides", "padding", "data_format"), reducing.pooled("MaxPooling2D")),
+    "avg_pool2d": (("input", "ksize", "strides", "padding", "data_format"), reducing.pooled("AveragePooling2D")),
+    "depth_to_space": (("input", "block_size", "data_format"), shapes.depth_to_space),
+    "space_to_depth": (("input", "block_size", "data_format"), shapes.space_to_depth),
     "bias_add": (("value", "bias", "data_format"), arithmetic.add_to_channels),
 }
 _OF_SHAPES: dict[str, Row] = {
@@ -70,11 +86,29 @@ _OF_SHAPES: dict[str, Row] = {
     "cast": (("x", "dtype"), elementwise.cast),
     "clip_by_value": (("t", "clip_value_min", "clip_value_max"), arithmetic.clip),
     "pad": (("tensor", "paddings", "mode", "constant_values"), shapes.pad),
+    "tile": (("input", "multiples"), shapes.tile),
+    "repeat": (("input", "repeats", "axis"), shapes.repeat),
+    "reverse": (("tensor", "axis"), parts.reverse),
+    "roll": (("input", "shift", "axis"), parts.roll),
+    "slice": (("input_", "begin", "size"), parts.cut),
+    "gather": (("params", "indices", "validate_indices", "axis", "batch_dims"), parts.gather),
+    "image.resize": (("images", "size", "method", "preserve_aspect_ratio", "antialias"), images.resize),
+    "image.grayscale_to_rgb": (("images",), images.grey_to_colours),
+    "image.flip_left_right": (("image",), parts.mirrored(2)),
+    "image.flip_up_down": (("image",), parts.mirrored(1)),
+}
+_OF_SEVERAL_RESULTS: dict[str, Row] = {
+    "split": (("value", "num_or_size_splits", "axis"), parts.split),
+    "unstack": (("value", "num", "axis"), parts.unstack),
+    "ops.Split": (("x", "indices_or_sections", "axis"), parts.split_at),
+    "ops.Unstack": (("x", "num", "axis"), parts.unstack),
 }
 _OF_MATRICES: dict[str, Row] = {
     "matmul": (("a", "b", "transpose_a", "transpose_b"), arithmetic.matmul),
     "linalg.matmul": (("a", "b", "transpose_a", "transpose_b"), arithmetic.matmul),
 }
+_OF_SIZES: dict[str, tuple[str, ...]] = {"shape": ("input", "out_type")}
+"""The names of the first arguments of what no layer does."""
 _OPERATORS: dict[str, Row] = {
     "matmul": (_TWO, arithmetic.matmul),
     "add": (_TWO, arithmetic.add),
@@ -85,8 +119,12 @@ _OPERATORS: dict[str, Row] = {
     "truediv": (_TWO, arithmetic.divide),
     "neg": (_X, arithmetic.negative),
     "pow": (_TWO, arithmetic.power),
-    "getitem": (("tensor", "slice_spec"), shapes.part),
+    "getitem": (("tensor", "slice_spec"), parts.part),
 }
+_RESIZED = (
+    "images", "size", "interpolation", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode",
+    "fill_value", "data_format",
+)  # fmt: skip
 _KERAS_3: dict[str, Row] = {
     "Add": (("x1", "x2"), arithmetic.add),
     "Subtract": (("x1", "x2"), arithmetic.subtract),
@@ -107,20 +145,36 @@ _KERAS_3: dict[str, Row] = {
     "Relu": (_X, elementwise.relu),
     "Relu6": (_X, elementwise.relu6),
     "LeakyRelu": (("x", "negative_slope"), elementwise.leaky_relu),
-    "Elu": (_X, elementwise.activation("elu")),
+    "Elu": (("x", "alpha"), elementwise.elu),
+    "Gelu": (("x", "approximate"), elementwise.gelu),
+    "Selu": (_X, elementwise.activation("selu")),
     "Silu": (_X, elementwise.activation("swish")),
+    "Softplus": (_X, elementwise.activation("softplus")),
+    "Softsign": (_X, elementwise.activation("softsign")),
     "Softmax": (("x", "axis"), elementwise.softmax),
-    "Mean": (("x", "axis", "keepdims"), shapes.reduced("Average")),
-    "Max": (("x", "axis", "keepdims"), shapes.reduced("Max")),
-    "Sum": (("x", "axis", "keepdims"), shapes.reduced("Sum")),
-    "Concatenate": (("xs", "axis"), shapes.concatenate),
-    "Stack": (("x", "axis"), shapes.stack),
+    "Mean": (("x", "axis", "keepdims"), reducing.reduced("Average")),
+    "Max": (("x", "axis", "keepdims"), reducing.reduced("Max")),
+    "Sum": (("x", "axis", "keepdims"), reducing.reduced("Sum")),
+    "Min": (("x", "axis", "keepdims"), reducing.reduced("Min")),
+    "LogSoftmax": (("x", "axis"), elementwise.log_softmax),
+    "Tile": (("x", "repeats"), shapes.tile),
+    "Repeat": (("x", "repeats", "axis"), shapes.repeat),
+    "Flip": (("x", "axis"), parts.reverse),
+    "Roll": (("x", "shift", "axis"), parts.roll),
+    "Take": (("x", "indices", "axis"), parts.gather),
+    "Swapaxes": (("x", "axis1", "axis2"), shapes.swap),
+    "Pad": (("x", "pad_width", "mode", "constant_values"), shapes.pad),
+    "MaxPool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("MaxPooling2D")),
+    "AveragePool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("AveragePooling2D")),
+    "Resize": (_RESIZED, images.resize),
+    "Concatenate": (("values", "axis"), shapes.concatenate),
+    "Stack": (("values", "axis"), shapes.stack),
     "Reshape": (("x", "newshape"), shapes.reshape),
     "ExpandDims": (("x", "axis"), shapes.expand_dims),
     "Squeeze": (("x", "axis"), shapes.squeeze),
     "Transpose": (("x", "axes"), shapes.transpose),
     "Clip": (("x", "x_min", "x_max"), arithmetic.clip),
-    "GetItem": (("x", "key"), shapes.part),
+    "GetItem": (("x", "key"), parts.part),
 }
 
 _FUNCTIONS: dict[str, Row] = {
@@ -129,10 +183,12 @@ _FUNCTIONS: dict[str, Row] = {
     **{f"nn.{name}": row for name, row in _OF_NN.items()},
     **{f"keras.activations.{name}": row for name, row in _OF_NN.items()},
     **_OF_SHAPES,
+    **_OF_SEVERAL_RESULTS,
     **_OF_MATRICES,
     **{f"__operators__.{name}": row for name, row in _OPERATORS.items()},
     **{f"ops.{name}": row for name, row in _KERAS_3.items()},
     "keras.backend.flatten": (_X, shapes.flatten),
+    "keras.backend.batch_flatten": (_X, shapes.flatten),
 }
 
 
@@ -145,23 +201,54 @@ def function_of(node: Node) -> str:
     """Return the name of the function that a node stands for, such as `math.truediv`."""
     if node.class_name.startswith("ops."):
         return node.class_name
-    return str(node.config.get("function", node.keras_name)).removeprefix("compat.v1.")
+    name = str(node.config.get("function", node.keras_name))
+    today = name.removeprefix("compat.v1.")
+    return name if today.startswith(_OTHERWISE_IN_TENSORFLOW_1) else today
+
+
+_OF_EVERY_LAYER = ("name", "dtype", "trainable")
+
+
+def has_several_results(class_name: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a class, with its settings, stands for a bare operation of several results."""
+    return class_name in _OF_SEVERAL_RESULTS or (
+        class_name in OPERATION_CLASSES and config.get("function") in _OF_SEVERAL_RESULTS
+    )
+
+
+def is_named_in_keras_3(class_name: str) -> bool:
+    """Return whether `keras.ops` has a function that is converted under the name of a class."""
+    return f"ops.{class_name}" in _FUNCTIONS or f"ops.{class_name}" in MASK_CLASSES
 
 
 def is_known(node: Node) -> bool:
     """Return whether the table has the function of a node."""
-    return function_of(node) in _FUNCTIONS
+    return function_of(node) in _FUNCTIONS or function_of(node) in _OF_SIZES or node.class_name in MASK_CLASSES
 
 
-def spelled(node: Node, shapes: Sequence[Shape], fail: Callable[[str], ConversionError]) -> tuple[Node, ...]:
+Read = Tensor | Sizes
+"""What an operation reads: a tensor, or sizes of tensors."""
+
+
+def measured(node: Node, reads: Sequence[Read]) -> tuple[bool, Sizes]:
+    """Return whether a bare operation gives sizes of tensors, which are no layer's work, and which."""
+    name = function_of(node)
+    parameters = _OF_SIZES.get(name) or _FUNCTIONS.get(name, ((), None))[0]
+    try:
+        return sizes.measured(name, _named(node, parameters, reads))
+    except NotSpelledError:
+        return False, None
+
+
+def spelled(node: Node, reads: Sequence[Read], fail: Callable[[str], ConversionError]) -> tuple[Node, ...]:
     """Return the layers that compute the same as a bare operation; the last has its name.
 
     Parameters
     ----------
     node
         The operation.
-    shapes
-        Of the tensors that it reads.
+    reads
+        What it reads.
     fail
         Makes errors.
 
@@ -175,7 +262,7 @@ def spelled(node: Node, shapes: Sequence[Shape], fail: Callable[[str], Conversio
         if name not in _FUNCTIONS:
             raise NotSpelledError("is not in the table of operations that can be spelled as layers")
         parameters, spelling = _FUNCTIONS[name]
-        layers = spelling(_named(node, parameters, shapes))
+        layers = spelling(_named(node, parameters, reads))
     except NotSpelledError as problem:
         raise fail(
             f"the bare operation {name} {problem}. Use a Keras layer instead, and save the model again"
@@ -188,28 +275,36 @@ def spelled(node: Node, shapes: Sequence[Shape], fail: Callable[[str], Conversio
     return tuple(nodes)
 
 
-def _name_of(producer: str | int | None, spelled: Sequence[Node]) -> str:
-    """Return the name of what a spelled layer reads."""
-    return producer if isinstance(producer, str) else spelled[-1 if producer is None else producer].name
-
-
-def _named(node: Node, parameters: tuple[str, ...], shapes: Sequence[Shape]) -> dict[str, Any]:
+def _named(node: Node, parameters: tuple[str, ...], reads: Sequence[Read]) -> dict[str, Any]:
     """Return the arguments by name, tensors as `Tensor`."""
-    tensors: Iterator[Tensor] = iter([Tensor(*pair) for pair in zip(node.inbound, shapes, strict=True)])
+    tensors = iter(reads)
 
     def placed(value: Any) -> Any:
         if isinstance(value, Source):
-            return next(tensors)
+            tensor = next(tensors)
+            return list(tensor) if isinstance(tensor, tuple) else tensor
         if isinstance(value, (list, tuple)):
             return [placed(item) for item in value]
         return value
 
-    arguments = [placed(value) for value in node.call.arguments]
-    if len(arguments) == 1 and isinstance(arguments[0], list) and len(parameters) > 1 and parameters[0] != "values":
-        arguments = arguments[0]  # Keras 2 joins several tensors by place into one list
+    by_place = node.call.arguments
+    if (
+        len(by_place) == 1
+        and isinstance(by_place[0], tuple | list)
+        and len(parameters) > 1
+        and parameters[0] != "values"
+    ):
+        by_place = tuple(by_place[0])  # Keras 2 joins several tensors by place into one list
+    arguments = [placed(value) for value in by_place]
     if len(arguments) > len(parameters):
         raise NotSpelledError(f"has {len(arguments)} arguments by place, expected at most {len(parameters)}")
     told = {key: placed(value) for key, value in node.call.keywords.items() if key != "name"}
-    # Keras 3 keeps settings here, and every layer its name.
-    settings = {key: value for key, value in node.config.items() if key in parameters and key != "name"}
-    return settings | told | dict(zip(parameters, arguments, strict=False))
+    # Keras 3 keeps settings there, Keras 2 the function's name alone.
+    settings = {} if node.class_name in OPERATION_CLASSES else {
+        key: value for key, value in node.config.items() if key not in _OF_EVERY_LAYER
+    }  # fmt: skip
+    for key, value in [*told.items(), *settings.items()]:
+        if key not in parameters and value is not None and value is not False:
+            raise NotSpelledError(f"is called with {key}={value!r}, which is not supported")
+    result = {RESULT: node.result} if has_several_results(node.class_name, node.config) else {}
+    return settings | told | dict(zip(parameters, arguments, strict=False)) | result

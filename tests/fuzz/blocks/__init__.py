@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tests.fuzz.blocks.kernels import convolution, locally_connected, transposed
 from tests.fuzz.blocks.merging import attending, gated, joined, merged, multiplied_out, residual, second_input, twice
+from tests.fuzz.blocks.operations import by_function, halves, means_and_maxima, taken
 from tests.fuzz.blocks.plain import activation_layer, enlarged, margins, moved, normalization, pooling
 from tests.fuzz.blocks.preparing import normalized_by_sample, rescaled, resized
 from tests.fuzz.blocks.sequences import masked, recurrent, repeated, time_distributed
@@ -17,7 +18,7 @@ BLOCKS: tuple[Block, ...] = (
     convolution, convolution, convolution, convolution, pooling, pooling, normalization, normalization,
     activation_layer, activation_layer, margins, moved, residual, residual, joined, joined, transposed,
     locally_connected, enlarged, merged, gated, multiplied_out, attending, twice, second_input, rescaled, resized,
-    normalized_by_sample, recurrent, time_distributed, masked, repeated,
+    normalized_by_sample, recurrent, time_distributed, masked, repeated, taken, by_function, halves, means_and_maxima,
 )  # fmt: skip
 SPATIAL_BLOCKS: tuple[Block, ...] = (
     convolution, convolution, pooling, normalization, activation_layer, margins, residual, joined, enlarged, merged,

@@ -52,3 +52,45 @@ def prepared_as_caffe(rng: np.random.Generator) -> Network:
         layer("Flatten", "f", "c"),
         dense(rng, "out", 80, 3, "f"),
     ))  # fmt: skip
+
+
+WHOLE = {"start": None, "stop": None, "step": None}
+
+
+# SIGN rules and guided backprop stop in SIGN-XAI where two layers read one tensor, and deep Taylor counts these twice.
+OF_TWO_READERS = {
+    "lrpsign_*": "reference-defect", "guided_backprop": "reference-defect", "deep_taylor": "unsupported",
+}  # fmt: skip
+
+
+@row((6, 3), OF_TWO_READERS)
+def halves_of_channels(rng: np.random.Generator) -> Network:
+    """A gated linear unit."""
+    halves = {"values": {**WHOLE, "stop": 4}, "gate": {**WHOLE, "start": 4}}
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 3]}, ()),
+        conv(rng, "c", (2,), 3, 8, "x"),
+        *(_operation("SlicingOpLambda", name, "__operators__.getitem", "c", slice_spec=[WHOLE, WHOLE, part])
+          for name, part in halves.items()),
+        layer("Activation", "opened", "gate", activation="sigmoid"),
+        layer("Multiply", "m", "values", "opened"),
+        layer("Flatten", "f", "m"),
+        dense(rng, "out", 20, 3, "f"),
+    ))  # fmt: skip
+
+
+@row((6, 5, 2), OF_TWO_READERS)
+def mean_of_channels(rng: np.random.Generator) -> Network:
+    """Places weighted by the mean and the largest of their channels, as CBAM does."""
+    axes = {"axis": -1, "keepdims": True}
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 2]}, ()),
+        conv(rng, "c", (2, 2), 2, 3, "x", activation="relu"),
+        _operation("TFOpLambda", "mean", "math.reduce_mean", "c", **axes),
+        _operation("TFOpLambda", "most", "math.reduce_max", "c", **axes),
+        layer("Concatenate", "both", "mean", "most", axis=-1),
+        conv(rng, "g", (1, 1), 2, 1, "both", activation="sigmoid"),
+        layer("Multiply", "m", "c", "g"),
+        layer("Flatten", "f", "m"),
+        dense(rng, "out", 60, 3, "f"),
+    ))  # fmt: skip

@@ -278,9 +278,16 @@ OPERATIONS = {
     "not in the table": ("math.floordiv", {"y": 127.5}, ["(math.floordiv)", "is not in the table"]),
     "no layer does that": ("math.maximum", {"y": 3.0}, ["math.maximum compares with the constant 3.0", "no layer"]),
     "a divisor of the model": ("math.truediv", {"y": ["x", 0, 0]}, ["divides by values of the model"]),
-    "a step of two": (
-        "__operators__.getitem", {"slice_spec": [{}, {"start": None, "step": 2}]}, ["takes the part", "'step': 2"],
-    ),
+    "a part of the batch": ("__operators__.getitem", {"slice_spec": [{"start": 1}]}, ["takes a part of the batch"]),
+    "nothing of an axis": ("__operators__.getitem", {"slice_spec": [{}, {"start": 70}]}, ["takes nothing", "of 70"]),
+    "parts of the wrong sizes": ("split", {"num_or_size_splits": 3, "axis": 1}, ["splits 70 places into 3 parts"]),
+    "a setting that is not known": ("math.reduce_mean", {"axis": 1, "keep_dims": True}, ["keep_dims=True"]),
+    "an image of TensorFlow 1": ("compat.v1.image.resize", {"size": [3, 3]}, ["(compat.v1.image.resize)"]),
+    "gathered by values": ("gather", {"indices": ["x", 0, 0], "axis": 1}, ["only constant places"]),
+    "a part of the batch by tf.slice": ("slice", {"begin": [0, 0, 0], "size": [2, -1, -1]}, ["part of the batch"]),
+    "another epsilon": ("math.l2_normalize", {"axis": -1, "epsilon": 0.1}, ["epsilon=0.1"]),
+    "copies of samples": ("tile", {"multiples": [2, 1, 1]}, ["the batch among them"]),
+    "samples added up": ("math.reduce_sum", {"axis": 0}, ["works along the batch axis"]),
     "an axis too long to turn around": (
         "__operators__.getitem", {"slice_spec": [{"class_name": "__ellipsis__"}, {"step": -1}, {}]}, ["70 places"],
     ),
@@ -299,6 +306,21 @@ def test_a_bare_operation_with_constants_is_told_as_what_it_is(tmp_path, case):
     for part in ["'odd' (TFOpLambda)", "bare operation", *said, "Use a Keras layer instead"]:
         assert part in message
     assert "Call the layer without it" not in message
+
+
+def test_results_that_no_layer_gives(tmp_path):
+    lstm = layer("LSTM", "cell", "x", units=2, return_state=True)
+    for result, said in ((2, "'cell' the cell's state of an LSTM is read"), (10**9, "which it cannot have")):
+        head = layer("Flatten", "flat")
+        head["inbound_nodes"] = [[["cell", 0, result, {}]]]
+        model = KerasModel(functional(input_layer(7, 2, inbound=[]), lstm, head))
+        assert said in refusal(model.write(tmp_path / "m.h5"))
+
+
+def test_sizes_of_a_tensor_where_values_belong(tmp_path):
+    sizes = layer("TFOpLambda", "sizes", "x", function="compat.v1.shape")
+    model = KerasModel(functional(input_layer(7, 2, inbound=[]), sizes, layer("Flatten", "flat", "sizes")))
+    assert "'flat' (Flatten): it reads sizes of a tensor" in refusal(model.write(tmp_path / "m.h5"))
 
 
 def test_endless_nesting(tmp_path):

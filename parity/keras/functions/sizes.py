@@ -1,0 +1,51 @@
+"""Sizes of tensors as values, such as ``tf.shape(x)[0]``: no layer computes them; what reads them is told numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parity.keras.functions.spelling import RESULT, Arguments, Tensor
+
+Sizes = int | tuple[int | None, ...] | None
+"""One size, or those of all axes; None where it is open."""
+BATCH = -1
+"""The size of the batch axis, as `tf.reshape` takes it for what is left."""
+
+
+def measured(function: str, arguments: Arguments) -> tuple[bool, Sizes]:
+    """Return whether an operation gives sizes, and which.
+
+    Parameters
+    ----------
+    function
+        Its name.
+    arguments
+        By name; sizes that it reads are lists and numbers already.
+    """
+    values = list(arguments.values())
+    if function == "shape":
+        return True, (BATCH, *next(value.shape for value in values if isinstance(value, Tensor)))
+    if any(isinstance(value, Tensor) for value in values):
+        return False, None
+    if function == "__operators__.getitem" and isinstance(arguments.get("tensor"), list):
+        return True, _part(arguments["tensor"], arguments.get("slice_spec"))
+    if function == "unstack" and isinstance(arguments.get("value"), list):
+        return True, arguments["value"][arguments[RESULT]]
+    if function in ("math.multiply", "__operators__.mul", "__operators__.rmul"):
+        return True, _product(arguments.get("x"), arguments.get("y"))
+    return False, None
+
+
+def _part(sizes: list[int | None], spec: Any) -> Sizes:
+    if isinstance(spec, list) and len(spec) == 1:
+        (spec,) = spec
+    if type(spec) is int:
+        return sizes[spec] if -len(sizes) <= spec < len(sizes) else None
+    if not isinstance(spec, dict):
+        return None
+    return tuple(sizes[slice(spec.get("start"), spec.get("stop"), spec.get("step"))])
+
+
+def _product(x: Any, y: Any) -> int | None:
+    """Return the product of two known sizes; that of the batch with another one is not known."""
+    return x * y if type(x) is int and type(y) is int and x > 0 and y > 0 else None

@@ -1,0 +1,38 @@
+"""What is known of a whole model before its layers are converted: where its last softmax is, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parity.keras.functions.table import is_operation
+from parity.keras.graph import Graph, Model
+from parity.keras.handlers.activations import is_identity, is_softmax
+from parity.keras.stored import Stored
+
+
+def last_softmax(graph: Graph) -> str | None:
+    """Return the name of the layer whose softmax is the last thing the model does, if it is."""
+    nodes = {node.name: node for node in graph.nodes}
+    node = nodes[graph.output]
+    while not is_softmax(node.class_name, node.config):
+        # Nothing else is looked through: the references take a softmax before a dropout layer for part of the network.
+        if not is_identity(node.class_name, node.config) or not node.inbound:
+            return None
+        node = nodes[node.inbound[0]]
+    return node.name
+
+
+def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
+    """Return how a network is spelled otherwise than its file does, for a reference that could not read that."""
+    graph, file = stored.graph, stored.file
+    reasons = {
+        "models inside of models taken apart": any(isinstance(member, Model) for member in graph.model.members),
+        "a copy of a layer for each call": any(node.weights_of for node in graph.nodes),
+        "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
+        f"the output {graph.output!r} alone": len(graph.outputs) > 1,
+        "places and classes of the output in one row": several_places,
+        "a Keras 3 file as one of Keras 2": stored.keras_version >= (3,) or file.keras_3_layout,
+        "weights and architecture in one file": file.by_position is not None,
+        "the architecture of another file": stored.described_elsewhere,
+    }
+    return [reason for reason, applies in reasons.items() if applies]

@@ -1,0 +1,169 @@
+"""Bare operations between layers that take tensors apart, reduce them and put them together again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.parity.keras.recipes.registry import recipe
+
+
+@recipe
+def gates_of_halves(keras: Any) -> Any:
+    """Gated linear units: one half of the channels opens the other, in two dimensions and in one."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 3))
+    values, gate = tf.split(L.Conv1D(8, 2)(x), 2, axis=-1)
+    y = values * tf.sigmoid(gate)
+    first, _, last = tf.split(L.Dense(9)(L.Flatten()(y)), [4, -1, 4], axis=1)
+    return keras.Model(x, L.Dense(3)(first * tf.tanh(last)))
+
+
+@recipe
+def attention_of_channels_and_places(keras: Any) -> Any:
+    """CBAM (Woo and others 2018): means and maxima over places, then over channels."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 5, 2))
+    y = L.Conv2D(4, 2, activation="relu")(x)
+    shared = keras.Sequential([L.InputLayer((1, 1, 4)), L.Dense(2, activation="relu"), L.Dense(4)])
+    mean, most = (reduce(y, axis=[1, 2], keepdims=True) for reduce in (tf.reduce_mean, tf.reduce_max))
+    y = y * tf.sigmoid(shared(mean) + shared(most))
+    mean, most = (reduce(y, axis=-1, keepdims=True) for reduce in (tf.reduce_mean, tf.reduce_max))
+    y = y * L.Conv2D(1, 3, padding="same", activation="sigmoid")(tf.concat([mean, most], axis=-1))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@recipe
+def shuffled_channels(keras: Any) -> Any:
+    """ShuffleNet (Zhang and others 2018): every second channel goes to the other group."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((5, 4, 2))
+    y = L.Conv2D(6, 2, activation="relu")(x)
+    left, right = y[..., :3], y[..., 3:]
+    y = tf.concat([left, L.Conv2D(3, 1, activation="relu")(right)], axis=-1)
+    y = tf.reshape(tf.transpose(tf.reshape(y, [-1, 4, 3, 2, 3]), [0, 1, 2, 4, 3]), [-1, 4, 3, 6])
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(y)))
+
+
+@recipe
+def reshaped_by_sizes(keras: Any) -> Any:
+    """Heads of attention by hand: the batch's size is asked of the tensor."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 4))
+    batch, steps = tf.shape(x)[0], tf.shape(x)[1]
+
+    def heads(tensor: Any) -> Any:
+        return tf.transpose(tf.reshape(tensor, (batch, steps, 2, 3)), [0, 2, 1, 3])
+
+    size = tf.unstack(tf.shape(x))
+    value = heads(L.Dense(6)(x))
+    y = tf.reshape(tf.transpose(value, [0, 2, 1, 3]), (size[0], 6, 6))
+    steps = tf.reshape(y, (size[0], steps * 6))  # Keras does not know how many there are
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([L.Flatten()(y), L.Reshape((36,))(steps)])))
+
+
+@recipe
+def grey_image_for_colours(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 5, 1))
+    y = tf.image.grayscale_to_rgb(tf.image.resize(x, (9, 8)))
+    y = tf.image.flip_left_right(tf.image.resize(L.Conv2D(3, 2, activation="relu")(y), (5, 4), method="nearest"))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@recipe
+def places_in_another_order(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((8, 6, 4))
+    y = L.Conv2D(4, 2, activation="relu")(x[:, ::2, :, ::-2])
+    y = tf.concat([tf.reverse(y, [1, -1]), tf.roll(y, 2, axis=2)], axis=1)
+    y = tf.gather(y, [3, 0, 5], axis=-3)
+    y = tf.gather(y, 1, axis=1) + y[:, 0]
+    y = tf.slice(y, [0, 1, 0], [-1, 3, -1])[:, tf.newaxis]
+    first, *_, last = tf.unstack(y, axis=2)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Concatenate()([first, last]))))
+
+
+@recipe
+def repeated_places(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((4, 6, 4))
+    y = tf.nn.depth_to_space(tf.nn.space_to_depth(x, 2) * 0.5, 2)
+    y = tf.tile(L.Conv2D(3, 2, activation="relu")(y), [1, 2, 1, 2])
+    y = tf.repeat(y, 3, axis=2) + keras.backend.repeat_elements(y, 3, axis=2)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(y)))
+
+
+@recipe
+def pooled_by_functions(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((8, 7, 2))
+    y = tf.nn.max_pool2d(L.Conv2D(3, 2)(x), 2, 2, "SAME")
+    y = tf.nn.avg_pool2d(y, [2, 3], [1, 1], "VALID")
+    low, total = tf.reduce_min(y, axis=1), tf.reduce_sum(y, axis=[1, 3])
+    y = tf.concat([tf.reshape(low, [-1, 3]), total, tf.reduce_max(low, axis=[1, 2], keepdims=True)[:, 0]], axis=1)
+    return keras.Model(x, L.Dense(3)(y))
+
+
+@recipe
+def distance_of_directions(keras: Any) -> Any:
+    """Two embeddings of unit length, compared."""
+    import tensorflow as tf
+
+    L = keras.layers
+    a, b = keras.Input((7,)), keras.Input((7,))
+    inner = keras.Input((7,))
+    embed = keras.Model(inner, tf.math.l2_normalize(L.Dense(5, activation="relu")(inner), axis=-1))
+    y = tf.math.squared_difference(embed(a), embed(b))
+    y = tf.add_n([y, a[:, :5], b[:, 2:]])
+    return keras.Model([a, b], L.Dense(3)(tf.nn.log_softmax(tf.math.divide_no_nan(y, 2.0))))
+
+
+def _ends_early(array: Any) -> Any:
+    array[1, 4:] = 0
+    return array
+
+
+@recipe(sample=_ends_early)
+def states_beside_sequences(keras: Any) -> Any:
+    """Attention of a last state to all steps; only the state of a GRU, and only what an LSTM puts out."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 3))
+    read = L.Masking()(x)
+    steps, state, _ = L.LSTM(4, return_sequences=True, return_state=True)(read)
+    scores = tf.reduce_sum(steps * tf.expand_dims(state, 1), axis=-1)
+    context = tf.reduce_sum(steps * tf.expand_dims(tf.nn.softmax(scores), -1), axis=1)
+    _, alone = L.GRU(3, return_sequences=True, return_state=True)(read)
+    last, *_ = L.LSTM(2, return_state=True)(read)
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([context, alone, last])))
+
+
+@recipe(sample=_ends_early)
+def masks_end_at_operations(keras: Any) -> Any:
+    """What averages or repeats steps reads no mask behind a bare operation."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 3))
+    read = L.LSTM(4, return_sequences=True)(L.Masking()(x))
+    moved = L.Dense(4, activation="tanh")(read + 0.5)
+    parts = [tf.reduce_mean(read, axis=1), tf.reduce_max(read, axis=1), L.GlobalAveragePooling1D()(tf.nn.relu(read)),
+             L.GRU(3)(moved), L.GRU(2)(read)]  # fmt: skip
+    return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
