@@ -74,9 +74,15 @@ def _is_faster_last(x: Tensor) -> bool:
 def channels_last(x: Tensor) -> Tensor:
     """Return contiguous pictures in float32 on a CPU with the channels last in memory, anything else as it is."""
     pictures = x.dim() == len("NCHW") and _is_faster_last(x)
-    if not pictures or not x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+    if not pictures or not x.is_contiguous():
         return x
-    return x.contiguous(memory_format=torch.channels_last)
+    _, channels, height, width = x.shape
+    last = (height * width * channels, 1, width * channels, channels)
+    if x.stride() == last:
+        return x
+    # Of one channel, or one place, the same memory is both, and convolutions take it for what its strides say.
+    both = x.is_contiguous(memory_format=torch.channels_last)
+    return x.as_strided(x.shape, last) if both else x.contiguous(memory_format=torch.channels_last)
 
 
 def like(result: Tensor, x: Tensor) -> Tensor:

@@ -109,3 +109,19 @@ def test_a_picture_given_its_batch_axis_by_unsqueeze_is_explained_as_any_other(s
         options = {"seed": 0} if method == "smoothgrad" else {}
         expected = explain(model, x.contiguous().clone(), method, target=1, **options)
         np.testing.assert_allclose(explain(model, x, method, target=1, **options), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_convolutions_of_grey_pictures_have_the_channels_last_too(method):
+    """Of one channel the same memory is both layouts, and only its strides say which is meant."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5)).eval()
+    lie = []
+    model[0].register_forward_hook(lambda module, inputs, made: lie.append(made.is_contiguous()))
+    x = torch.randn(2, 1, 8, 8)
+    made = explain(model, x, method, target=1)
+    assert lie
+    assert not any(lie)
+    assert x.is_contiguous()
+    doubled = explain(model.double(), x.double(), method, target=1)
+    np.testing.assert_allclose(made, doubled, rtol=1e-3, atol=1e-5 * np.abs(doubled).max())
