@@ -15,7 +15,7 @@ import numpy.typing as npt
 from parity.assets.source import ModelSource
 from parity.claimed import ClaimedFolder, temporary
 from parity.hashing import file_sha256
-from parity.judge.known.rewrites import Rewrite, without_offsets
+from parity.judge.known.rewrites import Rewrite, of_size, without_offsets
 from parity.judge.known.splice import NoCutError, above, below, readout
 from parity.keras import ModelDescription
 from parity.keras.network import Network, NetworkLayer, read_network, write_network
@@ -226,8 +226,9 @@ class ReferenceSide:
         if not rewrites:
             return self._source, list(inputs), list(targets)
         alone = any(rewrite.one_class for rewrite in rewrites)
-        key = (*(rewrite.says for rewrite in rewrites), targets[0] if alone else None)
-        source = self._written_once(key, lambda: self._rewritten(rewrites, targets[0]))
+        shape = inputs[0].shape if any(rewrite.sized for rewrite in rewrites) else None
+        key = (*(rewrite.says for rewrite in rewrites), targets[0] if alone else None, shape)
+        source = self._written_once(key, lambda: self._sized(self._rewritten(rewrites, targets[0]), shape))
         placed = list(inputs)
         for rewrite in rewrites:
             placed = [np.ascontiguousarray(rewrite.inputs(x)) for x in placed]
@@ -238,6 +239,10 @@ class ReferenceSide:
         for rewrite in rewrites:
             network = rewrite.network(network, target)
         return network
+
+    def _sized(self, network: Network, shape: tuple[int, ...] | None) -> Network:
+        """Return a network for inputs of a shape, if there is one; several inputs never leave a size open."""
+        return network if shape is None else of_size(network, shape)
 
     def _read(self) -> Network:
         if self._network is None:
@@ -289,7 +294,6 @@ class ReferenceSide:
         key = (*(rewrite.says for rewrite in candidate.rewrites), target if alone else None)
         network = self._rewritten(candidate.rewrites, target)
         lower = below(network, x.shape)
-        upper_source = self._written_once(("above", *key), lambda: above(network))
         lower_source = self._written_once(("below", *key, x.shape), lambda: lower)
         (value,) = self._ask(lower_source, LOGITS, [x], [0], dtype, onednn)
         if value.array is None:
@@ -297,6 +301,8 @@ class ReferenceSide:
         shape = above(network).layers[0].shape
         assert shape is not None
         hidden = value.array.reshape([-1 if size is None else size for size in shape])
+        there = hidden.shape if any(rewrite.sized for rewrite in candidate.rewrites) else None
+        upper_source = self._written_once(("above", *key, there), lambda: self._sized(above(network), there))
         (over,) = self._ask(upper_source, candidate.above, [hidden], [0 if alone else target], dtype, onednn)
         if over.array is None:
             return over

@@ -47,6 +47,7 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
         "lrp_gamma", [4, 5, 4],
         [layer("Permute", "p", "x", dims=[3, 2, 1]), flatten("p"), dense("h", "flat"), dense("o", "h")],
     ),
+    "signxai-open-sizes": ("lrp_gamma", [], "padded_of_open_length"),
     "signxai-relevance-of-all-classes": (
         "lrp_gamma", [5], [dense("h", "x"), dense("o", "h"), layer("Activation", "a", "o", activation="tanh")],
     ),
@@ -184,7 +185,7 @@ def test_a_wrong_port_beside_it_is_red(name: str, wrong: Callable, tmp_path: Pat
 ELSEWHERE = (
     "signxai-bounded-is-zero", "signxai-deconvnet-relu-layer", "signxai-concatenate-order",
     "signxai-input-rule-on-a-branch", "signxai-grad-cam-is-transposed", "signxai-sign-rule-on-the-last-layer",
-    "signxai-permute-of-equal-sizes", "signxai-relevance-of-all-classes",
+    "signxai-permute-of-equal-sizes", "signxai-relevance-of-all-classes", "signxai-open-sizes",
     "signxai-batch-normalization-without-offset", "signxai-batch-normalization-at-the-end",
 )  # fmt: skip
 DEFECTS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {

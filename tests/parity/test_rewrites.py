@@ -134,6 +134,7 @@ EXAMPLES: dict[str, Example] = {
         rewrites.ATTENTION_BY_HEADS, [5, 4], "two_attentions",
         [("signxai-tensors-by-name", "gradient"), ("innvestigate-several-attentions", "lrp.z")],
     ),
+    "open length": (rewrites.SIZED, [6, 3], "padded_of_open_length", []),
     "on its side": (
         rewrites.PERMUTED_INPUT, [7, 5, 3], [conv("f", "x"), flatten("f"), dense("o", "flat")], [],
     ),
@@ -185,6 +186,18 @@ def test_the_difference_applies_before_and_no_longer_afterwards(name: str, tmp_p
         assert rewrite in BY_NAME[difference].rewrites
         assert BY_NAME[difference].applies(parse(method), before)
         assert not BY_NAME[difference].applies(parse(method), after)
+
+
+def test_a_network_for_inputs_of_one_size_leaves_none_open(tmp_path: Path) -> None:
+    source, x = written_row("padded_of_open_length", tmp_path)
+    write_network(rewrites.of_size(read(source.path), x.array.shape), tmp_path / "there.h5")
+    array = x.array.astype(float)
+    np.testing.assert_array_equal(logits(tmp_path / "there.h5", array), logits(source.path, array))
+    before, after = (keras.load(path).description for path in (source.path, tmp_path / "there.h5"))
+    difference = BY_NAME["signxai-open-sizes"]
+    assert difference.applies(parse("lrp_z"), before)
+    assert not difference.applies(parse("gradient"), before)
+    assert not difference.applies(parse("lrp_z"), after)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

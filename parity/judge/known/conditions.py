@@ -85,6 +85,18 @@ def same_shape(model: ModelDescription, layer: LayerDescription) -> bool:
     return len(layer.inbound) == 1 and tuple(layer.output_shape) == _shape_of(model, layer.inbound[0])
 
 
+_RESIZING = tuple(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3))
+
+
+def resized_open(model: ModelDescription) -> tuple[str, ...]:
+    """Return the layers that change a size which the model leaves open, so that their shapes seem to be the same."""
+    return tuple(
+        layer.name
+        for layer in model.layers
+        if layer.class_name in _RESIZING and None in layer.output_shape and same_shape(model, layer)
+    )
+
+
 def input_layers(model: ModelDescription, through_padding: bool = True) -> list[str]:
     """Return the kernel layers that see the model's input, through what only moves (or pads) values."""
     transparent = ("InputLayer", "Flatten", "Permute", "Reshape", *(_PADDING if through_padding else ()))

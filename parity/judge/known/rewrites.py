@@ -59,12 +59,15 @@ class Rewrite:
         Turns an input of the model into one of the equivalent network (Keras layout, no batch axis).
     one_class
         Whether the explained class is the equivalent network's only one.
+    sized
+        Whether the equivalent network takes inputs of the one size that is explained.
     """
 
     says: str
     network: Callable[[Network, int], Network]
     inputs: Callable[[Array], Array] = lambda x: x
     one_class: bool = False
+    sized: bool = False
 
 
 def _nothing(network: Network, stem: str) -> NetworkLayer:
@@ -308,6 +311,7 @@ PERMUTED_INPUT = Rewrite(
     "the image lying on its side, put upright by a Permute layer", _permuted_input, lambda x: np.swapaxes(x, 0, 1)
 )
 IN_ORDER_OF_ARRIVAL = Rewrite("inputs that arrive in the model's order", _in_order_of_arrival)
+SIZED = Rewrite("the size of the input told to the model", lambda network, _target: network, sized=True)
 AUGMENTATION_OFF = Rewrite("augmentations as what they are at inference", _augmentation_off)
 PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
@@ -315,11 +319,17 @@ PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
 ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each head", _attention_by_heads)
 FUNCTION_OF_AN_ACTIVATION = Rewrite("activation layers as the functions of Activation", _function_of_an_activation)
 REWRITES = (
-    AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION, NO_BRANCH_AT_A_LAYER,
+    SIZED, AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION, NO_BRANCH_AT_A_LAYER,
     ATTENTION_BY_HEADS, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT, ONLY_THE_TARGET,
     LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""
+
+
+def of_size(network: Network, shape: Sequence[int]) -> Network:
+    """Return a network of one input for inputs of one shape, Keras layout without the batch axis."""
+    start = network.layers[0]
+    return network.with_layer(start.configured(batch_input_shape=[None, *shape]))
 
 
 def without_offsets(network: Network) -> Network:

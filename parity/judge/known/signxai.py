@@ -11,6 +11,7 @@ from parity.judge.known.conditions import (
     hands_on,
     input_layers,
     output_layer,
+    resized_open,
     unmoved,
 )
 from parity.judge.known.difference import KnownDifference
@@ -22,6 +23,7 @@ from parity.judge.known.rewrites import (
     PERMUTE_THROUGH_ANOTHER_SHAPE,
     PERMUTED_INPUT,
     RELU_ATTRIBUTE,
+    SIZED,
     ZERO_OFFSET,
     arrival_order,
 )
@@ -86,6 +88,10 @@ def _sign_rule_on_the_last_layer(method: Method, model: ModelDescription) -> boo
 
 def _permute_of_equal_sizes(method: Method, model: ModelDescription) -> bool:
     return bool(method.row.layers and unmoved(model))
+
+
+def _open_sizes(method: Method, model: ModelDescription) -> bool:
+    return bool(method.row.layers and resized_open(model))
 
 
 def _relevance_of_all_classes(method: Method, model: ModelDescription) -> bool:
@@ -290,6 +296,24 @@ SIGNXAI: tuple[KnownDifference, ...] = (
             "With unequal sizes all agree."
         ),
         rewrites=(PERMUTE_THROUGH_ANOTHER_SHAPE,),
+    ),
+    KnownDifference(
+        name="signxai-open-sizes",
+        references=("signxai",),
+        applies=_open_sizes,
+        condition=(
+            "LRP through a padding, cropping or upsampling layer of a model that leaves that size open, in signxai "
+            "1.1.9.2."
+        ),
+        cause=(
+            "It passes relevance unchanged through every layer whose input and output shapes agree as they are "
+            "declared, and an open size agrees with every other."
+        ),
+        evidence=(
+            "Input (None, 2), ZeroPadding1D [1, 0], Conv1D: each LRP map of a series of 14 steps has 15. Input "
+            "(14, 2), nothing else changed: at parity."
+        ),
+        rewrites=(SIZED,),
     ),
     KnownDifference(
         name="signxai-relevance-of-all-classes",

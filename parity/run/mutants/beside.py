@@ -47,6 +47,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "signxai-grad-cam-is-transposed": ("not_square", ("grad_cam",)),
     "signxai-sign-rule-on-the-last-layer": ("single_layer", ("lrpsign_z",)),
     "signxai-permute-of-equal-sizes": ("permuted", ("lrp_gamma", "lrpsign_z", "lrp_epsilon_0_25_std_x")),
+    "signxai-open-sizes": ("open_length", ("lrp_gamma", "lrp_z", "lrpsign_z")),
     "signxai-relevance-of-all-classes": ("sigmoid_at_the_end", ("lrp_gamma", "lrp_epsilon_0_25_std_x")),
     "signxai-deconvnet-relu-on-the-output": ("relu_at_the_end", ("deconvnet",)),
     "signxai-batch-normalization-without-offset": ("norm_without_offset", ("lrp_z", "lrp_flat")),

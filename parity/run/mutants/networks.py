@@ -90,6 +90,16 @@ def _permuted(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _open_length(make: Maker) -> Network:
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, None, 3]}, ()),
+        plain("padded", "ZeroPadding1D", "x", padding=[2, 1]),
+        make.convolution("first", "padded", 3, 5, (3,)),
+        plain("mean", "GlobalAveragePooling1D", "first"),
+        make.dense("out", "mean", 5, 3),
+    ))  # fmt: skip
+
+
 def _activation_at_the_end(make: Maker, activation: str = "sigmoid") -> Network:
     return Network((
         input_layer(5, 5, 2),
@@ -194,6 +204,8 @@ def _unit_length(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+_OPEN = 8
+"""How many places inputs have where a network leaves that open."""
 NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "cancelling": _cancelling,
     "colour": _colour,
@@ -202,6 +214,7 @@ NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "not_square": _not_square,
     "single_layer": _single_layer,
     "permuted": _permuted,
+    "open_length": _open_length,
     "sigmoid_at_the_end": _activation_at_the_end,
     "relu_at_the_end": _relu_at_the_end,
     "norm_without_offset": _without_offset,
@@ -235,7 +248,8 @@ def written(name: str, folder: Path, inputs: int = 1) -> tuple[ModelSource, tupl
     else:
         network = NETWORKS[name](make)
         write_network(network, path)
-        shapes = [layer.config["batch_input_shape"][1:] for layer in network if not layer.inbound]
+        told = [layer.config["batch_input_shape"][1:] for layer in network if not layer.inbound]
+        shapes = [[_OPEN if size is None else size for size in sizes] for sizes in told]
         shape = tuple(shapes[0]) if len(shapes) == 1 else (sum(math.prod(sizes) for sizes in shapes),)
     if name == "cancelling":
         arrays = [np.array([0.5, 0.5, 0.25, 0.25], np.float32) * (1 + number) for number in range(inputs)]

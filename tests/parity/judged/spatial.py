@@ -284,3 +284,18 @@ def channels_first_series(rng: Rng) -> Network:
         layer("GlobalAveragePooling1D", "g", **first),
         logits(rng, 4),
     )
+
+
+# iNNvestigate's names are held to iNNvestigate, which takes derivatives there; SIGN-XAI's are asked with the size told.
+OPEN = dict.fromkeys(("lrp_*", "lrpsign_*", "flatlrp*"), "reference-defect")
+
+
+@row((6, 3), OPEN)
+def padded_of_open_length(rng: np.random.Generator) -> Network:
+    return network(
+        (None, 3),
+        layer("ZeroPadding1D", "p", padding=[2, 1]),
+        conv(rng, "c", (2,), 3, 4, activation="relu"),
+        layer("GlobalAveragePooling1D", "g"),
+        dense(rng, "out", 4, 3),
+    )
