@@ -71,8 +71,8 @@ def test_maps_lie_in_memory_as_the_input_does(method):
 
 @pytest.mark.parametrize(
     "x",
-    [X.double(), X[0], X.contiguous(memory_format=torch.channels_last), X[:, :1].contiguous(), X[:, :, ::2]],
-    ids=["float64", "three axes", "last already", "one channel", "strided"],
+    [X.double(), X[0], X.contiguous(memory_format=torch.channels_last), X[:, :, ::2]],
+    ids=["float64", "three axes", "last already", "strided"],
 )
 def test_everything_but_contiguous_float32_pictures_is_left_as_it_is(x):
     assert channels_last(x) is x
