@@ -184,7 +184,9 @@ class _Parser:
                 for source, producer in zip(call.sources, producers[place], strict=True)
             )
             if are_several(class_of(entry), self.mapping(entry.get("config"), "layer")):
-                node, results[place] = self.several(entry, scope, inbound, call, place, read.get(place, {0}))
+                node, results[place] = self.several(
+                    entry, scope, inbound, call, place, read.get(place, {0}), made.get(key)
+                )
                 made.setdefault(key, node)
             elif number == 0:
                 made[key], results[place] = self.member(entry, scope, inbound, call, depth)
@@ -257,9 +259,10 @@ class _Parser:
         return results
 
     def several(
-        self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, place: Place, read: set[int]
-    ) -> tuple[Node, Results]:
-        """Parse a layer of several results: a node for each that is read."""
+        self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, place: Place, read: set[int],
+        first: Node | Model | None,
+    ) -> tuple[Node, Results]:  # fmt: skip
+        """Parse a call of a layer of several results: a node for each that is read; `first` is of the first call."""
         key, number = place
         if max(read) >= _MOST_CALLS:
             raise self.fail(f"result {max(read)} of {key!r} is read, which it cannot have.")
@@ -269,7 +272,7 @@ class _Parser:
         for result in sorted(read):
             node = self.node(entry, scope, inbound, call, names[result].removeprefix(scope + key))
             try:
-                node = result_of(node, result, nodes[0] if nodes else None)
+                node = result_of(node, result, nodes[0] if nodes else first if isinstance(first, Node) else None)
             except ValueError as problem:
                 raise self.fail(f"of the layer {key!r} {problem}, and save the model again.") from None
             self.nodes[node.name] = node

@@ -45,5 +45,5 @@ def result_of(node: Node, result: int, first: Node | None) -> Node:
         raise ValueError("the cell's state of an LSTM is read, which no other layer of Keras gives. Read its output")
     # The state after the last step is what that step put out.
     steps = {"return_sequences": False} if result else {}
-    weights_of = node.weights_of or (first.name if first else "")
+    weights_of = (first.weights_of or first.name) if first else ""
     return replace(node, config={**node.config, **steps, "return_state": False}, weights_of=weights_of)

@@ -151,8 +151,9 @@ def states_beside_sequences(keras: Any) -> Any:
     scores = tf.reduce_sum(steps * tf.expand_dims(state, 1), axis=-1)
     context = tf.reduce_sum(steps * tf.expand_dims(tf.nn.softmax(scores), -1), axis=1)
     _, alone = L.GRU(3, return_sequences=True, return_state=True)(read)
-    last, *_ = L.LSTM(2, return_state=True)(read)
-    return keras.Model(x, L.Dense(3)(L.Concatenate()([context, alone, last])))
+    twice = L.LSTM(2, return_state=True)
+    (last, *_), (_, later, _) = twice(read), twice(x[:, 2:])
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([context, alone, last, later])))
 
 
 @recipe(sample=_ends_early)
