@@ -43,7 +43,7 @@ def test_the_parts_one_after_the_other_are_the_network(name: str, tmp_path: Path
     description = keras.load(source.path).description
     assert can_be_cut(description)
     network = read_network(source.path, None, description)
-    hidden = logits(below(network), x.array, tmp_path / "below.h5")
+    hidden = logits(below(network, x.array.shape), x.array, tmp_path / "below.h5")
     start = above(network).layers[0].shape
     assert start is not None
     whole = logits(network, x.array, tmp_path / "whole.h5")
@@ -93,7 +93,7 @@ def test_what_cannot_be_cut(shape: list[int], layers: list[Layer], tmp_path: Pat
 
 def lower_part(folder: Path) -> tuple[Network, np.ndarray]:
     source, x = written(folder, [6, 5, 3], conv("f", "x"), flatten("f"), dense("o", "flat"))
-    return below(read_network(source.path, None, keras.load(source.path).description)), x.array
+    return below(read_network(source.path, None, keras.load(source.path).description), x.array.shape), x.array
 
 
 def test_the_readout_shares_its_value_out_as_the_relevance_lies(tmp_path: Path) -> None:
