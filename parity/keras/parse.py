@@ -285,6 +285,11 @@ class _Parser:
                 f"the call of the nested model {self.layer_name(entry)!r} passes {key}={value!r}, which is not "
                 "supported. Call the model without it."
             )
+        if "mask" in call.names:
+            raise self.fail(
+                f"the nested model {self.layer_name(entry)!r} is called with a mask, which is not supported. Put the "
+                "Masking, or the Embedding with mask_zero=True, into that model"
+            )
 
     def node(
         self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, suffix: str = "",

@@ -181,6 +181,11 @@ def _masked_and_plain(join: Callable[..., Any]) -> Any:
     return keras.Model(x, L.GlobalAveragePooling1D()(join(L.Masking()(x), x)))
 
 
+def _running(x: Any) -> Any:
+    inner = L.Input(x.shape[1:])
+    return keras.Model(inner, L.LSTM(3, return_sequences=True)(inner))
+
+
 OTHERWISE: dict[str, Callable[[], Any]] = {
     "a layer that Keras 2 ends masks at": lambda: _masked_and_plain(lambda read, x: L.Rescaling(2.0)(read)),
     "a sum with what has no mask": lambda: _masked_and_plain(lambda read, x: L.Add()([read, L.Dense(3)(x)])),
@@ -190,6 +195,7 @@ OTHERWISE: dict[str, Callable[[], Any]] = {
     "a mask of the user's": lambda: _masked_and_plain(lambda read, x: L.GRU(3, return_sequences=True)(
         read, mask=ops.not_equal(x[..., 0], 1.0)
     )),
+    "a mask of a nested model": lambda: _masked_and_plain(lambda read, x: _running(x)(read)),
     "one of two masks": lambda: _masked_and_plain(lambda read, x: L.Add()([read, L.Masking(1.0)(x)])),
 }  # fmt: skip
 
