@@ -82,6 +82,7 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "signxai-several-inputs": ("lrp_z", [], "two_inputs"),
     "innvestigate-index-of-several-inputs": ("lrp.z", [], "two_inputs"),
     "innvestigate-copies-of-several-inputs": ("innvestigate.integrated_gradients", [], "two_inputs"),
+    "innvestigate-copies-of-open-sizes": ("innvestigate.integrated_gradients", [], "padded_of_open_length"),
     "signxai-embedding": ("lrp_z", [], "text_cnn"),
     "signxai-tensors-by-name": ("lrp_z", [], "self_attention"),
     "innvestigate-tensors-by-name": ("lrp.z", [], "attention_of_a_query_to_a_value"),

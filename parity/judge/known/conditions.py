@@ -88,6 +88,11 @@ def same_shape(model: ModelDescription, layer: LayerDescription) -> bool:
 _RESIZING = tuple(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3))
 
 
+def takes_open_sizes(model: ModelDescription) -> bool:
+    """Return whether a model leaves a size of its input open."""
+    return any(None in layer.output_shape for layer in model.layers if not layer.inbound)
+
+
 def resized_open(model: ModelDescription) -> tuple[str, ...]:
     """Return the layers that change a size which the model leaves open, so that their shapes seem to be the same."""
     return tuple(

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import classes, input_layers, keeps_shape, more_than_a_relu, same_shape
+from parity.judge.known.conditions import (
+    classes,
+    input_layers,
+    keeps_shape,
+    more_than_a_relu,
+    same_shape,
+    takes_open_sizes,
+)
 from parity.judge.known.difference import KnownDifference
-from parity.judge.known.rewrites import FUNCTION_OF_AN_ACTIVATION, ONLY_THE_TARGET, RELU_ATTRIBUTE
+from parity.judge.known.rewrites import FUNCTION_OF_AN_ACTIVATION, ONLY_THE_TARGET, RELU_ATTRIBUTE, SIZED
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
@@ -62,6 +69,10 @@ def _copies_of_several_inputs(method: Method, model: ModelDescription) -> bool:
     return len(model.inputs) > 1 and method.family in ("integrated_gradients", "smoothgrad")
 
 
+def _copies_of_open_sizes(method: Method, model: ModelDescription) -> bool:
+    return takes_open_sizes(model) and method.family in ("integrated_gradients", "smoothgrad")
+
+
 INNVESTIGATE: tuple[KnownDifference, ...] = (
     KnownDifference(
         name="innvestigate-index-of-several-inputs",
@@ -92,6 +103,18 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "gradient gives a map of each input."
         ),
         recipe="averaged",
+    ),
+    KnownDifference(
+        name="innvestigate-copies-of-open-sizes",
+        references=("innvestigate",),
+        applies=_copies_of_open_sizes,
+        condition="Integrated gradients and SmoothGrad of a model that leaves a size open, in innvestigate 2.1.2.",
+        cause="It reshapes its copies of the input to the declared shape, in which an open size is None.",
+        evidence=(
+            "Input (None, 2), Conv1D, GlobalAveragePooling1D, Dense: integrated_gradients and smoothgrad raise "
+            "TypeError in innvestigate/layers.py, where it calls tf.reshape. Input (9, 2) instead: at parity."
+        ),
+        rewrites=(SIZED,),
     ),
     KnownDifference(
         name="innvestigate-deconvnet-relu-layer",

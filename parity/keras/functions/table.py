@@ -268,11 +268,22 @@ def spelled(node: Node, reads: Sequence[Read], fail: Callable[[str], ConversionE
             f"the bare operation {name} {problem}. Use a Keras layer instead, and save the model again"
         ) from None
     nodes: list[Node] = []
+    ordered: list[Node] = []
     for number, layer in enumerate(layers, start=1):
         name_here = node.name if number == len(layers) else f"{node.name}_part_{number}"
-        inbound = tuple(nodes[producer].name if isinstance(producer, int) else producer for producer in layer.inbound)
-        nodes.append(Node(name_here, node.keras_name, layer.class_name, {"name": name_here, **layer.config}, inbound))
-    return tuple(nodes)
+        inbound: list[str] = []
+        for producer in (nodes[one].name if isinstance(one, int) else one for one in layer.inbound):
+            if producer in inbound:  # both references count twice what one layer reads twice
+                copy = f"{node.name}_copy_{len(ordered) + 1}"
+                settings = {"name": copy, "activation": "linear"}
+                ordered.append(Node(copy, node.keras_name, "Activation", settings, (producer,)))
+                inbound.append(copy)
+            else:
+                inbound.append(producer)
+        config = {"name": name_here, **layer.config}
+        nodes.append(Node(name_here, node.keras_name, layer.class_name, config, tuple(inbound)))
+        ordered.append(nodes[-1])
+    return tuple(ordered)
 
 
 def _named(node: Node, parameters: tuple[str, ...], reads: Sequence[Read]) -> dict[str, Any]:
