@@ -15,16 +15,16 @@ from torch import nn
 from parity.hashing import file_sha256
 from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.errors import ConversionError
-from parity.keras.functions.masks import ANOTHER_MASK, MASK_ARGUMENTS, OTHERWISE, PASSED_BY_KERAS_3, Mask, mask_of
 from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import Tensor
-from parity.keras.functions.table import is_operation, measured, spelled
+from parity.keras.functions.table import cast_dtype, is_operation, measured, spelled
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.handler import Handler
 from parity.keras.handlers.layer import DTYPES, Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
 from parity.keras.handlers.table import HANDLERS
+from parity.keras.masks import SequenceMasks
 from parity.keras.module import KerasModule, Place, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
@@ -34,6 +34,7 @@ from parity.keras.whole import last_softmax, spelled_otherwise
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
 _LARGEST_OUTPUT = 1 << 27
+KERAS_3 = 3
 
 
 def load(
@@ -108,8 +109,6 @@ class _Builder:
     positions: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, Sizes] = field(default_factory=dict)  # by operation: what `tf.shape` and what follows it gives
     masks: dict[str, int] = field(default_factory=dict)  # by layer: the position of its result's mask
-    compared: dict[str, Mask] = field(default_factory=dict)  # by layer with a mask: what that was made of
-    told_masks: dict[str, Mask] = field(default_factory=dict)  # by operation of Keras 3: the mask that it makes
     unmasked: dict[str, str] = field(default_factory=dict)  # by layer: the one that gives its result without the mask
     modules: dict[str, nn.Module] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
@@ -140,51 +139,53 @@ class _Builder:
         """The position of the last result."""
         return len(self.graph.inputs) + len(self.steps) - 1
 
+    @cached_property
+    def sequence_masks(self) -> SequenceMasks:
+        """What the masks are made of."""
+        return SequenceMasks(self.stored.keras_major >= KERAS_3)
+
     def add(self, node: Node) -> None:
         """Convert one layer and wire it; a bare operation becomes the layers that it is spelled as."""
-        if not is_operation(node.class_name):
-            node = self._with_masks_checked(node)
-            if any(name in self.sizes for name in node.inbound):
-                raise self._fail(node, "it reads sizes of a tensor (tf.shape), as only a reshape can. Give it numbers")
+        try:
+            if not is_operation(node.class_name):
+                node = self.sequence_masks.checked(node, HANDLERS[node.class_name].mask == "reads")
+            elif self.sequence_masks.is_made_by(node):
+                return
+        except ValueError as problem:
+            raise self._fail(node, str(problem)) from None
+        if is_operation(node.class_name):
+            self._add_operation(node)
+        elif any(name in self.sizes for name in node.inbound):
+            raise self._fail(node, "it reads sizes of a tensor (tf.shape), as only a reshape can. Give it numbers")
+        else:
             self._add(node)
-            return
-        mask = mask_of(node, [self.told_masks.get(name) for name in node.inbound])
-        if mask is not None:
-            self.told_masks[node.name] = mask
-            return
-        self._refuse_masks(node)
+
+    def _add_operation(self, node: Node) -> None:
         reads = [self.sizes[name] if name in self.sizes else self._tensor(name) for name in node.inbound]
         gives_sizes, sizes = measured(node, reads)
         if gives_sizes:
             self.sizes[node.name] = sizes
             return
         # Operations do not support masks, and the layers that they are spelled as may.
-        reads = [self._tensor(self._without_mask(read.name)) if isinstance(read, Tensor) else read for read in reads]
+        if not self._is_its_input(node):
+            reads = [
+                self._tensor(self._without_mask(read.name)) if isinstance(read, Tensor) else read for read in reads
+            ]
         for part in spelled(node, reads, lambda problem: self._fail(node, problem)):
             if part.class_name not in HANDLERS:
                 raise self._fail(node, f"the {part.class_name} that it is spelled as is not supported")
             self._add(part)
 
-    def _with_masks_checked(self, node: Node) -> Node:
-        """Return a layer without the masks that a file of Keras 3 tells it, after a look at them."""
-        pairs = list(zip(node.inbound, node.keywords, strict=True))
-        told = [self.told_masks.get(name) for name, keyword in pairs if keyword in MASK_ARGUMENTS]
-        inbound = tuple(name for name, keyword in pairs if keyword not in MASK_ARGUMENTS)
-        followed = {leaf for name in inbound for leaf in self.compared.get(name, ())}
-        reads = HANDLERS[node.class_name].mask == "reads"
-        # Of attention newer versions of Keras 3 write no masks down, though it has them.
-        all_told = node.call.tells_masks and reads and "Attention" not in node.class_name
-        if told or all_told or (reads and OTHERWISE in followed):
-            if None in told or followed != {leaf for mask in told if mask is not None for leaf in mask}:
-                raise self._fail(node, ANOTHER_MASK)
-            keywords = {key: value for key, value in node.call.keywords.items() if key not in MASK_ARGUMENTS}
-            node = replace(node, inbound=inbound, call=replace(node.call, keywords=keywords))
-        self._refuse_masks(node)
-        return node
-
-    def _refuse_masks(self, node: Node) -> None:
-        if any(name in self.told_masks for name in node.inbound):
-            raise self._fail(node, "it reads a mask as values, which is not supported. Compute it from the input alone")
+    def _is_its_input(self, node: Node) -> bool:
+        """Return whether an operation gives what it reads and nothing new, a mask included: a cast to its own dtype."""
+        dtype = cast_dtype(node)
+        if dtype is None or node.inbound[0] not in self.masks:
+            return False
+        layer = next(layer for layer in self.layers if layer.name == node.inbound[0])
+        own = layer.config.get("dtype", "float32")
+        if not isinstance(own, str) or not own.startswith("float"):
+            raise self._fail(node, f"it casts a sequence with a mask, of the dtype {own!r}. Leave the cast out")
+        return own == dtype
 
     def _tensor(self, name: str) -> Tensor:
         return Tensor(name, self.values[name].shape)
@@ -229,7 +230,7 @@ class _Builder:
             *(shown(handler.layout, node, values) if first else (node, values)),
             stored,
             self.dtype,
-            self.stored.keras_version,
+            self.stored.keras_major,
             self.path,
             drop_softmax=node.name == self.last_softmax,
             channels_first=first,
@@ -262,8 +263,7 @@ class _Builder:
             )
         if isinstance(built.mask, nn.Module) or (passes and masks):
             self.masks[node.name] = self._mask(node.name, built.mask, read, masks)
-        if compared := self._compared(node, passes, built.mask):
-            self.compared[node.name] = compared
+        self.sequence_masks.follow(node, passes, built.mask)
         self.values[node.name] = replace(
             turned_back(built.value) if first else built.value, masked=node.name in self.masks
         )
@@ -277,18 +277,6 @@ class _Builder:
         for node in graph.nodes:
             builder.add(node)
         return builder.finish("", in_keras_layout=False), builder.values[graph.output].shape
-
-    def _compared(self, node: Node, passes: bool, made: nn.Module | str | None) -> Mask:
-        """Return what the mask of a layer's result was made of; empty where it has none."""
-        if isinstance(made, nn.Module):
-            return frozenset({(node.inbound[0], float(node.config.get("mask_value") or 0.0))})
-        read = [self.compared.get(name, frozenset()) for name in node.inbound[: 1 if made == "first" else None]]
-        joined: Mask = frozenset().union(*read)
-        keras_3 = self.stored.keras_version >= (3,)
-        otherwise = keras_3 and (len(set(read)) > 1 if passes else node.class_name in PASSED_BY_KERAS_3)
-        if not joined or not (passes or otherwise):
-            return frozenset()
-        return joined | {OTHERWISE} if otherwise else joined
 
     def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
         """Return the position of a layer's mask: made of what it reads, or that of what it reads."""
@@ -308,6 +296,11 @@ class _Builder:
         in_keras_layout
             Whether a result of several axes is brought into Keras' order.
         """
+        if self.graph.output not in self.values:
+            raise ConversionError(
+                f"{self.path}: the model's output {self.graph.output!r} is the size of a tensor, or a mask, which no "
+                "method explains. Save keras.Model(inputs, output) of a layer."
+            )
         output, position = self.values[self.graph.output], self.positions[self.graph.output]
         if None in output.shape or not output.shape:
             raise ConversionError(

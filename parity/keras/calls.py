@@ -58,7 +58,7 @@ class Call:
         """What it is told besides tensors, but for what changes nothing at inference."""
         told = {key: value for key, value in self.keywords.items() if not any(sources_in(value))}
         return {key: value for key, value in told.items()
-                if value is not None and key != "name" and not (key == "training" and value is False)}  # fmt: skip
+                if not _is_nothing(value) and key != "name" and not (key == "training" and value is False)}  # fmt: skip
 
     def _tensors(self) -> Iterator[tuple[Source, str | None]]:
         for argument in self.arguments:
@@ -67,6 +67,11 @@ class Call:
         for name, value in self.keywords.items():
             for source in sources_in(value):
                 yield source, name
+
+
+def _is_nothing(value: Any) -> bool:
+    """Return whether it is None, or None for each of several tensors."""
+    return value is None or (isinstance(value, list) and bool(value) and all(item is None for item in value))
 
 
 def sources_in(value: Any) -> Iterator[Source]:

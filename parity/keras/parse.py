@@ -165,7 +165,9 @@ class _Parser:
         ends_read = [(self.place(source, calls, first), source) for source in outputs]
         read = _results_read([*ends_read, *(pair for place, call in calls.items()
                                             for pair in zip(producers[place], call.sources, strict=True))])  # fmt: skip
-        order, circle = in_order(producers)
+        # A layer's first call has the weights, and comes before the others whatever they read.
+        before = {place: (*read_first, *([(place[0], 0)] * (place[1] > 0))) for place, read_first in producers.items()}
+        order, circle = in_order(before)
         if circle:
             stuck = [key for key, _ in circle]
             raise self.fail(f"the layers {stuck[:3]} of the model {name!r} wait for each other in a circle.")
@@ -184,8 +186,10 @@ class _Parser:
                 for source, producer in zip(call.sources, producers[place], strict=True)
             )
             if are_several(class_of(entry), self.mapping(entry.get("config"), "layer")):
+                first_call = made.get(key)
+                assert not isinstance(first_call, Model)
                 node, results[place] = self.several(
-                    entry, scope, inbound, call, place, read.get(place, {0}), made.get(key)
+                    entry, scope, inbound, call, place, read.get(place, {0}), first_call
                 )
                 made.setdefault(key, node)
             elif number == 0:
@@ -250,17 +254,16 @@ class _Parser:
         self.plain_call(entry, call)
         before = len(self.nodes)
         _, results = self.model(entry, f"{scope}{self.layer_name(entry)}{suffix}/", inbound, depth + 1)
-        originals = [node for node in first.nodes() if node.inbound]
         copies = list(islice(self.nodes.values(), before, None))
-        stems = {node.name.removeprefix(f"{scope}{self.layer_name(entry)}/"): node.name for node in originals}
-        for copy in copies:
-            stem = copy.name.removeprefix(f"{scope}{self.layer_name(entry)}{suffix}/")
-            self.nodes[copy.name] = replace(copy, weights_of=copy.weights_of or stems.get(stem, ""))
+        there, here = (f"{scope}{self.layer_name(entry)}{again}/" for again in ("", suffix))
+        for copy in copies:  # a further call inside of the model has the weights of the first one there
+            original = self.nodes[there + copy.name.removeprefix(here)]
+            self.nodes[copy.name] = replace(copy, weights_of=original.weights_of or original.name)
         return results
 
     def several(
         self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, place: Place, read: set[int],
-        first: Node | Model | None,
+        first: Node | None,
     ) -> tuple[Node, Results]:  # fmt: skip
         """Parse a call of a layer of several results: a node for each that is read; `first` is of the first call."""
         key, number = place
@@ -272,7 +275,7 @@ class _Parser:
         for result in sorted(read):
             node = self.node(entry, scope, inbound, call, names[result].removeprefix(scope + key))
             try:
-                node = result_of(node, result, nodes[0] if nodes else first if isinstance(first, Node) else None)
+                node = result_of(node, result, nodes[0] if nodes else first)
             except ValueError as problem:
                 raise self.fail(f"of the layer {key!r} {problem}, and save the model again.") from None
             self.nodes[node.name] = node
@@ -357,7 +360,7 @@ class _Parser:
     def ends(self, value: Any, model: str, what: str) -> list[Source]:
         """Return the tensors of `[["name", 0, 0], ...]` (Keras 2), `["name", 0, 0]` or `{"key": [...]}` (Keras 3)."""
         if isinstance(value, Mapping):
-            value = list(value.values())
+            value = [value[key] for key in sorted(value)]  # so Keras 3 numbers them
         if isinstance(value, list) and value and isinstance(value[0], str):
             value = [value]
         if not (isinstance(value, list) and value and all(isinstance(end, list) and end for end in value)):

@@ -43,7 +43,7 @@ def result_of(node: Node, result: int, first: Node | None) -> Node:
         return replace(node, result=result)
     if result >= _STATES_READ:
         raise ValueError("the cell's state of an LSTM is read, which no other layer of Keras gives. Read its output")
-    # The state after the last step is what that step put out.
-    steps = {"return_sequences": False} if result else {}
+    # The state is what the last step that counts put out, which is repeated unless steps that do not count give zeros.
+    last = {"return_sequences": False, "zero_output_for_mask": False} if result else {}
     weights_of = (first.weights_of or first.name) if first else ""
-    return replace(node, config={**node.config, **steps, "return_state": False}, weights_of=weights_of)
+    return replace(node, config={**node.config, **last, "return_state": False}, weights_of=weights_of)

@@ -33,8 +33,8 @@ class Stored:
         The model's layers.
     tensors
         Their weights, by node and variable; further calls of a layer have those of the first.
-    keras_version
-        Major and minor version of the Keras that wrote the model.
+    keras_major
+        Major version of the Keras that wrote the model.
     described_elsewhere
         Whether the architecture is in a file that only this converter finds: neither in the weights' file, nor in a
         JSON file of its name, nor a known one.
@@ -43,7 +43,7 @@ class Stored:
     file: KerasFile
     graph: Graph
     tensors: Assigned
-    keras_version: tuple[int, int]
+    keras_major: int
     described_elsewhere: bool
 
 
@@ -70,7 +70,7 @@ def open_model(
         needed = {node.weights_of or node.name for node in graph.nodes}
         tensors = assign(file, graph.model, variables_of, needed)
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
-        yield Stored(file, graph, tensors | shared, _keras_version(file, described), elsewhere)
+        yield Stored(file, graph, tensors | shared, _keras_major(file, described), elsewhere)
 
 
 def variables_of(node: Node) -> tuple[Variable, ...]:
@@ -124,10 +124,10 @@ def _configs_beside(path: Path) -> list[Path]:
     return [path.with_name(name) for name in names]
 
 
-def _keras_version(file: KerasFile, architecture: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the version of the Keras that wrote the model: as stated, else as the layout tells."""
+def _keras_major(file: KerasFile, architecture: Mapping[str, Any]) -> int:
+    """Return the major version of the Keras that wrote the model: as stated, else as the layout tells."""
     version = file.keras_version or str(architecture.get("keras_version", ""))
-    major, minor = (*version.split("."), "", "")[:2]
-    if major.isdecimal() and len(major) < 4:
-        return int(major), int(minor) if minor.isdecimal() and len(minor) < 4 else 0
-    return (3 if file.keras_3_layout else 2), 0
+    digits = version.split(".")[0]
+    if digits.isdecimal() and len(digits) < 4:
+        return int(digits)
+    return 3 if file.keras_3_layout else 2

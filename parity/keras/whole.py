@@ -31,7 +31,7 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
         "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,
         "places and classes of the output in one row": several_places,
-        "a Keras 3 file as one of Keras 2": stored.keras_version >= (3,) or file.keras_3_layout,
+        "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,
         "weights and architecture in one file": file.by_position is not None,
         "the architecture of another file": stored.described_elsewhere,
     }

@@ -63,6 +63,8 @@ def _constant(value: Any, x: Tensor) -> Any:
     if any(not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number)
            for number in numbers):  # fmt: skip
         raise NotSpelledError("has a constant that is no finite number")
+    if _axes_of(value) > len(x.shape) + 1:
+        raise NotSpelledError("has a constant of more axes than the tensor, which gets as many")
     if len(numbers) == 1:
         return float(numbers[0])
     inner = value
@@ -74,6 +76,10 @@ def _constant(value: Any, x: Tensor) -> Any:
     return [float(number) for number in numbers]
 
 
+def _axes_of(value: Any) -> int:
+    return 1 + _axes_of(value[0]) if isinstance(value, list) and value else 0
+
+
 def _each(value: Any, function: Callable[[float], float]) -> Any:
     return [function(number) for number in value] if isinstance(value, list) else function(value)
 
@@ -83,6 +89,8 @@ def _operands(arguments: Arguments) -> tuple[Any, Any]:
     if any(name not in arguments for name in names):
         raise NotSpelledError("has fewer than two operands")
     left, right = (arguments[name] for name in names)
+    if not isinstance(left, Tensor) and not isinstance(right, Tensor):
+        raise NotSpelledError("computes with sizes of tensors, of which only products are known")
     if isinstance(left, Tensor) and isinstance(right, Tensor) and len(left.shape) != len(right.shape):
         raise NotSpelledError(f"joins tensors of {len(left.shape)} and {len(right.shape)} axes")
     return left, right

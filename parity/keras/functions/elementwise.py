@@ -57,6 +57,17 @@ def relu(arguments: Arguments) -> tuple[Spelled, ...]:
     return (Spelled("ReLU", told, (x.name,)),)
 
 
+def along_an_axis(spelling: Spelling) -> Spelling:
+    """Refuse ``axis=None``, which in Keras 3 means all axes together, the batch included."""
+
+    def spelled(arguments: Arguments) -> tuple[Spelled, ...]:
+        if "axis" in arguments and arguments["axis"] is None:
+            raise NotSpelledError("is called with axis=None, which mixes the samples of the batch")
+        return spelling(arguments)
+
+    return spelled
+
+
 def softmax(arguments: Arguments) -> tuple[Spelled, ...]:
     """``softmax`` along an axis."""
     axis = arguments.get("axis")
@@ -78,6 +89,6 @@ def same(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def cast(arguments: Arguments) -> tuple[Spelled, ...]:
     """Spell a cast between floating point types, which the dtype of the model decides."""
-    if "float" not in str(arguments.get("dtype")):
+    if str(arguments.get("dtype")) not in ("float32", "float64"):
         raise NotSpelledError(f"casts to {arguments.get('dtype')!r}")
     return same(arguments)

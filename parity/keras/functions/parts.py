@@ -12,6 +12,7 @@ from parity.keras.functions.spelling import RESULT, Arguments, NotSpelledError, 
 Margin = tuple[int, int]
 """How many places are left off before and behind."""
 _MOST_RUNS = 64
+_IMAGE_AXES = 3
 _ALL: Mapping[str, Any] = {"start": None, "stop": None, "step": None}
 _CROPPED_RANKS = (2, 3, 4)
 
@@ -229,8 +230,15 @@ def cut(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def mirrored(axis: int) -> Spelling:
-    """Turn an image around along one of its sides."""
-    return lambda arguments: reverse({"x": first_tensor(arguments), "axis": axis})
+    """Turn images around along one of their sides."""
+
+    def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
+        x = first_tensor(arguments)
+        if len(x.shape) != _IMAGE_AXES:  # without a batch axis TensorFlow takes it for one image
+            raise NotSpelledError(f"turns around tensors of {len(x.shape) + 1} axes, and only images are supported")
+        return reverse({"x": x, "axis": axis})
+
+    return spelling
 
 
 def gather(arguments: Arguments) -> tuple[Spelled, ...]:

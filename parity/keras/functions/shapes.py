@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from parity.keras.functions.sizes import BATCH
 from parity.keras.functions.spelling import (
     PREVIOUS,
     Arguments,
@@ -30,7 +31,7 @@ def reshape(arguments: Arguments) -> tuple[Spelled, ...]:
     """Another shape of each sample."""
     x, shape = first_tensor(arguments), arguments.get("shape", arguments.get("newshape"))
     whole = isinstance(shape, list) and len(shape) > 1 and all(type(size) is int for size in shape[1:])
-    if not isinstance(shape, list) or not whole or shape[0] not in (-1, None):
+    if not isinstance(shape, list) or not whole or shape[0] not in (-1, None, BATCH):
         raise NotSpelledError(f"reshapes to {shape!r}, and only [-1, sizes...] keeps the batch")
     return (Spelled("Reshape", {"target_shape": shape[1:]}, (x.name,)),)
 

@@ -6,10 +6,18 @@ from typing import Any
 
 from parity.keras.functions.spelling import RESULT, Arguments, Tensor
 
-Sizes = int | tuple[int | None, ...] | None
+
+class Batch:
+    """Stands for the size of the batch axis, which no layer is told: it is no number, and only a reshape takes it."""
+
+    def __repr__(self) -> str:
+        return "the batch's size"
+
+
+BATCH = Batch()
+Size = int | None | Batch
+Sizes = Size | tuple[Size, ...]
 """One size, or those of all axes; None where it is open."""
-BATCH = -1
-"""The size of the batch axis, as `tf.reshape` takes it for what is left."""
 
 
 def measured(function: str, arguments: Arguments) -> tuple[bool, Sizes]:

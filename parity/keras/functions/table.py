@@ -13,10 +13,10 @@ from typing import Any
 from parity.keras.calls import Source
 from parity.keras.errors import ConversionError
 from parity.keras.functions import arithmetic, elementwise, images, parts, reducing, shapes, sizes
-from parity.keras.functions.masks import MASK_CLASSES
 from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import RESULT, NotSpelledError, Spelling, Tensor
 from parity.keras.graph import Node
+from parity.keras.masks import MASK_CLASSES
 
 OPERATION_CLASSES = ("TFOpLambda", "SlicingOpLambda")
 
@@ -151,12 +151,12 @@ _KERAS_3: dict[str, Row] = {
     "Silu": (_X, elementwise.activation("swish")),
     "Softplus": (_X, elementwise.activation("softplus")),
     "Softsign": (_X, elementwise.activation("softsign")),
-    "Softmax": (("x", "axis"), elementwise.softmax),
+    "Softmax": (("x", "axis"), elementwise.along_an_axis(elementwise.softmax)),
     "Mean": (("x", "axis", "keepdims"), reducing.reduced("Average")),
     "Max": (("x", "axis", "keepdims"), reducing.reduced("Max")),
     "Sum": (("x", "axis", "keepdims"), reducing.reduced("Sum")),
     "Min": (("x", "axis", "keepdims"), reducing.reduced("Min")),
-    "LogSoftmax": (("x", "axis"), elementwise.log_softmax),
+    "LogSoftmax": (("x", "axis"), elementwise.along_an_axis(elementwise.log_softmax)),
     "Tile": (("x", "repeats"), shapes.tile),
     "Repeat": (("x", "repeats", "axis"), shapes.repeat),
     "Flip": (("x", "axis"), parts.reverse),
@@ -204,6 +204,12 @@ def function_of(node: Node) -> str:
     name = str(node.config.get("function", node.keras_name))
     today = name.removeprefix("compat.v1.")
     return name if today.startswith(_OTHERWISE_IN_TENSORFLOW_1) else today
+
+
+def cast_dtype(node: Node) -> str | None:
+    """Return the dtype that an operation of TensorFlow casts to, None if it does something else."""
+    dtype = node.call.keywords.get("dtype") if is_operation(node.class_name) and function_of(node) == "cast" else None
+    return dtype if isinstance(dtype, str) else None
 
 
 _OF_EVERY_LAYER = ("name", "dtype", "trainable")
@@ -299,13 +305,10 @@ def _named(node: Node, parameters: tuple[str, ...], reads: Sequence[Read]) -> di
         return value
 
     by_place = node.call.arguments
-    if (
-        len(by_place) == 1
-        and isinstance(by_place[0], tuple | list)
-        and len(parameters) > 1
-        and parameters[0] != "values"
-    ):
-        by_place = tuple(by_place[0])  # Keras 2 joins several tensors by place into one list
+    joined = by_place[0] if len(by_place) == 1 and isinstance(by_place[0], tuple | list) else ()
+    # Keras 2 joins several tensors by place into one list, and writes an array of constants number by number.
+    if any(isinstance(value, Source) for value in joined) and len(parameters) > 1 and parameters[0] != "values":
+        by_place = tuple(joined)
     arguments = [placed(value) for value in by_place]
     if len(arguments) > len(parameters):
         raise NotSpelledError(f"has {len(arguments)} arguments by place, expected at most {len(parameters)}")

@@ -116,7 +116,7 @@ def activation_module(layer: Layer, value: Value) -> nn.Module | None:
             "of its own"
         )
     factory = _FUNCTIONS[name]
-    if layer.keras_version < (3,):
+    if layer.keras_major < 3:
         factory = _KERAS_2.get(name, factory)
     return None if factory is None else factory()
 

@@ -111,8 +111,8 @@ class Layer:
         Its tensors in the file by Keras variable name.
     dtype
         Of the parameters to make.
-    keras_version
-        Major and minor version of the Keras that wrote the file; some names changed their meaning.
+    keras_major
+        Major version of Keras that wrote the file; some names changed their meaning.
     channels_first
         Whether its channels are Keras's first axis; all that the handler is shown has them last.
     drop_softmax
@@ -128,7 +128,7 @@ class Layer:
     inputs: tuple[Value, ...]
     stored: Mapping[str, StoredTensor]
     dtype: torch.dtype
-    keras_version: tuple[int, int]
+    keras_major: int
     file: Path
     drop_softmax: bool = False
     channels_first: bool = False

@@ -24,7 +24,7 @@ _OPENS = {"RandomHeight": 0, "RandomWidth": 1}
 def rescaling(layer: Layer) -> Built:
     """`Rescaling`: times a constant, plus another; numbers, or lists that broadcast from the last axis."""
     parts = [_constant(layer, key, default) for key, default in (("scale", None), ("offset", 0.0))]
-    if layer.keras_version < (3,):
+    if layer.keras_major < 3:
         # TensorFlow makes a float32 tensor of a Python number before it casts it to the dtype of the layer.
         parts = [part.astype(np.float32) for part in parts]
     scale, offset = parts

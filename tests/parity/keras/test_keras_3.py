@@ -57,6 +57,22 @@ def shared_layer() -> Any:
 
 
 @built
+def outputs_and_inputs_by_name() -> Any:
+    """Keras numbers them in the order of their names."""
+    start = L.Input((4,))
+    inner = keras.Model(start, {"z": L.Dense(3)(start), "a": L.Dense(3)(start)})
+    first, second = L.Input((4,), name="second"), L.Input((4,), name="first")
+    read = inner(first)
+    return keras.Model({"b": first, "a": second}, L.Dense(3)(read["z"] - read["a"] * L.Dense(3)(second)))
+
+
+@built
+def model_of_a_list() -> Any:
+    a, b, x = L.Input((4,)), L.Input((4,)), L.Input((4,))
+    return keras.Model(x, L.Dense(3)(keras.Model([a, b], L.Subtract()([a, b]))([x, x * 2.0])))
+
+
+@built
 def recurrent() -> Any:
     x = L.Input((7, 3))
     y = L.Bidirectional(L.LSTM(4, return_sequences=True))(L.Masking()(x))
@@ -171,7 +187,8 @@ def test_logits(name: str, suffix: str, tmp_path: Path) -> None:
         inputs = [np.floor(abs(x) * 3 + 1) % 9 if x.ndim == 2 else x for x in inputs]
         inputs[0][1:, 4:] = 0
     port = parity.keras.load(path)
-    expected = _logits(model, inputs if len(inputs) > 1 else inputs[0])
+    by_name = dict(zip("ab", inputs, strict=False)) if "by_name" in name else None
+    expected = _logits(model, by_name or (inputs if len(inputs) > 1 else inputs[0]))
     made = port.logits(inputs if len(inputs) > 1 else inputs[0])
     assert np.abs(made - expected).max() <= CLOSE * np.abs(expected).max()
 
@@ -179,6 +196,11 @@ def test_logits(name: str, suffix: str, tmp_path: Path) -> None:
 def _masked_and_plain(join: Callable[..., Any]) -> Any:
     x = L.Input((7, 3))
     return keras.Model(x, L.GlobalAveragePooling1D()(join(L.Masking()(x), x)))
+
+
+def _counts(x: Any) -> Any:
+    """Return the mask that Masking makes."""
+    return ops.any(ops.not_equal(x, 0.0), axis=-1)
 
 
 def _running(x: Any) -> Any:
@@ -195,6 +217,27 @@ OTHERWISE: dict[str, Callable[[], Any]] = {
     "a mask of the user's": lambda: _masked_and_plain(lambda read, x: L.GRU(3, return_sequences=True)(
         read, mask=ops.not_equal(x[..., 0], 1.0)
     )),
+    "all numbers of a step": lambda: _masked_and_plain(lambda read, x: L.GRU(3, return_sequences=True)(
+        read, mask=ops.all(ops.not_equal(x, 0.0), axis=-1)
+    )),
+    "along another axis": lambda: _masked_and_plain(lambda read, x: L.GRU(3, return_sequences=True)(
+        read, mask=ops.any(ops.not_equal(ops.concatenate([x, x, x[..., :1]], axis=-1), 0.0), axis=1)
+    )),
+    "nothing counts": lambda: _masked_and_plain(lambda read, x: L.GRU(3, return_sequences=True)(
+        read, mask=ops.all(ops.stack([_counts(x), ops.zeros_like(_counts(x))], axis=0), axis=0)
+    )),
+    "attention to all, told": lambda: _masked_and_plain(
+        lambda read, x: L.Attention()([read, read], mask=[_counts(x), None])
+    ),
+    "attention of all, told": lambda: _masked_and_plain(
+        lambda read, x: L.Attention()([read, read], mask=[None, _counts(x)])
+    ),
+    "attention without masks, told": lambda: _masked_and_plain(
+        lambda read, x: L.Attention()([read, read], mask=[None, None])
+    ),
+    "the mask of another input": lambda: _masked_and_plain(
+        lambda read, x: L.MultiHeadAttention(2, 3)(read, x, value_mask=_counts(x))
+    ),
     "a mask of a nested model": lambda: _masked_and_plain(lambda read, x: _running(x)(read)),
     "one of two masks": lambda: _masked_and_plain(lambda read, x: L.Add()([read, L.Masking(1.0)(x)])),
 }  # fmt: skip
@@ -205,4 +248,12 @@ def test_masks_that_keras_2_would_not_make_are_refused(case: str, tmp_path: Path
     path = tmp_path / "model.keras"
     OTHERWISE[case]().save(path)
     with pytest.raises(parity.keras.ConversionError, match="mask"):
+        parity.keras.load(path)
+
+
+def test_a_softmax_over_all_samples_is_refused(tmp_path: Path) -> None:
+    x = L.Input((4,))
+    path = tmp_path / "model.keras"
+    keras.Model(x, L.Dense(3)(ops.softmax(x, axis=None))).save(path)
+    with pytest.raises(parity.keras.ConversionError, match="mixes the samples"):
         parity.keras.load(path)

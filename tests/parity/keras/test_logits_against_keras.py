@@ -159,7 +159,7 @@ def _scale_and_offset_exchanged(monkeypatch):
 
 
 def _keras_3_names(monkeypatch):
-    monkeypatch.setattr(stored, "_keras_version", lambda *arguments: (3, 0))
+    monkeypatch.setattr(stored, "_keras_major", lambda *arguments: 3)
 
 
 def _margins_of_same_moved(monkeypatch):

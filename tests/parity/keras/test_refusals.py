@@ -287,6 +287,9 @@ OPERATIONS = {
     "a part of the batch by tf.slice": ("slice", {"begin": [0, 0, 0], "size": [2, -1, -1]}, ["part of the batch"]),
     "another epsilon": ("math.l2_normalize", {"axis": -1, "epsilon": 0.1}, ["epsilon=0.1"]),
     "copies of samples": ("tile", {"multiples": [2, 1, 1]}, ["the batch among them"]),
+    "a series turned around as one image": ("image.flip_left_right", {}, ["tensors of 3 axes", "only images"]),
+    "a constant of more axes": ("math.multiply", {"y": [[[[1.0, 2.0]]]]}, ["more axes than the tensor"]),
+    "half precision": ("cast", {"dtype": "float16"}, ["casts to 'float16'"]),
     "samples added up": ("math.reduce_sum", {"axis": 0}, ["works along the batch axis"]),
     "an axis too long to turn around": (
         "__operators__.getitem", {"slice_spec": [{"class_name": "__ellipsis__"}, {"step": -1}, {}]}, ["70 places"],
@@ -315,6 +318,44 @@ def test_results_that_no_layer_gives(tmp_path):
         head["inbound_nodes"] = [[["cell", 0, result, {}]]]
         model = KerasModel(functional(input_layer(7, 2, inbound=[]), lstm, head))
         assert said in refusal(model.write(tmp_path / "m.h5"))
+
+
+def _of_sizes(function, **told):
+    """Return an operation on a series that is told the size of its batch."""
+    sizes = layer("TFOpLambda", "sizes", "x", function="compat.v1.shape")
+    batch = layer("SlicingOpLambda", "batch", "sizes", function="__operators__.getitem")
+    batch["inbound_nodes"] = [["sizes", 0, 0, {"slice_spec": 0}]]
+    operation = layer("TFOpLambda", "odd", [], function=function)
+    operation["inbound_nodes"] = [["x", 0, 0, {key: _placed(value) for key, value in told.items()}]]
+    return [input_layer(7, 2, inbound=[]), sizes, batch, operation]
+
+
+def _placed(value):
+    return (
+        ["batch", 0, 0] if value == "the batch" else [_placed(item) for item in value] if type(value) is list else value
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "told", "said"),
+    [
+        ("__operators__.getitem", {"slice_spec": [{}, "the batch"]}, "takes the part the batch's size"),
+        ("roll", {"shift": "the batch", "axis": 1}, "moves by the batch's size places"),
+        ("math.add", {"y": "the batch"}, "has a constant that is no finite number"),
+    ],
+)
+def test_the_batchs_size_is_no_number(tmp_path, function, told, said):
+    model = KerasModel(functional(*_of_sizes(function, **told), layer("Flatten", "flat", "odd")))
+    assert said in refusal(model.write(tmp_path / "m.h5"))
+
+
+def test_arithmetic_of_sizes_and_a_size_as_the_output(tmp_path):
+    *layers, _ = _of_sizes("roll", shift=1, axis=1)
+    less = layer("TFOpLambda", "less", [], function="math.subtract")
+    less["inbound_nodes"] = [["batch", 0, 0, {"y": 1}]]
+    model = KerasModel(functional(*layers, less))
+    assert "computes with sizes of tensors" in refusal(model.write(tmp_path / "m.h5"))
+    assert "is the size of a tensor" in refusal(KerasModel(functional(*layers)).write(tmp_path / "n.h5"))
 
 
 def test_sizes_of_a_tensor_where_values_belong(tmp_path):

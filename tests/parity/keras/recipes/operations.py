@@ -168,3 +168,39 @@ def masks_end_at_operations(keras: Any) -> Any:
     parts = [tf.reduce_mean(read, axis=1), tf.reduce_max(read, axis=1), L.GlobalAveragePooling1D()(tf.nn.relu(read)),
              L.GRU(3)(moved), L.GRU(2)(read)]  # fmt: skip
     return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
+
+
+@recipe(sample=_ends_early)
+def casts_and_states_of_masked_steps(keras: Any) -> Any:
+    """A cast to a tensor's own dtype is that tensor, mask and all; a state is not what masked steps put out."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 3))
+    read = L.Masking()(x)
+    same = tf.cast(read, keras.backend.floatx())
+    steps, state = L.GRU(3, return_sequences=True, return_state=True, zero_output_for_mask=True)(read)
+    parts = [L.LSTM(2)(same), L.GlobalAveragePooling1D()(same), state, L.Flatten()(steps)]
+    return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
+
+
+@recipe
+def first_call_behind_the_second(keras: Any) -> Any:
+    """Layers and models whose first call reads something deeper, called twice inside of a model called twice."""
+    L = keras.layers
+    a, b, start = keras.Input((6,)), keras.Input((4,)), keras.Input((4,))
+    shared = L.Dense(4, activation="relu")
+    inner = keras.Model(start, shared(start) * shared(start[:, ::-1]))
+    deep = inner(L.Dense(4)(a))
+    return keras.Model([a, b], L.Dense(3)(L.Concatenate()([deep, inner(b)])))
+
+
+@recipe
+def two_constants_first(keras: Any) -> Any:
+    import numpy as np
+    import tensorflow as tf
+
+    x = keras.Input((2,))
+    offsets, factors = (np.array(two, keras.backend.floatx()) for two in ([0.5, 0.25], [2.0, -0.5]))
+    y = tf.subtract(offsets, keras.layers.Dense(2)(x))
+    return keras.Model(x, keras.layers.Dense(3)(tf.multiply(factors, y)))
