@@ -14,6 +14,7 @@ from parity.keras.entries import batch_shape, class_of
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Model, Node, in_order, needed_for
 from parity.keras.results import are_several, result_of
+from parity.keras.wiring import Place, wired
 
 _SEQUENTIAL = "Sequential"
 _FUNCTIONAL = ("Functional", "Model")
@@ -25,8 +26,6 @@ _MOST_CALLS = 10_000
 
 Results = tuple[str, ...]
 """The nodes that make the results of a call."""
-Place = tuple[str, int]
-"""A layer's Keras name and the number of its call."""
 
 
 def parse_architecture(config: Mapping[str, Any], file: Path, output: str | None = None) -> Graph:
@@ -157,23 +156,10 @@ class _Parser:
         for source in outputs:
             if source.layer not in entries:
                 raise self.fail(f"the output layer {source.layer!r} of the model {name!r} is not among its layers.")
-        first = _first_calls([*outputs, *(source for call in calls.values() for source in call.sources)])
-        producers = {
-            place: tuple(self.place(source, calls, first, place[0]) for source in call.sources)
-            for place, call in calls.items()
-        }
-        ends_read = [(self.place(source, calls, first), source) for source in outputs]
-        read = _results_read([*ends_read, *(pair for place, call in calls.items()
-                                            for pair in zip(producers[place], call.sources, strict=True))])  # fmt: skip
-        # A layer's first call has the weights, and comes before the others whatever they read.
-        before = {place: (*read_first, *([(place[0], 0)] * (place[1] > 0))) for place, read_first in producers.items()}
-        order, circle = in_order(before)
-        if circle:
-            stuck = [key for key, _ in circle]
-            raise self.fail(f"the layers {stuck[:3]} of the model {name!r} wait for each other in a circle.")
+        wiring = wired(calls, outputs, name, self.fail)
         results: dict[Place, Results] = {}
         made: dict[str, Node | Model] = {}
-        for place in order:
+        for place in wiring.order:
             key, number = place
             entry, call = entries[key], calls[place]
             if entry.get("class_name") == "InputLayer":
@@ -183,13 +169,13 @@ class _Parser:
                 continue
             inbound = tuple(
                 self.result(source, place, results[producer])
-                for source, producer in zip(call.sources, producers[place], strict=True)
+                for source, producer in zip(call.sources, wiring.producers[place], strict=True)
             )
             if are_several(class_of(entry), self.mapping(entry.get("config"), "layer")):
                 first_call = made.get(key)
                 assert not isinstance(first_call, Model)
                 node, results[place] = self.several(
-                    entry, scope, inbound, call, place, read.get(place, {0}), first_call
+                    entry, scope, inbound, call, place, wiring.read.get(place, {0}), first_call
                 )
                 made.setdefault(key, node)
             elif number == 0:
@@ -201,7 +187,7 @@ class _Parser:
             self.outputs = [source.layer for source in outputs]
         # Weights are stored in the order of the file, not of computation.
         members = tuple(made[key] for key in entries if key in made)
-        ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in ends_read)
+        ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in wiring.ends)
         return Model(name, "Functional", members), ends
 
     def input(
@@ -341,20 +327,6 @@ class _Parser:
                     raise self.fail(f"the layer {name!r} reads {source.layer!r}, which is not a layer of the model.")
         return parsed
 
-    def place(
-        self, source: Source, calls: Mapping[Place, Call], first: Mapping[str, int], reader: str = "the output"
-    ) -> Place:
-        """Return which call of a layer a source means."""
-        if (source.layer, 1) not in calls:
-            return source.layer, 0
-        number = source.call - first[source.layer]
-        if (source.layer, number) not in calls:
-            raise self.fail(
-                f"the layer {reader!r} reads call {source.call} of {source.layer!r}, which is not in the model. "
-                "Save the model again."
-            )
-        return source.layer, number
-
     # --- ends --------------------------------------------------------------------------------------------------------
 
     def ends(self, value: Any, model: str, what: str) -> list[Source]:
@@ -424,19 +396,3 @@ class _Parser:
         while name in self.nodes:
             name += "_"
         return name
-
-
-def _results_read(pairs: Sequence[tuple[Place, Source]]) -> dict[Place, set[int]]:
-    """Return the numbers of the results of each call that something reads."""
-    read: dict[Place, set[int]] = {}
-    for place, source in pairs:
-        read.setdefault(place, set()).add(source.tensor)
-    return read
-
-
-def _first_calls(sources: Sequence[Source]) -> dict[str, int]:
-    """Return the number of each layer's first call: Keras 2 counts the making of a nested model as its call 0."""
-    first: dict[str, int] = {}
-    for source in sources:
-        first[source.layer] = min(source.call, first.get(source.layer, 1))
-    return first

@@ -278,7 +278,8 @@ def spelled(node: Node, reads: Sequence[Read], fail: Callable[[str], ConversionE
     for number, layer in enumerate(layers, start=1):
         name_here = node.name if number == len(layers) else f"{node.name}_part_{number}"
         inbound: list[str] = []
-        for producer in (nodes[one].name if isinstance(one, int) else one for one in layer.inbound):
+        for read in layer.inbound:
+            producer = nodes[read].name if isinstance(read, int) else read
             if producer in inbound:  # both references count twice what one layer reads twice
                 copy = f"{node.name}_copy_{len(ordered) + 1}"
                 settings = {"name": copy, "activation": "linear"}

@@ -117,7 +117,7 @@ def of_innvestigate() -> dict[str, Any]:
     same_worker = Calls(models, methods)
     together = {name: ask(same_worker, *how) for name, how in asked.items()}
     alone = {name: ask(Calls(models, methods), *how) for name, how in asked.items()}
-    return {"together": together, "alone": alone, "forgotten": alone}
+    return {"together": together, "alone": alone}
 
 
 if __name__ == "__main__":
