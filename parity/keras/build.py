@@ -182,10 +182,10 @@ class _Builder:
         if dtype is None or node.inbound[0] not in self.masks:
             return False
         layer = next(layer for layer in self.layers if layer.name == node.inbound[0])
-        own = layer.config.get("dtype", "float32")
-        if not isinstance(own, str) or not own.startswith("float"):
-            raise self._fail(node, f"it casts a sequence with a mask, of the dtype {own!r}. Leave the cast out")
-        return own == dtype
+        layer_dtype = layer.config.get("dtype", "float32")
+        if not isinstance(layer_dtype, str) or not layer_dtype.startswith("float"):
+            raise self._fail(node, f"it casts a sequence with a mask, of the dtype {layer_dtype!r}. Leave the cast out")
+        return layer_dtype == dtype
 
     def _tensor(self, name: str) -> Tensor:
         return Tensor(name, self.values[name].shape)

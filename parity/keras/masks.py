@@ -180,11 +180,11 @@ class SequenceMasks:
         elif reads_masks and any(mask is not None and not mask.as_in_keras_2 for mask in followed):
             raise ValueError(_ANOTHER)
         keywords = {key: value for key, value in node.call.keywords.items() if key not in MASK_ARGUMENTS}
-        bare = replace(
+        untold = replace(
             node, inbound=tuple(name for name, _ in tensors), call=replace(node.call, keywords=keywords)
         )  # fmt: skip
-        self._refuse_as_values(bare)
-        return bare
+        self._refuse_as_values(untold)
+        return untold
 
     def _by_input(self, node: Node, keywords: Sequence[str | None]) -> Iterator[Told | None]:
         """Yield the mask that is told of each input.
@@ -206,11 +206,9 @@ class SequenceMasks:
 
     @staticmethod
     def _hold(told: Sequence[Told | None], followed: Sequence[Followed | None]) -> None:
-        for theirs, ours in zip(told, followed, strict=True):
-            expected = (
-                None if theirs is None else Followed(frozenset({theirs.compared}) if theirs.compared else frozenset())
-            )
-            if expected != ours:
+        for mask, of_the_input in zip(told, followed, strict=True):
+            as_told = None if mask is None or mask.compared is None else Followed(frozenset({mask.compared}))
+            if as_told != of_the_input:
                 raise ValueError(_ANOTHER)
 
     def follow(self, node: Node, passes: bool, made: nn.Module | str | None) -> None:

@@ -112,7 +112,7 @@ def add(arguments: Arguments) -> tuple[Spelled, ...]:
 def add_all(arguments: Arguments) -> tuple[Spelled, ...]:
     """``tf.add_n``: the sum of tensors."""
     tensors = arguments.get("inputs")
-    if not isinstance(tensors, list) or len(tensors) < 2 or not all(isinstance(one, Tensor) for one in tensors):
+    if not isinstance(tensors, list) or len(tensors) < 2 or not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise NotSpelledError("adds something else than two or more tensors")
     return (Spelled("Add", {}, tuple(tensor.name for tensor in tensors)),)
 

@@ -220,7 +220,7 @@ def cut(arguments: Arguments) -> tuple[Spelled, ...]:
     begin, sizes = arguments.get("begin"), arguments.get("size")
     x = first_tensor(arguments)
     told = [*(begin if isinstance(begin, list) else [None]), *(sizes if isinstance(sizes, list) else [None])]
-    if len(told) != 2 * len(x.shape) + 2 or not all(type(one) is int for one in told) or told[0] != 0:
+    if len(told) != 2 * len(x.shape) + 2 or not all(type(number) is int for number in told) or told[0] != 0:
         raise NotSpelledError(f"takes {sizes!r} places from {begin!r}")
     ends = [None if size == -1 else first + size for first, size in zip(begin, sizes, strict=True)]  # type: ignore[arg-type]
     if ends[0] is not None:
@@ -247,8 +247,12 @@ def gather(arguments: Arguments) -> tuple[Spelled, ...]:
     places = [indices] if type(indices) is int else indices
     axis, chain = axis_of(arguments.get("axis"), len(x.shape)), _Chain(x.name, list(x.shape))
     size = chain.known(axis)
-    if not isinstance(places, list) or not places or not all(type(one) is int and 0 <= one < size for one in places):
-        raise NotSpelledError(f"gathers {indices!r} of {size} places, and only constant places are spelled")
+    if (
+        not isinstance(places, list)
+        or not places
+        or not all(type(place) is int and 0 <= place < size for place in places)
+    ):
+        raise NotSpelledError(f"gathers {indices!r} of {size} places, and only constant places from 0 on are spelled")
     if arguments.get("batch_dims"):
         raise NotSpelledError("gathers other places for each sample")
     chain.take(axis, places)
@@ -265,7 +269,7 @@ def split(arguments: Arguments) -> tuple[Spelled, ...]:
 def split_at(arguments: Arguments) -> tuple[Spelled, ...]:
     """One of the results of Keras 3's `split`: so many equal parts, or what lies between given places."""
     parts = arguments.get("indices_or_sections")
-    if isinstance(parts, list) and all(type(one) is int for one in parts):
+    if isinstance(parts, list) and all(type(places) is int for places in parts):
         parts = [*(end - start for start, end in pairwise([0, *parts])), -1]
     return _part_of(arguments, parts)
 
@@ -276,9 +280,9 @@ def _part_of(arguments: Arguments, parts: Any) -> tuple[Spelled, ...]:
     size = _Chain(x.name, list(x.shape)).known(axis)
     if type(parts) is int and parts > 0 and size % parts == 0:
         parts = [size // parts] * parts
-    if not isinstance(parts, list) or not all(type(one) is int for one in parts) or parts.count(-1) > 1:
+    if not isinstance(parts, list) or not all(type(places) is int for places in parts) or parts.count(-1) > 1:
         raise NotSpelledError(f"splits {size} places into {parts!r} parts")
-    sizes = [size - sum(parts) - 1 if one == -1 else one for one in parts]
+    sizes = [size - sum(parts) - 1 if places == -1 else places for places in parts]
     if sum(sizes) != size or min(sizes) < 1 or result >= len(sizes):
         raise NotSpelledError(f"splits {size} places into parts of {parts!r}")
     first = sum(sizes[:result])
