@@ -12,9 +12,9 @@ from parity.extras import named
 
 if TYPE_CHECKING:
     from parity.keras.architectures import ARCHITECTURES, torchvision_vgg_state_dict
-    from parity.keras.build import load
     from parity.keras.description import LayerDescription, ModelDescription
     from parity.keras.errors import ConversionError
+    from parity.keras.loading import load
     from parity.keras.module import KerasModule
 
 __all__ = [
@@ -33,7 +33,7 @@ _LIES_IN = {
     "KerasModule": "module",
     "LayerDescription": "description",
     "ModelDescription": "description",
-    "load": "build",
+    "load": "loading",
     "torchvision_vgg_state_dict": "architectures",
 }
 

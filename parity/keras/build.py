@@ -1,4 +1,4 @@
-"""From a Keras file to a torch module: walks the graph, calls the handlers, wires the results."""
+"""From a graph of Keras layers to a torch module: calls the handlers, wires the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from parity.hashing import file_sha256
 from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.errors import ConversionError
 from parity.keras.functions.sizes import Sizes
@@ -20,7 +19,7 @@ from parity.keras.functions.spelling import Tensor
 from parity.keras.functions.table import cast_dtype, is_operation, measured, spelled
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.handler import Handler
-from parity.keras.handlers.layer import DTYPES, Layer, Value, failure
+from parity.keras.handlers.layer import Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
 from parity.keras.handlers.table import HANDLERS
@@ -28,80 +27,29 @@ from parity.keras.masks import SequenceMasks
 from parity.keras.module import KerasModule, Place, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
-from parity.keras.stored import Stored, open_model
+from parity.keras.stored import Stored
 from parity.keras.weights import Assigned
-from parity.keras.whole import last_softmax, spelled_otherwise
+from parity.keras.whole import spelled_otherwise
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
 _LARGEST_OUTPUT = 1 << 27
 KERAS_3 = 3
 
 
-def load(
-    path: str | Path,
-    *,
-    architecture: str | None = None,
-    config: str | Path | None = None,
-    output: str | None = None,
-    dtype: torch.dtype = torch.float32,
-    inbound: Mapping[str, tuple[str, ...]] | None = None,
-) -> KerasModule:
-    """Convert a Keras model to torch, without TensorFlow and without running anything from the file.
-
-    Parameters
-    ----------
-    path : str or Path
-        A `.h5` with or without architecture, a `.weights.h5`, or a `.keras` file.
-    architecture : {"vgg16", "vgg19"}, optional
-        `"vgg16"` or `"vgg19"`: used when the file holds weights only.
-    config : str or Path, optional
-        A JSON file made by `model.to_json()`, for a file that holds weights only. If neither is given, such a file
-        beside the weights is used: `name.json` for `name.h5` or `name.weights.h5`.
-    output : str, optional
-        For a model of several outputs, the Keras name of the layer whose result is wanted. What only the others need
-        is left out, inputs included.
-    dtype : torch.dtype
-        `torch.float32` or `torch.float64`.
-    inbound : mapping of str to tuple of str, optional
-        Layers that are given the outputs of other layers than the file says, by name. For experiments: with it a
-        wrong network can be built on purpose.
-
-    Returns
-    -------
-    KerasModule
-        In eval mode, parameters without gradient, returning logits: a final softmax is taken off, and
-        `description.removed_softmax` says so.
-
-    Raises
-    ------
-    ConversionError
-        If the file cannot be read, is not from Keras, or holds layers, a configuration or weights that cannot be
-        converted exactly. The message names the file and all such layers.
-
-    Examples
-    --------
-    >>> import parity.keras
-    >>> from parity.assets.models import resolve
-    >>> model = parity.keras.load(resolve("dense_mnist").path)
-    >>> model.description.input_shape, model.description.removed_softmax
-    ((28, 28, 1), True)
-    """
-    path = Path(path)
-    if dtype not in DTYPES:
-        raise ConversionError(f"dtype is {dtype}, expected torch.float32 or torch.float64.")
-    with open_model(path, architecture, None if config is None else Path(config), output) as stored:
-        graph = stored.graph
-        if inbound:
-            nodes = tuple(replace(node, inbound=inbound.get(node.name, node.inbound)) for node in graph.nodes)
-            graph = replace(graph, nodes=nodes)
-        builder = _Builder(replace(stored, graph=graph), dtype, last_softmax(graph))
-        for node in graph.nodes:
-            builder.add(node)
-        return builder.finish(file_sha256(path))
-
-
 @dataclass
-class _Builder:
+class Builder:
+    """What is known of a model while its layers are converted, one after another.
+
+    Attributes
+    ----------
+    stored
+        The graph and its tensors.
+    dtype
+        Of the module.
+    last_softmax
+        The layer whose softmax is taken off, None if there is none.
+    """
+
     stored: Stored
     dtype: torch.dtype
     last_softmax: str | None
@@ -119,6 +67,7 @@ class _Builder:
 
     @property
     def graph(self) -> Graph:
+        """The layers and how they read each other."""
         return self.stored.graph
 
     @cached_property
@@ -128,10 +77,12 @@ class _Builder:
 
     @cached_property
     def starts_channels_first(self) -> bool:
+        """Whether the channels of the input are its first axis in Keras too."""
         return starts_channels_first(self.graph)
 
     @property
     def path(self) -> Path:
+        """The model's file."""
         return self.stored.file.path
 
     @property
@@ -273,7 +224,7 @@ class _Builder:
         """Return a model that a layer holds, in torch layout, and the shape of its result."""
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
         stored = replace(self.stored, graph=graph, tensors={**tensors, **shared})
-        builder = _Builder(stored, self.dtype, None)
+        builder = Builder(stored, self.dtype, None)
         for node in graph.nodes:
             builder.add(node)
         return builder.finish("", in_keras_layout=False), builder.values[graph.output].shape

@@ -15,7 +15,9 @@ from typing import Any
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Model, Node
 from parity.keras.handlers.layer import Variable
-from parity.keras.hdf5 import KerasFile, PositionedGroup, StoredTensor
+from parity.keras.hdf5 import KerasFile
+from parity.keras.listing import PositionedGroup
+from parity.keras.stored_tensor import StoredTensor
 
 Assigned = dict[str, dict[str, StoredTensor]]
 """Node name -> Keras variable name -> tensor in the file."""

@@ -17,19 +17,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
-
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON
 from signxai_torch.lrp.composites import ActivationComposite
 from signxai_torch.lrp.rules import RULES, SIGN, AlphaBeta, Bounded, Epsilon, Flat, Gamma, LinearRule, WSquare, ZPlus
 from signxai_torch.lrp.rules import Rule as RuleOfAnOperation
 from signxai_torch.lrp.weightless import DeconvNetReLU
-from signxai_torch.published.analyzers import (
-    VarGradAnalyzer,
-    VarGradXInputAnalyzer,
-    VarGradXInputXSignAnalyzer,
-    VarGradXSignAnalyzer,
-)
 from signxai_torch.published.base_hook import HookRule, LrpBaseHook
 from signxai_torch.published.composite import ModelComposite, composite_of, sequential
 from signxai_torch.published.hooks import stabilized
@@ -49,6 +41,12 @@ from signxai_torch.published.input_layer_factories import (
     w2lrp_stdx_epsilon,
 )
 from signxai_torch.published.options import UNUSED_EPSILON, choose
+from signxai_torch.published.vargrad_factories import (
+    vargrad_analyzer,
+    vargrad_x_input_analyzer,
+    vargrad_x_input_x_sign_analyzer,
+    vargrad_x_sign_analyzer,
+)
 
 __all__ = [
     "DeconvNetComposite",
@@ -362,87 +360,3 @@ class DeconvNetComposite(ModelComposite):
 
     def __init__(self) -> None:
         super().__init__(ActivationComposite(DeconvNetReLU()))
-
-
-def vargrad_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradAnalyzer:
-    """Return an analyzer of the method ``vargrad``.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Returns logits of shape (N, classes). It is only read.
-    noise_scale : float
-        Standard deviation of the noise in the units of the input.
-    augment_by_n : int
-        Number of noisy copies.
-
-    Returns
-    -------
-    VarGradAnalyzer
-        The analyzer; ``analyze(x, target_class)`` gives the map.
-    """
-    return VarGradAnalyzer(model, noise_scale, augment_by_n)
-
-
-def vargrad_x_input_analyzer(
-    model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50
-) -> VarGradXInputAnalyzer:
-    """Return an analyzer of the method ``vargrad_x_input``.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Returns logits of shape (N, classes). It is only read.
-    noise_scale : float
-        Standard deviation of the noise in the units of the input.
-    augment_by_n : int
-        Number of noisy copies.
-
-    Returns
-    -------
-    VarGradXInputAnalyzer
-        The analyzer; ``analyze(x, target_class)`` gives the map.
-    """
-    return VarGradXInputAnalyzer(model, noise_scale, augment_by_n)
-
-
-def vargrad_x_sign_analyzer(model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50) -> VarGradXSignAnalyzer:
-    """Return an analyzer of the method ``vargrad_x_sign``.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Returns logits of shape (N, classes). It is only read.
-    noise_scale : float
-        Standard deviation of the noise in the units of the input.
-    augment_by_n : int
-        Number of noisy copies.
-
-    Returns
-    -------
-    VarGradXSignAnalyzer
-        The analyzer; ``analyze(x, target_class)`` gives the map.
-    """
-    return VarGradXSignAnalyzer(model, noise_scale, augment_by_n)
-
-
-def vargrad_x_input_x_sign_analyzer(
-    model: nn.Module, noise_scale: float = 0.2, augment_by_n: int = 50
-) -> VarGradXInputXSignAnalyzer:
-    """Return an analyzer of the method ``vargrad_x_input_x_sign``.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Returns logits of shape (N, classes). It is only read.
-    noise_scale : float
-        Standard deviation of the noise in the units of the input.
-    augment_by_n : int
-        Number of noisy copies.
-
-    Returns
-    -------
-    VarGradXInputXSignAnalyzer
-        The analyzer; ``analyze(x, target_class)`` gives the map.
-    """
-    return VarGradXInputXSignAnalyzer(model, noise_scale, augment_by_n)

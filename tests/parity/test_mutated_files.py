@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import parity.keras.build
+import parity.keras
 from parity.assets.inputs import load_inputs
 from parity.errors import ParityError
 from tests.parity.keras.keras_files import tiny, tiny_branches
@@ -48,7 +48,7 @@ class Kind:
 
 
 def parameters(path: Path) -> list[np.ndarray]:
-    module = parity.keras.build.load(path)
+    module = parity.keras.load(path)
     return [tensor.numpy() for tensor in module.state_dict().values()]
 
 

@@ -16,7 +16,7 @@ from parity.keras.config import Config
 from parity.keras.description import Shape
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Node
-from parity.keras.hdf5 import StoredTensor
+from parity.keras.stored_tensor import StoredTensor
 
 Order = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]

@@ -15,10 +15,10 @@ from parity.keras.description import Shape
 from parity.keras.graph import Graph
 from parity.keras.handlers.handler import Handler
 from parity.keras.handlers.layer import Built, Layer, Value, Variable
-from parity.keras.hdf5 import StoredTensor
 from parity.keras.modules.moving import FeatureOrder
 from parity.keras.modules.wrappers import TimeDistributed
 from parity.keras.parse import MODELS, parse_architecture
+from parity.keras.stored_tensor import StoredTensor
 
 Table = Mapping[str, Handler]
 # Not what happens at each step alone, or more than one layer.

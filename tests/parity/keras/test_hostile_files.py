@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-import parity.keras.build
+import parity.keras
 from parity.keras import ConversionError
 from parity.keras.hdf5 import stored_config
 from parity.looks import look
