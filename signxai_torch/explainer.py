@@ -19,7 +19,7 @@ from signxai_torch.operations.model import Output, refuse_inside_of_another, und
 from signxai_torch.operations.prepared import Preparation, PreparedModel
 from signxai_torch.stream.files import Files
 from signxai_torch.stream.source import Rows, batches
-from signxai_torch.stream.writing import Progress, Work, checked_target, fingerprint, target_of, write
+from signxai_torch.stream.writing import Progress, Work, Workers, checked_target, fingerprint, target_of, write
 from signxai_torch.sweep.parameters import parameters_of
 from signxai_torch.sweep.plan import Plan, Wanted
 
@@ -193,7 +193,7 @@ class Explainer:
         target: Any = None,
         *,
         batch_size: int | str = "auto",
-        workers: int = 0,
+        workers: Workers = 0,
         progress: Progress | None = None,
         anew: bool = False,
     ) -> Path:
@@ -208,15 +208,16 @@ class Explainer:
         inputs : torch.Tensor, numpy.ndarray or dataset
             As for `map`, but for iterables: what is explained must be asked for by number.
         path : str or Path
-            ``maps.npy`` for one method, ``maps.h5`` with a data set per method (needs h5py), or ``maps``, a folder with
-            an .npy per method.
+            ``maps.npy`` for one method, ``maps.h5`` with a data set per method (needs h5py), ``maps.zarr`` with an
+            array per method (needs zarr), or ``maps``, a folder with an .npy per method.
         target : None, int, callable or one per sample
             As for `map`.
         batch_size : int or "auto"
             As for `map`.
-        workers : int
+        workers : int or distributed.Client
             Processes that explain side by side, each with its share of torch's threads; 0 is this process. Small models
-            gain from one per core. Model, dataset and target are pickled.
+            gain from one per core. The client of a dask cluster, whose workers see `path` as this process does, for
+            more than one machine; the path is a .zarr then. Model, dataset and target are pickled.
         progress : callable, optional
             Is told after each batch how many samples are done, and how many there are.
         anew : bool

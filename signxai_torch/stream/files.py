@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from signxai_torch.stream.formats import Array, format_of
 
@@ -33,6 +34,7 @@ class Files:
         self.unfinished = path.with_name(f"{path.stem}-unfinished{path.suffix}")
         self.journal = path.with_name(f"{path.name}.progress")
         self._format = format_of(self.unfinished, methods)
+        self._run = ""  # which run began the files
 
     def begun(self) -> tuple[dict[str, Any], set[tuple[int, int]]] | None:
         """Return what the journal says of an earlier run that did not end: its header, and its finished batches."""
@@ -42,6 +44,7 @@ class Files:
         if not lines:
             return None
         header = json.loads(lines[0])
+        self._run = header.get("run", "")
         return header, {(int(first), int(last)) for first, last in map(json.loads, lines[1:])}
 
     def make(self, header: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], dtype: str) -> None:
@@ -54,11 +57,21 @@ class Files:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.journal.unlink(missing_ok=True)
-        self._format.make(shapes, dtype)
-        self._append(header)
+        self._format.make(shapes, dtype, int(header["batch_size"]))
+        self._run = uuid4().hex
+        self._append({**header, "run": self._run})
 
     def put(self, first: int, maps: Mapping[str, Array]) -> None:
-        """Write rows from `first` on, and see that they are on the disk."""
+        """Write rows from `first` on, and see that they are on the disk.
+
+        Raises
+        ------
+        FileExistsError
+            If another run began the files anew: workers of a run that was given up may still be at it.
+        """
+        with self.journal.open(encoding="utf-8") as stream:
+            if json.loads(stream.readline()).get("run", "") != self._run:
+                raise FileExistsError(f"{self.unfinished} was begun anew by another run")
         for method, rows in maps.items():
             self._format.put(method, first, rows)
 

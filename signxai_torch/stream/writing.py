@@ -6,10 +6,10 @@ import hashlib
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,21 @@ Explain = Callable[[Tensor, Any], dict[str, np.ndarray[Any, Any]]]
 """Explains a batch: its maps by method."""
 
 
+class Client(Protocol):
+    """What is asked of a `distributed.Client`."""
+
+    def scatter(self, data: Any, **options: bool) -> Any:
+        """Hand something to the workers."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, pure: bool) -> Any:
+        """Let a worker call a function."""
+
+    def cancel(self, futures: Any) -> Any:
+        """Give calls up."""
+
+
+Workers = int | Client
+"""Who explains: so many processes of this machine (0: this one), or a cluster's."""
 PER_ROW = (list, np.ndarray, Tensor)
 """What holds one target per row; a tuple is a place in an output of more axes."""
 
@@ -79,7 +94,9 @@ def target_of(target: Any, first: int, last: int) -> Any:
     return target[first:last] if isinstance(target, PER_ROW) else target
 
 
-def write(work: Work, size: int, identity: dict[str, Any], workers: int, progress: Progress | None, anew: bool) -> Path:
+def write(
+    work: Work, size: int, identity: dict[str, Any], workers: Workers, progress: Progress | None, anew: bool
+) -> Path:
     """Explain all rows that no earlier run has finished, and return where the maps are.
 
     Parameters
@@ -90,8 +107,8 @@ def write(work: Work, size: int, identity: dict[str, Any], workers: int, progres
         Rows of a batch. A run that goes on takes the batches of the run that it goes on with.
     identity : dict
         What the maps depend on, as JSON values: a run goes on with one of the same identity alone.
-    workers : int
-        Processes that explain; 0 is this one.
+    workers : int or distributed.Client
+        Processes that explain, 0 is this one; or a cluster's.
     progress : callable, optional
         See `Progress`.
     anew : bool
@@ -101,7 +118,10 @@ def write(work: Work, size: int, identity: dict[str, Any], workers: int, progres
     ------
     FileExistsError
         If the maps are there already, or were begun with something else.
+    TypeError, ValueError
+        If `workers` is neither, or the path is none that a cluster can write to.
     """
+    _check_workers(workers, work.files.path)
     files, count = work.files, len(work.rows)
     if files.path.exists() and not anew:
         raise FileExistsError(f"{files.path} is there already; anew=True replaces it")
@@ -117,7 +137,7 @@ def write(work: Work, size: int, identity: dict[str, Any], workers: int, progres
     due = [(first, min(first + size, count)) for first in range(0, count, size)]
     due = [batch for batch in due if batch not in done]
     finished = sum(last - first for first, last in done)
-    for first, last in _done_by_workers(work, due, workers) if workers else (work.do(*batch) for batch in due):
+    for first, last in _done(work, due, workers):
         files.note(first, last)
         finished += last - first
         if progress is not None:
@@ -127,6 +147,14 @@ def write(work: Work, size: int, identity: dict[str, Any], workers: int, progres
     return files.finish()
 
 
+def _check_workers(workers: Workers, path: Path) -> None:
+    if hasattr(workers, "scatter") and hasattr(workers, "submit"):
+        if path.suffix.lower() != ".zarr":  # on a shared disk, pages of one file that two machines write lose rows
+            raise ValueError(f"{path}: the workers of a cluster write .zarr, where each batch has files of its own")
+    elif not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
+        raise TypeError(f"workers must be a number of processes or a distributed.Client, not {workers!r}")
+
+
 def _begin(work: Work, size: int, identity: dict[str, Any]) -> tuple[dict[str, Any], set[tuple[int, int]]]:
     first = work.maps(0, 1)  # says what shape and dtype they have; a name or a model that cannot be is refused here
     header = {"identity": identity, "batch_size": size}
@@ -134,6 +162,34 @@ def _begin(work: Work, size: int, identity: dict[str, Any]) -> tuple[dict[str, A
     (dtype,) = {maps.dtype.str for maps in first.values()}
     work.files.make(header, shapes, dtype)
     return header, set()
+
+
+def _done(work: Work, due: list[tuple[int, int]], workers: Workers) -> Iterator[tuple[int, int]]:
+    """Yield batches as they are finished."""
+    if not isinstance(workers, int):
+        yield from _done_by_cluster(work, due, workers)
+    elif workers:
+        yield from _done_by_workers(work, due, workers)
+    else:
+        yield from (work.do(*batch) for batch in due)
+
+
+def _done_by_cluster(work: Work, due: list[tuple[int, int]], client: Client) -> Iterator[tuple[int, int]]:
+    """Yield batches as workers of a cluster finish them; dask gives a lost worker's to another."""
+    from distributed import as_completed  # where the client comes from
+
+    # Once to each worker, which keeps what the Explainer finds out; not by a hash, which would read all of it again.
+    held = client.scatter(work, broadcast=True, hash=False)
+    futures = [client.submit(Work.do, held, *batch, pure=False) for batch in due]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    except CancelledError:
+        raise RuntimeError(
+            "all workers of the cluster that held the model were lost; the same call goes on where they were"
+        ) from None
+    finally:
+        client.cancel(futures)
 
 
 _work: Work | None = None  # of a worker process

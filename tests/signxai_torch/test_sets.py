@@ -7,7 +7,9 @@ import pickle
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from signxai_torch import Explainer, explain, explain_many
+from signxai_torch.stream.files import Files
 from signxai_torch.stream.source import Rows
 
 METHODS = ["gradient", "lrp_z"]
@@ -60,12 +63,18 @@ def read(path: Path, method: str) -> np.ndarray:
         h5py = pytest.importorskip("h5py")
         with h5py.File(path) as file:
             return file[method][:]
+    if path.suffix == ".zarr":
+        return pytest.importorskip("zarr").open_group(path, mode="r")[method][:]
     return np.load(path if path.suffix else path / f"{method}.npy")
 
 
-@pytest.mark.parametrize(("name", "methods"), [("maps.npy", "lrp_z"), ("maps.h5", METHODS), ("maps", METHODS)])
-def test_maps_are_written_with_a_target_per_row(name: str, methods, tmp_path: Path) -> None:
+STORE = pytest.param("maps.zarr", marks=pytest.mark.skipif(find_spec("zarr") is None, reason="needs zarr"))
+
+
+@pytest.mark.parametrize("name", ["maps.npy", "maps.h5", "maps", STORE])
+def test_maps_are_written_with_a_target_per_row(name: str, tmp_path: Path) -> None:
     x = inputs()
+    methods = METHODS[1:] if name.endswith(".npy") else METHODS
     target = [number % 3 for number in range(len(x))]
     told: list[tuple[int, int]] = []
     path = Explainer(model(), methods).write(
@@ -74,7 +83,7 @@ def test_maps_are_written_with_a_target_per_row(name: str, methods, tmp_path: Pa
     assert path == tmp_path / name
     assert sorted(one.name for one in tmp_path.iterdir()) == [name]
     assert told == [(6, 23), (12, 23), (18, 23), (23, 23)]
-    for method in [methods] if isinstance(methods, str) else methods:
+    for method in methods:
         assert np.allclose(read(path, method), expected(method, x, target), rtol=1e-4, atol=1e-6)
 
 
@@ -94,7 +103,21 @@ class Stopping:
         return self.x[number]
 
 
-@pytest.mark.parametrize("name", ["maps.h5", "maps"])
+class Losing(Stopping):
+    """A data set whose process is killed where it is first asked for a row, if it is a worker's."""
+
+    def __init__(self, x: np.ndarray, row: int, lost: Path) -> None:
+        super().__init__(x, row)
+        self.lost, self.process = lost, os.getpid()
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if number == self.row and os.getpid() != self.process and not self.lost.exists():
+            self.lost.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.x[number]
+
+
+@pytest.mark.parametrize("name", ["maps.h5", "maps", STORE])
 def test_what_was_stopped_goes_on(name: str, tmp_path: Path) -> None:
     x = inputs()
     rows, explainer = Stopping(x, 13), Explainer(model(), METHODS)
@@ -140,6 +163,48 @@ def test_worker_processes_write_the_same(tmp_path: Path) -> None:
     maps = explain_many(model(), torch.from_numpy(x), METHODS)
     for method in METHODS:
         assert np.allclose(read(path, method), maps[method], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [STORE])
+def test_workers_of_a_cluster_write_the_same_and_take_over_from_one_that_is_lost(name: str, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    x, lost = inputs(40), tmp_path / "lost"
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        path = Explainer(model(), METHODS).write(
+            Losing(x, 23, lost), tmp_path / name, target=1, batch_size=5, workers=client
+        )
+    assert lost.exists()
+    for method in METHODS:
+        assert np.allclose(read(path, method), expected(method, x, 1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [-1, True, "2", 1.5, None])
+def test_workers_are_a_number_or_a_cluster(workers: object, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="workers must be"):
+        Explainer(model(), METHODS).write(inputs(), tmp_path / "maps", workers=workers)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_writes_chunks(tmp_path: Path) -> None:
+    client = SimpleNamespace(scatter=None, submit=None)
+    with pytest.raises(ValueError, match="zarr"):
+        Explainer(model(), METHODS).write(inputs(), tmp_path / "maps.h5", workers=client)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["maps.npy", "maps.h5", STORE])
+def test_a_run_that_was_given_up_writes_no_rows_into_another(name: str, tmp_path: Path) -> None:
+    first, second = (Files(tmp_path / name, ["lrp_z"]) for _ in range(2))
+    for files in (first, second):
+        files.make({"batch_size": 2}, {"lrp_z": (4, 3)}, "<f4")
+    second.put(0, {"lrp_z": np.ones((2, 3), np.float32)})
+    with pytest.raises(FileExistsError, match="begun anew"):
+        first.put(0, {"lrp_z": np.zeros((2, 3), np.float32)})
+    assert read(second.finish(), "lrp_z")[:2].min() == 1
 
 
 def test_an_explainer_and_its_inputs_go_to_another_process() -> None:
