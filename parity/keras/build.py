@@ -207,7 +207,8 @@ class Builder:
         if built.mask == "first":
             masks = [self.masks[name] for name in node.inbound[:1] if name in self.masks]
         passes = handler.mask == "passes" or built.mask in ("passes", "first")
-        if passes and len({value.shape[:1] for value in values if value.masked}) > 1:
+        joined = values[:1] if built.mask == "first" else values
+        if passes and len({value.shape[:1] for value in joined if value.masked}) > 1:
             raise layer.fail(
                 "it joins sequences of different lengths that have masks (of Masking, or Embedding with "
                 "mask_zero=True), which Keras cannot either. Rebuild the model without masks there"

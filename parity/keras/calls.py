@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.keras.errors import ConversionError
@@ -60,6 +60,12 @@ class Call:
         return {key: value for key, value in told.items()
                 if not _is_nothing(value) and key != "name" and not (key == "training" and value is False)}  # fmt: skip
 
+    def at_inference(self) -> Call:
+        """Return the call without the `training=True` of a Keras 3 file: what a prediction is told overrides that."""
+        if not self.tells_masks or self.keywords.get("training") is not True:
+            return self
+        return replace(self, keywords={key: value for key, value in self.keywords.items() if key != "training"})
+
     def _tensors(self) -> Iterator[tuple[Source, str | None]]:
         for argument in self.arguments:
             for source in sources_in(argument):
@@ -71,7 +77,8 @@ class Call:
 
 def _is_nothing(value: Any) -> bool:
     """Return whether it is None, or None for each of several tensors."""
-    return value is None or (isinstance(value, list) and bool(value) and all(item is None for item in value))
+    items = list(value.values()) if isinstance(value, Mapping) else value
+    return value is None or (isinstance(items, list) and bool(items) and all(item is None for item in items))
 
 
 def sources_in(value: Any) -> Iterator[Source]:
@@ -81,6 +88,9 @@ def sources_in(value: Any) -> Iterator[Source]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from sources_in(item)
+    elif isinstance(value, Mapping) and "class_name" not in value:
+        for key in sorted(value, key=str):
+            yield from sources_in(value[key])
 
 
 def parse_call(call: Any, layers: Mapping[str, Any], fail: Fail) -> Call:
@@ -158,5 +168,7 @@ def _decoded_3(value: Any, fail: Fail, depth: int) -> Any:
             raise fail(f"has an argument that is not a layer's result: {value!r}. Use layers only.")
         return _source(history, fail)
     if value.get("class_name") in ("__numpy__", "__tensor__") and isinstance(config, Mapping):
-        return config.get("value")
+        return _decoded_3(config.get("value"), fail, depth + 1)
+    if "class_name" not in value:  # tensors by name, for a model whose inputs have these names
+        return {key: _decoded_3(item, fail, depth + 1) for key, item in value.items()}
     return dict(value)

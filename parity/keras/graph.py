@@ -7,7 +7,7 @@ name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,6 +15,11 @@ from parity.keras.calls import Call
 from parity.keras.description import Shape
 
 Name = TypeVar("Name")
+
+
+def scope_of(name: str) -> str:
+    """Return the name of the model that a node lies in."""
+    return name.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Node:
     call: Call = field(default_factory=lambda: Call(()))
     weights_of: str = ""
     result: int = 0
+
+    @property
+    def scope(self) -> str:
+        """The name of the model that it lies in, as part of its own; empty outside of nested models."""
+        return scope_of(self.name)
 
     @property
     def keywords(self) -> tuple[str | None, ...]:
@@ -134,10 +144,10 @@ def in_order(names: Mapping[Name, Sequence[Name]]) -> tuple[list[Name], list[Nam
     return order, [name for name, count in missing.items() if count > 0]
 
 
-def needed_for(output: str, nodes: Mapping[str, Node]) -> set[str]:
-    """Return the names of the nodes that an output is made of."""
+def needed_for(outputs: Iterable[str], nodes: Mapping[str, Node]) -> set[str]:
+    """Return the names of the nodes that outputs are made of."""
     needed: set[str] = set()
-    stack = [output]
+    stack = list(outputs)
     while stack:
         name = stack.pop()
         if name not in needed:

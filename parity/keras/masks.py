@@ -8,13 +8,13 @@ references, and it is seen to that each layer is told that mask and no other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import nn
 
 from parity.keras.calls import Source, sources_in
-from parity.keras.graph import Node
+from parity.keras.graph import Node, scope_of
 
 MASK_ARGUMENTS = ("mask", "query_mask", "value_mask", "key_mask")
 """The names under which layers are told masks."""
@@ -52,10 +52,22 @@ class Compared:
 
 @dataclass(frozen=True)
 class Followed:
-    """The mask of a layer's result: what all is compared, and whether Keras 2 would make the same of it as Keras 3."""
+    """The mask of a layer's result.
+
+    Attributes
+    ----------
+    compared
+        What all is compared.
+    as_in_keras_2
+        Whether Keras 2 would make the same of it as Keras 3.
+    unwritten
+        Whether it went into a nested model or out of one. Keras 3 makes the layers inside before it knows of a mask
+        outside, and knows of none that comes out, and so writes none of these down; when the model runs, they count.
+    """
 
     compared: frozenset[Compared]
     as_in_keras_2: bool = True
+    unwritten: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -171,14 +183,16 @@ class SequenceMasks:
         """
         pairs = list(zip(node.inbound, node.keywords, strict=True))
         tensors = [(name, keyword) for name, keyword in pairs if keyword not in MASK_ARGUMENTS]
-        followed = [self._followed.get(name) for name, _ in tensors]
+        followed = [self._seen_from(node, name) for name, _ in tensors]
         if any(node.call.keywords.get(argument) is not None for argument in MASK_ARGUMENTS):
             self._hold(list(self._by_input(node, [keyword for _, keyword in tensors])), followed)
         elif node.call.tells_masks and reads_masks and "Attention" not in node.class_name:
             # Newer versions of Keras 3 write no masks of attention down, though it has them.
-            self._hold([None] * len(followed), followed)
-        elif reads_masks and any(mask is not None and not mask.as_in_keras_2 for mask in followed):
-            raise ValueError(_ANOTHER)
+            written = [None if mask is not None and mask.unwritten else mask for mask in followed]
+            self._hold([None] * len(written), written)
+            self._refuse_others(followed)
+        elif reads_masks:
+            self._refuse_others(followed)
         keywords = {key: value for key, value in node.call.keywords.items() if key not in MASK_ARGUMENTS}
         untold = replace(
             node, inbound=tuple(name for name, _ in tensors), call=replace(node.call, keywords=keywords)
@@ -211,6 +225,16 @@ class SequenceMasks:
             if as_told != of_the_input:
                 raise ValueError(_ANOTHER)
 
+    def _seen_from(self, node: Node, name: str) -> Followed | None:
+        """Return the mask of what a node reads."""
+        mask = self._followed.get(name)
+        return mask if mask is None or scope_of(name) == node.scope else replace(mask, unwritten=True)
+
+    @staticmethod
+    def _refuse_others(followed: Sequence[Followed | None]) -> None:
+        if any(mask is not None and not mask.as_in_keras_2 for mask in followed):
+            raise ValueError(_ANOTHER)
+
     def follow(self, node: Node, passes: bool, made: nn.Module | str | None) -> None:
         """Note the mask of a layer's result.
 
@@ -228,7 +252,7 @@ class SequenceMasks:
             compared = Compared(node.inbound[0], value, any_number=node.class_name == "Masking")
             self._followed[node.name] = Followed(frozenset({compared}))
             return
-        read = [self._followed.get(name) for name in node.inbound[: 1 if made == "first" else None]]
+        read = [self._seen_from(node, name) for name in node.inbound[: 1 if made == "first" else None]]
         masks = [mask for mask in read if mask is not None]
         ends_in_keras_2 = self._keras_3 and node.class_name in _PASSED_BY_KERAS_3
         if masks and (passes or ends_in_keras_2):
@@ -236,6 +260,7 @@ class SequenceMasks:
             self._followed[node.name] = Followed(
                 frozenset().union(*(mask.compared for mask in masks)),
                 alike and not ends_in_keras_2 and all(mask.as_in_keras_2 for mask in masks),
+                any(mask.unwritten for mask in masks),
             )
 
 

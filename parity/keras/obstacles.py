@@ -15,13 +15,14 @@ from parity.keras.handlers.wrappers import model_inside
 _NAMED = 4
 # Keras' own classes that the table may lack; a class that is neither here nor there is the user's.
 _OF_KERAS = frozenset({
-    "AbstractRNNCell", "AdditiveAttention", "Attention", "Bidirectional", "CategoryEncoding", "ConvLSTM1D",
-    "ConvLSTM2D", "ConvLSTM3D", "CuDNNGRU", "CuDNNLSTM", "DenseFeatures", "Discretization", "EinsumDense",
-    "Embedding", "GRU", "GRUCell", "GroupQueryAttention", "HashedCrossing", "Hashing", "IntegerLookup", "LSTM",
-    "LSTMCell", "Lambda", "MelSpectrogram", "MultiHeadAttention", "RNN", "RandomBrightness", "RandomContrast",
-    "RandomCrop", "RandomFlip", "RandomHeight", "RandomRotation", "RandomTranslation", "RandomWidth", "RandomZoom",
-    "Resizing", "SimpleRNN", "SimpleRNNCell", "SpectralNormalization", "StackedRNNCells", "StringLookup", "TFSMLayer",
-    "TensorFlowOpLayer", "TextVectorization", "TimeDistributed", "TorchModuleWrapper", "Wrapper",
+    "AbstractRNNCell", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AutoContrast", "CategoryEncoding",
+    "ContrastLimitedAdaptiveHistogramEqualization", "CuDNNGRU", "CuDNNLSTM", "DenseFeatures", "Discretization",
+    "EinsumDense", "FlaxLayer", "GRUCell", "GroupQueryAttention", "GroupedQueryAttention", "HashedCrossing",
+    "Hashing", "IntegerLookup", "JaxLayer", "LSTMCell", "Lambda", "MaxNumBoundingBoxes", "MelSpectrogram", "Pipeline",
+    "RMSNormalization", "RandomFourierFeatures", "ReversibleEmbedding", "STFTSpectrogram", "SimpleRNNCell",
+    "SpectralNormalization", "StackedRNNCells", "StringLookup", "TFSMLayer", "TensorFlowOpLayer", "TextVectorization",
+    "TorchModuleWrapper", "Wrapper",
 })  # fmt: skip
 
 _CODE = ("Lambda",)

@@ -8,11 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from parity.keras.augmentations import TOLD_TO_TRAIN
 from parity.keras.calls import Call, Source, parse_call
+from parity.keras.cudnn import plain_entry
 from parity.keras.description import Shape
 from parity.keras.entries import batch_shape, class_of
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Model, Node, in_order, needed_for
+from parity.keras.nested_calls import entered, input_names
 from parity.keras.results import are_several, result_of
 from parity.keras.wiring import Place, wired
 
@@ -51,7 +54,7 @@ def parse_architecture(config: Mapping[str, Any], file: Path, output: str | None
     if not parser.inputs:
         raise ConversionError(f"{file}: the model has no input layer. Build it (call it once), then save it again.")
     chosen = parser.chosen(output, results)
-    nodes = tuple(parser.ordered(chosen, several=len(results) > 1))
+    nodes = tuple(parser.ordered(chosen))
     there = {node.name for node in nodes}
     inputs = tuple((name, parser.inputs[name]) for name in parser.input_order if name in there)
     return Graph(model.keras_name, nodes, chosen, inputs, model, tuple(parser.outputs))
@@ -64,6 +67,7 @@ class _Parser:
     input_order: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     nodes: dict[str, Node] = field(default_factory=dict)
+    ends_of_models: set[str] = field(default_factory=set)  # the nodes that make the outputs, also of models inside
 
     def fail(self, text: str) -> ConversionError:
         return ConversionError(f"{self.file}: {text}")
@@ -127,6 +131,7 @@ class _Parser:
             members.append(member)
         if previous is None or not any(isinstance(m, Model) or m.inbound for m in members):
             raise self.fail(f"the model {name!r} has no layers.")
+        self.ends_of_models.add(previous)
         if not scope:
             self.outputs = [self.nodes[previous].keras_name]
         return Model(str(config.get("name", "sequential")), _SEQUENTIAL, tuple(members)), (previous,)
@@ -188,6 +193,7 @@ class _Parser:
         # Weights are stored in the order of the file, not of computation.
         members = tuple(made[key] for key in entries if key in made)
         ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in wiring.ends)
+        self.ends_of_models.update(ends)
         return Model(name, "Functional", members), ends
 
     def input(
@@ -220,9 +226,8 @@ class _Parser:
         """Parse a layer or a nested model."""
         class_name = entry.get("class_name")
         if class_name in MODELS:
-            self.plain_call(entry, call)
             inner = f"{scope}{self.layer_name(entry)}/"
-            return self.model(entry, inner, inbound or None, depth + 1)
+            return self.model(entry, inner, self.entered(entry, inner, inbound, call) or None, depth + 1)
         node = self.node(entry, scope, inbound, call)
         return node, (node.name,)
 
@@ -237,11 +242,11 @@ class _Parser:
         if isinstance(first, Node):
             node = self.node(entry, scope, inbound, call, suffix, first.name)
             return (node.name,)
-        self.plain_call(entry, call)
-        before = len(self.nodes)
-        _, results = self.model(entry, f"{scope}{self.layer_name(entry)}{suffix}/", inbound, depth + 1)
-        copies = list(islice(self.nodes.values(), before, None))
         there, here = (f"{scope}{self.layer_name(entry)}{again}/" for again in ("", suffix))
+        inbound = self.entered(entry, here, inbound, call)
+        before = len(self.nodes)
+        _, results = self.model(entry, here, inbound, depth + 1)
+        copies = list(islice(self.nodes.values(), before, None))
         for copy in copies:  # a further call inside of the model has the weights of the first one there
             original = self.nodes[there + copy.name.removeprefix(here)]
             self.nodes[copy.name] = replace(copy, weights_of=original.weights_of or original.name)
@@ -268,17 +273,12 @@ class _Parser:
             nodes.append(node)
         return nodes[0], tuple(names)
 
-    def plain_call(self, entry: Mapping[str, Any], call: Call) -> None:
-        for key, value in call.settings.items():
-            raise self.fail(
-                f"the call of the nested model {self.layer_name(entry)!r} passes {key}={value!r}, which is not "
-                "supported. Call the model without it."
-            )
-        if "mask" in call.names:
-            raise self.fail(
-                f"the nested model {self.layer_name(entry)!r} is called with a mask, which is not supported. Put the "
-                "Masking, or the Embedding with mask_zero=True, into that model"
-            )
+    def entered(self, entry: Mapping[str, Any], inner: str, inbound: tuple[str, ...], call: Call) -> tuple[str, ...]:
+        """Return what a call of a nested model hands to its inputs."""
+        inputs = input_names(entry.get("config"))
+        read, bringing = entered(self.layer_name(entry), inner, inbound, call, inputs, self.fail)
+        self.nodes |= {node.name: node for node in bringing}
+        return read
 
     def node(
         self, entry: Mapping[str, Any], scope: str, inbound: tuple[str, ...], call: Call, suffix: str = "",
@@ -289,7 +289,9 @@ class _Parser:
         if name in self.nodes:
             raise self.fail(f"two layers are named {name!r}. Rename one of them and save the model again.")
         config = self.mapping(entry.get("config"), f"layer {name!r}")
-        node = Node(name, keras_name, class_of(entry), config, inbound, call, weights_of)
+        class_name = class_of(entry)
+        call = call.at_inference() if class_name in TOLD_TO_TRAIN else call
+        node = Node(name, keras_name, class_name, config, inbound, call, weights_of)
         self.nodes[name] = node
         return node
 
@@ -359,12 +361,12 @@ class _Parser:
             )
         return results[0 if output is None else names.index(output)]
 
-    def ordered(self, output: str, several: bool) -> list[Node]:
+    def ordered(self, output: str) -> list[Node]:
         """Sort the flattened nodes; what only other outputs need is left out, what none needs is refused."""
         order, _ = in_order({node.name: node.inbound for node in self.nodes.values()})
-        needed = needed_for(output, self.nodes)
+        needed, of_any_output = (needed_for(ends, self.nodes) for ends in ([output], self.ends_of_models))
         for name in order:
-            if name not in needed and not several:
+            if name not in of_any_output:
                 raise self.fail(
                     f"the layer {name!r} does not lead to the model's output. "
                     "Save keras.Model(inputs, output) without it."
@@ -377,7 +379,7 @@ class _Parser:
         layers = config.get("layers")
         if not isinstance(layers, list) or not layers:
             raise self.fail(f"the model {config.get('name')!r} has no list of layers. Save the model again.")
-        return [self.mapping(entry, "layer") for entry in layers]
+        return [plain_entry(self.mapping(entry, "layer")) for entry in layers]
 
     def layer_name(self, entry: Mapping[str, Any]) -> str:
         name = entry.get("name")

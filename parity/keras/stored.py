@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.keras.architectures import architecture_for, known_architecture
+from parity.keras.cudnn import plain_tensors
 from parity.keras.errors import ConversionError
 from parity.keras.functions.table import is_operation
 from parity.keras.graph import Graph, Node
@@ -68,7 +69,8 @@ def open_model(
         graph = parse_architecture(described, path, output)
         refuse_obstacles(graph.nodes, path)
         needed = {node.weights_of or node.name for node in graph.nodes}
-        tensors = assign(file, graph.model, variables_of, needed)
+        assigned = assign(file, graph.model, variables_of, needed)
+        tensors = {name: plain_tensors(stored) for name, stored in assigned.items()}
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
         yield Stored(file, graph, tensors | shared, _keras_major(file, described), elsewhere)
 

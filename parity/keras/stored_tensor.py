@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from parity.errors import brief
 from parity.keras.errors import ConversionError
 
+Floats = npt.NDArray[np.floating[Any]]
 H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 """What h5py raises, depending on where in the file the damage lies."""
 
@@ -29,13 +30,20 @@ class StoredTensor:
     path
         Where it lies in the HDF5 file.
     shape
-        Its declared shape.
+        Its declared shape, or what becomes of it by `change`.
+    change
+        What is done with the stored values, where the layer has them in another form; None if nothing.
     """
 
     path: str
     shape: tuple[int, ...]
     _dataset: h5py.Dataset = field(repr=False, compare=False)
     _file: Path = field(repr=False, compare=False)
+    change: Callable[[Floats], Floats] | None = field(default=None, repr=False, compare=False)
+
+    def changed(self, change: Callable[[Floats], Floats], shape: tuple[int, ...] | None = None) -> StoredTensor:
+        """Return the tensor with its values changed when they are read; `shape` is theirs then, None for the same."""
+        return replace(self, shape=self.shape if shape is None else shape, change=change)
 
     @property
     def bytes(self) -> int:
@@ -43,8 +51,8 @@ class StoredTensor:
         itemsize = int(self._dataset.dtype.itemsize)
         return itemsize * max(math.prod(self.shape), math.prod(self._dataset.chunks or (0,)))
 
-    def read(self) -> npt.NDArray[np.floating[Any]]:
-        """Return the values as they are stored.
+    def read(self) -> Floats:
+        """Return the values.
 
         Raises
         ------
@@ -66,7 +74,7 @@ class StoredTensor:
         if missing:
             raise ConversionError(f"{self._file}: the tensor {self.path!r} {missing}. Copy or save the file again.")
         assert values is not None
-        return values
+        return values if self.change is None else self.change(values)
 
 
 @contextmanager

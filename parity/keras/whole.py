@@ -28,6 +28,9 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
     reasons = {
         "models inside of models taken apart": any(isinstance(member, Model) for member in graph.model.members),
         "a copy of a layer for each call": any(node.weights_of for node in graph.nodes),
+        "layers for GPUs as plain ones": any(
+            tensor.change is not None for tensors in stored.tensors.values() for tensor in tensors.values()
+        ),
         "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,
         "places and classes of the output in one row": several_places,

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.slow
 
 BRANCHES = [dense("s", "x", units=4, activation="relu"), dense("a", "s", units=4, activation="relu"),
             dense("b", "s", units=4), layer("Add", "sum", "a", "b"), dense("o", "sum")]  # fmt: skip
+AGAIN = [dense("f", "x", units=4, activation="relu"), layer("Concatenate", "join", "f", "f", axis=-1),
+         dense("o", "join")]  # fmt: skip
 NORMALIZED = [conv("f", "x"), normalization("bn", "f"), flatten("bn"), dense("o", "flat")]
 IMAGE = [conv("f", "x"), flatten("f"), dense("o", "flat")]
 BENT = [conv("f", "x", activation="linear"), layer("ReLU", "r", "f"), flatten("r"), dense("o", "flat")]
@@ -88,6 +90,8 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "innvestigate-tensors-by-name": ("lrp.z", [], "attention_of_a_query_to_a_value"),
     "innvestigate-masked-attention": ("lrp.z", [], "masked_attention"),
     "innvestigate-several-attentions": ("lrp.z", [], "two_attentions"),
+    "signxai-read-twice": ("lrp_z", [5], AGAIN),
+    "innvestigate-read-twice": ("lrp.z", [5], AGAIN),
     "innvestigate-recurrence": ("innvestigate.integrated_gradients", [], "lstm"),
     "innvestigate-masked-average": ("lrp.z", [], "masked_average"),
 }  # fmt: skip
@@ -187,7 +191,7 @@ ELSEWHERE = (
     "signxai-bounded-is-zero", "signxai-deconvnet-relu-layer", "signxai-concatenate-order",
     "signxai-input-rule-on-a-branch", "signxai-grad-cam-is-transposed", "signxai-sign-rule-on-the-last-layer",
     "signxai-permute-of-equal-sizes", "signxai-relevance-of-all-classes", "signxai-open-sizes",
-    "signxai-batch-normalization-without-offset", "signxai-batch-normalization-at-the-end",
+    "signxai-batch-normalization-without-offset", "signxai-batch-normalization-at-the-end", "signxai-read-twice",
 )  # fmt: skip
 DEFECTS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
     "raises": lambda _: None,

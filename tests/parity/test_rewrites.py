@@ -134,6 +134,22 @@ EXAMPLES: dict[str, Example] = {
         rewrites.ATTENTION_BY_HEADS, [5, 4], "two_attentions",
         [("signxai-tensors-by-name", "gradient"), ("innvestigate-several-attentions", "lrp.z")],
     ),
+    "read twice": (
+        rewrites.EACH_READ_ONCE, [5], [dense("f", "x"), joined("f", "f"), dense("o", "join")],
+        [("signxai-read-twice", "lrp_z"), ("innvestigate-read-twice", "lrp.z")],
+    ),
+    "read twice by way of what hands it on": (
+        rewrites.EACH_READ_ONCE, [5],
+        [dense("f", "x"), layer("Activation", "same", "f", activation="linear"),
+         layer("GaussianNoise", "noise", "same", stddev=0.5), joined("f", "noise"), dense("o", "join")],
+        [("signxai-read-twice", "lrp_z")],
+    ),
+    "read twice beside others": (
+        rewrites.EACH_READ_ONCE, [5],
+        [dense("f", "x", units=5), joined("f", "x", "f"), layer("Subtract", "gone", "join", "join"),
+         layer("Add", "sum", "gone", "join", "gone"), dense("o", "sum")],
+        [("signxai-read-twice", "gradient"), ("innvestigate-read-twice", "lrp.alpha_2_beta_1")],
+    ),
     "open length": (rewrites.SIZED, [6, 3], "padded_of_open_length", []),
     "on its side": (
         rewrites.PERMUTED_INPUT, [7, 5, 3], [conv("f", "x"), flatten("f"), dense("o", "flat")], [],

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.keras.handlers import preprocessing
+from parity.keras import augmentations
 from parity.keras.handlers.table import HANDLERS
 from tests.signxai_torch import oracles
 from tests.signxai_torch.against_oracle import CASES, by_oracle, methods_of, subject
@@ -24,7 +24,7 @@ from tests.signxai_torch.single_layers import distance
 EXACT = 1e-10
 # Two branches of one tensor, subtracted, whose relevance takes no notice of weights.
 ZERO_BY_DEFINITION = {"subtract": ["lrp_flat"]}
-RANDOM = set(preprocessing.RANDOM)
+RANDOM = set(augmentations.RANDOM)
 SEEDS = (0, 1)
 NUMPY_ALONE = {"__future__", "collections.abc", "dataclasses", "functools", "itertools", "typing", "numpy"}
 WITHOUT_ORACLE = {

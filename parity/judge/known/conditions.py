@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from parity.keras import LayerDescription, ModelDescription
 from parity.keras.handlers.table import TRAINING_ONLY
 from parity.keras.network import NetworkLayer
 
+Layer = LayerDescription | NetworkLayer
 _POOLING = ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
@@ -161,6 +164,26 @@ def keeps_shape(layer: LayerDescription | NetworkLayer) -> bool:
     sizes = strides if isinstance(strides, list) else [strides]
     kept = layer.config.get("padding") == "same" or layer.config.get("pool_size") in ([1, 1, 1], [1, 1], [1], 1)
     return layer.class_name in _POOLING and set(sizes) == {1} and kept
+
+
+# What returns the tensor that it reads, at inference.
+_SAME_TENSOR = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity")
+
+
+def tensors_read(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:
+    """Return the layers that make the tensors which each layer reads: those that hand a tensor on make none."""
+    maker: dict[str, str] = {}
+    read: dict[str, tuple[str, ...]] = {}
+    for layer in layers:  # each comes after those it reads
+        read[layer.name] = tuple(maker[name] for name in layer.inbound)
+        linear = layer.class_name == "Activation" and layer.config.get("activation") == "linear"
+        maker[layer.name] = read[layer.name][0] if linear or layer.class_name in _SAME_TENSOR else layer.name
+    return read
+
+
+def reads_twice(layer: Layer, tensors: Sequence[str]) -> bool:
+    """Return whether a layer reads one tensor in several places, such as Add()([x, x]), given what it reads."""
+    return len(set(tensors)) < len(tensors) and layer.class_name != "MultiHeadAttention"
 
 
 def hands_on(model: ModelDescription, layer: LayerDescription) -> bool:

@@ -8,16 +8,14 @@ from parity.judge.known.conditions import classes
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import AUGMENTATION_OFF
 from parity.keras import ModelDescription
-from parity.keras.handlers.preprocessing import RANDOM
+from parity.keras.augmentations import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
 
-_AUGMENTATIONS = {*RANDOM, "RandomCrop"}
-
 
 def _augmentation(method: Method, model: ModelDescription) -> bool:
-    return method.family not in ("input", "random", "random_uniform") and bool(classes(model) & _AUGMENTATIONS)
+    return method.family not in ("input", "random", "random_uniform") and not classes(model).isdisjoint(AUGMENTATIONS)
 
 
 PREPARATION: tuple[KnownDifference, ...] = (

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.judge.known.attention import heads_apart
-from parity.judge.known.conditions import keeps_shape
-from parity.keras.handlers.preprocessing import RANDOM
+from parity.judge.known.conditions import keeps_shape, reads_twice, tensors_read
+from parity.keras.augmentations import RANDOM
+from parity.keras.functions.spelling import COPY, COPY_SETTINGS
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.network import Network, NetworkLayer, keras_order
 
@@ -209,6 +210,21 @@ def _in_order_of_arrival(network: Network, _target: int) -> Network:
     raise NoEquivalentError("the inputs of Concatenate layers arrive in another order")
 
 
+def _each_read_once(network: Network, _target: int) -> Network:
+    tensors = tensors_read(network)
+    for layer in [reader for reader in network if reads_twice(reader, tensors[reader.name])]:
+        inbound: list[str] = []
+        for place, producer in enumerate(layer.inbound):
+            if tensors[layer.name][place] in tensors[layer.name][:place]:
+                copy = NetworkLayer(network.free_name(f"{producer}_again"), COPY, COPY_SETTINGS, ())
+                network = network.inserted(producer, copy, consumers=[])
+                inbound.append(copy.name)
+            else:
+                inbound.append(producer)
+        network = network.with_layer(replace(layer, inbound=tuple(inbound)))
+    return network
+
+
 def _attention_by_heads(network: Network, target: int) -> Network:
     for layer in [one for one in network.layers if one.class_name == "MultiHeadAttention"]:
         # The heads read what the layer reads, several times each; not from a layer that a rule may go on.
@@ -316,12 +332,13 @@ AUGMENTATION_OFF = Rewrite("augmentations as what they are at inference", _augme
 PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
+EACH_READ_ONCE = Rewrite("what a layer reads twice as two layers", _each_read_once)
 ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each head", _attention_by_heads)
 FUNCTION_OF_AN_ACTIVATION = Rewrite("activation layers as the functions of Activation", _function_of_an_activation)
 REWRITES = (
     SIZED, AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION, NO_BRANCH_AT_A_LAYER,
-    ATTENTION_BY_HEADS, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT, ONLY_THE_TARGET,
-    LAYER_BEHIND_THE_OUTPUT,
+    ATTENTION_BY_HEADS, EACH_READ_ONCE, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT,
+    ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.innvestigate import INNVESTIGATE
 from parity.judge.known.preparation import PREPARATION
+from parity.judge.known.repeated_reads import REPEATED_READS
 from parity.judge.known.sequences import SEQUENCES
 from parity.judge.known.signxai import SIGNXAI
 from parity.keras import ModelDescription
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from parity.reference.request import Backend
     from signxai_torch.methods.grammar import Method
 
-KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE, *PREPARATION, *SEQUENCES)
+KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (*SIGNXAI, *INNVESTIGATE, *PREPARATION, *REPEATED_READS, *SEQUENCES)
 BY_NAME = {difference.name: difference for difference in KNOWN_DIFFERENCES}
 
 

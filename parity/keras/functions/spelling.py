@@ -28,6 +28,9 @@ class Spelled:
 
 PREVIOUS = -1
 """The layer spelled before, as what a layer reads."""
+COPY, COPY_SETTINGS = "Dropout", {"rate": 0.5}
+"""The layer that copies a tensor, and its settings. A linear activation returns the tensor itself in TensorFlow, and
+SIGN-XAI, which takes derivatives by tensors, counts it twice still; a dropout at inference returns another one."""
 RESULT = "number of the result"
 """Under this name the arguments say which result of an operation of several is spelled."""
 

@@ -14,7 +14,7 @@ from parity.keras.calls import Source
 from parity.keras.errors import ConversionError
 from parity.keras.functions import arithmetic, elementwise, images, parts, reducing, shapes, sizes
 from parity.keras.functions.sizes import Sizes
-from parity.keras.functions.spelling import RESULT, NotSpelledError, Spelling, Tensor
+from parity.keras.functions.spelling import COPY, COPY_SETTINGS, RESULT, NotSpelledError, Spelling, Tensor
 from parity.keras.graph import Node
 from parity.keras.masks import MASK_CLASSES
 
@@ -282,8 +282,7 @@ def spelled(node: Node, reads: Sequence[Read], fail: Callable[[str], ConversionE
             producer = nodes[read].name if isinstance(read, int) else read
             if producer in inbound:  # both references count twice what one layer reads twice
                 copy = f"{node.name}_copy_{len(ordered) + 1}"
-                settings = {"name": copy, "activation": "linear"}
-                ordered.append(Node(copy, node.keras_name, "Activation", settings, (producer,)))
+                ordered.append(Node(copy, node.keras_name, COPY, {"name": copy, **COPY_SETTINGS}, (producer,)))
                 inbound.append(copy)
             else:
                 inbound.append(producer)

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.keras.handlers.activations import torch_axis
 from parity.keras.handlers.layer import Built, Layer, Value, Variable, fill
-from parity.keras.modules.normalization import AxesNorm, GroupNorm, UnitNorm
+from parity.keras.modules.normalization import LEAST_SQUARE, LEAST_SQUARE_OF_KERAS_3, AxesNorm, GroupNorm, UnitNorm
 
 
 def scale_and_offset(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -60,7 +60,8 @@ def group_normalization(layer: Layer) -> Built:
 def unit_normalization(layer: Layer) -> Built:
     """`UnitNormalization` over any axes."""
     axes = [torch_axis(layer, axis) for axis in _axes(layer)]
-    return Built(Value(layer.input.shape), (("", UnitNorm(axes)),))
+    least_square = LEAST_SQUARE if layer.keras_major < 3 else LEAST_SQUARE_OF_KERAS_3
+    return Built(Value(layer.input.shape), (("", UnitNorm(axes, least_square)),))
 
 
 def _epsilon(layer: Layer) -> float:

@@ -15,9 +15,8 @@ from parity.keras.modules.resizing import NearestResize, Resize, centre_of_shape
 _SMALLEST_DEVIATION = 1e-7  # keras.backend.epsilon()
 _IMAGE_AXES = 3
 _RESIZES = {"bilinear": Resize, "nearest": NearestResize}
-RANDOM = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast", "RandomBrightness",
-          "RandomHeight", "RandomWidth")  # fmt: skip
-"""Augmentations that do nothing at inference."""
+_OF_KERAS_2 = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast", "RandomBrightness",
+               "RandomHeight", "RandomWidth")  # fmt: skip
 _OPENS = {"RandomHeight": 0, "RandomWidth": 1}
 
 
@@ -77,6 +76,10 @@ def normalization(layer: Layer) -> Built:
 
 def random(layer: Layer) -> Built:
     """`RandomFlip` and the other augmentations, which do nothing at inference."""
+    if layer.keras_major < 3 and layer.node.class_name not in _OF_KERAS_2:
+        raise layer.fail(
+            "its class is none of Keras 2's own: a class of yours is never run. Leave the augmentation out of the model"
+        )
     shape = list(layer.input.shape)
     opens = _OPENS.get(layer.node.class_name)
     if opens is not None:
@@ -110,6 +113,11 @@ def random_crop(layer: Layer) -> Built:
     """`RandomCrop` at inference: the largest middle part of the target's shape, resized."""
     height, width, channels = _image(layer)
     target = _target(layer)
+    if layer.node.class_name == "RandomCrop" and layer.keras_major >= 3 and target != (height, width):
+        raise layer.fail(
+            f"Keras 3 crops to {target[0]} x {target[1]} in training alone, and says that the image has this size also "
+            "where it leaves it alone. Leave the layer out of the model"
+        )
     module = Resize(centre_of_shape((height, width), target), target)
     return Built(Value((*target, channels)), (("", module),))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from parity.keras.augmentations import RANDOM
 from parity.keras.handlers import (
     activations,
     attention,
@@ -141,7 +142,7 @@ HANDLERS: dict[str, Handler] = {
     **{name: _recurrent(name) for name in ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")},
     "Bidirectional": Handler(recurrent.bidirectional, variables=recurrent.bidirectional_variables, mask="reads"),
     "StochasticDepth": Handler(preprocessing.stochastic_depth, "any"),
-    **dict.fromkeys(preprocessing.RANDOM, _RANDOM),
+    **dict.fromkeys(RANDOM, _RANDOM),
 }
 HANDLERS["TimeDistributed"] = Handler(
     wrappers.time_distributed(HANDLERS), variables=wrappers.inner_variables(HANDLERS), mask="passes"

@@ -9,14 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# TensorFlow's bound for the squared length.
-_SHORTEST = 1e-12
+LEAST_SQUARE = 1e-12
+"""The least square of a length that vectors are divided by, in TensorFlow."""
+LEAST_SQUARE_OF_KERAS_3 = 1e-24
+"""The same in Keras 3."""
 
 
-def unit_length(x: Tensor, axes: Sequence[int]) -> Tensor:
+def unit_length(x: Tensor, axes: Sequence[int], least_square: float = LEAST_SQUARE) -> Tensor:
     """Return a tensor whose values along some axes have the Euclidean length 1, or next to 0 where all are 0."""
     squares = x.square().sum(dim=list(axes), keepdim=True)
-    return x * torch.rsqrt(squares.clamp(min=_SHORTEST))
+    return x * torch.rsqrt(squares.clamp(min=least_square))
 
 
 class Affine(nn.Module):
@@ -113,13 +115,13 @@ class UnitNorm(nn.Module):
 
     signxai_operation: ClassVar[str] = "unchanged"
 
-    def __init__(self, axes: Sequence[int]) -> None:
+    def __init__(self, axes: Sequence[int], least_square: float = LEAST_SQUARE) -> None:
         super().__init__()
-        self.axes = tuple(axes)
+        self.axes, self.least_square = tuple(axes), least_square
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to `(N, C, ...)`."""
-        return unit_length(x, self.axes)
+        return unit_length(x, self.axes, self.least_square)
 
     def extra_repr(self) -> str:
         """Show the axes in `print(model)`."""

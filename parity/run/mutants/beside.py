@@ -69,6 +69,8 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "innvestigate-tensors-by-name": ("attended", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-masked-attention": ("masked_attended", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-several-attentions": ("attended_twice", ("lrp.z", "gradient.baseline")),
+    "signxai-read-twice": ("read_twice", ("lrp_z", "gradient", "lrpsign_z")),
+    "innvestigate-read-twice": ("read_twice", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-recurrence": ("recurrent", ("innvestigate.integrated_gradients",)),
     "innvestigate-masked-average": ("masked", ("lrp.z",)),
 }

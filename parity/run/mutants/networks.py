@@ -54,6 +54,15 @@ def _concatenate(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _read_twice(make: Maker) -> Network:
+    return Network((
+        input_layer(6),
+        make.dense("first", "x", 6, 5, "relu"),
+        plain("both", "Concatenate", "first", "first", axis=-1),
+        make.dense("out", "both", 10, 3),
+    ))  # fmt: skip
+
+
 def _branched_input(make: Maker) -> Network:
     return Network((
         input_layer(7),
@@ -210,6 +219,7 @@ NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "cancelling": _cancelling,
     "colour": _colour,
     "concatenate": _concatenate,
+    "read_twice": _read_twice,
     "branched_input": _branched_input,
     "not_square": _not_square,
     "single_layer": _single_layer,

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.fuzz.blocks.kernels import convolution, locally_connected, transposed
-from tests.fuzz.blocks.merging import attending, gated, joined, merged, multiplied_out, residual, second_input, twice
+from tests.fuzz.blocks.merging import (
+    attending,
+    gated,
+    joined,
+    merged,
+    multiplied_out,
+    read_again,
+    residual,
+    second_input,
+    twice,
+)
 from tests.fuzz.blocks.operations import by_function, halves, means_and_maxima, taken
 from tests.fuzz.blocks.plain import activation_layer, enlarged, margins, moved, normalization, pooling
 from tests.fuzz.blocks.preparing import normalized_by_sample, rescaled, resized
@@ -19,6 +29,7 @@ BLOCKS: tuple[Block, ...] = (
     activation_layer, activation_layer, margins, moved, residual, residual, joined, joined, transposed,
     locally_connected, enlarged, merged, gated, multiplied_out, attending, twice, second_input, rescaled, resized,
     normalized_by_sample, recurrent, time_distributed, masked, repeated, taken, by_function, halves, means_and_maxima,
+    read_again,
 )  # fmt: skip
 SPATIAL_BLOCKS: tuple[Block, ...] = (
     convolution, convolution, pooling, normalization, activation_layer, margins, residual, joined, enlarged, merged,

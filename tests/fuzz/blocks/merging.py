@@ -36,6 +36,13 @@ def merged(b: Builder, y: str) -> str:
     return b.add(kind, *b.ordered(one, other))
 
 
+def read_again(b: Builder, y: str) -> str:
+    """One tensor in several places of one layer."""
+    kind = b.of("Add", "Average", "Maximum", "Concatenate", *(() if b.exact else ("Multiply",)))
+    reads = [y] * (2 if b.exact else b.integer(2, 3))
+    return b.add(kind, *reads, **({"axis": -1} if kind == "Concatenate" else {}))
+
+
 def gated(b: Builder, y: str) -> str:
     """An image times what its mean says of each channel: squeeze and excitation."""
     if b.axes(y) != 2 or b.exact:

@@ -94,3 +94,54 @@ def mean_of_channels(rng: np.random.Generator) -> Network:
         layer("Flatten", "f", "m"),
         dense(rng, "out", 60, 3, "f"),
     ))  # fmt: skip
+
+
+# Both references count twice what one layer reads twice: the file's own layers are asked about with a copy.
+READ_TWICE = {"deep_taylor": "unsupported", "*": "reference-defect"}
+
+
+@row((6, 5, 2), READ_TWICE)
+def joined_with_itself(rng: np.random.Generator) -> Network:
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 2]}, ()),
+        conv(rng, "c", (2, 2), 2, 3, "x", activation="relu"),
+        layer("Concatenate", "both", "c", "c", axis=-1),
+        conv(rng, "d", (2, 2), 6, 3, "both", activation="relu"),
+        layer("Flatten", "f", "d"),
+        dense(rng, "out", 36, 3, "f"),
+    ))  # fmt: skip
+
+
+@row((6, 5, 2), {"lrp.alpha_2_beta_1": "parity", **READ_TWICE})
+def added_to_what_hands_it_on(rng: np.random.Generator) -> Network:
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 2]}, ()),
+        conv(rng, "c", (2, 2), 2, 3, "x", activation="relu"),
+        layer("Activation", "same", "c", activation="linear"),
+        layer("Add", "both", "c", "same"),
+        layer("Flatten", "f", "both"),
+        dense(rng, "out", 60, 3, "f"),
+    ))  # fmt: skip
+
+
+@row((6, 5, 2), {"lrp.alpha_2_beta_1": "parity", **READ_TWICE})
+def tiled_channels(rng: np.random.Generator) -> Network:
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 2]}, ()),
+        conv(rng, "c", (2, 2), 2, 3, "x", activation="relu"),
+        _operation("TFOpLambda", "tiled", "tile", "c", multiples=[1, 1, 1, 2]),
+        conv(rng, "d", (2, 2), 6, 3, "tiled", activation="relu"),
+        layer("Flatten", "f", "d"),
+        dense(rng, "out", 36, 3, "f"),
+    ))  # fmt: skip
+
+
+@row((6, 5, 2), OF_TWO_READERS)
+def squared(rng: np.random.Generator) -> Network:
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 2]}, ()),
+        conv(rng, "c", (2, 2), 2, 3, "x"),
+        _operation("TFOpLambda", "square", "math.square", "c"),
+        layer("Flatten", "f", "square"),
+        dense(rng, "out", 60, 3, "f"),
+    ))  # fmt: skip

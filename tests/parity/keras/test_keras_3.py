@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 
 import parity.keras
+from parity.keras.augmentations import RANDOM
+from parity.keras.graph import Node
+from parity.keras.obstacles import refuse_obstacles
 
 os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
@@ -39,6 +42,13 @@ def convolutions() -> Any:
         L.Dense(3, activation="softmax"),
     ]  # fmt: skip
     return keras.Sequential(layers)
+
+
+@built
+def images_prepared_in_a_graph() -> Any:
+    x = L.Input((9, 8, 3))
+    y = L.RandomContrast(0.2)(L.RandomFlip()(L.Resizing(6, 7)(L.CenterCrop(7, 8)(x))))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Conv2D(4, 2)(L.RandomCrop(6, 7)(y)))))
 
 
 @built
@@ -67,6 +77,21 @@ def outputs_and_inputs_by_name() -> Any:
 
 
 @built
+def models_of_a_dict() -> Any:
+    a, b, x = L.Input((4,), name="one"), L.Input((4,), name="another"), L.Input((4,))
+    by_name, by_place = (keras.Model(inputs, L.Subtract()([a, b])) for inputs in ({"z": a, "y": b}, [a, b]))
+    left, right = by_name({"z": x, "y": x * 2.0}), by_place({"one": x, "another": x * 0.5})
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([left, right, by_name({"y": left, "z": right})])))
+
+
+@built
+def model_of_which_one_output_is_read() -> Any:
+    start, x = L.Input((4,)), L.Input((4,))
+    inner = keras.Model(start, [L.Dense(3)(start), L.Dense(3)(start)])
+    return keras.Model(x, L.Dense(3)(inner(x)[1]))
+
+
+@built
 def model_of_a_list() -> Any:
     a, b, x = L.Input((4,)), L.Input((4,)), L.Input((4,))
     return keras.Model(x, L.Dense(3)(keras.Model([a, b], L.Subtract()([a, b]))([x, x * 2.0])))
@@ -89,12 +114,56 @@ def text_with_a_mask() -> Any:
 
 
 @built
+def models_inside_with_masks() -> Any:
+    x = L.Input((7, 3))
+    read = L.Masking()(x)
+    steps, last = _running(x), keras.Sequential([L.Input((7, 3)), L.Dense(4), L.GRU(3)])
+    parts = [L.GlobalAveragePooling1D()(steps(read)), last(read), last(L.Dense(3)(read)), last(x)]
+    return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
+
+
+@built
+def models_that_make_masks() -> Any:
+    x, tokens = L.Input((7,)), L.Input((7,))
+    embed = keras.Model(tokens, L.Embedding(9, 4, mask_zero=True)(tokens))
+    read = embed(x)
+    parts = [
+        L.GRU(3)(read),
+        L.GlobalAveragePooling1D()(L.Dense(3)(read)),
+        L.GRU(3)(L.LSTM(3, return_sequences=True)(read)),
+    ]
+    return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
+
+
+@built
+def model_of_a_dict_with_masks() -> Any:
+    a, b, x = L.Input((7, 3)), L.Input((7, 3)), L.Input((7, 3))
+    inner = keras.Model({"z": a, "y": b}, L.Concatenate()([L.GRU(3)(a), L.GRU(3)(b)]))
+    return keras.Model(x, L.Dense(3)(inner({"z": x, "y": L.Masking()(x)})))
+
+
+@built
+def model_of_several_with_one_mask() -> Any:
+    a, b, x = L.Input((7, 3)), L.Input((7, 3)), L.Input((7, 3))
+    inner = keras.Model([a, b], L.Concatenate()([L.GRU(3)(a), L.GRU(3)(b)]))
+    return keras.Model(x, L.Dense(3)(inner([x, L.Masking()(x)])))
+
+
+@built
 def attention_with_masks() -> Any:
     x = L.Input((7, 3))
     read = L.Masking()(x)
     query, value = L.Dense(4)(read), L.Dense(4)(read)
     parts = [L.Attention()([query, value]), L.MultiHeadAttention(2, 3)(query, value)]
     return keras.Model(x, L.Dense(3)(L.Flatten()(L.Concatenate()(parts))))
+
+
+@built
+def attention_between_lengths_with_masks() -> Any:
+    x, other = L.Input((7, 3)), L.Input((5, 3))
+    query, value = L.Masking()(x), L.Dense(3)(L.Masking()(other))
+    parts = [L.Attention()([query, value]), L.MultiHeadAttention(2, 3)(query, value)]
+    return keras.Model([x, other], L.Dense(3)(L.Flatten()(L.Concatenate()(parts))))
 
 
 @built
@@ -185,7 +254,8 @@ def test_logits(name: str, suffix: str, tmp_path: Path) -> None:
     inputs = [rng.normal(size=(3, *shape)).astype(np.float32) for shape in shapes]
     if "mask" in name or name == "recurrent":  # the last steps of a sequence are padding
         inputs = [np.floor(abs(x) * 3 + 1) % 9 if x.ndim == 2 else x for x in inputs]
-        inputs[0][1:, 4:] = 0
+        for x in inputs:
+            x[1:, 4:] = 0
     port = parity.keras.load(path)
     by_name = dict(zip("ab", inputs, strict=False)) if "by_name" in name else None
     expected = _logits(model, by_name or (inputs if len(inputs) > 1 else inputs[0]))
@@ -206,6 +276,11 @@ def _counts(x: Any) -> Any:
 def _running(x: Any) -> Any:
     inner = L.Input(x.shape[1:])
     return keras.Model(inner, L.LSTM(3, return_sequences=True)(inner))
+
+
+def _adding(x: Any) -> Any:
+    a, b = L.Input(x.shape[1:]), L.Input(x.shape[1:])
+    return keras.Model([a, b], L.GRU(3, return_sequences=True)(L.Add()([a, b])))
 
 
 OTHERWISE: dict[str, Callable[[], Any]] = {
@@ -238,7 +313,12 @@ OTHERWISE: dict[str, Callable[[], Any]] = {
     "the mask of another input": lambda: _masked_and_plain(
         lambda read, x: L.MultiHeadAttention(2, 3)(read, x, value_mask=_counts(x))
     ),
-    "a mask of a nested model": lambda: _masked_and_plain(lambda read, x: _running(x)(read)),
+    "a mask of the user's for a nested model": lambda: _masked_and_plain(
+        lambda read, x: _running(x)(read, mask=ops.not_equal(x[..., 0], 1.0))
+    ),
+    "a sum with what has no mask, in a nested model": lambda: _masked_and_plain(
+        lambda read, x: _adding(x)([read, x])
+    ),
     "one of two masks": lambda: _masked_and_plain(lambda read, x: L.Add()([read, L.Masking(1.0)(x)])),
 }  # fmt: skip
 
@@ -257,3 +337,65 @@ def test_a_softmax_over_all_samples_is_refused(tmp_path: Path) -> None:
     keras.Model(x, L.Dense(3)(ops.softmax(x, axis=None))).save(path)
     with pytest.raises(parity.keras.ConversionError, match="mixes the samples"):
         parity.keras.load(path)
+
+
+TOLD: dict[str, dict[str, Any]] = {
+    "RandomBrightness": {"factor": 0.5},
+    "RandomColorDegeneration": {"factor": 0.5},
+    "RandomContrast": {"factor": 0.5},
+    "RandomHue": {"factor": 0.5},
+    "RandomPosterization": {"factor": 4},
+    "RandomRotation": {"factor": 0.5},
+    "RandomSaturation": {"factor": 0.5},
+    "RandomSharpness": {"factor": 0.5},
+    "RandomShear": {"x_factor": 0.5, "y_factor": 0.5},
+    "RandomTranslation": {"height_factor": 0.5, "width_factor": 0.5},
+    "RandomZoom": {"height_factor": 0.5},
+}
+"""What augmentations must be told."""
+
+
+@pytest.mark.parametrize("name", [name for name in RANDOM if hasattr(L, name)])
+def test_an_augmentation_does_nothing_at_inference(name: str, tmp_path: Path) -> None:
+    x = L.Input((6, 5, 3))
+    augmented = getattr(L, name)(**TOLD.get(name, {}))(x)
+    model = _filled(keras.Model(x, L.Dense(3)(L.Flatten()(augmented))), 1)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    images = np.random.default_rng(0).uniform(0, 255, (3, 6, 5, 3)).astype(np.float32)
+    expected = model.predict(images, verbose=0)
+    assert np.abs(parity.keras.load(path).logits(images) - expected).max() <= CLOSE * np.abs(expected).max()
+
+
+def test_a_crop_of_keras_3_that_says_another_size_than_it_gives_is_refused(tmp_path: Path) -> None:
+    x = L.Input((6, 5, 3))
+    path = tmp_path / "model.keras"
+    keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(L.RandomCrop(4, 4)(x)))).save(path)
+    with pytest.raises(parity.keras.ConversionError, match="in training alone"):
+        parity.keras.load(path)
+
+
+def test_vectors_next_to_nothing_are_brought_to_length_1(tmp_path: Path) -> None:
+    x = L.Input((4,))
+    model = _filled(keras.Model(x, L.Dense(3)(L.UnitNormalization()(x))), 2)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    tiny = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32) * 1e-8
+    expected = _logits(model, tiny)
+    assert np.abs(parity.keras.load(path).logits(tiny) - expected).max() <= CLOSE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({layer.__name__ for layer in vars(L).values() if isinstance(layer, type)} - {"Layer", "InputSpec"}),
+)
+def test_no_layer_of_keras_is_taken_for_one_of_the_user(name: str) -> None:
+    assert "a class of yours" not in _refusal(name)
+
+
+def _refusal(class_name: str) -> str:
+    try:
+        refuse_obstacles([Node("mine", "mine", class_name, {}, ())], Path("model.keras"))
+    except parity.keras.ConversionError as error:
+        return str(error)
+    return ""

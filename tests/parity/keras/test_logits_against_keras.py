@@ -63,6 +63,13 @@ def test_file_formats(truth, name, ending):
     assert difference(module, truth, name, "float64") <= LIMITS["float64"]
 
 
+@pytest.mark.parametrize("ending", [".h5", "-by-name.h5"])
+def test_layers_for_gpus_are_plain_ones_also_where_the_architecture_says_so_already(truth, ending):
+    module = parity.keras.load(truth / f"layers_for_gpus{ending}")
+    assert difference(module, truth, "layers_for_gpus", "float32") <= LIMITS["float32"]
+    assert "layers for GPUs as plain ones" in module.description.spelled
+
+
 def test_config_beside_weights_can_be_named(truth, tmp_path):
     config = tmp_path / "elsewhere.json"
     config.write_text((truth / "residual-by-name.json").read_text())

@@ -97,6 +97,27 @@ def write_formats(keras: Any, model: Any, name: str, out: Path) -> None:
     model.save(out / f"{name}.keras", save_format="keras")
 
 
+def write_layers_for_gpus(tf: Any, out: Path) -> None:
+    """Write a model of layers for GPUs, and what Keras' plain layers say with its weights."""
+    keras, gpu = tf.keras, tf.compat.v1.keras.layers
+
+    def model(lstm: Any, gru: Any) -> Any:
+        x = keras.Input((6, 3))
+        y = keras.layers.Bidirectional(lstm(4, return_sequences=True, name="steps"), name="both")(x)
+        y = lstm(5, name="last")(gru(3, return_sequences=True, go_backwards=True, name="gru")(y))
+        return keras.Model(x, keras.layers.Dense(3, name="out")(y))
+
+    keras.backend.set_floatx("float32")
+    written, plain = model(gpu.CuDNNLSTM, gpu.CuDNNGRU), model(keras.layers.LSTM, keras.layers.GRU)
+    written.set_weights(random_weights(written, np.random.default_rng(0)))
+    written.save(out / "layers_for_gpus.h5")
+    plain.load_weights(out / "layers_for_gpus.h5")
+    written.save_weights(out / "layers_for_gpus-by-name.h5")
+    (out / "layers_for_gpus-by-name.json").write_text(plain.to_json())
+    x = np.random.default_rng(1).normal(size=(3, 6, 3)).astype(np.float32)
+    np.savez(out / "layers_for_gpus.npz", x=x, float32=np.asarray(plain(x)))
+
+
 def main() -> None:
     import tensorflow as tf
 
@@ -109,6 +130,7 @@ def main() -> None:
         write_truth(tf.keras, name, build, out)
     if part:
         return
+    write_layers_for_gpus(tf, out)
     tf.keras.backend.set_floatx("float32")
     for name in ("VGG16", "VGG19"):
         small = {"weights": None, "input_shape": (32, 32, 3), "classes": 10}  # random weights take time to draw
