@@ -88,6 +88,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("operations/watch", -2): (1, "the digit in the name of a convolution"),
     ("operations/watch", 5): (1, "place of batch_norm's training among its arguments"),
     ("explainer", 256): (1, "samples of a batch at most, where nobody says: memory, not arithmetic"),
+    ("stream/formats", 3): (1, "the version of Zarr's own format"),
     ("stream/source", 2): (1, "the sample in the middle, of three that tell inputs apart"),
     ("stream/writing", 2): (1, "batches given out for each process: memory, not arithmetic"),
     ("sweep/walk", 0.5): (1, "half of a dtype's digits: how faint relevance may get before it is lost"),

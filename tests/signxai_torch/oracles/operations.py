@@ -45,6 +45,8 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "__operators__.add": lambda x, y: x + y,
     "math.subtract": lambda x, y: x - y,
     "math.multiply": lambda x, y: x * y,
+    "math.square": lambda x: x * x,
+    "tile": lambda x, multiples: np.tile(x, multiples[1:]),
     "math.truediv": lambda x, y: x / y,
     "nn.bias_add": lambda value, bias, data_format: value + np.asarray(bias),
     "nn.relu": lambda features: np.where(features.real > 0, features, 0),

@@ -68,14 +68,16 @@ def batch_normalization(site: Site, R: Array) -> list[Array]:
 
 
 SUMS = ("__operators__.add", "math.reduce_mean")
+OF_THEIR_OWN_SHAPE = ("__operators__.getitem", "math.square")
+"""What moves values, and what is a product of two tensors: no passing on by the shape."""
 
 
 def operation(site: Site, R: Array) -> list[Array]:
-    """As the layer that computes the same: a sum of tensors, a mean, or a cut, which moves values."""
+    """As the layer that computes the same: a sum of tensors, a mean, a product, or a cut, which moves values."""
     function = site.layer.config["function"]
     if function in SUMS and not (len(site.read) == 1 and site.read[0].shape == R.shape):
         return shared(site, R)
-    return site.derivative(R) if function == "__operators__.getitem" else by_shape(site, R)
+    return site.derivative(R) if function in OF_THEIR_OWN_SHAPE else by_shape(site, R)
 
 
 RULES: dict[str, Rule] = {
