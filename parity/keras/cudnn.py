@@ -13,14 +13,14 @@ import numpy as np
 
 from parity.keras.stored_tensor import Floats, StoredTensor
 
-_PLAIN: dict[Any, str] = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
+_PLAIN = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
 _INSIDE = ("layer", "backward_layer")
 _LSTM_GATES, _GRU_GATES = 4, 3
 
 
 def plain_entry(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the entry of a layer with plain layers in place of those for GPUs, also inside of a `Bidirectional`."""
-    class_name, config = entry.get("class_name"), entry.get("config")
+    class_name, config = str(entry.get("class_name")), entry.get("config")
     if not isinstance(config, Mapping):
         return entry
     if class_name == "Bidirectional":
