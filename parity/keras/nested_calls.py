@@ -68,9 +68,10 @@ def input_names(config: Any) -> tuple[str, ...]:
     layers = config.get("input_layers") if isinstance(config, Mapping) else None
     if isinstance(layers, Mapping):
         return tuple(sorted(layers))  # so Keras 3 numbers them
-    if isinstance(layers, list) and layers and isinstance(layers[0], str):
-        layers = [layers]
-    return tuple(str(end[0]) for end in layers or () if isinstance(end, list) and end)
+    if not isinstance(layers, list):
+        return ()
+    ends = [layers] if layers and isinstance(layers[0], str) else layers
+    return tuple(str(end[0]) for end in ends if isinstance(end, list) and end)
 
 
 def _masks(told: Any, count: int, inputs: Sequence[str]) -> list[Source | None] | None:

@@ -6,7 +6,11 @@ format, calls with arguments by name, and functions of `keras.ops` as layers.
 
 from __future__ import annotations
 
+import copy
+import json
 import os
+import random
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,8 @@ import parity.keras
 from parity.keras.augmentations import RANDOM
 from parity.keras.graph import Node
 from parity.keras.obstacles import refuse_obstacles
+from parity.keras.parse import parse_architecture
+from tests.parity.keras.damage import damage
 
 os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
@@ -329,6 +335,23 @@ def test_masks_that_keras_2_would_not_make_are_refused(case: str, tmp_path: Path
     OTHERWISE[case]().save(path)
     with pytest.raises(parity.keras.ConversionError, match="mask"):
         parity.keras.load(path)
+
+
+@pytest.mark.parametrize("name", [name for name in BUILT if "inside" in name or "model" in name])
+def test_damaged_calls_of_models_inside_are_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    BUILT[name]().save(path)
+    whole = json.loads(zipfile.ZipFile(path).read("config.json"))
+    rng = random.Random(name)
+    refused = 0
+    for _ in range(200):
+        architecture = copy.deepcopy(whole)
+        damage(architecture, rng)
+        try:
+            parse_architecture(architecture, path)
+        except parity.keras.ConversionError:
+            refused += 1
+    assert refused > 10
 
 
 def test_a_softmax_over_all_samples_is_refused(tmp_path: Path) -> None:
