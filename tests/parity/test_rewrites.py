@@ -144,6 +144,12 @@ EXAMPLES: dict[str, Example] = {
          layer("GaussianNoise", "noise", "same", stddev=0.5), joined("f", "noise"), dense("o", "join")],
         [("signxai-read-twice", "lrp_z")],
     ),
+    "read twice by way of an augmentation": (
+        rewrites.EACH_READ_ONCE, [6, 5, 3],
+        [conv("f", "x"), layer("RandomFlip", "r", "f", mode="horizontal", seed=None), layer("Add", "sum", "f", "r"),
+         flatten("sum"), dense("o", "flat")],
+        [("signxai-read-twice", "lrp_z")],
+    ),
     "read twice beside others": (
         rewrites.EACH_READ_ONCE, [5],
         [dense("f", "x", units=5), joined("f", "x", "f"), layer("Subtract", "gone", "join", "join"),

@@ -158,7 +158,7 @@ def _behind_masks(model: ModelDescription, *kinds: str) -> tuple[str, ...]:
     )
 
 
-def keeps_shape(layer: LayerDescription | NetworkLayer) -> bool:
+def keeps_shape(layer: Layer) -> bool:
     """Return whether a layer is a max-pooling that keeps the shape."""
     strides = layer.config.get("strides") or layer.config.get("pool_size")
     sizes = strides if isinstance(strides, list) else [strides]
@@ -166,8 +166,8 @@ def keeps_shape(layer: LayerDescription | NetworkLayer) -> bool:
     return layer.class_name in _POOLING and set(sizes) == {1} and kept
 
 
-# What returns the tensor that it reads, at inference.
-_SAME_TENSOR = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity")
+# Of the layers that do something in training alone, those that copy the tensor at inference; the others hand it on.
+_COPYING = frozenset({"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})
 
 
 def tensors_read(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:
@@ -177,7 +177,8 @@ def tensors_read(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:
     for layer in layers:  # each comes after those it reads
         read[layer.name] = tuple(maker[name] for name in layer.inbound)
         linear = layer.class_name == "Activation" and layer.config.get("activation") == "linear"
-        maker[layer.name] = read[layer.name][0] if linear or layer.class_name in _SAME_TENSOR else layer.name
+        same = linear or layer.class_name in TRAINING_ONLY - _COPYING
+        maker[layer.name] = read[layer.name][0] if same else layer.name
     return read
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from parity.judge.known.conditions import reads_twice, tensors_read
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import EACH_READ_ONCE, IN_ORDER_OF_ARRIVAL
+from parity.judge.known.signxai import RUN_BY_KERAS
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
 
 
 def _signxai(method: Method, model: ModelDescription) -> bool:
-    # These it runs on the Keras model itself and not layer by layer.
-    by_keras = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform", "input", "random")
     tensors = tensors_read(model.layers)
-    return method.family not in by_keras and any(reads_twice(layer, tensors[layer.name]) for layer in model.layers)
+    twice = any(reads_twice(layer, tensors[layer.name]) for layer in model.layers)
+    return method.family not in (*RUN_BY_KERAS, "input", "random") and twice
 
 
 def _innvestigate(method: Method, model: ModelDescription) -> bool:
@@ -34,7 +34,8 @@ REPEATED_READS: tuple[KnownDifference, ...] = (
         applies=_signxai,
         condition=(
             "A layer that reads one tensor in several places, such as Add()([x, x]), or Add()([x, y]) where y is x "
-            "behind a linear activation or noise, in signxai 1.1.9.2."
+            "behind what hands the tensor on at inference (a linear activation, noise, an augmentation), in signxai "
+            "1.1.9.2."
         ),
         cause=(
             "It takes the derivative of the layer by each tensor that it reads. By a tensor that stands in several "
@@ -43,8 +44,9 @@ REPEATED_READS: tuple[KnownDifference, ...] = (
         evidence=(
             "Conv2D relu, Concatenate of its result with itself, Conv2D relu, Flatten, Dense: the maps of all 162 "
             "methods that it runs layer by layer are twice those of the port (of VarGrad four times, being squared), "
-            "also where one of the two places is behind a linear activation, which hands the tensor on. With one "
-            "behind a Dropout layer, which copies the tensor, all agree. Grad-CAM, which Keras runs, is right."
+            "and so is lrp_z of Conv2D, Add to itself behind a linear activation, GaussianNoise, GaussianDropout, "
+            "AlphaDropout, ActivityRegularization or RandomFlip, which hand the tensor on. Behind Dropout or "
+            "SpatialDropout2D, which copy it, they are right, and so is Grad-CAM, which Keras runs."
         ),
         rewrites=(EACH_READ_ONCE, IN_ORDER_OF_ARRIVAL),
     ),

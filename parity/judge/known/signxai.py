@@ -32,8 +32,8 @@ from parity.keras import ModelDescription
 if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
 
-# SIGN-XAI runs these on the Keras model itself and not layer by layer.
-_RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
+RUN_BY_KERAS = ("grad_cam", "grad_cam_timeseries", "guided_grad_cam", "random_uniform")
+"""The families that SIGN-XAI runs on the Keras model itself and not layer by layer."""
 _ONE_CONSUMER = ("SIGN", "SIGNmu", "Bounded")
 
 
@@ -65,7 +65,7 @@ def _deconvnet_relu_layer(method: Method, model: ModelDescription) -> bool:
 
 
 def _concatenate_order(method: Method, model: ModelDescription) -> bool:
-    return method.family not in _RUN_BY_KERAS and bool(arrival_order(model.layers))
+    return method.family not in RUN_BY_KERAS and bool(arrival_order(model.layers))
 
 
 def _input_rule_on_a_branch(method: Method, model: ModelDescription) -> bool:
