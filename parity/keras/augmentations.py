@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-RANDOM = (
-    "AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration",
-    "RandomColorJitter", "RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip",
-    "RandomGaussianBlur", "RandomGrayscale", "RandomHeight", "RandomHue", "RandomInvert", "RandomPerspective",
-    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
-    "RandomTranslation", "RandomWidth", "RandomZoom", "Solarization",
+RANDOM_IN_KERAS_2 = (
+    "RandomBrightness", "RandomContrast", "RandomFlip", "RandomHeight", "RandomRotation", "RandomTranslation",
+    "RandomWidth", "RandomZoom",
 )  # fmt: skip
-"""Augmentations that do nothing at inference."""
+"""Augmentations of Keras 2 that do nothing at inference."""
+RANDOM = (
+    *RANDOM_IN_KERAS_2, "AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "RandomColorDegeneration",
+    "RandomColorJitter", "RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale",
+    "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation", "RandomSharpness",
+    "RandomShear", "Solarization",
+)  # fmt: skip
+"""The same of any Keras."""
 AUGMENTATIONS = (*RANDOM, "RandomCrop")
 """All of them; at inference a random crop takes the middle in Keras 2, and nothing in Keras 3."""
 TOLD_TO_TRAIN = (*AUGMENTATIONS, "Resizing", "CenterCrop")

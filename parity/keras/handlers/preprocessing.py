@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.keras.augmentations import RANDOM_IN_KERAS_2
 from parity.keras.handlers.layer import Built, FloatArray, Layer, Value, Variable
 from parity.keras.modules.moving import Crop, TrainingOnly
 from parity.keras.modules.normalization import Affine, Standardize
@@ -15,8 +16,6 @@ from parity.keras.modules.resizing import NearestResize, Resize, centre_of_shape
 _SMALLEST_DEVIATION = 1e-7  # keras.backend.epsilon()
 _IMAGE_AXES = 3
 _RESIZES = {"bilinear": Resize, "nearest": NearestResize}
-_OF_KERAS_2 = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast", "RandomBrightness",
-               "RandomHeight", "RandomWidth")  # fmt: skip
 _OPENS = {"RandomHeight": 0, "RandomWidth": 1}
 
 
@@ -76,7 +75,7 @@ def normalization(layer: Layer) -> Built:
 
 def random(layer: Layer) -> Built:
     """`RandomFlip` and the other augmentations, which do nothing at inference."""
-    if layer.keras_major < 3 and layer.node.class_name not in _OF_KERAS_2:
+    if layer.keras_major < 3 and layer.node.class_name not in RANDOM_IN_KERAS_2:
         raise layer.fail(
             "its class is none of Keras 2's own: a class of yours is never run. Leave the augmentation out of the model"
         )
@@ -97,11 +96,11 @@ def stochastic_depth(layer: Layer) -> Built:
 
 
 def centre_crop(layer: Layer) -> Built:
-    """`CenterCrop`: the middle of an image that is large enough; else resized, as `RandomCrop` does."""
+    """`CenterCrop`: the middle of an image that is large enough; else resized, as `RandomCrop` of Keras 2 does."""
     height, width, channels = _image(layer)
     target = _target(layer)
     if height < target[0] or width < target[1]:
-        return random_crop(layer)
+        return _middle_resized(layer)
     starts = ((height - target[0]) // 2, (width - target[1]) // 2)
     margins = tuple(
         (start, size - start - kept) for start, size, kept in zip(starts, (height, width), target, strict=True)
@@ -111,13 +110,20 @@ def centre_crop(layer: Layer) -> Built:
 
 def random_crop(layer: Layer) -> Built:
     """`RandomCrop` at inference: the largest middle part of the target's shape, resized."""
-    height, width, channels = _image(layer)
+    height, width, _ = _image(layer)
     target = _target(layer)
-    if layer.node.class_name == "RandomCrop" and layer.keras_major >= 3 and target != (height, width):
+    if layer.keras_major >= 3 and target != (height, width):
         raise layer.fail(
             f"Keras 3 crops to {target[0]} x {target[1]} in training alone, and says that the image has this size also "
             "where it leaves it alone. Leave the layer out of the model"
         )
+    return _middle_resized(layer)
+
+
+def _middle_resized(layer: Layer) -> Built:
+    """Return the largest middle part of the target's shape, resized to the target."""
+    height, width, channels = _image(layer)
+    target = _target(layer)
     module = Resize(centre_of_shape((height, width), target), target)
     return Built(Value((*target, channels)), (("", module),))
 
