@@ -9,7 +9,8 @@ from typing import Any
 from parity.judge.known.conditions import has_output_activation
 from parity.judge.known.difference import KnownDifference, Recipe
 from parity.judge.known.promises import piecewise_linear
-from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES, NoEquivalentError, Rewrite
+from parity.judge.known.rewrite import NoEquivalentError, Rewrite
+from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES
 from parity.judge.known.splice import can_be_cut
 from parity.judge.known.table import differences_of
 from parity.keras import ModelDescription

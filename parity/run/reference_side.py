@@ -15,7 +15,8 @@ import numpy.typing as npt
 from parity.assets.source import ModelSource
 from parity.claimed import ClaimedFolder, temporary
 from parity.hashing import file_sha256
-from parity.judge.known.rewrites import Rewrite, of_size, without_offsets
+from parity.judge.known.rewrite import Rewrite
+from parity.judge.known.rewrites import of_size, without_offsets
 from parity.judge.known.splice import NoCutError, above, below, readout
 from parity.keras import ModelDescription
 from parity.keras.network import Network, NetworkLayer, read_network, write_network

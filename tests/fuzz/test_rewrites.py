@@ -10,7 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 from parity import keras
-from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES, NoEquivalentError
+from parity.judge.known.rewrite import NoEquivalentError
+from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES
 from parity.judge.known.table import KNOWN_DIFFERENCES
 from parity.keras import ModelDescription
 from parity.keras.network import Network, read_network, write_network

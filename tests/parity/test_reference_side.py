@@ -11,7 +11,8 @@ import torch
 from parity import keras
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
-from parity.judge.known.rewrites import ONLY_THE_TARGET, REWRITES, ZERO_OFFSET, Rewrite
+from parity.judge.known.rewrite import Rewrite
+from parity.judge.known.rewrites import ONLY_THE_TARGET, REWRITES, ZERO_OFFSET
 from parity.reference.request import NoiseSpec, ReferenceAnswer, ReferenceCall, ReferenceRequest, noise_array
 from parity.run.calls import SEED
 from parity.run.questions import Candidate, question

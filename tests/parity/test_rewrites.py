@@ -11,7 +11,9 @@ import torch
 from parity import keras
 from parity.assets.source import ModelSource
 from parity.judge.known import rewrites
-from parity.judge.known.rewrites import REWRITES, NoEquivalentError, Rewrite, arrival_order, without_offsets
+from parity.judge.known.arrival import arrival_order
+from parity.judge.known.rewrite import NoEquivalentError, Rewrite
+from parity.judge.known.rewrites import REWRITES, without_offsets
 from parity.judge.known.table import BY_NAME
 from parity.keras.network import Network, NetworkLayer, network_of, read_network, write_network
 from parity.run.subjects import parse

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from parity.judge.known.rewrites import Rewrite
+from parity.judge.known.rewrite import Rewrite
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:

@@ -6,29 +6,25 @@ itself before any of its maps is believed (`parity.run.reference_side`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from parity.judge.known.arrival import in_order_of_arrival
 from parity.judge.known.attention import heads_apart
 from parity.judge.known.conditions import keeps_shape, reads_twice, tensors_read
+from parity.judge.known.rewrite import NoEquivalentError, Rewrite, linear
 from parity.keras.augmentations import RANDOM
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.network import Network, NetworkLayer, keras_order
+from parity.keras.network import Network, NetworkLayer
 
-Array = npt.NDArray[Any]
 ELEMENTWISE = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
     "SpatialDropout3D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
 )  # fmt: skip
 """Layers without weights that work on each value alone."""
-ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>CustomScaleLayer", "Attention",
-           "AdditiveAttention")  # fmt: skip
-"""Layers to which the order of their inputs matters; of equal values, the first is the largest and the smallest."""
 
 _BENDING = ("ReLU", "LeakyReLU", "ELU", "ThresholdedReLU")
 """Layers that are a function of one value, which an Activation layer can have as well."""
@@ -41,45 +37,11 @@ _IN_ITS_LIST = (
 )  # fmt: skip
 
 
-class NoEquivalentError(Exception):
-    """A network has no equivalent of this kind; the text says why."""
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """One way to spell a network differently.
-
-    Attributes
-    ----------
-    says
-        What it changes, in words that end a sentence.
-    network
-        Takes a network and the explained class, and returns the equivalent network. Also works on a network without
-        weights, to tell whether there is an equivalent.
-    inputs
-        Turns an input of the model into one of the equivalent network (Keras layout, no batch axis).
-    one_class
-        Whether the explained class is the equivalent network's only one.
-    sized
-        Whether the equivalent network takes inputs of the one size that is explained.
-    """
-
-    says: str
-    network: Callable[[Network, int], Network]
-    inputs: Callable[[Array], Array] = lambda x: x
-    one_class: bool = False
-    sized: bool = False
-
-
-def _nothing(network: Network, stem: str) -> NetworkLayer:
-    return NetworkLayer(network.free_name(stem), "Activation", {"activation": "linear"}, ())
-
-
 def _no_branch_at_a_layer(network: Network, _target: int) -> Network:
     for layer in network.layers:
         readers = network.consumers(layer.name)
         if layer.inbound and len(readers) > 1:
-            network = network.inserted(layer.name, _nothing(network, f"{layer.name}_read"))
+            network = network.inserted(layer.name, linear(network, f"{layer.name}_read"))
     return network
 
 
@@ -188,28 +150,6 @@ def _augmentation_off(network: Network, _target: int) -> Network:
     return network
 
 
-def _in_order_of_arrival(network: Network, _target: int) -> Network:
-    """Give each input of a Concatenate a way as long as the longest, so that they arrive in the order of the model."""
-    for _ in range(len(network.layers)):
-        late = arrival_order(network.layers)
-        if not late:
-            return network
-        name = next(iter(late))
-        depths = _depths(network)
-        longest = max(depths[producer] for producer in network[name].inbound)
-        for producer in dict.fromkeys(network[name].inbound):
-            missing = longest - depths[producer] + 1
-            chain: list[NetworkLayer] = []
-            for _ in range(missing):
-                taken = Network((*network.layers, *chain))
-                chain.append(_nothing(taken, f"{producer}_arrives"))
-            network = network.inserted(producer, *chain, consumers=[name])
-        if name in arrival_order(_as_keras_orders(network)):
-            raise NoEquivalentError(f"the inputs of {name!r} arrive in another order whatever is put before them")
-        network = Network(_as_keras_orders(network))
-    raise NoEquivalentError("the inputs of Concatenate layers arrive in another order")
-
-
 def _each_read_once(network: Network, _target: int) -> Network:
     tensors = tensors_read(network)
     for layer in [reader for reader in network if reads_twice(reader, tensors[reader.name])]:
@@ -230,7 +170,7 @@ def _attention_by_heads(network: Network, target: int) -> Network:
         # The heads read what the layer reads, several times each; not from a layer that a rule may go on.
         apart: dict[str, str] = {}
         for name in dict.fromkeys(layer.inbound):
-            read = _nothing(network, f"{name}_attended")
+            read = linear(network, f"{name}_attended")
             network = network.inserted(name, read, consumers=[layer.name])
             apart[name] = read.name
         layer = network[layer.name]
@@ -247,7 +187,7 @@ def _attention_by_heads(network: Network, target: int) -> Network:
         made = heads_apart(layer, channels, free_name)
         place = network.layers.index(layer)
         network = Network((*network.layers[:place], *made, *network.layers[place + 1 :]))
-    return _in_order_of_arrival(network, target)
+    return in_order_of_arrival(network, target)
 
 
 def _masked(network: Network) -> set[str]:
@@ -270,54 +210,6 @@ def _channels(network: Network, name: str) -> int:
     return size
 
 
-def _as_keras_orders(network: Network) -> tuple[NetworkLayer, ...]:
-    return tuple(keras_order(network))
-
-
-def _depths(network: Network) -> dict[str, int]:
-    """Return how many layers the longest way from an input to each layer has."""
-    depths: dict[str, int] = {}
-    for layer in network.layers:  # each comes after those it reads
-        depths[layer.name] = max((1 + depths[producer] for producer in layer.inbound), default=0)
-    return depths
-
-
-def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
-    """Return the layers that SIGN-XAI feeds in another order than the model's where it matters, with that order.
-
-    It hands each layer's output to the layers that read it, one after another, each of which runs as soon as its
-    last input is there; a layer takes its inputs in the order in which they arrive.
-
-    Parameters
-    ----------
-    layers
-        `LayerDescription` or `NetworkLayer`, in the order in which Keras keeps them.
-    """
-    arrived: dict[str, list[str]] = {layer.name: [] for layer in layers}
-    readers: dict[str, list[Any]] = {layer.name: [] for layer in layers}
-    for layer in layers:
-        for producer in layer.inbound:
-            readers[producer].append(layer)
-
-    # A layer that runs hands on at once, before the one that fed it feeds its next reader. Deep networks have more
-    # layers than Python calls may be nested.
-    running = [(layer.name, iter(readers[layer.name])) for layer in reversed(layers) if not layer.inbound]
-    while running:
-        name, left = running[-1]
-        reader = next(left, None)
-        if reader is None:
-            running.pop()
-            continue
-        arrived[reader.name].append(name)
-        if len(arrived[reader.name]) == len(reader.inbound):
-            running.append((reader.name, iter(readers[reader.name])))
-    return {
-        layer.name: tuple(arrived[layer.name])
-        for layer in layers
-        if layer.class_name in ORDERED and tuple(arrived[layer.name]) != tuple(layer.inbound)
-    }
-
-
 NO_BRANCH_AT_A_LAYER = Rewrite("a linear activation behind each layer that several read", _no_branch_at_a_layer)
 RELU_ATTRIBUTE = Rewrite("ReLU layers as Activation('relu')", _relu_attribute)
 ZERO_OFFSET = Rewrite("center=False as an offset of zero", _zero_offset)
@@ -326,7 +218,7 @@ LAYER_BEHIND_THE_OUTPUT = Rewrite("a Dropout layer behind the output", _layer_be
 PERMUTED_INPUT = Rewrite(
     "the image lying on its side, put upright by a Permute layer", _permuted_input, lambda x: np.swapaxes(x, 0, 1)
 )
-IN_ORDER_OF_ARRIVAL = Rewrite("inputs that arrive in the model's order", _in_order_of_arrival)
+IN_ORDER_OF_ARRIVAL = Rewrite("inputs that arrive in the model's order", in_order_of_arrival)
 SIZED = Rewrite("the size of the input told to the model", lambda network, _target: network, sized=True)
 AUGMENTATION_OFF = Rewrite("augmentations as what they are at inference", _augmentation_off)
 PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parity.judge.known.arrival import arrival_order
 from parity.judge.known.conditions import (
     activation_of,
     branches,
@@ -25,7 +26,6 @@ from parity.judge.known.rewrites import (
     RELU_ATTRIBUTE,
     SIZED,
     ZERO_OFFSET,
-    arrival_order,
 )
 from parity.keras import ModelDescription
 
