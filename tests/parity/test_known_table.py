@@ -10,8 +10,8 @@ import pytest
 
 from parity import keras
 from parity.assets.models import resolve
-from parity.judge.known.conditions import unmoved
 from parity.judge.known.arrival import arrival_order
+from parity.judge.known.conditions import unmoved
 from parity.judge.known.rewrites import REWRITES
 from parity.judge.known.table import BY_NAME, KNOWN_DIFFERENCES, differences_of
 from parity.keras import ModelDescription

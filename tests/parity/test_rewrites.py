@@ -12,6 +12,7 @@ from parity import keras
 from parity.assets.source import ModelSource
 from parity.judge.known import rewrites
 from parity.judge.known.arrival import arrival_order
+from parity.judge.known.conditions import masked
 from parity.judge.known.rewrite import NoEquivalentError, Rewrite
 from parity.judge.known.rewrites import REWRITES, without_offsets
 from parity.judge.known.table import BY_NAME
@@ -37,6 +38,9 @@ SWAPPED = [dense("f", "x", units=4), joined("x", "f"), dense("o", "join")]
 DEEP = [dense("f", "x"), dense("g", "f"), dense("h", "g", units=2), joined("x", "f", "h"), dense("o", "join")]
 TWICE = [dense("f", "x", units=4), joined("x", "f"), dense("g", "join"),
          layer("Concatenate", "again", "join", "g", axis=-1), dense("o", "again")]  # fmt: skip
+# No order of x's readers will do: "x2" waits for "p" alone, "x5" for "h" alone, and "x1" for both.
+CELL = [dense("p", "x", units=3), dense("h", "x", units=3), layer("Add", "x1", "h", "p"), dense("x2", "p", units=2),
+        dense("x5", "h", units=4), joined("p", "x1", "x2", "x5"), dense("o", "join")]  # fmt: skip
 PERMUTED = [layer("Permute", "p", "x", dims=[3, 2, 1]), flatten("p"), dense("h", "flat"), dense("o", "h")]
 
 # Rewrite, input, layers, and (difference, method) that applies before and no longer afterwards.
@@ -82,6 +86,7 @@ EXAMPLES: dict[str, Example] = {
     "order": (rewrites.IN_ORDER_OF_ARRIVAL, [3], SWAPPED, [("signxai-concatenate-order", "gradient")]),
     "order of three": (rewrites.IN_ORDER_OF_ARRIVAL, [3], DEEP, [("signxai-concatenate-order", "gradient")]),
     "order twice": (rewrites.IN_ORDER_OF_ARRIVAL, [3], TWICE, [("signxai-concatenate-order", "gradient")]),
+    "order of a cell": (rewrites.IN_ORDER_OF_ARRIVAL, [3], CELL, [("signxai-concatenate-order", "gradient")]),
     "class": (
         rewrites.ONLY_THE_TARGET,
         [5],
@@ -325,7 +330,7 @@ def test_many_ways_through_a_network_are_walked_once() -> None:
     network = rewrites.IN_ORDER_OF_ARRIVAL.network(Network(tuple(layers)), 0)
     assert arrival_order(network.layers) == {}
     attended = NetworkLayer("look", "MultiHeadAttention", {}, ("join59", "join59"))
-    assert rewrites._masked(Network((*layers, attended))) == set()
+    assert masked(Network((*layers, attended))) == set()
 
 
 def test_layers_may_be_nested_deeper_than_calls_of_python() -> None:

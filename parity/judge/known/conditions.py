@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from parity.keras import LayerDescription, ModelDescription
-from parity.keras.handlers.table import TRAINING_ONLY
+from parity.keras.handlers.table import HANDLERS, TRAINING_ONLY
 from parity.keras.network import NetworkLayer
 
 Layer = LayerDescription | NetworkLayer
@@ -139,6 +139,16 @@ def takes_tokens(model: ModelDescription) -> bool:
 
     first = [layer for layer in readers if any(moved(producer) for producer in layer.inbound)]
     return bool(first) and all(layer.class_name == "Embedding" for layer in first)
+
+
+def masked(layers: Iterable[Layer]) -> set[str]:
+    """Return the layers with whose result a mask may go."""
+    names: set[str] = set()
+    for layer in layers:  # each comes after those it reads
+        goes_on = not names.isdisjoint(layer.inbound) and HANDLERS[layer.class_name].mask != "ends"
+        if layer.class_name == "Masking" or layer.config.get("mask_zero") or goes_on:
+            names.add(layer.name)
+    return names
 
 
 def masked_averages(model: ModelDescription) -> tuple[str, ...]:

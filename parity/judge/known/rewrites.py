@@ -13,11 +13,10 @@ import numpy as np
 
 from parity.judge.known.arrival import in_order_of_arrival
 from parity.judge.known.attention import heads_apart
-from parity.judge.known.conditions import keeps_shape, reads_twice, tensors_read
+from parity.judge.known.conditions import keeps_shape, masked, reads_twice, tensors_read
 from parity.judge.known.rewrite import NoEquivalentError, Rewrite, linear
 from parity.keras.augmentations import RANDOM
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS
-from parity.keras.handlers.table import HANDLERS
 from parity.keras.network import Network, NetworkLayer
 
 ELEMENTWISE = (
@@ -174,7 +173,7 @@ def _attention_by_heads(network: Network, target: int) -> Network:
             network = network.inserted(name, read, consumers=[layer.name])
             apart[name] = read.name
         layer = network[layer.name]
-        if not _masked(network).isdisjoint(layer.inbound):
+        if not masked(network).isdisjoint(layer.inbound):
             raise NoEquivalentError(f"the layer {layer.name!r} reads a mask otherwise than Attention does")
         taken = list(network.layers)
 
@@ -188,16 +187,6 @@ def _attention_by_heads(network: Network, target: int) -> Network:
         place = network.layers.index(layer)
         network = Network((*network.layers[:place], *made, *network.layers[place + 1 :]))
     return in_order_of_arrival(network, target)
-
-
-def _masked(network: Network) -> set[str]:
-    """Return the layers with whose result a mask may go."""
-    masked: set[str] = set()
-    for layer in network.layers:  # each comes after those it reads
-        goes_on = not masked.isdisjoint(layer.inbound) and HANDLERS[layer.class_name].mask != "ends"
-        if layer.class_name == "Masking" or layer.config.get("mask_zero") or goes_on:
-            masked.add(layer.name)
-    return masked
 
 
 def _channels(network: Network, name: str) -> int:

@@ -145,3 +145,20 @@ def squared(rng: np.random.Generator) -> Network:
         layer("Flatten", "f", "square"),
         dense(rng, "out", 60, 3, "f"),
     ))  # fmt: skip
+
+
+# SIGN-XAI joins in another order, so iNNvestigate is asked, and where it has no such method SIGN-XAI about an equivalent.
+@row((6, 5, 2), {"deep_taylor": "unsupported", "lrp.alpha_2_beta_1": "parity", "*": "reference-defect"})
+def cell_of_a_search(rng: np.random.Generator) -> Network:
+    """Branches of which each lacks something that another has, as in the cells of NASNet."""
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 6, 5, 2]}, ()),
+        conv(rng, "p", (1, 1), 2, 3, "x", activation="relu"),
+        conv(rng, "h", (2, 2), 2, 3, "x", activation="relu", padding="same"),
+        layer("Add", "sum", "h", "p"),
+        conv(rng, "of_p", (1, 1), 3, 2, "p", activation="relu"),
+        conv(rng, "of_h", (1, 1), 3, 2, "h", activation="relu"),
+        layer("Concatenate", "joined", "p", "sum", "of_p", "of_h", axis=-1),
+        layer("Flatten", "f", "joined"),
+        dense(rng, "out", 300, 3, "f"),
+    ))  # fmt: skip
