@@ -16,7 +16,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "filelock": "filelock",
             "h5py": "h5py",
             "jinja2": "jinja2",
-            "jsonschema": "jsonschema",
+            "jsonschema-rs": "jsonschema_rs",
             "pillow": "PIL",
             "platformdirs": "platformdirs",
             "rich": "rich",

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from zennit.layer import Sum
 
 from parity.keras.description import ModelDescription, Shape
 from parity.keras.errors import ConversionError
-from parity.keras.modules.merging import with_axes
+from parity.keras.modules.merging import is_zennits_sum, with_axes
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ class KerasModule(nn.Module):
     def _result(self, step: Step, values: Sequence[Tensor | None]) -> Tensor:
         module = self.get_submodule(step.module)
         taken = [value for p in step.inputs if (value := values[p]) is not None]
-        if isinstance(module, Sum):
+        if is_zennits_sum(module):
             axes = max(value.dim() for value in taken)
             taken = [torch.stack(torch.broadcast_tensors(*(with_axes(value, axes) for value in taken)), -1)]
         made: Tensor = module(*taken)

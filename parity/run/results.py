@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 
 from parity.claimed import ClaimedFolder, sweep
 from parity.errors import ParityError
@@ -32,6 +32,11 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
+@cache
+def _validator() -> Any:
+    return jsonschema_rs.validator_for(schema())
+
+
 def validate(document: Mapping[str, Any], where: str = "the results") -> None:
     """Check a results document against the schema.
 
@@ -45,10 +50,9 @@ def validate(document: Mapping[str, Any], where: str = "the results") -> None:
             f"{where} has schema {document.get('schema')!r}; this version reads schema {SCHEMA_VERSION}. "
             "Run `parity run` again to make it anew."
         )
-    validator = jsonschema.Draft202012Validator(schema())
-    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    error = next(iter(_validator().iter_errors(document)), None)
     if error is not None:
-        place = "/".join(str(part) for part in error.absolute_path) or "the top level"
+        place = "/".join(str(part) for part in error.instance_path) or "the top level"
         raise ReportError(
             f"{where} is not a valid results file: at {place}: {error.message[:300]}. "
             "If an older version wrote it, run `parity run` again."

@@ -72,6 +72,8 @@ def _prepare(config: pytest.Config) -> None:
 
             config.stash[_recorder] = Recorder(Path(parts))
         return
+    if _asks_for_parity(config):
+        import parity.reference  # noqa: F401 - without the harness there is no case to choose
     if names := config.getoption("--parity-method"):
         _require_methods(names)
     if config.getoption("--parity-report") and not config.getoption("--collect-only"):
@@ -108,8 +110,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what takes part: versions, threads, where reference results lie; nothing where no option asks for parity."""
-    options = ("--parity-report", *(f"--parity-{choice}" for choice in CHOICES))
-    if not any(config.getoption(option) for option in options):
+    if not _asks_for_parity(config):
         return None
     from parity.reference.store import store_location
 
@@ -117,6 +118,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     threads = os.environ.get("OMP_NUM_THREADS") or f"{allowed_cores()} (cores)"
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     return f"parity: {versions}; threads: {threads}; store: {store_location()}"
+
+
+def _asks_for_parity(config: pytest.Config) -> bool:
+    options = ("--parity-report", *(f"--parity-{choice}" for choice in CHOICES))
+    return any(config.getoption(option) for option in options)
 
 
 def _version(name: str) -> str:

@@ -23,7 +23,7 @@ WITHOUT = """
 import os
 import sys
 
-HARNESS = {"h5py", "click", "rich", "filelock", "jinja2", "jsonschema", "PIL", "platformdirs", "skimage", "scipy"}
+HARNESS = {"h5py", "click", "rich", "filelock", "jinja2", "jsonschema_rs", "PIL", "platformdirs", "skimage", "scipy"}
 
 
 class Missing:
@@ -272,7 +272,9 @@ def test_the_markers_are_told(run) -> None:
     run("--markers").stdout.fnmatch_lines(["@pytest.mark.parity_family(name): *"])
 
 
-@pytest.mark.parametrize("options", [(), ("--parity-report=out",), ("--parity-method=lrp_z",)])
+@pytest.mark.parametrize(
+    "options", [(), ("--parity-report=out",), ("--parity-method=lrp_z",), ("--parity-family=lrp",)]
+)
 def test_an_environment_with_the_port_alone_runs_its_tests(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     """No package of the harness is there, and the system cannot say which cores there are."""
     program = pytester.makepyfile(without=WITHOUT)

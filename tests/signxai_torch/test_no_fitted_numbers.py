@@ -31,8 +31,10 @@ ANYWHERE = {0, 1, 2, -1}
 # Any other number: where it may stand, how often, and why.
 REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("lrp/arithmetic", 1e-7): (1, "keras.backend.epsilon(), which both references put in place of a zero denominator"),
-    ("lrp/arithmetic", 2): (1, "the middle between low and high (SIGN-XAI, calculate_sign_mu)"),
-    ("lrp/arithmetic", 64): (1, "numbers that are kept as tensors: memory, not arithmetic"),
+    ("lrp/arithmetic", 2): (
+        2,
+        "the middle between low and high (SIGN-XAI, calculate_sign_mu), and the distance from -epsilon to epsilon",
+    ),
     ("lrp/rules", 0.25): (1, "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule"),
     ("lrp/rules", 0.5): (1, "gamma unless given: default of SIGN-XAI's GammaRule"),
     ("lrp/assignment", 1e-5): (1, "torch's own default of batch_norm's eps"),

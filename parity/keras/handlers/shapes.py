@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from zennit.layer import Sum
 
 from parity.keras.handlers.activations import torch_axis
 from parity.keras.handlers.layer import Built, Layer, Order, Value, Variable, fill
 from parity.keras.handlers.merging import broadcast
+from parity.keras.modules.merging import zennits_sum
 from parity.keras.modules.moving import Concatenate, Crop, Rearrange, TrainingOnly
 from parity.keras.modules.padding import pad_argument
 
@@ -112,7 +112,7 @@ def cropping(layer: Layer) -> Built:
 
 def add(layer: Layer) -> Built:
     """`Add`: the inputs arrive stacked along a last axis."""
-    return Built(Value(broadcast(layer), layer.inputs[0].order), (("", Sum(-1)),))
+    return Built(Value(broadcast(layer), layer.inputs[0].order), (("", zennits_sum()),))
 
 
 def concatenate(layer: Layer) -> Built:

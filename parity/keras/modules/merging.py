@@ -36,6 +36,18 @@ def with_axes(tensor: Tensor, axes: int) -> Tensor:
     return tensor
 
 
+def zennits_sum() -> nn.Module:
+    """Return zennit's sum of tensors stacked along a last axis, which its users' composites know."""
+    from zennit.layer import Sum  # zennit imports torchvision, which a network without a sum does not wait for
+
+    return Sum(-1)  # type: ignore[no-any-return]
+
+
+def is_zennits_sum(module: nn.Module) -> bool:
+    """Return whether a module takes its inputs stacked; asks no network without sums to import zennit."""
+    return type(module).__module__ == "zennit.layer" and type(module).__name__ == "Sum"
+
+
 class Multiply(Merge):
     """The product."""
 

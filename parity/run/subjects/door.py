@@ -22,25 +22,22 @@ from typing import Any, cast
 
 from parity.errors import ParityError
 from parity.paths import expanded
-from parity.run.subjects import captum, numpy_lrp, pytorch_grad_cam, signxai2, zennit
 from parity.run.subjects.function import FunctionSubject
 from parity.run.subjects.guarded import METHODS, GuardedSubject
 from parity.run.subjects.isolation import settings_kept
 from parity.run.subjects.loading import load
 from parity.run.subjects.protocol import Subject
-from parity.run.subjects.signxai_torch import SignxaiTorch
 
 GROUP = "parity.subjects"
 """The entry-point group under which installed packages register subjects."""
-BUILT_IN: dict[str, Callable[[], Subject]] = {
-    "signxai_torch": SignxaiTorch,
-    "zennit": zennit.subject,
-    "captum": captum.subject,
-    "pytorch_grad_cam": pytorch_grad_cam.subject,
-    "signxai2": signxai2.subject,
-    "numpy_lrp": numpy_lrp.subject,
+BUILT_IN: dict[str, str] = {
+    "signxai_torch": "signxai_torch:SignxaiTorch",
+    **{name: f"{name}:subject" for name in ("zennit", "captum", "pytorch_grad_cam", "signxai2", "numpy_lrp")},
 }
-"""The subjects that come with the harness; a package cannot take one of these names."""
+"""The subjects that come with the harness, and the module of this package and what in it makes each.
+
+Only the one that is asked for is imported: zennit alone takes as long as torch. No other package can take their names.
+"""
 SHAPE = "f(model, x, method, target, **parameters)"
 """How a function is called."""
 
@@ -83,7 +80,9 @@ def names() -> tuple[str, ...]:
 
 def _by_name(name: str) -> Subject:
     if name in BUILT_IN:
-        return BUILT_IN[name]()
+        module, _, maker = BUILT_IN[name].partition(":")
+        made: Subject = getattr(importlib.import_module(f"{__package__}.{module}"), maker)()
+        return made
     entries = list(metadata.entry_points(group=GROUP, name=name))
     if not entries:
         raise ParityError(_unknown(name))

@@ -147,7 +147,7 @@ def squared(rng: np.random.Generator) -> Network:
     ))  # fmt: skip
 
 
-# SIGN-XAI joins in another order, so iNNvestigate is asked, and where it has no such method SIGN-XAI about an equivalent.
+# SIGN-XAI joins in another order, so iNNvestigate is asked; where it has no such method, SIGN-XAI about an equivalent.
 @row((6, 5, 2), {"deep_taylor": "unsupported", "lrp.alpha_2_beta_1": "parity", "*": "reference-defect"})
 def cell_of_a_search(rng: np.random.Generator) -> Network:
     """Branches of which each lacks something that another has, as in the cells of NASNet."""

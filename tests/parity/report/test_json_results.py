@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from parity.judge.limits import NoiseFloor, limits_for
@@ -22,7 +22,7 @@ from tests.parity.toy_maps import toy_map
 
 
 def test_the_schema_is_a_schema():
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema_rs.meta.validate(schema())
 
 
 def test_the_schema_knows_every_status():
@@ -33,13 +33,13 @@ def test_the_schema_takes_what_metrics_and_limits_write():
     fields = schema()["properties"]["results"]["items"]["properties"]
     assert set(compare(toy_map(), toy_map()).to_json()) <= set(fields)
     assert set(limits_for("float64").to_json()) == set(fields["limits"]["required"])
-    jsonschema.validate(NoiseFloor(1e-6, 1e-7, 1e-6).to_json(), fields["noise_floor"])
+    jsonschema_rs.validate(fields["noise_floor"], NoiseFloor(1e-6, 1e-7, 1e-6).to_json())
 
 
 def test_the_schema_takes_the_rules_of_the_reference():
     rules = schema()["properties"]["models"]["items"]["properties"]["reference_rules"]["additionalProperties"]
-    jsonschema.validate(ReferenceRules("signxai", (("fc1", "Dense", "ZRule()"),)).to_json(), rules)
-    jsonschema.validate(ReferenceRules("signxai", problem="no answer").to_json(), rules)
+    jsonschema_rs.validate(rules, ReferenceRules("signxai", (("fc1", "Dense", "ZRule()"),)).to_json())
+    jsonschema_rs.validate(rules, ReferenceRules("signxai", problem="no answer").to_json())
 
 
 def test_what_was_written_can_be_loaded(written, run):
