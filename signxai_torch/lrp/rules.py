@@ -14,7 +14,7 @@ rules are one if their class and parameters are equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -136,48 +136,25 @@ class LinearRule(Rule):
         """See `Rule.relevance`."""
         x = operation.inputs[0] if self.needs_inputs else operation.like_input(arriving)
         layer, parts = linear_map(operation), _InputParts(x)
-        total: Tensor | None = None
+        shares = _Shares()
         for division in self._passes:
-            part = self._pass(layer, division, parts, operation, arriving)
-            part = part if division.coefficient == 1 else times(part, division.coefficient)
-            total = part if total is None else plus(total, part)
-        return (total,)
-
-    def _pass(
-        self, layer: LinearMap, division: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
-    ) -> Tensor:
-        if division.spreads and self.stabilizer is None:
-            return layer.spread(relevance, division.terms[0].weight, parts.x, self._divide)
-        quotient = self._quotient(layer, division, parts, operation, relevance)
-        result: Tensor | None = None
-        for term in division.terms:
-            factor = parts[term.inputs]
-            if factor is None:
+            if division.spreads and self.stabilizer is None:
+                share = layer.spread(arriving, division.terms[0].weight, x, self._divide)
+                shares.add(None, share if division.coefficient == 1 else times(share, division.coefficient))
                 continue
-            part = layer.transpose(quotient, term.weight, parts.x)
-            if term.multiplier is not None:
-                part = times(part, term.multiplier(parts.x))
-            elif term.inputs is not ones:
-                part = times(part, factor)
-            result = part if result is None else plus(result, part)
-        return torch.zeros_like(parts.x) if result is None else result
+            quotient = self._quotient(layer, division, parts, operation, arriving)
+            quotient = quotient if division.coefficient == 1 else times(quotient, division.coefficient)
+            for term in division.terms:
+                if parts[term.inputs] is not None:
+                    shares.add(parts.factor(term), layer.transpose(quotient, term.weight, x))
+        return (shares.total(x),)
 
     def _quotient(
         self, layer: LinearMap, division: Pass, parts: _InputParts, operation: Operation, relevance: Tensor
     ) -> Tensor:
-        if division.gives_output:
-            denominator = operation.output
-        else:
-            total: Tensor | None = layer.bias([term.bias for term in division.terms], parts.x)
-            for term in division.terms:
-                inputs = parts[term.inputs]
-                if inputs is None:
-                    continue
-                image = (
-                    layer.apply_ones(inputs, term.weight) if term.inputs is ones else layer.apply(inputs, term.weight)
-                )
-                total = image if total is None else plus(image, total)
-            denominator = torch.zeros_like(relevance) if total is None else total
+        denominator = operation.output if division.gives_output else _denominator(layer, division.terms, parts)
+        if denominator is None:
+            denominator = torch.zeros_like(relevance)
         if self.stabilizer is not None:
             return over(relevance, self.stabilizer(parts.x, denominator))
         return self._divide(relevance, denominator)
@@ -186,11 +163,32 @@ class LinearRule(Rule):
         return divide(relevance, denominator, self.guard)
 
 
+def _denominator(layer: LinearMap, terms: Sequence[Term], parts: _InputParts) -> Tensor | None:
+    """Return the sum of what a pass divides by; None if nothing is in it."""
+    biases: list[str] = [term.bias for term in terms]
+    total: Tensor | None = None
+    for term in terms:
+        inputs = parts[term.inputs]
+        if inputs is None:
+            continue
+        if term.inputs is ones:
+            image = layer.apply_ones(inputs, term.weight)
+        else:
+            image = layer.apply(inputs, term.weight, biases)  # which add the bias as they go
+            biases = []
+        total = image if total is None else plus(image, total)
+    bias = layer.bias(biases, parts.x) if biases else None
+    if bias is None:
+        return total
+    return bias if total is None else plus(total, bias)
+
+
 class _InputParts:
     """The parts of a layer's input; None for a part that is all zero, which adds nothing but its bias."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
+        self._made: dict[Modifier, Tensor] = {}
 
     @cached_property
     def signs(self) -> tuple[bool, bool]:
@@ -202,11 +200,42 @@ class _InputParts:
     def __getitem__(self, part: Modifier | None) -> Tensor | None:
         if part is None or part is ones:
             return self.x
-        if part is positive:
-            return None if not self.signs[0] else self.x if not self.signs[1] else positive(self.x)
-        if part is negative:
-            return None if not self.signs[1] else self.x if not self.signs[0] else negative(self.x)
-        return part(self.x)
+        if part is positive and not (self.signs[0] and self.signs[1]):
+            return self.x if self.signs[0] else None
+        if part is negative and not (self.signs[0] and self.signs[1]):
+            return self.x if self.signs[1] else None
+        if part not in self._made:
+            self._made[part] = part(self.x)
+        return self._made[part]
+
+    def factor(self, term: Term) -> Tensor | None:
+        """Return what a term's transposed map is multiplied by; None for ones."""
+        if term.multiplier is not None:
+            return term.multiplier(self.x)
+        return None if term.inputs is ones else self[term.inputs]
+
+
+class _Shares:
+    """What the terms of a rule hand down: those with the same factor are added before they are multiplied by it."""
+
+    def __init__(self) -> None:
+        self._shares: list[tuple[Tensor | None, Tensor]] = []
+
+    def add(self, factor: Tensor | None, share: Tensor) -> None:
+        """Add a share that will be multiplied by a factor, None for ones."""
+        for place, (other, before) in enumerate(self._shares):
+            if other is factor:
+                self._shares[place] = (factor, plus(share, before))
+                return
+        self._shares.append((factor, share))
+
+    def total(self, like: Tensor) -> Tensor:
+        """Return the sum in the shape of the input `like`."""
+        total: Tensor | None = None
+        for factor, share in self._shares:
+            product = share if factor is None else times(share, factor)
+            total = product if total is None else plus(total, product)
+        return torch.zeros_like(like) if total is None else total
 
 
 def _bias(bias: bool) -> str:

@@ -48,8 +48,8 @@ Division = Callable[[Tensor, Tensor], Tensor]
 class LinearMap(Protocol):
     """A layer as a linear map; `part` is a key of `PARTS`."""
 
-    def apply(self, inputs: Tensor, part: str) -> Tensor:
-        """Return the map of `inputs` (N, ...) under a part of the weights, without bias."""
+    def apply(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
+        """Return the map of `inputs` (N, ...) under a part of the weights, with parts of the bias."""
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """Return the map of all ones in the shape of `like`, broadcastable to the layer's output."""
@@ -115,9 +115,12 @@ class DenseMap:
             block = slice(first, min(first + rows, len(weight)))
             yield block, PARTS[part](weight[block], out=memory[: block.stop - first])
 
-    def apply(self, inputs: Tensor, part: str) -> Tensor:
+    def apply(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         """See `LinearMap.apply`."""
-        outputs = [F.linear(inputs, weight) for _, weight in self._blocks(part)]
+        added = self.bias(bias, inputs)
+        outputs = [
+            F.linear(inputs, weight, None if added is None else added[block]) for block, weight in self._blocks(part)
+        ]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
@@ -166,11 +169,12 @@ class ConvolutionMap:
         self.kernel_size, self.in_channels = weight.shape[2:], weight.shape[1] * self.groups
         self.parts, self._bias = _Parts(weight), operation.argument("bias")
 
-    def apply(self, inputs: Tensor, part: str) -> Tensor:
+    def apply(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         """See `LinearMap.apply`."""
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dimensions - 1]
+        added = None if self._bias is None else _sum_of_parts(self._bias, bias)
         return convolve(
-            inputs, self.parts.get(part, inputs), None, self.stride, self.padding, self.dilation, self.groups
+            inputs, self.parts.get(part, inputs), added, self.stride, self.padding, self.dilation, self.groups
         )  # type: ignore[operator, no-any-return]
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
@@ -231,12 +235,12 @@ class ConvolutionMap:
 class _AutogradMap:
     """A map whose transpose autograd takes."""
 
-    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
+    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         raise NotImplementedError
 
-    def apply(self, inputs: Tensor, part: str) -> Tensor:
+    def apply(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         """See `LinearMap.apply`."""
-        return self._run(inputs, part)
+        return self._run(inputs, part, bias)
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply_ones`."""
@@ -264,7 +268,7 @@ class FunctionMap(_AutogradMap):
             operation.function.parameters.index("bias") if "bias" in operation.function.parameters else -1
         )
 
-    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
+    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         changed: dict[Any, Any] = {self.weight_place: PARTS[part](self.weight)}
         if self._bias is not None:
             total = _sum_of_parts(self._bias, bias)
@@ -305,7 +309,7 @@ class ModuleMap(_AutogradMap):
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
-    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ("none",)) -> Tensor:
+    def _run(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         parameters = {}
         for name, value in self.module.named_parameters():
             if _is_bias(name):

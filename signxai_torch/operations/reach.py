@@ -7,7 +7,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, repeat
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -20,7 +20,7 @@ _CALLED = {"forward", "__call__", "_call_impl", "_wrapped_call_impl", "__getattr
 """What is watched of torch's own classes, where somebody may put something of his own."""
 MOST = 20_000
 """Of more objects nobody keeps track: an object that leads to a trainer leads to everything."""
-_HOLDS_DATA = {"types", "collections", "argparse", "dataclasses"}
+_HOLDS_DATA = {"types", "collections", "argparse"}
 _LIBRARIES = (sys.stdlib_module_names - _HOLDS_DATA - {"__main__"}) | {"torch", "numpy", "builtins"}
 _ATOMS = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, CodeType, ModuleType)
 
@@ -59,6 +59,7 @@ class Reach:
         self.arrays: list[np.ndarray[Any, Any]] = []
         self._dicts: list[Any] = []
         self._collections: list[Any] = []
+        self._cells: list[CellType] = []
         self._owners: list[Any] = []
         self._names: list[str] = []
         self._entries: list[tuple[Mapping[str, Any], str]] = []
@@ -70,20 +71,22 @@ class Reach:
                 continue
             seen[id(reached)] = reached
             waiting += self._follow(reached)
-        # What comes into an empty dict is seen by its values.
-        self._named_values = [one for one in self._dicts if one]
+        # Most dicts are those of a module's hooks, with nothing in them.
+        self._empty = [one for one in self._dicts if not one]
+        self._dicts = [one for one in self._dicts if one]
         self.complete = not waiting
 
-    def holding(self) -> list[Any]:
-        """Return what everything holds now, in order."""
-        return list(
-            chain(
-                chain.from_iterable(self._named_values),
-                chain.from_iterable([one.values() for one in self._dicts]),
-                chain.from_iterable(self._collections),
-                map(_attribute, self._owners, self._names),
-                [names.get(name) for names, name in self._entries],
-            )
+    def holding(self) -> Iterator[Any]:
+        """Yield what everything holds now, in order."""
+        # Thousands of things are looked at in every call; loops of Python would take as long as a small model.
+        return chain(
+            chain.from_iterable(self._dicts),
+            chain.from_iterable([one.values() for one in self._dicts]),
+            chain.from_iterable(self._collections),
+            map(_contents, self._cells),
+            map(getattr, self._owners, self._names, repeat(None)),
+            [names.get(name) for names, name in self._entries],
+            (any(map(len, self._empty)),),
         )
 
     def _follow(self, reached: Any) -> Iterable[Any]:
@@ -104,7 +107,8 @@ class Reach:
         if isinstance(reached, FunctionType):
             return () if _is_of_a_library(reached) else self._of_function(reached)
         if isinstance(reached, CellType):
-            return self._named(reached, ("cell_contents",))
+            self._cells.append(reached)
+            return (_contents(reached),)
         if isinstance(reached, MethodType):
             return (reached.__self__, reached.__func__)
         if isinstance(reached, partial):
@@ -122,7 +126,7 @@ class Reach:
         names = list(names)
         self._owners += [owner] * len(names)
         self._names += names
-        return [_attribute(owner, name) for name in names]
+        return [getattr(owner, name, None) for name in names]
 
     def _of_function(self, function: FunctionType) -> Iterator[Any]:
         yield from self._named(function, ("__code__", "__defaults__", "__kwdefaults__"))
@@ -164,9 +168,9 @@ def _attributes(reached: Any) -> tuple[Any, ...]:
     return (held,) if isinstance(held, dict) else ()
 
 
-def _attribute(owner: Any, name: str) -> Any:
+def _contents(cell: CellType) -> Any:
     try:
-        return getattr(owner, name, None)
+        return cell.cell_contents
     except ValueError:  # an empty cell
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from signxai_torch.operations.reach import Reach, global_hooks
 
+_END = object()
+"""Stands behind all that is held, so that of two lists of different lengths one has it where the other has not."""
 MOST_VALUES = 2**22
 """How many values are compared at every call, at most."""
 
@@ -68,7 +71,7 @@ class Standing:
 
     def __init__(self, model: nn.Module, *others: Any) -> None:
         self._reach = Reach([model, *others, *global_hooks()])
-        self._held = self._reach.holding()
+        self._held = [*self._reach.holding(), _END]
         self._tensors = [one for one in self._reach.tensors if _has_values(one)]
         self._counted_ones = [one for one in self._tensors if not one.is_inference()]
         self._counts = self._counted()
@@ -91,10 +94,8 @@ class Standing:
 
     def still(self) -> bool:
         """Return whether the model is the same."""
-        held = self._reach.holding()
         return (
-            len(held) == len(self._held)
-            and all(map(operator.is_, held, self._held))
+            all(map(operator.is_, chain(self._reach.holding(), (_END,)), self._held))
             and self._counts == self._counted()
             and all(one.same() for one in self._values)
             and all(one.tobytes() == before for one, before in zip(self._reach.arrays, self._arrays, strict=True))
