@@ -27,13 +27,12 @@ from parity.keras.masks import SequenceMasks
 from parity.keras.module import KerasModule, Place, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
-from parity.keras.stored import Stored
+from parity.keras.stored import KERAS_3, Stored
 from parity.keras.weights import Assigned
 from parity.keras.whole import spelled_otherwise
 
 # Far above any classifier's activations; a damaged size must not exhaust the memory.
 _LARGEST_OUTPUT = 1 << 27
-KERAS_3 = 3
 
 
 @dataclass
@@ -269,6 +268,7 @@ class Builder:
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.inputs, self.last_softmax is not None, sha256,
             self.graph.output, tuple(spelled_otherwise(self.stored, len(output.shape) > 1)), self.starts_channels_first,
+            self.graph.chosen,
         )  # fmt: skip
         ends = {
             name: self.ends[layer.name]

@@ -76,6 +76,8 @@ class ModelDescription:
         SHA-256 of the weights file's bytes, hex digits.
     output
         The layer whose result is explained.
+    chosen
+        What the file calls that output, where it is another layer; empty where it is not.
     spelled
         How this network is spelled otherwise than in its file, in words that end a sentence; empty where it is not.
     channels_first
@@ -90,6 +92,7 @@ class ModelDescription:
     output: str = ""
     spelled: tuple[str, ...] = ()
     channels_first: bool = False
+    chosen: str = ""
 
     @property
     def input_shape(self) -> Shape:

@@ -7,16 +7,17 @@ from typing import Any
 
 from parity.keras.functions.table import is_named_in_keras_3
 
-# How TensorFlow 1 calls layers of today, and what differs from another layer in training alone.
-_OTHER_NAMES = dict.fromkeys(
-    ("BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"), "BatchNormalization"
-)
+# How TensorFlow 1 calls layers of today, what differs from another layer in training alone, and what Keras 2 calls a
+# class of keras.applications that Keras 3 saves without its package.
+_OTHER_NAMES = {
+    **dict.fromkeys(("BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"), "BatchNormalization"),
+    "CustomScaleLayer": "Custom>CustomScaleLayer",
+}
 
 
 def class_of(entry: Mapping[str, Any]) -> str:
     """Return a layer's class; a user's own class must not pass for Keras's because it has the same name."""
     class_name = str(entry.get("class_name"))
-    class_name = _OTHER_NAMES.get(class_name, class_name)
     module, registered = entry.get("module"), entry.get("registered_name")
     if _is_function_of_keras_3(entry):
         return f"ops.{class_name}"
@@ -26,7 +27,7 @@ def class_of(entry: Mapping[str, Any]) -> str:
         return registered
     if isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow"):
         return f"{module}.{class_name}"
-    return class_name
+    return _OTHER_NAMES.get(class_name, class_name)
 
 
 def _is_function_of_keras_3(entry: Mapping[str, Any]) -> bool:

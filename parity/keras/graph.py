@@ -109,6 +109,8 @@ class Graph:
         The same layers as they are nested.
     outputs
         Keras names of all outputs that the model has.
+    chosen
+        The node that the file names as the output, where it is another one; empty where it is not.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Graph:
     inputs: tuple[tuple[str, Shape], ...]
     model: Model
     outputs: tuple[str, ...] = ()
+    chosen: str = ""
 
 
 def in_order(names: Mapping[Name, Sequence[Name]]) -> tuple[list[Name], list[Name]]:

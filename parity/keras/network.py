@@ -191,7 +191,7 @@ def read_network(
     """
     bare, names = network_of(description), _names(description)
     weights: dict[str, Tensors] = {}
-    with open_model(path, architecture, config, description.output or None) as stored:
+    with open_model(path, architecture, config, description.chosen or description.output or None) as stored:
         for layer in description.layers:
             tensors = stored.tensors.get(layer.name, {})
             variables = HANDLERS[layer.class_name].variables(layer.config)

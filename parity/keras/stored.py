@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parity.keras.activations_apart import activations_apart
 from parity.keras.architectures import architecture_for, known_architecture
 from parity.keras.cudnn import plain_tensors
 from parity.keras.errors import ConversionError
@@ -20,6 +21,9 @@ from parity.keras.keras_1 import refuse_keras_1
 from parity.keras.obstacles import refuse_obstacles
 from parity.keras.parse import parse_architecture
 from parity.keras.weights import Assigned, assign
+
+KERAS_3 = 3
+"""The major version from which files and some functions are otherwise."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,14 @@ def open_model(
         version = str(described.get("keras_version") or (file.keras_version if file.config is not None else ""))
         refuse_keras_1(described, version, path)
         graph = parse_architecture(described, path, output)
+        keras_major = _keras_major(file, described)
+        graph = activations_apart(graph, keras_major >= KERAS_3, lambda problem: ConversionError(f"{path}: {problem}."))
         refuse_obstacles(graph.nodes, path)
         needed = {node.weights_of or node.name for node in graph.nodes}
         assigned = assign(file, graph.model, variables_of, needed)
         tensors = {name: plain_tensors(stored) for name, stored in assigned.items()}
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
-        yield Stored(file, graph, tensors | shared, _keras_major(file, described), elsewhere)
+        yield Stored(file, graph, tensors | shared, keras_major, elsewhere)
 
 
 def variables_of(node: Node) -> tuple[Variable, ...]:

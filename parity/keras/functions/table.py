@@ -12,7 +12,7 @@ from typing import Any
 
 from parity.keras.calls import Source
 from parity.keras.errors import ConversionError
-from parity.keras.functions import arithmetic, elementwise, images, parts, reducing, shapes, sizes
+from parity.keras.functions import arithmetic, elementwise, images, of_keras_3, parts, reducing, shapes, sizes
 from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS, RESULT, NotSpelledError, Spelling, Tensor
 from parity.keras.graph import Node
@@ -149,6 +149,13 @@ _KERAS_3: dict[str, Row] = {
     "Gelu": (("x", "approximate"), elementwise.gelu),
     "Selu": (_X, elementwise.activation("selu")),
     "Silu": (_X, elementwise.activation("swish")),
+    "Mish": (_X, of_keras_3.mish),
+    "HardSigmoid": (_X, of_keras_3.hard_sigmoid),
+    "HardSilu": (_X, of_keras_3.hard_silu),
+    "HardTanh": (_X, of_keras_3.hard_tanh),
+    "LogSigmoid": (_X, of_keras_3.log_sigmoid),
+    "Celu": (("x", "alpha"), of_keras_3.celu),
+    "TanhShrink": (_X, of_keras_3.tanh_shrink),
     "Softplus": (_X, elementwise.activation("softplus")),
     "Softsign": (_X, elementwise.activation("softsign")),
     "Softmax": (("x", "axis"), elementwise.along_an_axis(elementwise.softmax)),

@@ -14,6 +14,7 @@ from parity.keras.modules.activations import (
     BoundedReLU,
     Exponential,
     HardSigmoid,
+    LogSoftmax,
     PositionPReLU,
     Sigmoid,
     Tanh,
@@ -42,7 +43,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "leaky_relu": lambda: _leaky_relu(0.2),
     "elu": nn.ELU,
     "selu": nn.SELU,
-    "gelu": nn.GELU,
+    "gelu": TensorFlowGELU,
     "silu": nn.SiLU,
     "swish": nn.SiLU,
     "mish": nn.Mish,
@@ -53,12 +54,12 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "softsign": nn.Softsign,
     "exponential": Exponential,
     "softmax": lambda: nn.Softmax(_CHANNELS),
-    "log_softmax": lambda: nn.LogSoftmax(_CHANNELS),
-    "log_softmax_v2": lambda: nn.LogSoftmax(_CHANNELS),  # how Keras 2.12 writes it
+    "log_softmax": lambda: LogSoftmax(_CHANNELS),
+    "log_softmax_v2": lambda: LogSoftmax(_CHANNELS),  # how Keras 2.12 writes it
 }
 _OVER_AN_AXIS = ("softmax", "log_softmax", "log_softmax_v2")
 # What Keras 2 computes differently under the same name.
-_KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": HardSigmoid, "gelu": TensorFlowGELU}
+_KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": HardSigmoid}
 
 
 # Layers whose activation attribute is not the last thing they do: it works in every step of a recurrence.
@@ -73,6 +74,11 @@ def is_softmax(class_name: str, config: Mapping[str, Any]) -> bool:
         return False
     name, _ = _split(config.get("activation"))
     return name in ("softmax", "Softmax")
+
+
+def activation_at_the_end(class_name: str, config: Mapping[str, Any]) -> str | None:
+    """Return the name of the function that a layer's result goes through last, None if there is none by name."""
+    return None if class_name in _INSIDE else _split(config.get("activation"))[0]
 
 
 def is_identity(class_name: str, config: Mapping[str, Any]) -> bool:

@@ -60,13 +60,22 @@ class Exponential(nn.Softsign):
 
 
 class TensorFlowGELU(nn.GELU):
-    """`gelu` as TensorFlow 2 computes it: the square root of 2 is rounded to float32, also in float64."""
+    """`gelu` as TensorFlow computes it: the square root of 2 is rounded to float32, also in float64.
+
+    A file of Keras 3 does not say on what it was trained; the references compute with TensorFlow.
+    """
 
     signxai_operation: ClassVar[str] = "activation"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""
         return 0.5 * x * (1.0 + torch.erf(x / _SQRT_2_FLOAT32))
+
+
+class LogSoftmax(nn.LogSoftmax):
+    """`log_softmax`, through which SIGN-XAI hands relevance on as through every activation but a softmax."""
+
+    signxai_operation: ClassVar[str] = "unchanged"
 
 
 class Sigmoid(nn.Sigmoid):

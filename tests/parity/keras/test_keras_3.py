@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 import parity.keras
+from parity.keras.activations_apart import OPERATIONS
 from parity.keras.augmentations import RANDOM
 from parity.keras.graph import Node
+from parity.keras.network import read_network
 from parity.keras.obstacles import refuse_obstacles
 from parity.keras.parse import parse_architecture
 from tests.parity.keras.damage import damage
@@ -28,6 +30,7 @@ from tests.parity.keras.damage import damage
 os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
 L, ops = keras.layers, keras.ops
+CustomScaleLayer = pytest.importorskip("keras.src.applications.inception_resnet_v2").CustomScaleLayer
 
 CLOSE = 1e-5
 """Of the largest logit, in float32: Keras 3 multiplies matrices in float32 also where floatx is float64."""
@@ -313,6 +316,44 @@ TOLD: dict[str, dict[str, Any]] = {
     "RandomZoom": {"height_factor": 0.5},
 }
 """What augmentations must be told."""
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("name", [*OPERATIONS, "relu6", "leaky_relu", "gelu", "log_softmax", "softsign"])
+def test_an_activation_by_name(name: str, suffix: str, tmp_path: Path) -> None:
+    """As an attribute, as a layer, and at the model's end."""
+    x = L.Input((6, 5, 2))
+    y = L.Activation(name)(L.Conv2D(3, 2)(L.Conv2D(4, 2, activation=name, name="first")(x)))
+    model = _filled(keras.Model(x, L.Dense(3, activation=name)(L.Flatten()(y))), 5)
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    images = 3 * np.random.default_rng(0).normal(size=(3, 6, 5, 2)).astype(np.float32)
+    expected = model.predict(images, verbose=0)
+    port = parity.keras.load(path)
+    assert np.abs(port.logits(images) - expected).max() <= CLOSE * np.abs(expected).max()
+    network = read_network(path, None, port.description)
+    ours = {layer.config.get("activation") for layer in network} & OPERATIONS.keys()
+    assert not ours, "Keras 2.12 would compute something else, or nothing"
+    assert set(network["first"].weights) == {"kernel", "bias"}
+
+
+def test_an_activation_that_ends_masks_is_refused_where_there_are_masks(tmp_path: Path) -> None:
+    x = L.Input((6, 3))
+    path = tmp_path / "model.keras"
+    keras.Model(x, L.Dense(3)(L.LSTM(4)(L.Dense(3, activation="hard_silu")(L.Masking()(x))))).save(path)
+    with pytest.raises(parity.keras.ConversionError, match="'hard_silu', which is not supported beside masks"):
+        parity.keras.load(path)
+
+
+def test_the_layer_of_inception_resnet(tmp_path: Path) -> None:
+    x = L.Input((6,))
+    scaled = CustomScaleLayer(0.17)([x, L.Dense(6, activation="relu")(x)])
+    model = _filled(keras.Model(x, L.Dense(3)(scaled)), 5)
+    images = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    for path in (tmp_path / "model.keras", tmp_path / "model.h5"):
+        model.save(path)
+        expected = model.predict(images, verbose=0)
+        assert np.abs(parity.keras.load(path).logits(images) - expected).max() <= CLOSE * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("name", [name for name in RANDOM if hasattr(L, name)])

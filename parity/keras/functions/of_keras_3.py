@@ -1,0 +1,76 @@
+"""Activations that Keras 3 has and Keras 2.12 has not, or computes otherwise, spelled as layers.
+
+Keras 2's own MobileNetV3 spells two of them so: x times a bounded ReLU of x + 3, divided by 6.
+"""
+
+from __future__ import annotations
+
+from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, Tensor, first_tensor
+
+_SHIFT, _BOUND = 3.0, 6.0
+"""Of ``hard_sigmoid(x) = relu6(x + 3) / 6``."""
+
+
+def mish(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x * tanh(softplus(x))``."""
+    x = first_tensor(arguments).name
+    return (
+        Spelled("Activation", {"activation": "softplus"}, (x,)),
+        Spelled("Activation", {"activation": "tanh"}, (PREVIOUS,)),
+        Spelled("Multiply", {}, (x, PREVIOUS)),
+    )
+
+
+def hard_sigmoid(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``relu6(x + 3) / 6``; that of Keras 2 has the slope 0.2."""
+    x = first_tensor(arguments)
+    channels = x.shape[-1]
+    if channels is None:
+        raise NotSpelledError("works on an open number of channels")
+    # Normalization keeps its numbers in the model's own dtype; 1 / 6 is none of float32's, in which Rescaling does.
+    sixth = {"axis": [-1], "mean": [0.0] * channels, "variance": [_BOUND**2] * channels}
+    return (
+        Spelled("Rescaling", {"scale": 1.0, "offset": _SHIFT}, (x.name,)),
+        Spelled("ReLU", {"max_value": _BOUND}, (PREVIOUS,)),
+        Spelled("Normalization", sixth, (PREVIOUS,)),
+    )
+
+
+def hard_silu(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x * hard_sigmoid(x)``."""
+    return (*hard_sigmoid(arguments), Spelled("Multiply", {}, (first_tensor(arguments).name, PREVIOUS)))
+
+
+def hard_tanh(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x`` cut to [-1, 1]."""
+    return (
+        Spelled("Rescaling", {"scale": 1.0, "offset": 1.0}, (first_tensor(arguments).name,)),
+        Spelled("ReLU", {"max_value": 2.0}, (PREVIOUS,)),
+        Spelled("Rescaling", {"scale": 1.0, "offset": -1.0}, (PREVIOUS,)),
+    )
+
+
+def log_sigmoid(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``-softplus(-x)``."""
+    return (
+        _negative(first_tensor(arguments)),
+        Spelled("Activation", {"activation": "softplus"}, (PREVIOUS,)),
+        Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, (PREVIOUS,)),
+    )
+
+
+def celu(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``celu`` with the factor 1, which is ``elu``."""
+    if arguments.get("alpha") not in (None, 1, 1.0):
+        raise NotSpelledError(f"is called with alpha={arguments['alpha']!r}, and only 1 is supported")
+    return (Spelled("ELU", {"alpha": 1.0}, (first_tensor(arguments).name,)),)
+
+
+def tanh_shrink(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x - tanh(x)``."""
+    x = first_tensor(arguments).name
+    return Spelled("Activation", {"activation": "tanh"}, (x,)), Spelled("Subtract", {}, (x, PREVIOUS))
+
+
+def _negative(x: Tensor) -> Spelled:
+    return Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, (x.name,))
