@@ -41,7 +41,7 @@ class Corner:
 
 LOWEST = (
     "torch==2.1.0", "torchvision==0.16.0", "numpy==1.24.0", "zennit==0.5.1", "click==8.2.0", "filelock==3.12.0",
-    "h5py==3.9.0", "jinja2==3.1.0", "jsonschema-rs==0.30.0", "pillow==10.1.0", "platformdirs==4.0.0", "rich==13.0.0",
+    "h5py==3.9.0", "jinja2==3.1.0", "jsonschema-rs==0.61.2", "pillow==10.1.0", "platformdirs==4.0.0", "rich==13.0.0",
     "scikit-image==0.22.0", "scipy==1.11.1",
 )  # fmt: skip
 """The lower bounds of `pyproject.toml` (scipy 1.11.0 was withdrawn)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -18,6 +19,7 @@ from parity.run.strict_json import parse
 
 SCHEMA_VERSION = 1
 JSON_NAME = "parity.json"
+_SURROGATE = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 
 
 class ReportError(ParityError):
@@ -50,8 +52,14 @@ def validate(document: Mapping[str, Any], where: str = "the results") -> None:
             f"{where} has schema {document.get('schema')!r}; this version reads schema {SCHEMA_VERSION}. "
             "Run `parity run` again to make it anew."
         )
-    error = next(iter(_validator().iter_errors(document)), None)
-    if error is not None:
+    try:
+        # As it will be read; half a pair of surrogates, which file names may have, is no text to the validator.
+        written = json.loads(_SURROGATE.sub(r"\\ufffd", json.dumps(document)))
+    except (TypeError, ValueError) as problem:
+        raise ReportError(f"{where} holds what JSON cannot: {problem}") from problem
+    errors = list(_validator().iter_errors(written))
+    if errors:
+        error = min(errors, key=lambda found: len(found.instance_path))
         place = "/".join(str(part) for part in error.instance_path) or "the top level"
         raise ReportError(
             f"{where} is not a valid results file: at {place}: {error.message[:300]}. "

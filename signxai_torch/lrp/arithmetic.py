@@ -24,7 +24,7 @@ def stabilize(value: Tensor, epsilon: float | Tensor) -> Tensor:
     """Return value moved away from zero by epsilon; zero counts as positive."""
     # 1 where the value is not negative, else 0, as numbers: torch compares faster than it copies signs.
     result = torch.ge(value, 0, out=torch.empty_like(value))
-    return result.mul_(2 * epsilon).sub_(epsilon).add_(value)
+    return result.sub_(0.5).mul_(2 * epsilon).add_(value)
 
 
 # Layers are large: a tensor made anew costs more than the arithmetic on it, so results that nobody else has seen

@@ -174,7 +174,7 @@ def _denominator(layer: LinearMap, terms: Sequence[Term], parts: _InputParts) ->
         if term.inputs is ones:
             image = layer.apply_ones(inputs, term.weight)
         else:
-            image = layer.apply(inputs, term.weight, biases)  # which add the bias as they go
+            image = layer.apply(inputs, term.weight, biases)  # the first term adds all of the bias
             biases = []
         total = image if total is None else plus(image, total)
     bias = layer.bias(biases, parts.x) if biases else None

@@ -118,10 +118,12 @@ class DenseMap:
     def apply(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
         """See `LinearMap.apply`."""
         added = self.bias(bias, inputs)
-        outputs = [
-            F.linear(inputs, weight, None if added is None else added[block]) for block, weight in self._blocks(part)
-        ]
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        outputs = [F.linear(inputs, weight, added if len(weight) == len(self.weight) else None)
+                   for _, weight in self._blocks(part)]  # fmt: skip
+        if len(outputs) == 1:
+            return outputs[0]
+        joined = torch.cat(outputs, dim=-1)
+        return joined if added is None else joined.add_(added)
 
     def apply_ones(self, like: Tensor, part: str) -> Tensor:
         """See `LinearMap.apply_ones`."""
@@ -318,6 +320,11 @@ class ModuleMap(_AutogradMap):
             else:
                 parameters[name] = PARTS[part](value)
         return torch.func.functional_call(self.module, parameters, (inputs,))  # type: ignore[no-any-return]
+
+    def apply(self, inputs: Tensor, part: str, bias: Sequence[str] = ()) -> Tensor:
+        """See `LinearMap.apply`; what a bias inside of the module adds goes through its weights as they are."""
+        image, added = self._run(inputs, part), self.bias(bias, inputs)
+        return image if added is None else image + added
 
     def bias(self, parts: Sequence[str], like: Tensor) -> Tensor | None:
         """See `LinearMap.bias`."""

@@ -298,7 +298,7 @@ def memory_format(x: Tensor) -> torch.memory_format:
     """Return `torch.channels_last` for pictures stored so, else `torch.contiguous_format`."""
     pictures = len("NCHW") == x.dim()
     if pictures and x.is_contiguous(memory_format=torch.channels_last):
-        # Of one channel both are the same memory, and convolutions go by the strides.
+        # Of one channel both are the same memory. Convolutions go by the strides: with the channels last theirs is 1.
         one_channel = x.shape[1] == 1 and x.shape[2:].numel() > 1
         if not x.is_contiguous() or (one_channel and x.stride(1) == 1):
             return torch.channels_last

@@ -20,7 +20,7 @@ _CALLED = {"forward", "__call__", "_call_impl", "_wrapped_call_impl", "__getattr
 """What is watched of torch's own classes, where somebody may put something of his own."""
 MOST = 20_000
 """Of more objects nobody keeps track: an object that leads to a trainer leads to everything."""
-_HOLDS_DATA = {"types", "collections", "argparse"}
+_HOLDS_DATA = {"types", "collections", "argparse", "dataclasses"}
 _LIBRARIES = (sys.stdlib_module_names - _HOLDS_DATA - {"__main__"}) | {"torch", "numpy", "builtins"}
 _ATOMS = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, CodeType, ModuleType)
 
@@ -51,7 +51,7 @@ class Reach:
     tensors, arrays : list
         The tensors and NumPy arrays on the way.
     complete : bool
-        Whether all of it was followed; of more than `MOST` objects it is not.
+        Whether all of it was followed; of more than `MOST` objects it is not, nor where an attribute raises.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
@@ -60,6 +60,7 @@ class Reach:
         self._dicts: list[Any] = []
         self._collections: list[Any] = []
         self._cells: list[CellType] = []
+        self._unreadable = False
         self._owners: list[Any] = []
         self._names: list[str] = []
         self._entries: list[tuple[Mapping[str, Any], str]] = []
@@ -72,9 +73,9 @@ class Reach:
             seen[id(reached)] = reached
             waiting += self._follow(reached)
         # Most dicts are those of a module's hooks, with nothing in them.
-        self._empty = [one for one in self._dicts if not one]
-        self._dicts = [one for one in self._dicts if one]
-        self.complete = not waiting
+        self._empty = [one for one in self._dicts if len(one) == 0]
+        self._dicts = [one for one in self._dicts if len(one) > 0]
+        self.complete = not waiting and not self._unreadable
 
     def holding(self) -> Iterator[Any]:
         """Yield what everything holds now, in order."""
@@ -123,10 +124,16 @@ class Reach:
 
     def _named(self, owner: Any, names: Iterable[str]) -> list[Any]:
         """Watch attributes of an object; return what they are now."""
-        names = list(names)
-        self._owners += [owner] * len(names)
-        self._names += names
-        return [getattr(owner, name, None) for name in names]
+        held = []
+        for name in names:
+            try:
+                held.append(getattr(owner, name, None))
+            except Exception:  # of the user's own code, in a property
+                self._unreadable = True
+            else:
+                self._owners.append(owner)
+                self._names.append(name)
+        return held
 
     def _of_function(self, function: FunctionType) -> Iterator[Any]:
         yield from self._named(function, ("__code__", "__defaults__", "__kwdefaults__"))

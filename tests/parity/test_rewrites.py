@@ -163,6 +163,10 @@ EXAMPLES: dict[str, Example] = {
          layer("Add", "sum", "gone", "join", "gone"), dense("o", "sum")],
         [("signxai-read-twice", "gradient"), ("innvestigate-read-twice", "lrp.alpha_2_beta_1")],
     ),
+    "read twice, and in another order": (
+        rewrites.EACH_READ_ONCE, [3],
+        [*CELL[:-2], joined("p", "x1", "x2", "x5", "p"), dense("o", "join")], [("signxai-read-twice", "gradient")],
+    ),
     "open length": (rewrites.SIZED, [6, 3], "padded_of_open_length", []),
     "on its side": (
         rewrites.PERMUTED_INPUT, [7, 5, 3], [conv("f", "x"), flatten("f"), dense("o", "flat")], [],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import signxai_torch
+from signxai_torch.operations import linear
 
 
 class Standardized(nn.Module):
@@ -72,3 +73,29 @@ def test_the_gradient_is_that_of_the_function(case):
     model, x = case
     expected = torch.autograd.functional.jacobian(lambda point: model(point)[:, 0].sum(), x)
     np.testing.assert_allclose(signxai_torch.explain(model, x, "gradient", target=0), expected.numpy(), rtol=1e-10)
+
+
+class TwoBiases(nn.Module):
+    """One kernel layer to rules, with a bias in its middle that goes through the weights behind it."""
+
+    signxai_operation: ClassVar[str] = "dense"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(1, 1).double(), nn.Linear(1, 1).double()
+        for layer, weight, bias in ((self.inner, 1.0, 1.0), (self.outer, -2.0, 0.5)):
+            nn.init.constant_(layer.weight, weight)
+            nn.init.constant_(layer.bias, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.inner(x))
+
+
+@pytest.mark.parametrize("x", [1.0, 1e-9, -1e-9, -1.0])
+def test_a_bias_in_the_middle_of_a_layer_counts_whole_whatever_the_sign_of_the_input(x):
+    layer, point = TwoBiases(), torch.tensor([[x]], dtype=torch.float64)
+    operation = linear.ModuleMap(layer)
+    whole = layer(torch.zeros_like(point))
+    for part in ("positive", "negative"):
+        made = operation.apply(point, part, ("positive", "negative"))
+        np.testing.assert_allclose((made - operation.apply(point, part)).detach(), whole.detach(), rtol=1e-15)

@@ -283,3 +283,23 @@ def test_copies_have_a_model_of_their_own(copied: Callable[[Explainer], Explaine
         model[0].weight.neg_()
     assert all(np.array_equal(other(x), before) for _ in range(3))
     assert np.array_equal(explainer(x), explain(model, x, "lrp_z"))
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+
+class Raising(Slotted):
+    @property
+    def value(self) -> float:  # type: ignore[override]
+        raise ValueError("not yet")
+
+
+def test_an_attribute_that_raises_is_nobodys() -> None:
+    model = Held()
+    model.raising = Raising()
+    x = torch.randn(2, 3, 16)
+    explainer = Explainer(model, "lrp_z")
+    for _ in range(3):
+        np.testing.assert_array_equal(explainer(x, target=0), explain(model, x, "lrp_z", target=0))
+    assert not is_taped(explainer)

@@ -35,6 +35,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
         2,
         "the middle between low and high (SIGN-XAI, calculate_sign_mu), and the distance from -epsilon to epsilon",
     ),
+    ("lrp/arithmetic", 0.5): (1, "the middle between 0 and 1: makes a sign of a comparison"),
     ("lrp/rules", 0.25): (1, "stdfactor unless given: default of SIGN-XAI's StdxEpsilonRule"),
     ("lrp/rules", 0.5): (1, "gamma unless given: default of SIGN-XAI's GammaRule"),
     ("lrp/assignment", 1e-5): (1, "torch's own default of batch_norm's eps"),

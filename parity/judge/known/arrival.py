@@ -26,7 +26,7 @@ def in_order_of_arrival(network: Network, _target: int) -> Network:
     Raises
     ------
     NoEquivalentError
-        If that takes a size that is open.
+        If a row takes a size that is open, or a mask along, or if no row arrives in order either.
     """
     for _ in range(len(network.layers)):
         late = arrival_order(network.layers)
@@ -35,7 +35,7 @@ def in_order_of_arrival(network: Network, _target: int) -> Network:
         name, arrived = next(iter(late.items()))
         longer = _as_keras_orders(_by_ways_of_one_length(network, name))
         network = Network(longer) if name not in arrival_order(longer) else _by_one_row(network, name, arrived)
-    raise NoEquivalentError("the inputs of Concatenate layers arrive in another order")
+    raise NoEquivalentError("layers get their inputs in another order")
 
 
 def _by_ways_of_one_length(network: Network, name: str) -> Network:

@@ -155,7 +155,8 @@ def _each_read_once(network: Network, _target: int) -> Network:
         inbound: list[str] = []
         for place, producer in enumerate(layer.inbound):
             if tensors[layer.name][place] in tensors[layer.name][:place]:
-                copy = NetworkLayer(network.free_name(f"{producer}_again"), COPY, COPY_SETTINGS, ())
+                name, shape = network.free_name(f"{producer}_again"), network[producer].shape
+                copy = NetworkLayer(name, COPY, COPY_SETTINGS, (), {}, shape)
                 network = network.inserted(producer, copy, consumers=[])
                 inbound.append(copy.name)
             else:
