@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from signxai_torch.lrp.beyond import BeyondReference
 from signxai_torch.lrp.composites import ActivationComposite, Composite, RuleComposite
-from signxai_torch.lrp.rules import Rule
+from signxai_torch.lrp.rule import Rule
 from signxai_torch.lrp.weightless import Pass
 from signxai_torch.operations.kind import KERNELS, Kind
 from signxai_torch.operations.operation import Operation, Value

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from signxai_torch.lrp.assignment import Assignment
-from signxai_torch.lrp.rules import Rule
+from signxai_torch.lrp.rule import Rule
 from signxai_torch.operations.operation import Operation, Value
 
 

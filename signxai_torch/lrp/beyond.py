@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from signxai_torch.lrp.arithmetic import divide
-from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.lrp.rule import Relevances, Rule
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.operation import Operation, Value
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from signxai_torch.lrp.beyond import beyond
-from signxai_torch.lrp.rules import RULES, LinearRule, Rule
+from signxai_torch.lrp.rule import LinearRule, Rule
+from signxai_torch.lrp.rules import RULES
 from signxai_torch.lrp.weightless import Average, BatchNorm, Pass, SumOfVector
 from signxai_torch.methods.grammar import Method
 from signxai_torch.operations.kind import KERNELS, Kind

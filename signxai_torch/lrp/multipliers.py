@@ -16,7 +16,7 @@ from torch import Tensor
 
 from signxai_torch.lrp.beyond import BeyondReference
 from signxai_torch.lrp.composites import Composite
-from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.lrp.rule import Relevances, Rule
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.operation import Operation
 

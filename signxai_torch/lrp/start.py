@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from signxai_torch.lrp.assignment import Assignment
 from signxai_torch.lrp.composites import Composite
-from signxai_torch.lrp.rules import Epsilon, LinearRule, Rule, StdxEpsilon, Z
+from signxai_torch.lrp.rule import LinearRule, Rule
+from signxai_torch.lrp.rules import Epsilon, StdxEpsilon, Z
 from signxai_torch.lrp.weightless import Pass
 from signxai_torch.operations.ends import is_last
 from signxai_torch.operations.kind import KERNELS, ROWS

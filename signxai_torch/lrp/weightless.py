@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON, divide, over, stabilize
-from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.lrp.rule import Relevances, Rule
 from signxai_torch.operations.operation import Operation
 
 

@@ -13,7 +13,7 @@ from zennit.core import RemovableHandleList
 
 from signxai_torch.lrp.composites import RuleComposite
 from signxai_torch.lrp.passes import tell_of_rules_beyond
-from signxai_torch.lrp.rules import LinearRule, Relevances, Rule
+from signxai_torch.lrp.rule import LinearRule, Relevances, Rule
 from signxai_torch.operations.operation import Operation
 from signxai_torch.published.attach import AttachedHook, Recording
 

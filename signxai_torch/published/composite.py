@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from signxai_torch.lrp.composites import ActivationComposite, Composite, RuleComposite
 from signxai_torch.lrp.passes import keeping, tell_of_rules_beyond, warn_of_softmax
-from signxai_torch.lrp.rules import AlphaBeta, Epsilon, Rule
+from signxai_torch.lrp.rule import Rule
+from signxai_torch.lrp.rules import AlphaBeta, Epsilon
 from signxai_torch.operations.operation import Operation
 from signxai_torch.published.attach import AttachedHook, Recording
 from signxai_torch.published.base_hook import HookRule

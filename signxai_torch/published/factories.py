@@ -19,8 +19,9 @@ from typing import Any
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON
 from signxai_torch.lrp.composites import ActivationComposite
-from signxai_torch.lrp.rules import RULES, SIGN, AlphaBeta, Bounded, Epsilon, Flat, Gamma, LinearRule, WSquare, ZPlus
-from signxai_torch.lrp.rules import Rule as RuleOfAnOperation
+from signxai_torch.lrp.rule import LinearRule
+from signxai_torch.lrp.rule import Rule as RuleOfAnOperation
+from signxai_torch.lrp.rules import RULES, SIGN, AlphaBeta, Bounded, Epsilon, Flat, Gamma, WSquare, ZPlus
 from signxai_torch.lrp.weightless import DeconvNetReLU
 from signxai_torch.published.base_hook import HookRule, LrpBaseHook
 from signxai_torch.published.composite import ModelComposite, composite_of, sequential

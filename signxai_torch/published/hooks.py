@@ -10,12 +10,12 @@ them is the layer's own rule (averages, activations, batch normalisation), on a 
 from __future__ import annotations
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON
+from signxai_torch.lrp.rule import LinearRule
 from signxai_torch.lrp.rules import (
     SIGN,
     Epsilon,
     Flat,
     Gamma,
-    LinearRule,
     SIGNmu,
     StdxEpsilon,
     WSquare,

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from signxai_torch.lrp.composites import RuleComposite, make_rule
-from signxai_torch.lrp.rules import RULES, LinearRule
+from signxai_torch.lrp.rule import LinearRule
+from signxai_torch.lrp.rules import RULES
 from signxai_torch.lrp.targets import Target
 from signxai_torch.methods.grammar import parse
 from signxai_torch.operations.layout import handed_over

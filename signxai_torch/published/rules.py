@@ -9,7 +9,7 @@ import inspect
 from typing import Any
 
 from signxai_torch.lrp import rules
-from signxai_torch.lrp.rules import LinearRule
+from signxai_torch.lrp.rule import LinearRule
 from signxai_torch.published.base_hook import RuleHook
 
 __all__ = [

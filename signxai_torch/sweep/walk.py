@@ -25,7 +25,7 @@ from signxai_torch.lrp.passes import (
     warn,
     warn_of_softmax,
 )
-from signxai_torch.lrp.rules import Rule
+from signxai_torch.lrp.rule import Rule
 from signxai_torch.lrp.start import last_layer
 from signxai_torch.lrp.targets import Target, start, target_indices
 from signxai_torch.operations.layout import Layout, like

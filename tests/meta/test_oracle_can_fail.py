@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from signxai_torch.lrp import rule as rule_module
 from signxai_torch.lrp import rules, weightless
+from signxai_torch.lrp.rule import LinearRule, Pass, Term
 from signxai_torch.operations import linear
 from tests.signxai_torch.oracles import formulas, matrices
 from tests.signxai_torch.single_layers import DATA, RULES, Rule, by_port, disagreement, distance, relevance_like
@@ -23,15 +25,15 @@ def _replace(target: object, name: str, value: object) -> Patch:
     return lambda patch: patch.setattr(target, name, value)
 
 
-def _passes(rule: type[rules.LinearRule], *passes: rules.Pass) -> Patch:
+def _passes(rule: type[LinearRule], *passes: Pass) -> Patch:
     return _replace(rule, "passes", property(lambda self: passes))
 
 
 def _signs(sign: Callable[[Tensor], Tensor]) -> Patch:
-    return _passes(rules.SIGN, rules.Pass((rules.Term(bias="all", multiplier=sign),)))
+    return _passes(rules.SIGN, Pass((Term(bias="all", multiplier=sign),)))
 
 
-def _stabilizer(rule: type[rules.LinearRule], stabilizer: Callable[[Tensor, Tensor], Tensor]) -> Patch:
+def _stabilizer(rule: type[LinearRule], stabilizer: Callable[[Tensor, Tensor], Tensor]) -> Patch:
     return _replace(rule, "stabilizer", property(lambda self: stabilizer))
 
 
@@ -49,8 +51,8 @@ def _ones_padded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(linear.ConvolutionMap, "_inside", inside)
 
 
-UP, DOWN = rules.Term(rules.positive, "positive", "positive"), rules.Term(rules.negative, "negative", "negative")
-DOWN_UP, UP_DOWN = rules.Term(rules.positive, "negative"), rules.Term(rules.negative, "positive")
+UP, DOWN = Term(rules.positive, "positive", "positive"), Term(rules.negative, "negative", "negative")
+DOWN_UP, UP_DOWN = Term(rules.positive, "negative"), Term(rules.negative, "positive")
 
 # name: (rules that must notice, what is done to the port)
 MUTANTS: dict[str, tuple[tuple[str, ...], Patch]] = {
@@ -69,11 +71,11 @@ MUTANTS: dict[str, tuple[tuple[str, ...], Patch]] = {
     ),
     "zero_denominator_gives_zero": (
         ("Z", "SIGN", "AlphaBeta_1_0"),
-        _replace(rules, "divide", lambda r, z, guard: torch.where(z == 0, 0.0, r / torch.where(z == 0, 1.0, z))),
+        _replace(rule_module, "divide", lambda r, z, guard: torch.where(z == 0, 0.0, r / torch.where(z == 0, 1.0, z))),
     ),
     "small_value_is_added_always": (
         ("Z", "Flat", "AlphaBeta_2_1"),
-        _replace(rules, "divide", lambda r, z, guard: r / (z + 1e-3)),
+        _replace(rule_module, "divide", lambda r, z, guard: r / (z + 1e-3)),
     ),
     "zero_counts_as_negative": (
         ("Epsilon_0_1",),
@@ -95,53 +97,53 @@ MUTANTS: dict[str, tuple[tuple[str, ...], Patch]] = {
         _stabilizer(rules.StdxEpsilon, lambda x, z: rules.stabilize(z, 0.25 * x.std(unbiased=False))),
     ),
     "ones_padded": (("Flat", "WSquare"), _ones_padded),
-    "bias_in_flat": (("Flat",), _passes(rules.Flat, rules.Pass((rules.Term(torch.ones_like, "ones", "all"),)))),
+    "bias_in_flat": (("Flat",), _passes(rules.Flat, Pass((Term(torch.ones_like, "ones", "all"),)))),
     "absolute_weights_in_w_square": (
         ("WSquare",),
         lambda patch: patch.setitem(linear.PARTS, "square", torch.abs),
     ),
     "bias_in_one_term_only": (
         ("AlphaBeta_1_0",),
-        _passes(rules.AlphaBeta, rules.Pass((UP, rules.Term(rules.negative, "negative", "none")))),
+        _passes(rules.AlphaBeta, Pass((UP, Term(rules.negative, "negative", "none")))),
     ),
     "bias_counted_twice": (
         ("AlphaBeta_1_0",),
         _passes(
             rules.AlphaBeta,
-            rules.Pass((rules.Term(rules.positive, "positive", "all"), rules.Term(rules.negative, "negative", "all"))),
+            Pass((Term(rules.positive, "positive", "all"), Term(rules.negative, "negative", "all"))),
         ),
     ),
     "beta_added": (
         ("AlphaBeta_2_1_IB",),
         _passes(
             rules.AlphaBeta,
-            rules.Pass((rules.Term(rules.positive, "positive"), rules.Term(rules.negative, "negative")), 2.0),
-            rules.Pass((DOWN_UP, UP_DOWN), 1.0),
+            Pass((Term(rules.positive, "positive"), Term(rules.negative, "negative")), 2.0),
+            Pass((DOWN_UP, UP_DOWN), 1.0),
         ),
     ),
     "negative_inputs_dropped": (
         ("ZPlus",),
-        _passes(rules.ZPlus, rules.Pass((rules.Term(rules.positive, "positive"),))),
+        _passes(rules.ZPlus, Pass((Term(rules.positive, "positive"),))),
     ),
     "inputs_split_where_they_are_not": (
         ("ZPlusFast",),
-        _passes(rules.ZPlusFast, rules.Pass((rules.Term(rules.positive, "positive"),))),
+        _passes(rules.ZPlusFast, Pass((Term(rules.positive, "positive"),))),
     ),
     "gamma_of_the_literature": (
         ("Gamma_0_5_IB",),
         _passes(
             rules.Gamma,
-            rules.Pass((rules.Term(None, "all"), rules.Term(None, "positive", multiplier=lambda x: 0.5 * x))),
+            Pass((Term(None, "all"), Term(None, "positive", multiplier=lambda x: 0.5 * x))),
         ),
     ),
     "bounds_swapped": (
         ("Bounded_neg_3_2_5",),
         _passes(
             rules.Bounded,
-            rules.Pass((
-                rules.Term(),
-                rules.Term(lambda x: torch.full_like(x, -2.5), "positive"),
-                rules.Term(lambda x: torch.full_like(x, 3.0), "negative"),
+            Pass((
+                Term(),
+                Term(lambda x: torch.full_like(x, -2.5), "positive"),
+                Term(lambda x: torch.full_like(x, 3.0), "negative"),
             )),
         ),
     ),
@@ -149,10 +151,10 @@ MUTANTS: dict[str, tuple[tuple[str, ...], Patch]] = {
         ("Bounded_neg_3_2_5",),
         _passes(
             rules.Bounded,
-            rules.Pass((
-                rules.Term(multiplier=torch.ones_like),
-                rules.Term(lambda x: torch.full_like(x, 3.0), "positive", multiplier=lambda x: -torch.ones_like(x)),
-                rules.Term(lambda x: torch.full_like(x, -2.5), "negative", multiplier=lambda x: -torch.ones_like(x)),
+            Pass((
+                Term(multiplier=torch.ones_like),
+                Term(lambda x: torch.full_like(x, 3.0), "positive", multiplier=lambda x: -torch.ones_like(x)),
+                Term(lambda x: torch.full_like(x, -2.5), "negative", multiplier=lambda x: -torch.ones_like(x)),
             )),
         ),
     ),
@@ -202,7 +204,7 @@ def test_the_oracle_notices_batch_norm_without_its_mean(monkeypatch):
 
     def forgetful(self, operation, arriving):
         x, output, beta = operation.inputs[0], operation.output, operation.argument("bias")
-        return (rules.divide(x * (output - beta) * arriving, rules.stabilize(x * output, 1e-7)),)
+        return (rule_module.divide(x * (output - beta) * arriving, rules.stabilize(x * output, 1e-7)),)
 
     monkeypatch.setattr(weightless.BatchNorm, "relevance", forgetful)
     assert distance(by_port(module, rules.Z(), x[:, None], np.ones((3, 1)))[:, 0][None], right[None]) > FAR

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from parity.run.mutants.mutant import SubjectFunction, replaced, right
 from signxai_torch.lrp.composites import RuleComposite
-from signxai_torch.lrp.rules import Epsilon, Relevances, Rule, StdxEpsilon, Z
+from signxai_torch.lrp.rule import Relevances, Rule
+from signxai_torch.lrp.rules import Epsilon, StdxEpsilon, Z
 from signxai_torch.operations.kind import KERNELS
 from signxai_torch.operations.operation import Operation
 

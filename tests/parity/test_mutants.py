@@ -31,7 +31,7 @@ from parity.run.mutants.table import MUTANTS, chosen
 from parity.run.mutants.trial import failed_checks, is_another, is_red, try_all
 from parity.run.outcome import Outcome
 from parity.run.subjects import parse
-from signxai_torch.lrp import rules
+from signxai_torch.lrp import rule as rule_module
 from tests.parity.echo_client import EchoClient
 
 DENSE = "dense_mnist"
@@ -111,12 +111,12 @@ def test_small_networks_are_what_the_converter_reads(name: str, tmp_path: Path):
 
 
 def test_what_a_mutant_replaces_is_put_back():
-    before = rules.divide
+    before = rule_module.divide
     module, x = keras.load(material(DENSE, Path(), 1)[0].path), torch.zeros(1, 1, 28, 28)
-    broken = inside(rules, "divide", lambda relevance, z, guard: 1 / 0)
+    broken = inside(rule_module, "divide", lambda relevance, z, guard: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         broken(module, x, "lrp_z", [0])
-    assert rules.divide is before
+    assert rule_module.divide is before
 
 
 def test_a_mutant_is_right_in_the_other_dtype():

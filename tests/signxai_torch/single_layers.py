@@ -21,6 +21,8 @@ from signxai_torch.lrp.assignment import assign
 from signxai_torch.lrp.backward import backward
 from signxai_torch.lrp.composites import RuleComposite
 from signxai_torch.lrp.passes import keeping, recorded
+from signxai_torch.lrp.rule import LinearRule
+from signxai_torch.lrp.rule import Rule as RuleOfAnOperation
 from signxai_torch.operations.model import Model
 from tests.signxai_torch.oracles import formulas, matrices
 from tests.signxai_torch.oracles.formulas import Affine, Array
@@ -42,7 +44,7 @@ class Rule:
     `needs_spread`: a sample without any spread would be divided by zero, and has a test of its own.
     """
 
-    build: Callable[[], rules.LinearRule]
+    build: Callable[[], LinearRule]
     oracle: Callable[..., Array]
     needs_spread: bool = False
 
@@ -109,7 +111,7 @@ LAYERS: dict[str, Layer] = {
 }  # fmt: skip
 
 
-def _pair(rule: type[rules.LinearRule], function: Callable[..., Array], **parameters: Any) -> Rule:
+def _pair(rule: type[LinearRule], function: Callable[..., Array], **parameters: Any) -> Rule:
     return Rule(lambda: rule(**parameters), functools.partial(function, **parameters))
 
 
@@ -203,7 +205,7 @@ def relevance_like(output: Array, seed: int = 2) -> Array:
     )
 
 
-def by_port(module: nn.Module, rule: rules.Rule, x: Array, R: Array) -> Array:
+def by_port(module: nn.Module, rule: RuleOfAnOperation, x: Array, R: Array) -> Array:
     """Return the relevance that arrives at a module's input; layers with weights have the rule, others their own."""
     composite = RuleComposite({"kernel": rule})
     recorder, _, output = recorded(Model(module), torch.as_tensor(x), keeping([composite]))

@@ -15,7 +15,7 @@ from torch import nn
 from zennit.layer import Sum
 
 from signxai_torch import UnhookedOperationError, explain, explain_many, list_methods, parse, plan
-from signxai_torch.lrp.rules import LinearRule
+from signxai_torch.lrp.rule import LinearRule
 from tests.signxai_torch.nets import Shared, TorchvisionLike, cnn, curves, mlp, pictures, randomized, series
 
 pytestmark = pytest.mark.slow

@@ -20,6 +20,7 @@ from torch.nn.utils import parametrizations
 
 import signxai_torch as sx
 from signxai_torch.lrp import rules
+from signxai_torch.lrp.rule import LinearRule
 from signxai_torch.published.attach import hook_on
 from tests.signxai_torch.published import TARGETS, images, same, seeded, state_of, vgg_like
 
@@ -280,7 +281,7 @@ def test_recording_goes_with_the_graph(x: Tensor) -> None:
 
 
 @pytest.mark.parametrize("rule", [rules.WSquare(1e-3), rules.WSquare(), sx.WSquareRule(1e-3).rule, rules.Flat(1e-3)])
-def test_epsilon_that_guards_a_division_changes_no_map(rule: rules.LinearRule, x: Tensor) -> None:
+def test_epsilon_that_guards_a_division_changes_no_map(rule: LinearRule, x: Tensor) -> None:
     layer = seeded(nn.Linear(6, 3), seed=5)
     layer.weight.data[1] = 0  # a unit of no weights: its denominator is exactly zero
     rows = x[:, 0, 0]

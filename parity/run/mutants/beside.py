@@ -32,7 +32,7 @@ from parity.run.mutants.mutant import (
 from signxai_torch.lrp import targets
 from signxai_torch.lrp import weightless as port
 from signxai_torch.lrp.composites import RuleComposite
-from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.lrp.rule import Relevances, Rule
 from signxai_torch.operations.operation import Operation, Value
 from signxai_torch.sweep import walk
 

@@ -30,7 +30,8 @@ from parity.run.mutants.mutant import (
     same,
     under,
 )
-from signxai_torch.lrp import arithmetic, rules
+from signxai_torch.lrp import arithmetic
+from signxai_torch.lrp import rule as rule_module
 
 
 def _bfloat16(values: Tensor) -> Tensor:
@@ -102,7 +103,9 @@ def _sum_in_half_precision(values: Map) -> Map:
 def _stabilizer(epsilon: float) -> Any:
     return under(
         replaced(
-            rules, "divide", lambda relevance, z, guard: arithmetic.over(relevance, arithmetic.stabilize(z, epsilon))
+            rule_module,
+            "divide",
+            lambda relevance, z, guard: arithmetic.over(relevance, arithmetic.stabilize(z, epsilon)),
         )
     )
 

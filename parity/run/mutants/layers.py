@@ -23,7 +23,7 @@ from parity.run.mutants.mutant import (
 )
 from signxai_torch.lrp import weightless as port
 from signxai_torch.lrp.arithmetic import divide, over, stabilize
-from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.lrp.rule import Relevances, Rule
 from signxai_torch.operations.operation import Operation
 
 Relevance = Callable[[Any, Operation, Tensor], Relevances]

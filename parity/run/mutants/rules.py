@@ -22,12 +22,13 @@ from parity.run.mutants.mutant import (
 )
 from signxai_torch.families import modifiers
 from signxai_torch.lrp import arithmetic, composites, rules
+from signxai_torch.lrp.rule import LinearRule, Pass, Relevances, Term
 from signxai_torch.operations import linear
 from signxai_torch.operations.kind import Kind
 from signxai_torch.operations.operation import Operation
 
-PLUS = rules.Term(arithmetic.positive, "positive", "positive")
-MINUS = rules.Term(arithmetic.negative, "negative", "negative")
+PLUS = Term(arithmetic.positive, "positive", "positive")
+MINUS = Term(arithmetic.negative, "negative", "negative")
 
 
 def other_name(part: str, instead: str) -> SubjectFunction:
@@ -35,7 +36,7 @@ def other_name(part: str, instead: str) -> SubjectFunction:
     return named(lambda name: name.replace(part, instead))
 
 
-def with_passes(rule: type[rules.LinearRule], *passes: rules.Pass) -> SubjectFunction:
+def with_passes(rule: type[LinearRule], *passes: Pass) -> SubjectFunction:
     """Return a port in which a rule consists of other passes."""
     return inside(rule, "passes", property(lambda self: passes))
 
@@ -99,7 +100,7 @@ def _epsilon_of_dense_layers_only(model: nn.Module, x: Tensor, method: str, targ
     """Let convolutions take the Z rule."""
     epsilon = rules.Epsilon.relevance
 
-    def relevance(self: rules.Epsilon, operation: Operation, arriving: Tensor) -> rules.Relevances:
+    def relevance(self: rules.Epsilon, operation: Operation, arriving: Tensor) -> Relevances:
         if operation.kind is Kind.CONVOLUTION:
             return rules.Z().relevance(operation, arriving)
         return epsilon(self, operation, arriving)
@@ -217,10 +218,10 @@ SIGNS = (
 
 SPREAD = (
     Mutant("flat_with_weights", "The flat rule keeps the weights.",
-           with_passes(rules.Flat, rules.Pass((rules.Term(arithmetic.ones, "all"),))), "rel_l2", (VGG, DENSE),
+           with_passes(rules.Flat, Pass((Term(arithmetic.ones, "all"),))), "rel_l2", (VGG, DENSE),
            ("flatlrp_epsilon_0_1", "lrp_flat")),
     Mutant("flat_with_bias", "The flat rule counts the bias.",
-           with_passes(rules.Flat, rules.Pass((rules.Term(arithmetic.ones, "ones", "all"), rules.Term(_zeros, "all")))),
+           with_passes(rules.Flat, Pass((Term(arithmetic.ones, "ones", "all"), Term(_zeros, "all")))),
            "rel_l2", (SERIES,), ("lrp_flat",)),
     Mutant("flat_without_padding", "The flat rule counts the padding as if it were input.",
            inside(linear.ConvolutionMap, "_inside", _inside_everywhere), "rel_l2", (VGG, SERIES),
@@ -241,10 +242,10 @@ BIAS = (
     Mutant("bias_counted_without_need", "Denominators have the bias in spite of IB.", other_name("_IB", ""), "rel_l2",
            (SERIES,), ("lrp_z_IB", "lrp.epsilon_IB")),
     Mutant("bias_doubled_by_the_rule", "Denominators have the bias twice.",
-           with_passes(rules.Z, rules.Pass((rules.Term(bias="all"), rules.Term(_zeros, bias="all")))), "rel_l2",
+           with_passes(rules.Z, Pass((Term(bias="all"), Term(_zeros, bias="all")))), "rel_l2",
            (VGG, DENSE), ("lrp_z",)),
     Mutant("bias_halved_by_the_rule", "Alpha beta counts the negative part of the bias only.",
-           with_passes(rules.AlphaBeta, rules.Pass((rules.Term(arithmetic.positive, "positive", "negative"), MINUS))),
+           with_passes(rules.AlphaBeta, Pass((Term(arithmetic.positive, "positive", "negative"), MINUS))),
            "rel_l2", (SERIES,), ("lrp_alpha_1_beta_0",)),
 )  # fmt: skip
 
@@ -260,9 +261,9 @@ ALPHA_BETA = (
     Mutant("alpha_1_for_2", "Alpha 2 beta 1 is alpha 1 beta 0.", other_name("2_beta_1", "1_beta_0"), "rel_l2",
            (RESNET,), ("lrp_alpha_2_beta_1",)),
     Mutant("beta_forgotten", "Beta's part is missing, and alpha stays 2.",
-           with_passes(rules.AlphaBeta, rules.Pass((PLUS, MINUS), 2.0)), "rel_l2", (DENSE,), ("lrp_alpha_2_beta_1",)),
+           with_passes(rules.AlphaBeta, Pass((PLUS, MINUS), 2.0)), "rel_l2", (DENSE,), ("lrp_alpha_2_beta_1",)),
     Mutant("negative_inputs_dropped", "Negative inputs do not count.",
-           with_passes(rules.AlphaBeta, rules.Pass((PLUS,))), "zero", (DENSE,), ("lrp_alpha_1_beta_0",),
+           with_passes(rules.AlphaBeta, Pass((PLUS,))), "zero", (DENSE,), ("lrp_alpha_1_beta_0",),
            where="first layer"),
     Mutant("composite_a_for_b", "Convolutions take alpha 1 beta 0 in place of alpha 2 beta 1.",
            other_name("composite_b", "composite_a"), "rel_l2", (VGG, SERIES), ("lrp_sequential_composite_b",),
@@ -273,7 +274,7 @@ ALPHA_BETA = (
     Mutant("gamma_off", "Gamma is 0.51 in place of 0.5.", named("lrp_gamma_0_51"), "rel_l2", (DENSE, RESNET),
            ("lrp_gamma",)),
     Mutant("gamma_of_the_literature", "Gamma is the rule of the literature, not the reference's.",
-           with_passes(rules.Gamma, rules.Pass((rules.Term(None, "all"), rules.Term(
+           with_passes(rules.Gamma, Pass((Term(None, "all"), Term(
                None, "positive", multiplier=lambda x: 0.5 * x)))), "rel_l2", (VGG,), ("lrp_gamma",)),
 )  # fmt: skip
 
@@ -296,10 +297,10 @@ INPUT_LAYER = (
            named(same, low=-151.061, high=123.68), "rel_l2", (SERIES,), ("zblrp_z_VGG16ILSVRC",), where="first layer",
            beside="signxai-bounded-is-zero"),
     Mutant("bounds_without_factors", "Bounded lacks its factors, so it is zero: the defect of SIGN-XAI, copied.",
-           with_passes(rules.Bounded, rules.Pass((
-               rules.Term(multiplier=torch.ones_like),
-               rules.Term(lambda x: torch.full_like(x, 123.68), "positive", multiplier=lambda x: -torch.ones_like(x)),
-               rules.Term(lambda x: torch.full_like(x, -151.061), "negative",
+           with_passes(rules.Bounded, Pass((
+               Term(multiplier=torch.ones_like),
+               Term(lambda x: torch.full_like(x, 123.68), "positive", multiplier=lambda x: -torch.ones_like(x)),
+               Term(lambda x: torch.full_like(x, -151.061), "negative",
                           multiplier=lambda x: -torch.ones_like(x)),
            ))), "rel_l2", (VGG,), ("zblrp_epsilon_0_1_VGG16ILSVRC",), where="first layer",
            beside="signxai-bounded-is-zero"),

@@ -28,7 +28,7 @@ from parity.run.mutants.rules import with_deviation, with_sign, with_stabilizer,
 from parity.run.subjects import parse
 from signxai_torch.lrp import arithmetic, composites, rules, weightless
 from signxai_torch.lrp.composites import RuleComposite
-from signxai_torch.lrp.rules import Relevances, Rule
+from signxai_torch.lrp.rule import LinearRule, Pass, Relevances, Rule, Term
 from signxai_torch.operations import linear
 from signxai_torch.operations.linear import linear_map
 from signxai_torch.operations.operation import Operation
@@ -111,9 +111,9 @@ def _with_ending(name: str, ending: str) -> str:
 
 def bias_shared(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
     """Share the bias of a unit among all that it reads, in the numerator (Bach et al. 2015, equation 58)."""
-    relevance = rules.LinearRule.relevance
+    relevance = LinearRule.relevance
 
-    def shared(self: rules.LinearRule, operation: Operation, arriving: Tensor) -> Relevances:
+    def shared(self: LinearRule, operation: Operation, arriving: Tensor) -> Relevances:
         (found,) = relevance(self, operation, arriving)
         layer, inputs = linear_map(operation), operation.inputs[0]
         bias = layer.bias(["all"], inputs)
@@ -126,24 +126,24 @@ def bias_shared(model: nn.Module, x: Tensor, method: str, target: list[int], **p
         part = layer.transpose((bias * arriving / z / count).expand_as(arriving).contiguous(), "ones", inputs)
         return (part if found is None else found + part,)
 
-    with replaced(rules.LinearRule, "relevance", shared)():
+    with replaced(LinearRule, "relevance", shared)():
         return right(model, x, method, target, **parameters)
 
 
 def bias_by_sign(model: nn.Module, x: Tensor, method: str, target: list[int], **parameters: Any) -> Any:
     """Count the positive part of a bias for a unit and the negative part against it, as the literature does."""
 
-    def alpha_beta_passes(self: rules.AlphaBeta) -> tuple[rules.Pass, ...]:
+    def alpha_beta_passes(self: rules.AlphaBeta) -> tuple[Pass, ...]:
         up, down = ("positive", "negative") if self.bias else ("none", "none")
         plus, minus = arithmetic.positive, arithmetic.negative
-        more = rules.Pass((rules.Term(plus, "positive", up), rules.Term(minus, "negative")), self.alpha)
-        less = rules.Pass((rules.Term(plus, "negative", down), rules.Term(minus, "positive")), -self.beta)
+        more = Pass((Term(plus, "positive", up), Term(minus, "negative")), self.alpha)
+        less = Pass((Term(plus, "negative", down), Term(minus, "positive")), -self.beta)
         return (more, less) if self.beta else (more,)
 
-    def z_plus_passes(self: rules.ZPlus) -> tuple[rules.Pass, ...]:
+    def z_plus_passes(self: rules.ZPlus) -> tuple[Pass, ...]:
         del self
-        parts = (rules.Term(arithmetic.positive, "positive", "positive"), rules.Term(arithmetic.negative, "negative"))
-        return (rules.Pass(parts),)
+        parts = (Term(arithmetic.positive, "positive", "positive"), Term(arithmetic.negative, "negative"))
+        return (Pass(parts),)
 
     with (
         replaced(rules.AlphaBeta, "passes", property(alpha_beta_passes))(),
@@ -219,7 +219,7 @@ def alpha_beta_exchanged(model: nn.Module, x: Tensor, method: str, target: list[
     """Weigh what speaks for a unit by beta, and what speaks against it by alpha."""
     passes = rules.AlphaBeta.passes
 
-    def exchanged(self: rules.AlphaBeta) -> tuple[rules.Pass, ...]:
+    def exchanged(self: rules.AlphaBeta) -> tuple[Pass, ...]:
         more, *rest = passes.fget(self)  # type: ignore[attr-defined]
         less = rest[0] if rest else passes.fget(replace(self, alpha=2.0, beta=1.0))[1]  # type: ignore[attr-defined]
         return replace(more, coefficient=self.beta), replace(less, coefficient=-self.alpha)
