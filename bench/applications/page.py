@@ -25,7 +25,7 @@ def text(families: Sequence[Family], directory: Path) -> str:
         "`bench/applications/families.py`.",
         "",
         *verdicts.MEANING,
-        "Where a network joins branches (DenseNet, Inception, NASNet) often no method is plain: SIGN-XAI takes what",
+        "Where a network joins branches (DenseNet, Inception, NASNet) often all methods are held: SIGN-XAI takes what",
         "a Concatenate joins in the order in which it arrives, so iNNvestigate is asked, or SIGN-XAI about an",
         "equivalent network in which it arrives in the model's order. *Not run* says that this page knows of no run.",
         "",

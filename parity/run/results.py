@@ -59,7 +59,7 @@ def validate(document: Mapping[str, Any], where: str = "the results") -> None:
         raise ReportError(f"{where} holds what JSON cannot: {problem}") from problem
     errors = list(_validator().iter_errors(written))
     if errors:
-        error = min(errors, key=lambda found: len(found.instance_path))
+        error = min(errors, key=lambda error: len(error.instance_path))
         place = "/".join(str(part) for part in error.instance_path) or "the top level"
         raise ReportError(
             f"{where} is not a valid results file: at {place}: {error.message[:300]}. "

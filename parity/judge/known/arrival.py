@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from parity.judge.known.conditions import masked
-from parity.judge.known.rewrite import NoEquivalentError, linear
+from parity.judge.known.rewrite import NoEquivalentError, linear, shape_of
 from parity.keras.network import Network, NetworkLayer, keras_order
 
 ORDERED = ("Concatenate", "Subtract", "Dot", "Maximum", "Minimum", "Custom>CustomScaleLayer", "Attention",
@@ -77,7 +77,7 @@ def _through_a_row(
     network: Network, layer: NetworkLayer, order: Sequence[str]
 ) -> tuple[dict[str, NetworkLayer], NetworkLayer, dict[str, tuple[NetworkLayer, NetworkLayer]]]:
     """Return the layers that lay each input in a row, the row of all, and those that take each input out again."""
-    shapes = {producer: _shape_of(network, producer) for producer in order}
+    shapes = {producer: _known_shape(network, producer) for producer in order}
     sizes = {producer: prod(shape) for producer, shape in shapes.items()}
     whole = sum(sizes.values())
     row_name = network.free_name(f"{layer.name}_row")
@@ -97,13 +97,11 @@ def _through_a_row(
     return lying, NetworkLayer(row_name, "Concatenate", {"axis": 1}, inbound, {}, (whole, 1)), parts
 
 
-def _shape_of(network: Network, name: str) -> tuple[int, ...]:
-    layer = network[name]
-    while layer.shape is None and layer.class_name == "Activation":  # put there by a rewrite
-        layer = network[layer.inbound[0]]
-    if layer.shape is None or None in layer.shape:
+def _known_shape(network: Network, name: str) -> tuple[int, ...]:
+    shape = shape_of(network, name)
+    if shape is None or None in shape:
         raise NoEquivalentError(f"the size of the layer {name!r} is open, and no other way makes it wait for others")
-    return tuple(size for size in layer.shape if size is not None)
+    return tuple(size for size in shape if size is not None)
 
 
 def _as_keras_orders(network: Network) -> tuple[NetworkLayer, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from parity.keras.description import Shape
 from parity.keras.network import Network, NetworkLayer
 
 Array = npt.NDArray[Any]
@@ -46,3 +47,11 @@ class Rewrite:
 def linear(network: Network, stem: str) -> NetworkLayer:
     """Return a layer that does nothing, under a name that no layer of the network has."""
     return NetworkLayer(network.free_name(stem), "Activation", {"activation": "linear"}, ())
+
+
+def shape_of(network: Network, name: str) -> Shape | None:
+    """Return the shape of a layer, also of one from `linear`; None where it is not known."""
+    layer = network[name]
+    while layer.shape is None and layer.class_name == "Activation":
+        layer = network[layer.inbound[0]]
+    return layer.shape

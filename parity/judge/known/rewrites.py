@@ -14,7 +14,7 @@ import numpy as np
 from parity.judge.known.arrival import in_order_of_arrival
 from parity.judge.known.attention import heads_apart
 from parity.judge.known.conditions import keeps_shape, masked, reads_twice, tensors_read
-from parity.judge.known.rewrite import NoEquivalentError, Rewrite, linear
+from parity.judge.known.rewrite import NoEquivalentError, Rewrite, linear, shape_of
 from parity.keras.augmentations import RANDOM
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS
 from parity.keras.network import Network, NetworkLayer
@@ -191,10 +191,8 @@ def _attention_by_heads(network: Network, target: int) -> Network:
 
 
 def _channels(network: Network, name: str) -> int:
-    layer = network[name]
-    while layer.shape is None:  # put there by another rewrite, which keeps the shape
-        layer = network[layer.inbound[0]]
-    size = layer.shape[-1]
+    shape = shape_of(network, name)
+    size = None if shape is None else shape[-1]
     if size is None:
         raise NoEquivalentError(f"the layer {name!r} has an open number of channels")
     return size

@@ -5,7 +5,9 @@ Keras 2's own MobileNetV3 spells two of them so: x times a bounded ReLU of x + 3
 
 from __future__ import annotations
 
-from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, Tensor, first_tensor
+from parity.keras.functions.arithmetic import clip, negative
+from parity.keras.functions.elementwise import elu
+from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, first_tensor
 
 _SHIFT, _BOUND = 3.0, 6.0
 """Of ``hard_sigmoid(x) = relu6(x + 3) / 6``."""
@@ -43,17 +45,13 @@ def hard_silu(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def hard_tanh(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x`` cut to [-1, 1]."""
-    return (
-        Spelled("Rescaling", {"scale": 1.0, "offset": 1.0}, (first_tensor(arguments).name,)),
-        Spelled("ReLU", {"max_value": 2.0}, (PREVIOUS,)),
-        Spelled("Rescaling", {"scale": 1.0, "offset": -1.0}, (PREVIOUS,)),
-    )
+    return clip({"x": first_tensor(arguments), "x_min": -1.0, "x_max": 1.0})
 
 
 def log_sigmoid(arguments: Arguments) -> tuple[Spelled, ...]:
     """``-softplus(-x)``."""
     return (
-        _negative(first_tensor(arguments)),
+        *negative(arguments),
         Spelled("Activation", {"activation": "softplus"}, (PREVIOUS,)),
         Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, (PREVIOUS,)),
     )
@@ -63,14 +61,10 @@ def celu(arguments: Arguments) -> tuple[Spelled, ...]:
     """``celu`` with the factor 1, which is ``elu``."""
     if arguments.get("alpha") not in (None, 1, 1.0):
         raise NotSpelledError(f"is called with alpha={arguments['alpha']!r}, and only 1 is supported")
-    return (Spelled("ELU", {"alpha": 1.0}, (first_tensor(arguments).name,)),)
+    return elu(arguments)
 
 
 def tanh_shrink(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x - tanh(x)``."""
     x = first_tensor(arguments).name
     return Spelled("Activation", {"activation": "tanh"}, (x,)), Spelled("Subtract", {}, (x, PREVIOUS))
-
-
-def _negative(x: Tensor) -> Spelled:
-    return Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, (x.name,))
