@@ -459,18 +459,27 @@ def test_markup_in_a_run_is_shown_and_not_run(browser: Any, tmp_path: Path):
     assert browser.find_elements("css selector", "img") == []
 
 
-@pytest.mark.slow
-def test_the_largest_report_opens_in_two_seconds(start: Callable[..., Any], tmp_path: Path):
-    document, arrays = big_run(tmp_path)
-    page = write(document, arrays, tmp_path / "report").html
-    assert page.stat().st_size < 15e6
+def main_thread_seconds(start: Callable[..., Any], page: Path) -> dict[str, float]:
+    """Return what opening a page costs the main thread of a fresh browser, whatever else the machine does."""
     browser = start()
-    # Time of the page's main thread, so that what else the machine does is not held against the page.
     browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
     browser.get(page.as_uri())
     metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-    seconds = {entry["name"]: entry["value"] for entry in metrics}
-    assert 0.05 < seconds["TaskDuration"] < 2.0
-    assert seconds["ScriptDuration"] < 0.3
-    wall = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000")
-    assert wall < 10
+    browser.quit()
+    return {entry["name"]: entry["value"] for entry in metrics}
+
+
+@pytest.mark.slow
+def test_the_largest_report_opens_faster_than_a_plain_table(start: Callable[..., Any], tmp_path: Path):
+    document, arrays = big_run(tmp_path)
+    page = write(document, arrays, tmp_path / "report").html
+    assert page.stat().st_size < 15e6
+    # Machines differ by a factor of three, so the limit is a plain table on this one: 12,000 lines of five cells, about
+    # as many as the report has. Where the report takes 1.0 s, the table takes 1.5 s.
+    cells = "".join(f"<td><span>cell {number}</span>" for number in range(5))
+    table = tmp_path / "table.html"
+    table.write_text(f"<!DOCTYPE html><title>table</title><table>{f'<tr>{cells}' * 12_000}</table>", encoding="utf-8")
+    limit = main_thread_seconds(start, table)["TaskDuration"]
+    seconds = main_thread_seconds(start, page)
+    assert 0.05 < seconds["TaskDuration"] < 1.2 * limit
+    assert seconds["ScriptDuration"] < 0.2 * limit
