@@ -144,6 +144,8 @@ def network_of(description: ModelDescription) -> Network:
         inbound = tuple(names[producer] for producer in layer.inbound)
         if class_name == "MultiHeadAttention":
             config |= _shapes_read(layer, described)
+        elif layer.settings.get("use_causal_mask"):
+            config["causal"] = True
         layers.append(
             NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, layer.keywords, layer.settings)
         )

@@ -83,7 +83,7 @@ def _problems(node: Node) -> Iterator[str]:
         yield f"{whose}. Replace it; supported are {', '.join(sorted(HANDLERS))}."
     else:
         for key, value in node.call.settings.items():
-            if key not in HANDLERS[kind].settings:
+            if value not in HANDLERS[kind].settings.get(key, ()):
                 yield f"is called with {key}={value!r}, which is not supported. Call the layer without it."
 
 

@@ -32,6 +32,9 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
             tensor.change is not None for tensors in stored.tensors.values() for tensor in tensors.values()
         ),
         "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
+        "causal masks as settings of the layers": any(
+            node.call.settings.get("use_causal_mask") is True for node in graph.nodes
+        ),
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,
         "places and classes of the output in one row": several_places,
         "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,

@@ -90,6 +90,7 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "innvestigate-tensors-by-name": ("lrp.z", [], "attention_of_a_query_to_a_value"),
     "innvestigate-masked-attention": ("lrp.z", [], "masked_attention"),
     "innvestigate-several-attentions": ("lrp.z", [], "two_attentions"),
+    "innvestigate-causal-attention": ("lrp.z", [], "causal_attention_of_heads"),
     "signxai-read-twice": ("lrp_z", [5], AGAIN),
     "innvestigate-read-twice": ("lrp.z", [5], AGAIN),
     "innvestigate-recurrence": ("innvestigate.integrated_gradients", [], "lstm"),

@@ -141,6 +141,10 @@ EXAMPLES: dict[str, Example] = {
         rewrites.ATTENTION_BY_HEADS, [5, 4], "two_attentions",
         [("signxai-tensors-by-name", "gradient"), ("innvestigate-several-attentions", "lrp.z")],
     ),
+    "causal attention": (
+        rewrites.ATTENTION_BY_HEADS, [5, 4], "causal_attention_of_heads",
+        [("signxai-tensors-by-name", "lrp_z"), ("innvestigate-causal-attention", "lrp.z")],
+    ),
     "read twice": (
         rewrites.EACH_READ_ONCE, [5], [dense("f", "x"), joined("f", "f"), dense("o", "join")],
         [("signxai-read-twice", "lrp_z"), ("innvestigate-read-twice", "lrp.z")],

@@ -44,6 +44,7 @@ def heads_apart(
     matched = _width(size, lambda width: width not in (channels[reads["query"]], channels[reads["key"]]))
     given = int(layer.config.get("value_dim") or size)
     mixed = _width(given, lambda width: width != channels[reads["value"]] and heads * width != made)
+    causal = bool(layer.settings.get("use_causal_mask"))
     widths = {"query": matched, "key": matched, "value": mixed}
     layers: list[NetworkLayer] = []
     for head in range(heads):
@@ -52,7 +53,7 @@ def heads_apart(
             names[role] = free_name(f"{layer.name}_{role}_{head}")
             weights = _of_head(layer, role, head, widths[role])
             layers.append(_projection(names[role], reads[role], widths[role], weights))
-        config = {"use_scale": True, "score_mode": "dot", "dropout": 0.0}
+        config = {"use_scale": True, "score_mode": "dot", "dropout": 0.0, "causal": causal}
         scale = {"scale": np.asarray(1 / math.sqrt(size))} if layer.weights else {}
         name = free_name(f"{layer.name}_head_{head}")
         layers.append(NetworkLayer(name, "Attention", config, tuple(names.values()), scale))

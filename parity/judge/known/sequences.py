@@ -42,6 +42,11 @@ def _heads_of_several(method: Method, model: ModelDescription) -> bool:
     return method.family not in ("input", "random") and len(_attentions(model)) > 1
 
 
+def _causal_heads(method: Method, model: ModelDescription) -> bool:
+    causal = any(layer.settings.get("use_causal_mask") for layer in _attentions(model))
+    return method.family not in ("input", "random") and causal
+
+
 def _attentions(model: ModelDescription) -> list[LayerDescription]:
     return [layer for layer in model.layers if layer.class_name == "MultiHeadAttention"]
 
@@ -109,6 +114,23 @@ SEQUENCES: tuple[KnownDifference, ...] = (
             "Conv1D, MultiHeadAttention, Add, MultiHeadAttention, Flatten, Dense: gradient, lrp.z and six others raise "
             'ValueError (The name "query" is used 2 times in the model). With an Attention layer for each head, they '
             "agree with the port to 5.8e-16."
+        ),
+        rewrites=(ATTENTION_BY_HEADS,),
+    ),
+    KnownDifference(
+        name="innvestigate-causal-attention",
+        references=("innvestigate",),
+        applies=_causal_heads,
+        condition="A MultiHeadAttention that is called with use_causal_mask=True, in innvestigate 2.1.2.",
+        cause=(
+            "Its graph makes layers of the operations inside of the layer, and Keras then computes the size of the "
+            "causal mask, which is made of the input's shape, without the input."
+        ),
+        evidence=(
+            "Conv1D, MultiHeadAttention(2, 3) of itself with use_causal_mask=True, Flatten, Dense: gradient and "
+            "lrp.alpha_2_beta_1 raise InvalidArgumentError (You must feed a value for placeholder tensor 'x'); called "
+            "without it, they give maps. With an Attention layer with causal=True for each head, lrp.alpha_2_beta_1 "
+            "agrees with the port to 3.8e-16."
         ),
         rewrites=(ATTENTION_BY_HEADS,),
     ),

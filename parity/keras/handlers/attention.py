@@ -9,6 +9,8 @@ from parity.keras.handlers.layer import Built, Layer, Value, Variable
 from parity.keras.modules.attention import Attention, MultiHeadAttention
 
 _TENSORS = ("query", "value", "key")
+CALL_SETTINGS = {"use_causal_mask": (True, False), "return_attention_scores": (False,)}
+"""What the call of an attention may tell, and the values that are supported."""
 _PROJECTIONS = ("query", "key", "value", "output")
 
 
@@ -29,7 +31,7 @@ def attention(layer: Layer) -> Built:
         raise layer.fail(f"'score_mode' is {score!r}, expected 'dot' or 'concat'")
     scale = layer.tensor(layer.weight("scale", ())) if "scale" in layer.stored else None
     weight = layer.tensor(layer.weight("concat_score_weight", ())) if "concat_score_weight" in layer.stored else None
-    return _built(layer, Attention(score, scale, weight, layer.config.flag("causal", False), _masked(layer)))
+    return _built(layer, Attention(score, scale, weight, _causal(layer), _masked(layer)))
 
 
 def additive_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -43,7 +45,7 @@ def additive_attention(layer: Layer) -> Built:
     scale = None
     if "scale" in layer.stored:
         scale = layer.tensor(layer.weight("scale", (layer.known(channels, "number of channels"),)))
-    return _built(layer, Attention("additive", scale, None, layer.config.flag("causal", False), _masked(layer)))
+    return _built(layer, Attention("additive", scale, None, _causal(layer), _masked(layer)))
 
 
 def _built(layer: Layer, module: Attention) -> Built:
@@ -91,7 +93,7 @@ def multi_head_attention(layer: Layer) -> Built:
         for name in _PROJECTIONS:
             shape = (made,) if name == "output" else expected[name][1:]
             biases[name] = layer.tensor(layer.weight(f"{name}_bias", shape))
-    module = MultiHeadAttention(kernels, biases, takes, _masked(layer))
+    module = MultiHeadAttention(kernels, biases, takes, _causal(layer), _masked(layer))
     return Built(Value((shapes["query"][0], made)), (("", module),), mask="first")
 
 
@@ -112,6 +114,11 @@ def roles(keywords: tuple[str | None, ...], count: int) -> tuple[str, ...]:
 def _names(layer: Layer) -> tuple[str | None, ...]:
     """Return the argument that each tensor is passed as, None where it is told by its place."""
     return tuple(getattr(layer.node, "keywords", ())) or (None,) * len(layer.inputs)
+
+
+def _causal(layer: Layer) -> bool:
+    """Return whether no step sees those behind it: a setting in older versions of Keras, told by the call in others."""
+    return layer.config.flag("causal", False) or layer.node.call.settings.get("use_causal_mask") is True
 
 
 def _masked(layer: Layer) -> tuple[bool, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from parity.keras.handlers.layer import Built, Layer, Variable
@@ -30,7 +30,7 @@ class Handler:
     variables
         The Keras variables that a layer of this configuration has, in Keras's order.
     settings
-        What a call may tell the layer besides tensors, which `build` reads.
+        What a call may tell the layer besides tensors, which `build` reads, with the values that are supported.
     mask
         What it does with the mask of what it reads (`Masking`, `Embedding(mask_zero=True)`): "ends" is for layers that
         do not support masks, whose result has none; "passes" hands it on; "reads" hands it to the layer's module behind
@@ -41,6 +41,6 @@ class Handler:
     build: Callable[[Layer], Built]
     order: Literal["any", "same", "keras"] = "keras"
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]] = _none
-    settings: tuple[str, ...] = ()
+    settings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     mask: Literal["ends", "passes", "reads"] = "ends"
     layout: Layout = "last"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from parity.keras.handlers import (
     wrappers,
 )
 from parity.keras.handlers.handler import Handler
-from parity.keras.handlers.layer import Variable
+from parity.keras.handlers.layer import Built, Layer, Variable
 
 
 def _alpha(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -37,6 +37,12 @@ def _gamma(config: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 def _recurrent(name: str) -> Handler:
     return Handler(recurrent.recurrent, variables=partial(recurrent.variables, name), mask="reads")
+
+
+def _attention(
+    build: Callable[[Layer], Built], variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]]
+) -> Handler:
+    return Handler(build, variables=variables, settings=attention.CALL_SETTINGS, mask="reads")
 
 
 _TRAINING_ONLY = Handler(shapes.training_only, "any", mask="passes", layout="any")
@@ -113,11 +119,9 @@ HANDLERS: dict[str, Handler] = {
     "Minimum": _MERGE,
     "Subtract": _MERGE,
     "Dot": Handler(merging.dot),
-    "Attention": Handler(attention.attention, variables=attention.attention_variables, mask="reads"),
-    "AdditiveAttention": Handler(attention.additive_attention, variables=attention.additive_variables, mask="reads"),
-    "MultiHeadAttention": Handler(
-        attention.multi_head_attention, variables=attention.multi_head_variables, mask="reads"
-    ),
+    "Attention": _attention(attention.attention, attention.attention_variables),
+    "AdditiveAttention": _attention(attention.additive_attention, attention.additive_variables),
+    "MultiHeadAttention": _attention(attention.multi_head_attention, attention.multi_head_variables),
     "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
     "Concatenate": Handler(shapes.concatenate, "any", mask="passes", layout="axis"),
     "Activation": Handler(activations.activation, "any", mask="passes", layout="any"),

@@ -48,7 +48,7 @@ class Attention(nn.Module):
         scores = self._scores(query.movedim(1, -1), key.movedim(1, -1))
         hidden = None if of_value is None else ~of_value[:, None]
         if self.causal:
-            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            later = ~_not_behind(scores)
             hidden = later if hidden is None else hidden | later
         if hidden is not None:
             scores = scores - _HIDDEN * hidden.to(scores.dtype)
@@ -83,6 +83,8 @@ class MultiHeadAttention(nn.Module):
         As the kernels without their inputs; empty for none.
     takes
         What each tensor is that the module is called with: `"query"`, `"value"` or `"key"`.
+    causal
+        Whether no step sees those behind it.
     masked
         See `Masked`: nothing is seen of steps that are off in the value's mask or the key's, and nothing from those
         that are off in the query's, which is to say that these see all steps.
@@ -95,13 +97,14 @@ class MultiHeadAttention(nn.Module):
         kernels: dict[str, Tensor],
         biases: dict[str, Tensor],
         takes: tuple[str, ...],
+        causal: bool,
         masked: Masked,
     ) -> None:
         super().__init__()
         frozen = {"requires_grad": False}
         self.kernels = nn.ParameterDict({name: nn.Parameter(values, **frozen) for name, values in kernels.items()})
         self.biases = nn.ParameterDict({name: nn.Parameter(values, **frozen) for name, values in biases.items()})
-        self.takes, self.masked = takes, masked
+        self.takes, self.causal, self.masked = takes, causal, masked
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Return `(N, channels, steps of the query)`."""
@@ -112,6 +115,8 @@ class MultiHeadAttention(nn.Module):
         query = query * (1 / math.sqrt(query.shape[-1]))
         scores = torch.einsum("nkhd,nqhd->nhqk", key, query)
         seen = _seen(dict(zip(self.takes, masks, strict=True)))
+        if self.causal:
+            seen = _not_behind(scores)[None] if seen is None else seen & _not_behind(scores)
         if seen is not None:
             scores = scores - _HIDDEN * (~seen)[:, None].to(scores.dtype)
         weights = scores.softmax(dim=-1)
@@ -125,13 +130,18 @@ class MultiHeadAttention(nn.Module):
 
     def extra_repr(self) -> str:
         """Show what it reads in `print(model)`."""
-        return f"takes={self.takes}"
+        return f"takes={self.takes}, causal={self.causal}"
 
 
 def _with_masks(tensors: tuple[Tensor, ...], masked: Masked) -> tuple[list[Tensor], list[Tensor | None]]:
     """Return the tensors, and the mask of each, None where it has none."""
     masks = iter(tensors[len(masked) :])
     return list(tensors[: len(masked)]), [next(masks) if has_one else None for has_one in masked]
+
+
+def _not_behind(scores: Tensor) -> Tensor:
+    """Return which steps a causal attention sees, `(steps of the query, steps of the value)`: none behind its own."""
+    return torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
 
 
 def _seen(masks: dict[str, Tensor | None]) -> Tensor | None:

@@ -69,6 +69,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "innvestigate-tensors-by-name": ("attended", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-masked-attention": ("masked_attended", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-several-attentions": ("attended_twice", ("lrp.z", "gradient.baseline")),
+    "innvestigate-causal-attention": ("attended_causally", ("lrp.z", "gradient.baseline")),
     "signxai-read-twice": ("read_twice", ("lrp_z", "gradient", "lrpsign_z")),
     "innvestigate-read-twice": ("read_twice", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-recurrence": ("recurrent", ("innvestigate.integrated_gradients",)),
@@ -197,6 +198,12 @@ def _every_step_counts(model: nn.Module) -> None:
             module.value = float("inf")
 
 
+def _later_steps_seen(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, MultiHeadAttention):
+            module.causal = False
+
+
 class _ThroughTheQuery(nn.Module):
     """An attention whose value and key are constants to its gradient."""
 
@@ -261,6 +268,8 @@ COPIED = (
     _mutant("attention_through_the_query", "Nothing comes by value and key: the defect of iNNvestigate, copied.",
             model_changed(modules_replaced(MultiHeadAttention, _ThroughTheQuery)), "rel_l2",
             "innvestigate-tensors-by-name", "attention"),
+    _mutant("later_steps_attended", "Each step sees those behind it, where it must not.",
+            model_changed(_later_steps_seen), "rel_l2", "innvestigate-causal-attention", "attention"),
     _mutant("masked_steps_attended", "Steps that do not count are seen like others.",
             model_changed(_every_step_counts), "rel_l2", "innvestigate-masked-attention", "attention"),
     Mutant("derivative_of_a_bounded_relu", "Relevance takes the derivative of a ReLU with a bound, as in iNNvestigate.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,17 @@ def _attended_twice(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _attended_causally(make: Maker) -> Network:
+    attention = make.attention("mixed", "first", "first", 7, 4)
+    return Network((
+        input_layer(7, 4),
+        make.convolution("first", "x", 4, 4, (1,)),
+        replace(attention, settings={"use_causal_mask": True}),
+        plain("flat", "Flatten", "mixed"),
+        make.dense("out", "flat", 28, 3),
+    ))  # fmt: skip
+
+
 def _masked_attended(make: Maker) -> Network:
     return Network((
         input_layer(7, 3),
@@ -100,6 +112,7 @@ NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "masked_attended": _masked_attended,
     "attended": _attended,
     "attended_twice": _attended_twice,
+    "attended_causally": _attended_causally,
 }
 """The networks by name."""
 

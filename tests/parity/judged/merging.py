@@ -364,6 +364,18 @@ def attention_of_a_query_to_a_value(rng: np.random.Generator) -> Network:
 
 
 @row((5, 4), HEADS)
+def causal_attention_of_heads(rng: np.random.Generator) -> Network:
+    attention = replace(_heads(rng, "a", "wide", "wide"), settings={"use_causal_mask": True})
+    return _series(rng, conv(rng, "wide", (1,), 3, 4), attention, features=16)
+
+
+@row((5, 4), {"guided_backprop": "reference-defect", "deep_taylor": "unsupported"})
+def causal_attention(rng: np.random.Generator) -> Network:
+    whole = _attending(rng, "Attention", {"scale": np.float32(0.7)}, use_scale=True, score_mode="dot")
+    return whole.with_layer(replace(whole["a"], settings={"use_causal_mask": True}))
+
+
+@row((5, 4), HEADS)
 def attention_with_a_key(rng: np.random.Generator) -> Network:
     return network(
         (5, 4),

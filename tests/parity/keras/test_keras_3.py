@@ -168,6 +168,19 @@ def attention_with_masks() -> Any:
 
 
 @built
+def causal_attention() -> Any:
+    x = L.Input((7, 3))
+    read = L.Masking()(x)
+    parts = [
+        L.Attention()([L.Dense(4)(read), L.Dense(4)(read)], use_causal_mask=True),
+        L.AdditiveAttention()([x, x], use_causal_mask=True),
+        L.MultiHeadAttention(2, 3)(read, read, use_causal_mask=True),
+        L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=False, return_attention_scores=False),
+    ]
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Concatenate()(parts))))
+
+
+@built
 def attention_between_lengths_with_masks() -> Any:
     x, other = L.Input((7, 3)), L.Input((5, 3))
     query, value = L.Masking()(x), L.Dense(3)(L.Masking()(other))

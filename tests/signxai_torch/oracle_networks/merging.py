@@ -131,6 +131,20 @@ def multi_head_attention(rng: Rng) -> Network:
 
 
 @case((5, 3), **NO_BRANCHES)
+def causal_attention(rng: Rng) -> Network:
+    heads_of_two = layer("MultiHeadAttention", "m", "q", "v", weights=heads(rng, 2, 3, 4, 4), num_heads=2, key_dim=3)
+    causal = {"use_causal_mask": True}
+    return network(
+        (5, 3),
+        conv(rng, "q", (1,), 3, 4, "x", activation="relu"),
+        conv(rng, "v", (1,), 3, 4, "x"),
+        replace(heads_of_two, keywords=(None, "value"), settings=causal),
+        replace(layer("Attention", "a", "m", "v"), settings=causal),
+        *end(rng, 20),
+    )
+
+
+@case((5, 3), **NO_BRANCHES)
 def multi_head_self_attention(rng: Rng) -> Network:
     made = layer("MultiHeadAttention", "m", "c", "c", weights=heads(rng, 3, 2, 4, 4), num_heads=3, key_dim=2)
     return network(

@@ -20,7 +20,7 @@ def _mixed(layer: Layer, scores: Array, value: Array, masks: Masks) -> Array:
     """
     of_query, of_value = (*masks, None, None)[:2]
     hidden = np.zeros(scores.shape, bool)
-    if layer.config.get("causal"):
+    if layer.config.get("causal") or layer.settings.get("use_causal_mask"):
         hidden |= np.arange(scores.shape[1])[None] > np.arange(scores.shape[0])[:, None]
     if of_value is not None:
         hidden |= ~of_value[None]
@@ -58,6 +58,8 @@ def multi_head_attention(layer: Layer, *tensors: Array, masks: Masks = ()) -> Ar
     ]
     read = dict(zip(names, tensors, strict=False))
     seen = np.ones((len(read["query"]), len(read["value"])), bool)
+    if layer.settings.get("use_causal_mask"):
+        seen = np.tril(seen)
     for name, mask in zip(names, masks, strict=False):
         if mask is not None:
             seen &= mask[:, None] if name == "query" else mask[None]

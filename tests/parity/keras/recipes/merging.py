@@ -221,3 +221,17 @@ def multi_head_attention(keras):
         L.MultiHeadAttention(1, 2, use_bias=False)(query, key=key, value=value),
     ]
     return head(keras, x, L.Concatenate()(parts))
+
+
+@recipe
+def causal_attention(keras):
+    L = keras.layers
+    x = keras.Input((5, 4))
+    query, value, key = L.Conv1D(3, 2)(x), L.Conv1D(6, 1)(x), L.Conv1D(3, 1)(x)
+    parts = [
+        L.Attention()([query, value, key], use_causal_mask=True),
+        L.AdditiveAttention()([query, key], use_causal_mask=True),
+        L.MultiHeadAttention(2, 3)(query, value, use_causal_mask=True),
+        L.MultiHeadAttention(2, 3)(query, value, use_causal_mask=False, return_attention_scores=False),
+    ]
+    return head(keras, x, L.Concatenate()(parts))

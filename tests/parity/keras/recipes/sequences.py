@@ -140,6 +140,8 @@ def attention_masked(keras):
         L.MultiHeadAttention(2, 3)(query, query),
         L.MultiHeadAttention(2, 3)(query, plain),
         L.MultiHeadAttention(1, 3)(query, value=plain, key=key),
+        L.Attention()([query, value], use_causal_mask=True),
+        L.MultiHeadAttention(2, 3)(query, value, use_causal_mask=True),
     ]
     seen = [L.Attention()([plain, value]), L.MultiHeadAttention(2, 3)(plain, value)]
     joined = [L.GlobalAveragePooling1D()(part) for part in parts] + [L.Flatten()(part) for part in (*parts, *seen)]
