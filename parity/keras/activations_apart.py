@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from parity.keras.calls import Call, Source
 from parity.keras.errors import ConversionError
+from parity.keras.gates import function_without_equivalent
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.activations import activation_at_the_end
+from parity.keras.handlers.table import HANDLERS
+from parity.keras.handlers.wrappers import layer_inside, model_inside
 
 OPERATIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -33,27 +37,33 @@ def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], Convers
     Raises
     ------
     ConversionError
-        If the model has masks, which operations end and activations do not.
+        If it is where no node can stand: on a sequence with a mask, which operations end and activations do not, in a
+        cell of a recurrent layer, or in a model that runs at every step.
     """
     operations = OPERATIONS if keras_3 else {name: OPERATIONS[name] for name in _OF_KERAS_2}
     names = {node.name for node in graph.nodes}
+    masked: set[str] = set()
     behind: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
+        if _has_a_mask(node, masked):
+            masked.add(node.name)
         node = replace(node, inbound=tuple(behind.get(name, name) for name in node.inbound))
-        operation = operations.get(activation_at_the_end(node.class_name, node.config) or "")
+        _refuse_inside(node, operations, fail)
+        linear, activation = _taken_off(node)
+        operation = operations.get(activation or "")
         if operation is None:
             nodes.append(node)
             continue
-        if any(_makes_a_mask(other) for other in graph.nodes):
+        if node.name in masked:
             raise fail(
-                f"layer {node.name!r} has the activation {node.config['activation']!r}, which is not supported beside "
-                "masks (of Masking, or Embedding with mask_zero=True). Use another activation, or no masks"
+                f"layer {node.name!r} has the activation {activation!r}, which is not supported on a sequence with a "
+                "mask (of Masking, or Embedding with mask_zero=True). Use another activation, or no masks"
             )
         if node.class_name == "Activation":
             nodes.append(_operation(node, node.name, operation, node.inbound[0]))
             continue
-        nodes.append(replace(node, config={**node.config, "activation": "linear"}))
+        nodes.append(linear)
         name = f"{node.name}_activation"
         while name in names:
             name += "_"
@@ -64,17 +74,45 @@ def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], Convers
     return replace(graph, nodes=tuple(nodes), output=output, chosen="" if output == graph.output else graph.output)
 
 
+def _taken_off(node: Node) -> tuple[Node, str | None]:
+    """Return a layer without the activation at its end, also of the layer that it runs at every step, and its name."""
+    if node.class_name != "TimeDistributed":
+        linear = replace(node, config={**node.config, "activation": "linear"})
+        return linear, activation_at_the_end(node.class_name, node.config)
+    class_name, config = layer_inside(node.config)
+    inner = {**node.config["layer"], "config": {**config, "activation": "linear"}} if config else {}
+    return replace(node, config={**node.config, "layer": inner}), activation_at_the_end(class_name, config)
+
+
+def _refuse_inside(node: Node, operations: Mapping[str, str], fail: Callable[[str], ConversionError]) -> None:
+    name = function_without_equivalent(node.class_name, node.config, operations)
+    if name is not None:
+        raise fail(
+            f"layer {node.name!r} has {name!r} in its cell, which Keras 2.12, and so every reference, has not, or "
+            "computes otherwise. Use 'tanh' or 'sigmoid'"
+        )
+    inside = model_inside(node.config, Path(node.class_name)) if node.class_name == "TimeDistributed" else None
+    for inner in inside.nodes if inside else ():
+        name = _taken_off(inner)[1]
+        if name in operations:
+            raise fail(
+                f"layer {inner.name!r}, inside of {node.name!r}, has the activation {name!r}, which is not supported "
+                "in a model that runs at every step. Use another activation"
+            )
+
+
 def _operation(node: Node, name: str, operation: str, reads: str) -> Node:
     return Node(name, node.keras_name, operation, {"name": name}, (reads,), Call((Source(reads, 0, 0),)))
 
 
-def _makes_a_mask(node: Node) -> bool:
-    return (
-        node.class_name == "Masking"
-        or bool(node.config.get("mask_zero"))
-        or "mask"
-        in (
-            *node.call.settings,
-            *node.keywords,
-        )
-    )
+def _has_a_mask(node: Node, masked: Collection[str]) -> bool:
+    """Return whether a mask may go with a layer's result, where those are known that one goes with before it."""
+    if node.class_name == "Masking" or node.config.get("mask_zero"):
+        return True
+    handler = HANDLERS.get(node.class_name)
+    if handler is None or not any(name in masked for name in node.inbound):
+        return False
+    if handler.mask != "reads":
+        return handler.mask == "passes"
+    settings = layer_inside(node.config)[1] if node.class_name == "Bidirectional" else node.config
+    return "Attention" in node.class_name or bool(settings.get("return_sequences"))

@@ -14,16 +14,17 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from parity.keras.augmentations import UNKNOWN_TO_KERAS_2
 from parity.keras.description import LayerDescription, ModelDescription, Shape
+from parity.keras.gates import Tensors, weights_for_keras_2
+from parity.keras.graph import Graph
 from parity.keras.handlers.activations import is_softmax
 from parity.keras.handlers.attention import roles
 from parity.keras.handlers.table import HANDLERS
+from parity.keras.handlers.wrappers import model_inside
 from parity.keras.keras_2 import keras_2_config
-from parity.keras.stored import open_model
-
-Tensors = Mapping[str, npt.NDArray[np.floating[Any]]]
+from parity.keras.stored import KERAS_3, open_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,19 +142,53 @@ def network_of(description: ModelDescription) -> Network:
             config["activation"] = "linear"
         if layer.name in shapes:
             config = {"name": name, "batch_input_shape": [None, *shapes[layer.name]]}
-        inbound = tuple(names[producer] for producer in layer.inbound)
+        inbound, keywords = tuple(names[producer] for producer in layer.inbound), layer.keywords
         if class_name == "MultiHeadAttention":
             config |= _shapes_read(layer, described)
+            takes = roles(keywords, len(inbound))
+            keywords = tuple(None if role == "query" else role for role in takes)  # Keras 2 takes one tensor by place
         elif layer.settings.get("use_causal_mask"):
             config["causal"] = True
-        layers.append(
-            NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, layer.keywords, layer.settings)
-        )
+        elif class_name in UNKNOWN_TO_KERAS_2:
+            class_name, config = "Activation", {"name": name, "activation": "linear"}
+        elif class_name == "TimeDistributed" and (inside := model_inside(layer.config, Path(name))) is not None:
+            config["layer"] = _model_inside(inside)
+        layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, layer.settings))
     network = Network(tuple(layers))
     if len(network.output.shape or ()) > 1:
         flat = NetworkLayer(network.free_name("row"), "Flatten", {}, (), {}, (description.classes,))
         network = network.inserted(network.output.name, flat)
     return network
+
+
+def _model_inside(graph: Graph) -> dict[str, Any]:
+    """Return the entry of a model that runs at every step, in Keras 2's form."""
+    return {"class_name": "Functional", "config": _functional(graph.name, _network_inside(graph))}
+
+
+def _network_inside(graph: Graph) -> Network:
+    names = {node.name: node.name.replace("/", "_") for node in graph.nodes}
+    shapes, layers = dict(graph.inputs), {}
+    for node in graph.nodes:
+        config = keras_2_config(node.class_name, node.config)
+        config.pop("trainable", None)  # it decides about the order of weights
+        if node.name in shapes:
+            config = {"batch_input_shape": [None, *shapes[node.name]]}
+        inbound = tuple(names[producer] for producer in node.inbound)
+        layers[node.name] = NetworkLayer(names[node.name], node.class_name, config, inbound, keywords=node.keywords)
+    output = layers.pop(graph.output)
+    return Network((*layers.values(), output))
+
+
+def _in_keras_order(graph: Graph, values: Tensors) -> Tensors:
+    """Return the weights of a model that runs at every step in Keras' order: those that training changes come first."""
+    order = {layer.name: place for place, layer in enumerate(keras_order(_network_inside(graph)))}
+    places = {
+        f"{node.name}/{variable.name}": (not variable.trainable, order[node.name.replace("/", "_")])
+        for node in graph.model.nodes()
+        for variable in HANDLERS[node.class_name].variables(node.config)
+    }
+    return {name: values[name] for name in sorted(values, key=places.__getitem__)}
 
 
 def _shapes_read(layer: LayerDescription, described: Mapping[str, LayerDescription]) -> dict[str, Any]:
@@ -193,13 +228,20 @@ def read_network(
     """
     bare, names = network_of(description), _names(description)
     weights: dict[str, Tensors] = {}
+    values: Tensors
     with open_model(path, architecture, config, description.chosen or description.output or None) as stored:
         for layer in description.layers:
             tensors = stored.tensors.get(layer.name, {})
             variables = HANDLERS[layer.class_name].variables(layer.config)
-            weights[names[layer.name]] = {
-                variable.name: tensors[variable.name].read() for variable in variables if variable.name in tensors
+            values = {
+                name: tensors[name].read() for name in (variable.name for variable in variables) if name in tensors
             }
+            if stored.keras_major >= KERAS_3:
+                values = weights_for_keras_2(layer.class_name, layer.config, values)
+            inside = model_inside(layer.config, path) if layer.class_name == "TimeDistributed" else None
+            if inside is not None:
+                values = _in_keras_order(inside, values)
+            weights[names[layer.name]] = values
     return Network(tuple(replace(layer, weights=weights.get(layer.name, {})) for layer in bare.layers))
 
 
@@ -222,22 +264,7 @@ def write_network(network: Network, path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    ordered = keras_order(network)
-    entries: list[dict[str, Any]] = [
-        {
-            "class_name": layer.class_name,
-            "name": layer.name,
-            "config": dict(layer.config) | {"name": layer.name},
-            "inbound_nodes": [_call_of(layer)] if layer.inbound else [],
-        }
-        for layer in ordered
-    ]
-    config = {
-        "name": "network",
-        "layers": entries,
-        "input_layers": [[layer.name, 0, 0] for layer in network if not layer.inbound],
-        "output_layers": [[network.output.name, 0, 0]],
-    }
+    ordered, config = keras_order(network), _functional("network", network)
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = "2.12.0"
         file.attrs["backend"] = "tensorflow"
@@ -252,6 +279,25 @@ def write_network(network: Network, path: Path) -> None:
             group.attrs["weight_names"] = np.array([name.encode() for name in names], dtype="S")
             for name, values in zip(names, layer.weights.values(), strict=True):
                 group[name] = values
+
+
+def _functional(name: str, network: Network) -> dict[str, Any]:
+    """Return a network as the configuration of a Functional model."""
+    entries: list[dict[str, Any]] = [
+        {
+            "class_name": layer.class_name,
+            "name": layer.name,
+            "config": dict(layer.config) | {"name": layer.name},
+            "inbound_nodes": [_call_of(layer)] if layer.inbound else [],
+        }
+        for layer in keras_order(network)
+    ]
+    return {
+        "name": name,
+        "layers": entries,
+        "input_layers": [[layer.name, 0, 0] for layer in network if not layer.inbound],
+        "output_layers": [[network.output.name, 0, 0]],
+    }
 
 
 def _call_of(layer: NetworkLayer) -> list[Any]:

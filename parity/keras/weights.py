@@ -7,7 +7,6 @@ VGG weights call a kernel `block1_conv1_W_1:0`. So position decides here too, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from parity.keras.graph import Model, Node
 from parity.keras.handlers.layer import Variable
 from parity.keras.hdf5 import KerasFile
 from parity.keras.listing import PositionedGroup
+from parity.keras.positions import by_counter, counted, group_name, without_counter
 from parity.keras.stored_tensor import StoredTensor
 
 Assigned = dict[str, dict[str, StoredTensor]]
@@ -125,18 +125,14 @@ def _by_position(
     assigned: Assigned,
     needed: Collection[str],
 ) -> None:
-    """Pair the members of a model with groups of the same class, in order.
-
-    The counters in the group names have gaps (Keras 2.12 counts a layer with weights twice), so the n-th layer of
-    a class takes the n-th group of that class whatever its number.
-    """
+    """Pair the members of a model with groups of the same class, in order."""
     queues: dict[str, list[PositionedGroup]] = {}
-    for name, member_group in sorted(group.members.items(), key=lambda item: _counter(item[0])):
-        queues.setdefault(_without_counter(name), []).append(member_group)
+    for name in by_counter(group.members):
+        queues.setdefault(without_counter(name), []).append(group.members[name])
     if group.variables:
         raise ConversionError(f"{path}: {group.path!r} holds tensors of the model itself, which belong to no layer.")
     for member in model.members:
-        queue = queues.get(_without_counter(_snake_case(member.class_name)), [])
+        queue = queues.get(without_counter(group_name(member.class_name)), [])
         found = queue.pop(0) if queue else None
         if isinstance(member, Model):
             if found is None:
@@ -165,8 +161,7 @@ def _by_position(
 
 def _in_places(path: Path, node: Node, wanted: tuple[Variable, ...], found: PositionedGroup) -> dict[str, StoredTensor]:
     """Pair the variables of a layer, and of its parts, with the tensors at their places."""
-    # Keras 2 calls a part after the attribute that holds it, Keras 3 after a public one if there is one.
-    stored = {"": found.variables, **{place.lstrip("_"): some for place, some in found.parts.items()}}
+    stored = {"": found.variables, **counted(found.parts)}
     places: dict[str, list[Variable]] = {"": []}
     for variable in wanted:
         places.setdefault(variable.place, []).append(variable)
@@ -191,22 +186,6 @@ def _tensors_inside(group: PositionedGroup) -> list[str]:
     for member in group.members.values():
         inside += _tensors_inside(member)
     return inside
-
-
-def _snake_case(class_name: str) -> str:
-    """Return the group name that Keras makes from a class name."""
-    name = re.sub(r"\W+", "", class_name)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _without_counter(name: str) -> str:
-    return re.sub(r"_\d+$", "", name)
-
-
-def _counter(name: str) -> tuple[str, int]:
-    match = re.search(r"_(\d{1,9})$", name)
-    return _without_counter(name), int(match.group(1)) if match else 0
 
 
 def _absent(path: Path, member: Node | Model, group: PositionedGroup) -> ConversionError:

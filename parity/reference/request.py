@@ -69,7 +69,9 @@ class NoiseSpec:
         return cls(seed=int(value["seed"]), samples=int(value["samples"]), scale=float(value["scale"]))
 
 
-def noise_array(spec: NoiseSpec, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def noise_array(
+    spec: NoiseSpec, shape: tuple[int, ...], generator: np.random.RandomState | None = None
+) -> npt.NDArray[np.float64]:
     """Return the noise that the reference adds to one input, in the order in which it draws it.
 
     Parameters
@@ -78,6 +80,8 @@ def noise_array(spec: NoiseSpec, shape: tuple[int, ...]) -> npt.NDArray[np.float
         Seed, number of samples, standard deviation.
     shape
         Shape of one input in Keras layout, without the batch axis.
+    generator
+        What draws it, where another input had its noise before; None begins at the seed.
 
     Returns
     -------
@@ -86,7 +90,8 @@ def noise_array(spec: NoiseSpec, shape: tuple[int, ...]) -> npt.NDArray[np.float
         model rounds the sum to its dtype; the innvestigate backend rounds the noise to the model's dtype
         first and adds then.
     """
-    return np.random.RandomState(spec.seed).normal(0, spec.scale, (spec.samples, *shape))
+    generator = np.random.RandomState(spec.seed) if generator is None else generator
+    return generator.normal(0, spec.scale, (spec.samples, *shape))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from signxai_torch.lrp.arithmetic import KERAS_EPSILON, divide, over, stabilize
 from signxai_torch.lrp.rule import Relevances, Rule
-from signxai_torch.operations.operation import Operation
+from signxai_torch.operations.operation import Operation, factor_of_normalization
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class BatchNorm(Rule):
         """See `Rule.relevance`."""
         x, output = operation.inputs[0], operation.output
         shape = (1, -1, *[1] * (x.dim() - 2))
-        bias, mean = operation.argument("bias"), operation.argument("running_mean")
-        beta = bias.reshape(shape) if isinstance(bias, Tensor) else 0.0
-        centre = mean.reshape(shape) if isinstance(mean, Tensor) else 0.0
-        return (over(x * (output - beta) * arriving, stabilize((x - centre) * output, KERAS_EPSILON)),)
+        shifted = x - operation.argument("running_mean").reshape(shape)
+        scaled = shifted * factor_of_normalization(operation).reshape(shape)
+        # y - beta is taken before beta is added: the digits that this loses would be divided by x - mean.
+        return (over(x * scaled * arriving, stabilize(shifted * output, KERAS_EPSILON)),)
 
 
 @dataclass(frozen=True)

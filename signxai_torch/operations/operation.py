@@ -419,12 +419,16 @@ def _pair(given: Any) -> list[int]:
     return list(given) if isinstance(given, (tuple, list)) else [given, given]
 
 
+def factor_of_normalization(operation: Operation) -> Tensor:
+    """Return what a batch normalisation multiplies each channel by, one number per channel."""
+    factor: Tensor = (operation.argument("running_var") + operation.argument("eps", 1e-5)).rsqrt()
+    weight = operation.argument("weight")
+    return factor if weight is None else factor * weight
+
+
 def _normalized(operation: Operation, arriving: Tensor) -> tuple[Tensor, ...]:
     shape = (1, -1, *[1] * (arriving.dim() - 2))
-    factor = (operation.argument("running_var") + operation.argument("eps", 1e-5)).rsqrt()
-    if operation.argument("weight") is not None:
-        factor = factor * operation.argument("weight")
-    return (arriving * factor.reshape(shape),)
+    return (arriving * factor_of_normalization(operation).reshape(shape),)
 
 
 _QUICK: dict[str, _Gradient] = {

@@ -8,14 +8,16 @@ from parity.judge.known.conditions import classes
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import AUGMENTATION_OFF
 from parity.keras import ModelDescription
-from parity.keras.augmentations import AUGMENTATIONS
+from parity.keras.augmentations import AUGMENTATIONS_OF_KERAS_2
 
 if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
 
 
 def _augmentation(method: Method, model: ModelDescription) -> bool:
-    return method.family not in ("input", "random", "random_uniform") and not classes(model).isdisjoint(AUGMENTATIONS)
+    return method.family not in ("input", "random", "random_uniform") and not classes(model).isdisjoint(
+        AUGMENTATIONS_OF_KERAS_2
+    )
 
 
 PREPARATION: tuple[KnownDifference, ...] = (

@@ -28,13 +28,6 @@ def elu(arguments: Arguments) -> tuple[Spelled, ...]:
     return (Spelled("ELU", {"alpha": 1.0 if factor is None else factor}, (first_tensor(arguments).name,)),)
 
 
-def gelu(arguments: Arguments) -> tuple[Spelled, ...]:
-    """``gelu`` in its exact form."""
-    if arguments.get("approximate"):
-        raise NotSpelledError("is the approximate form of gelu")
-    return (Spelled("Activation", {"activation": "gelu"}, (first_tensor(arguments).name,)),)
-
-
 def leaky_relu(arguments: Arguments) -> tuple[Spelled, ...]:
     """``leaky_relu`` with its slope."""
     slope = arguments.get("alpha", arguments.get("negative_slope", 0.2))

@@ -13,6 +13,7 @@ from typing import Any
 from parity.keras.calls import Source
 from parity.keras.errors import ConversionError
 from parity.keras.functions import arithmetic, elementwise, images, of_keras_3, parts, reducing, shapes, sizes
+from parity.keras.functions.gelu import gelu
 from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS, RESULT, NotSpelledError, Spelling, Tensor
 from parity.keras.graph import Node
@@ -57,7 +58,7 @@ _OF_NN: dict[str, Row] = {
     "leaky_relu": (("features", "alpha"), elementwise.leaky_relu),
     "elu": (("features",), elementwise.activation("elu")),
     "selu": (("features",), elementwise.activation("selu")),
-    "gelu": (("features", "approximate"), elementwise.gelu),
+    "gelu": (("features", "approximate"), gelu),
     "silu": (("features",), elementwise.activation("swish")),
     "swish": (("features",), elementwise.activation("swish")),
     "sigmoid": (_X, elementwise.activation("sigmoid")),
@@ -146,7 +147,7 @@ _KERAS_3: dict[str, Row] = {
     "Relu6": (_X, elementwise.relu6),
     "LeakyRelu": (("x", "negative_slope"), elementwise.leaky_relu),
     "Elu": (("x", "alpha"), elementwise.elu),
-    "Gelu": (("x", "approximate"), elementwise.gelu),
+    "Gelu": (("x", "approximate"), gelu),
     "Selu": (_X, elementwise.activation("selu")),
     "Silu": (_X, elementwise.activation("swish")),
     "Mish": (_X, of_keras_3.mish),

@@ -49,7 +49,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "mish": nn.Mish,
     "tanh": Tanh,
     "sigmoid": Sigmoid,
-    "hard_sigmoid": nn.Hardsigmoid,
+    "hard_sigmoid": lambda: HardSigmoid(1 / 6),
     "softplus": _softplus,
     "softsign": nn.Softsign,
     "exponential": Exponential,
@@ -59,7 +59,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
 }
 _OVER_AN_AXIS = ("softmax", "log_softmax", "log_softmax_v2")
 # What Keras 2 computes differently under the same name.
-_KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": HardSigmoid}
+_KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": lambda: HardSigmoid(0.2)}
 
 
 # Layers whose activation attribute is not the last thing they do: it works in every step of a recurrence.
@@ -76,9 +76,14 @@ def is_softmax(class_name: str, config: Mapping[str, Any]) -> bool:
     return name in ("softmax", "Softmax")
 
 
+def function_name(specification: Any) -> str | None:
+    """Return the name of the function, or of the class, that an activation is specified as; None for none."""
+    return _split(specification)[0]
+
+
 def activation_at_the_end(class_name: str, config: Mapping[str, Any]) -> str | None:
     """Return the name of the function that a layer's result goes through last, None if there is none by name."""
-    return None if class_name in _INSIDE else _split(config.get("activation"))[0]
+    return None if class_name in _INSIDE else function_name(config.get("activation"))
 
 
 def is_identity(class_name: str, config: Mapping[str, Any]) -> bool:

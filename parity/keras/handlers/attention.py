@@ -73,6 +73,9 @@ def multi_head_attention(layer: Layer) -> Built:
     takes = roles(_names(layer), len(layer.inputs))
     if len(takes) != len(layer.inputs) or len(set(takes)) != len(takes) or not {"query", "value"} <= set(takes):
         raise layer.fail(f"it reads {len(layer.inputs)} tensors as {takes}, expected a query, a value, perhaps a key")
+    for key in ("use_gate", "sliding_window"):
+        if layer.node.config.get(key):
+            raise layer.fail(f"{key!r} is not supported. Rebuild the layer without it")
     if layer.node.config.get("attention_axes") not in (None, [1], [-2]):
         raise layer.fail(f"'attention_axes' is {layer.node.config['attention_axes']!r}; only None is supported")
     shapes = dict(zip(takes, _shapes(layer), strict=True))

@@ -26,7 +26,7 @@ _DEFAULT_GATE = {"LSTM": "sigmoid", "GRU": "sigmoid"}
 
 
 @dataclass(frozen=True)
-class _Part:
+class CellPart:
     """A cell as it stands in a configuration.
 
     Attributes
@@ -47,11 +47,11 @@ class _Part:
     place: str
 
 
-def _cells(class_name: str, config: Mapping[str, Any], prefix: str = "") -> list[_Part]:
+def _cells(class_name: str, config: Mapping[str, Any], prefix: str = "") -> list[CellPart]:
     """Return the cells of a recurrent layer, the first first; empty where it is of no known form."""
     place = f"{prefix}layer/cell" if prefix else "cell"
     if class_name in _CELLS or class_name in _CONVOLUTIONS:
-        return [_Part(class_name, config, prefix, place)]
+        return [CellPart(class_name, config, prefix, place)]
     if class_name != "RNN":
         return []
     cell = _entry(config.get("cell"))
@@ -59,7 +59,7 @@ def _cells(class_name: str, config: Mapping[str, Any], prefix: str = "") -> list
         return _one_cell(cell, prefix, place)
     entries = cell[1].get("cells")
     entries = [_entry(one) for one in entries] if isinstance(entries, list) else []
-    parts: list[_Part] = []
+    parts: list[CellPart] = []
     for i, one in enumerate(entries):
         again = sum(before[0] == one[0] for before in entries[:i])
         name = _GROUPS.get(one[0], "") + (f"_{again}" if again else "")
@@ -73,9 +73,9 @@ def _entry(entry: Any) -> tuple[str, Mapping[str, Any]]:
     return "", {}
 
 
-def _one_cell(entry: tuple[str, Mapping[str, Any]], prefix: str, place: str) -> list[_Part]:
+def _one_cell(entry: tuple[str, Mapping[str, Any]], prefix: str, place: str) -> list[CellPart]:
     kind = entry[0].removesuffix("Cell")
-    return [_Part(kind, entry[1], prefix, place)] if entry[0].endswith("Cell") and kind in _CELLS else []
+    return [CellPart(kind, entry[1], prefix, place)] if entry[0].endswith("Cell") and kind in _CELLS else []
 
 
 def _both(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:
@@ -93,6 +93,13 @@ def variables(class_name: str, config: Mapping[str, Any], prefix: str = "") -> t
         own = ("kernel", "recurrent_kernel", *(() if part.config.get("use_bias") is False else ("bias",)))
         found += [Variable(part.prefix + name, place=part.place) for name in own]
     return tuple(found)
+
+
+def cells_of(class_name: str, config: Mapping[str, Any]) -> list[CellPart]:
+    """Return the cells of a recurrent layer, both ways; none of another layer."""
+    if class_name == "Bidirectional":
+        return [part for inner, settings, prefix in _both(config) for part in _cells(inner, settings, prefix)]
+    return _cells(class_name, config)
 
 
 def bidirectional_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
@@ -187,7 +194,7 @@ _REFUSED = {
 }
 
 
-def _dense_cell(layer: Layer, part: _Part, features: int) -> tuple[Cell, int]:
+def _dense_cell(layer: Layer, part: CellPart, features: int) -> tuple[Cell, int]:
     here = replace(layer, node=replace(layer.node, config=part.config))
     units, gates = here.config.integer("units"), _GATES[part.kind]
     kernel = layer.weight(f"{part.prefix}kernel", (features, gates * units))
@@ -212,7 +219,7 @@ def _dense_cell(layer: Layer, part: _Part, features: int) -> tuple[Cell, int]:
     return cell, units
 
 
-def _convolutional_cell(layer: Layer, part: _Part) -> tuple[Cell, Shape]:
+def _convolutional_cell(layer: Layer, part: CellPart) -> tuple[Cell, Shape]:
     layer.require_channels_last()
     axes = int(part.kind[-2])
     filters = layer.config.integer("filters")

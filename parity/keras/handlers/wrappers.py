@@ -18,6 +18,7 @@ from parity.keras.handlers.layer import Built, Layer, Value, Variable
 from parity.keras.modules.moving import FeatureOrder
 from parity.keras.modules.wrappers import TimeDistributed
 from parity.keras.parse import MODELS, parse_architecture
+from parity.keras.positions import members_in_place
 from parity.keras.stored_tensor import StoredTensor
 
 Table = Mapping[str, Handler]
@@ -29,14 +30,18 @@ def inner_variables(table: Table) -> Callable[[Mapping[str, Any]], tuple[Variabl
     """Return what tells the variables of the layer inside."""
 
     def variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
-        class_name, inner = _inside(config)
+        class_name, inner = layer_inside(config)
         graph = model_inside(config, Path(class_name))
         if graph is None:
             own = table[class_name].variables(inner) if class_name in table else ()
             return tuple(replace(one, place=f"layer/{one.place}".rstrip("/")) for one in own)
         return tuple(
-            Variable(f"{node.name}/{variable.name}", variable.trainable and node.config.get("trainable") is not False)
-            for node in graph.model.nodes()
+            Variable(
+                f"{node.name}/{variable.name}",
+                variable.trainable and node.config.get("trainable") is not False,
+                f"{place}/{variable.place}".rstrip("/"),
+            )
+            for node, place in members_in_place(graph.model, "layer")
             if node.class_name in table
             for variable in table[node.class_name].variables(node.config)
         )
@@ -52,7 +57,7 @@ def model_inside(config: Mapping[str, Any], file: Path) -> Graph | None:
     ConversionError
         If the model's configuration is not well formed.
     """
-    class_name, inner = _inside(config)
+    class_name, inner = layer_inside(config)
     return parse_architecture({"class_name": class_name, "config": inner}, file) if class_name in MODELS else None
 
 
@@ -61,7 +66,7 @@ def time_distributed(table: Table) -> Callable[[Layer], Built]:
 
     def build(layer: Layer) -> Built:
         """`TimeDistributed`: to both references one layer without a kernel, whatever is inside."""
-        class_name, config = _inside(layer.node.config)
+        class_name, config = layer_inside(layer.node.config)
         graph = model_inside(layer.node.config, layer.file)
         if graph is not None:
             return _around_a_model(layer, graph)
@@ -121,7 +126,8 @@ def _built(layer: Layer, made: Shape, *modules: nn.Module) -> Built:
     return Built(Value(whole), (("", TimeDistributed("unchanged" if whole == shape else "derivative", *modules)),))
 
 
-def _inside(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def layer_inside(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return class and configuration of the layer, or the model, that a wrapper's configuration holds."""
     inner = config.get("layer")
     inner = inner if isinstance(inner, Mapping) else {}
     settings = inner.get("config")

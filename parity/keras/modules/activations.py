@@ -152,10 +152,17 @@ class _ExactTanh(torch.autograd.Function):
 
 
 class HardSigmoid(nn.Hardsigmoid):
-    """Keras 2's `hard_sigmoid`: `0.2 * x + 0.5` cut to 0..1 (Keras 3 and torch use `x / 6 + 0.5`)."""
+    """Keras' `hard_sigmoid`: `slope * x + 0.5` cut to 0..1; the slope is 0.2 in Keras 2 and 1 / 6 in Keras 3.
+
+    So is torch's own function, but in float64 the derivative that torch gives of it is 1 / 6 of float32.
+    """
 
     signxai_operation: ClassVar[str] = "gate"
 
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""
-        return (0.2 * x + 0.5).clamp(0.0, 1.0)
+        return (self.slope * x + 0.5).clamp(0.0, 1.0)

@@ -188,7 +188,7 @@ class InnvestigateMethods:
         options = decode_options(call.options, dtype)
         # It cannot be given an index for a model of several inputs: it asks the list of them for its batch size.
         by_index = not isinstance(model.input_shape, list)
-        if not by_index and model.output_shape[-1] != 1:
+        if not by_index and model.output_shape[-1] != 1 and call.name not in _WITHOUT_NEURON:
             raise NoSuchMethodError("innvestigate explains one class of several only where the model has one input")
         takes_neuron = call.name not in _WITHOUT_NEURON and by_index
         if takes_neuron:

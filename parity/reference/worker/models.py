@@ -40,9 +40,9 @@ class Blueprint:
 
     def build(self) -> Any:
         """Return a new Keras model, not trainable, in the dtype of the blueprint."""
-        model = built(self.config)
-        model.set_weights(self.weights)
-        return finished(model, self.config)
+        model = finished(built(self.config), self.config)
+        model.set_weights(self.weights)  # in the order of a model that is not trainable, as they were read
+        return model
 
 
 class Models:

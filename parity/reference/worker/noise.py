@@ -91,7 +91,7 @@ class GraphNoise:
 
     def __init__(self) -> None:
         self._spec: NoiseSpec | None = None
-        self._used = False
+        self._generator: np.random.RandomState | None = None
 
     def install(self) -> None:
         """Replace the two places where the backend draws noise, in this process only."""
@@ -120,11 +120,11 @@ class GraphNoise:
         """
         if spec is not None and spec.scale != 1:
             raise NoiseMismatchError(f"noise scale {spec.scale}: innvestigate ignores noise_scale and always adds 1")
-        self._spec, self._used = spec, False
+        self._spec, self._generator = spec, None
 
     def check_used(self) -> None:
         """Raise `NoiseMismatchError` if there was noise to add and none was added."""
-        if self._spec is not None and not self._used:
+        if self._spec is not None and self._generator is None:
             raise NoiseMismatchError("the request has noise, but the analyzer added none")
 
     def _constant(self, inputs: Any, *, augmented: bool) -> Any:
@@ -132,10 +132,12 @@ class GraphNoise:
         spec = self._spec
         if spec is None:
             raise NoiseMismatchError("the analyzer adds noise, but the request has none")
-        self._used = True
+        if self._generator is None:
+            self._generator = np.random.RandomState(spec.seed)
         shape = tuple(int(n) for n in inputs.shape[1:])
         samples = shape[0] if augmented else 1
         if samples != spec.samples:
             raise NoiseMismatchError(f"the analyzer takes {samples} noisy samples, the request says {spec.samples}")
-        drawn = noise_array(spec, shape[1:] if augmented else shape)
+        # Several inputs get theirs one after another.
+        drawn = noise_array(spec, shape[1:] if augmented else shape, self._generator)
         return tf.constant(drawn[np.newaxis] if augmented else drawn, dtype=inputs.dtype)

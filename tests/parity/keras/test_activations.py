@@ -64,7 +64,7 @@ def test_a_sigmoid_has_derivatives_of_every_order() -> None:
     torch.testing.assert_close(slopes, torch.sigmoid(batch) * torch.sigmoid(-batch))
 
 
-@pytest.mark.parametrize("module", [Sigmoid(), Tanh(), HardSigmoid()])
+@pytest.mark.parametrize("module", [Sigmoid(), Tanh(), HardSigmoid(0.2), HardSigmoid(1 / 6)])
 def test_what_squashes_is_a_gate_as_torchs_own_is(module: nn.Module) -> None:
     function = declared_function(module)
     assert function is not None

@@ -209,7 +209,7 @@ def functions_of_numbers() -> Any:
     y = ops.elu(L.Conv2D(4, 2)(x), 0.5) + ops.leaky_relu(L.Conv2D(4, 2)(x), 0.1)
     y = ops.silu(y) * ops.sigmoid(-y) + ops.selu(1.5 - y) * 0.5
     y = ops.softplus(y) - ops.softsign(ops.tanh(y)) ** 2
-    y = ops.maximum(ops.relu6(y), ops.abs(y)) + ops.gelu(y, approximate=False)
+    y = ops.maximum(ops.relu6(y), ops.abs(y)) + ops.gelu(y, approximate=False) * ops.gelu(y)
     y = ops.clip(y / 2.0, 0.0, 2.0) + ops.softmax(y, axis=-1) + ops.log_softmax(y) + ops.exp(-ops.square(y))
     return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
 
@@ -354,7 +354,9 @@ def test_an_activation_that_ends_masks_is_refused_where_there_are_masks(tmp_path
     x = L.Input((6, 3))
     path = tmp_path / "model.keras"
     keras.Model(x, L.Dense(3)(L.LSTM(4)(L.Dense(3, activation="hard_silu")(L.Masking()(x))))).save(path)
-    with pytest.raises(parity.keras.ConversionError, match="'hard_silu', which is not supported beside masks"):
+    with pytest.raises(
+        parity.keras.ConversionError, match="'hard_silu', which is not supported on a sequence with a mask"
+    ):
         parity.keras.load(path)
 
 

@@ -204,3 +204,14 @@ def two_constants_first(keras: Any) -> Any:
     offsets, factors = (np.array(two, keras.backend.floatx()) for two in ([0.5, 0.25], [2.0, -0.5]))
     y = tf.subtract(offsets, keras.layers.Dense(2)(x))
     return keras.Model(x, keras.layers.Dense(3)(tf.multiply(factors, y)))
+
+
+@recipe
+def gelu_by_tanh(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((5, 4))
+    y = tf.nn.gelu(L.Conv1D(4, 2)(x), approximate=True)
+    y = keras.activations.gelu(L.Conv1D(3, 2)(y), approximate=True)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
