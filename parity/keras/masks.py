@@ -212,11 +212,13 @@ class SequenceMasks:
         by_role = _masks_by_role(node.call.keywords)
         for place, keyword in enumerate(keywords):
             role = keyword or (_ROLES[place] if place < len(_ROLES) else "")
-            source = by_role.get(place, by_role.get(role))
+            source = by_role.pop(place, None) or by_role.pop(role, None)
             told = self._told.get(names[source]) if source is not None else None
             if source is not None and (told is None or told.form != "steps"):
                 raise ValueError(_ANOTHER)
             yield told
+        if by_role:  # of a tensor that the layer does not read, such as a key that is the value
+            raise ValueError(_ANOTHER)
 
     @staticmethod
     def _hold(told: Sequence[Told | None], followed: Sequence[Followed | None]) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from parity.keras.graph import Model, Node
+from parity.keras.listing import CONTAINERS
 
 Value = TypeVar("Value")
 _MEMBERS = "layers"
-"""The group of a model's layers."""
+"""What the group of a model's layers is called here; in files it is one of `CONTAINERS`."""
 
 
 def group_name(class_name: str) -> str:
@@ -63,7 +64,7 @@ def counted(parts: Mapping[str, Value]) -> dict[str, Value]:
     for place in parts:
         names = place.split("/")
         for i, name in enumerate(names[1:], start=1):
-            if names[i - 1] == _MEMBERS:
+            if names[i - 1] in CONTAINERS:
                 members.setdefault("/".join(names[:i]), set()).add(name)
     numbers: dict[str, str] = {}
     for folder, inside in members.items():
@@ -76,5 +77,6 @@ def counted(parts: Mapping[str, Value]) -> dict[str, Value]:
     for place, value in parts.items():
         names = place.split("/")
         paths = ["/".join(names[: i + 1]) for i in range(len(names))]
-        renamed["/".join(numbers.get(path, name.lstrip("_")) for path, name in zip(paths, names, strict=True))] = value
+        here = (_MEMBERS if name in CONTAINERS else name.lstrip("_") for name in names)
+        renamed["/".join(numbers.get(path, name) for path, name in zip(paths, here, strict=True))] = value
     return renamed

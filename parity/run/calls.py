@@ -100,7 +100,7 @@ def refuse_tokens(method: Method, model: ModelDescription) -> None:
         return
     if method.family not in _WITHOUT_GRADIENT:
         raise NotInReferenceError(
-            f"the model's input is tokens, which have no gradient, so neither reference has {method} for it: "
+            f"an input of the model is tokens, which have no gradient, so neither reference has {method} for it: "
             "iNNvestigate raises, and SIGN-XAI hands back the tokens"
         )
     if method.family == "deep_taylor":

@@ -154,7 +154,8 @@ def _stride_of(operation: Operation) -> set[int]:
 class ActivationComposite(Composite):
     """One rule on every ReLU, the gradient elsewhere: guided backpropagation and deconvnet.
 
-    ReLUs with a slope or a bound count as ReLUs, as in SIGN-XAI 1.1.9.2 (iNNvestigate refuses them).
+    ReLUs with a slope, a bound or a threshold count as ReLUs: SIGN-XAI 1.1.9.2 takes every class with "relu" in its
+    name for one, PReLU, LeakyReLU and ThresholdedReLU among them (iNNvestigate refuses them).
     """
 
     rule: Rule | None
@@ -165,7 +166,7 @@ class ActivationComposite(Composite):
 
 
 _RELU6 = 6.0
-_PLAIN_RECTIFIERS = ("relu", "relu6", "leaky_relu", "rectifier")
+_PLAIN_RECTIFIERS = ("relu", "relu6", "leaky_relu", "prelu", "rrelu", "rectifier")
 
 
 def is_rectifier(operation: Operation) -> bool:
@@ -181,7 +182,7 @@ def is_rectifier(operation: Operation) -> bool:
                     operation.arguments[place] if len(operation.arguments) > place else None)  # fmt: skip
 
     if name == "threshold":
-        return _is(bound(1, "threshold"), 0) and _is(bound(2, "value"), 0)
+        return _is(bound(2, "value"), 0)
     if name == "hardtanh":
         return _is(bound(1, "min_val"), 0) and _is(bound(2, "max_val"), _RELU6)
     if name in ("clamp", "clip", "clamp_min"):

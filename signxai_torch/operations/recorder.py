@@ -27,7 +27,7 @@ from signxai_torch.operations.opened import OPENED, opened
 from signxai_torch.operations.operation import Memory, Operation, Place, Value, filled, memory_format, tensors_of
 from signxai_torch.operations.passive import COMPARISONS, CUTS, LEAVES_TORCH, PASSIVE, READS_VALUES
 from signxai_torch.operations.refusal import Obstacle, users_line
-from signxai_torch.operations.watch import _DROPOUTS, _LOOKED_AT, READS_MEMORY, Watch, autocast_is_on
+from signxai_torch.operations.watch import _DROPOUTS, _LOOKED_AT, IN_ORDER, READS_MEMORY, Watch, autocast_is_on
 
 Keep = Callable[[Operation], tuple[bool, bool]]
 """Says of an operation whether rules need its inputs, and its result."""
@@ -279,7 +279,7 @@ class Recorder(Watch):
                 if one.value.cut:  # a constant, as far as a gradient goes
                     args, keywords = _with(args, keywords, one.place, one.tensor.detach())
             live = [one for one in live if not one.value.cut]
-        return self._operate(row, function, args, keywords, live, None, cut)
+        return self._operate(row, IN_ORDER.get(function, function), args, keywords, live, None, cut)
 
     def _masks(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
         """Return whether an argument, or an index, is a mask made by comparing what depends on the input."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _DROPOUTS = {getattr(F, name) for name in
              ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")}  # fmt: skip
 _DROPOUTS |= {torch.dropout, torch.dropout_, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout}
-_SWITCHED = {F.batch_norm, torch.batch_norm, F.rrelu, F.instance_norm} | _DROPOUTS
+_BATCH_NORMS: tuple[Callable[..., Any], ...] = (F.batch_norm, torch.batch_norm)
+_SWITCHED = {*_BATCH_NORMS, F.rrelu, F.instance_norm} | _DROPOUTS
 READS_MEMORY = {torch.as_strided, Tensor.as_strided}
 _CONVOLUTIONS = {function for function, row in FUNCTIONS.items() if row.name in ("conv1d", "conv2d", "conv3d")}
 _SOFTMAXES = {function for function, row in FUNCTIONS.items() if row.kind is Kind.SOFTMAX}
@@ -89,6 +90,7 @@ class Watch(TorchFunctionMode):
             if function in _DROPOUTS:
                 return args[0] if args else keywords["input"]
             args, keywords = self.settled(function, args, keywords)
+            function = IN_ORDER.get(function, function)
         if autocast_is_on(self.device):
             with torch.autocast(self.device, enabled=False):
                 made = function(*args, **keywords)
@@ -126,7 +128,7 @@ class Watch(TorchFunctionMode):
             first = args[0] if args else keywords.get("input")
             self.check_batch_axis(function, first)
             return args, keywords
-        if function is F.batch_norm or function is torch.batch_norm:
+        if function in _BATCH_NORMS:
             return _batch_norm_as_in_eval(function, args, keywords)
         return (args, keywords) if function is F.instance_norm else _replaced(function, args, keywords, training=False)
 
@@ -159,6 +161,28 @@ def _batch_norm_as_in_eval(
             "explained as if alone; give it running_mean and running_var"
         )
     return _replaced(function, args, keywords, training=False)
+
+
+def _on_samples_in_order(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a batch norm that reads a copy where torch would get its gradient wrong.
+
+    Where the channels of a single sample lie last, and the step to the next sample is none that such a batch has, as in
+    stacked frames, torch 2.14 returns a gradient whose values stand in another order.
+    """
+
+    @wraps(function)
+    def batch_norm(input: Tensor, *args: Any, **keywords: Any) -> Any:  # noqa: A002 - torch's own name
+        if len(input) == 1 and input.stride(0) != input.numel():
+            input = input.clone(memory_format=torch.contiguous_format)  # noqa: A001
+        return function(input, *args, **keywords)
+
+    return batch_norm
+
+
+IN_ORDER: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    function: _on_samples_in_order(function) for function in _BATCH_NORMS
+}
+"""By function of torch, what is called in its place."""
 
 
 def _replaced(

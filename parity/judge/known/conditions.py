@@ -128,17 +128,18 @@ RECURRENT = frozenset(
 
 
 def takes_tokens(model: ModelDescription) -> bool:
-    """Return whether a model does nothing with its input but look it up in a table, up to what moves values."""
+    """Return whether a model does nothing with one of its inputs but look it up in a table, up to what moves values."""
     moving = ("InputLayer", "Flatten", "Permute", "Reshape")
-    by_name = {layer.name: layer for layer in model.layers}
-    readers = [layer for layer in model.layers if layer.class_name not in moving]
-
-    def moved(name: str) -> bool:
-        layer = by_name[name]
-        return layer.class_name in moving and all(moved(producer) for producer in layer.inbound)
-
-    first = [layer for layer in readers if any(moved(producer) for producer in layer.inbound)]
-    return bool(first) and all(layer.class_name == "Embedding" for layer in first)
+    moved = {layer.name: {layer.name} if not layer.inbound else set() for layer in model.layers}
+    readers: dict[str, set[str]] = {}
+    for layer in model.layers:  # each comes after those it reads
+        inputs = set().union(*(moved[producer] for producer in layer.inbound))
+        if layer.class_name in moving:
+            moved[layer.name] |= inputs
+        else:
+            for name in inputs:
+                readers.setdefault(name, set()).add(layer.class_name)
+    return {"Embedding"} in readers.values()
 
 
 def masked(layers: Iterable[Layer]) -> set[str]:

@@ -51,7 +51,7 @@ def _relu_attribute(network: Network, _target: int) -> Network:
             if not plain or layer.config.get("negative_slope"):
                 raise NoEquivalentError(f"the layer {layer.name!r} is more than a ReLU")
             network = network.with_layer(replace(layer, class_name="Activation", config={"activation": "relu"}))
-        elif layer.class_name == "LeakyReLU":
+        elif layer.class_name.endswith("ReLU"):
             raise NoEquivalentError(f"the layer {layer.name!r} is no ReLU")
     return network
 

@@ -61,7 +61,7 @@ def _several_inputs(method: Method, model: ModelDescription) -> bool:
 
 
 def _deconvnet_relu_layer(method: Method, model: ModelDescription) -> bool:
-    return method.family == "deconvnet" and bool(classes(model) & {"ReLU", "LeakyReLU"})
+    return method.family == "deconvnet" and any("ReLU" in name for name in classes(model))
 
 
 def _concatenate_order(method: Method, model: ModelDescription) -> bool:
@@ -214,7 +214,7 @@ SIGNXAI: tuple[KnownDifference, ...] = (
         name="signxai-deconvnet-relu-layer",
         references=("signxai",),
         applies=_deconvnet_relu_layer,
-        condition="deconvnet on a model with layers of class ReLU or LeakyReLU, in signxai 1.1.9.2.",
+        condition="deconvnet on a model with layers of class ReLU, LeakyReLU or the like, in signxai 1.1.9.2.",
         cause="It copies such a layer with a keyword `activation`, which the class does not take.",
         evidence=(
             "It raises TypeError: Keyword argument not understood: activation. It gives maps where the same ReLU "

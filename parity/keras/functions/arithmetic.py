@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from parity.keras.functions.spelling import (
     PREVIOUS,
@@ -21,44 +22,50 @@ from parity.keras.functions.spelling import (
     refuse_settings,
 )
 
+Array = npt.NDArray[np.float64]
 # Keras' Normalization divides by no less (keras.backend.epsilon()); kept well clear of.
 _SMALLEST_DEVIATION = 1e-6
 
 
 def _rescaled(x: Tensor, scale: Any = 1.0, offset: Any = 0.0) -> tuple[Spelled, ...]:
     """Return ``scale * x + offset``: Keras keeps these numbers in float32, whatever it computes in."""
-    numbers = [*numbers_in(scale), *numbers_in(offset)]
-    if all(float(np.float32(number)) == number for number in numbers):
+    if all(float(np.float32(number)) == number for number in (*numbers_in(scale), *numbers_in(offset))):
         return (Spelled("Rescaling", {"scale": scale, "offset": offset}, (x.name,)),)
-    scales, offsets = (_spread(value, x) for value in (scale, offset))
-    if min(abs(number) for number in scales) == 0:
+    axes, (scales, offsets) = _spread(x, scale, offset)
+    if np.abs(scales).min() == 0:
         raise NotSpelledError("multiplies by zero")
-    signs = [math.copysign(1.0, number) for number in scales]
-    means = [-shift / factor for factor, shift in zip(scales, offsets, strict=True)]
-    standard = _standardized(x, means, [1 / abs(factor) for factor in scales])
-    return (
-        standard if min(signs) > 0 else (*standard, Spelled("Rescaling", {"scale": signs, "offset": 0.0}, (PREVIOUS,)))
-    )
+    standard = _standardized(x, axes, -offsets / scales, 1 / np.abs(scales))
+    if scales.min() > 0:
+        return standard
+    signs = _each(scale, lambda number: math.copysign(1.0, number))
+    return (*standard, Spelled("Rescaling", {"scale": signs, "offset": 0.0}, (PREVIOUS,)))
 
 
-def _standardized(x: Tensor, means: list[float], deviations: list[float]) -> tuple[Spelled, ...]:
+def _standardized(x: Tensor, axes: list[int], means: Array, deviations: Array) -> tuple[Spelled, ...]:
     """Return ``(x - mean) / deviation``, by the layer that keeps such numbers in the model's own dtype."""
-    variances = [deviation**2 for deviation in deviations]
-    if min(deviations) < _SMALLEST_DEVIATION:
+    if deviations.min() < _SMALLEST_DEVIATION:
         raise NotSpelledError("multiplies by more than a million")
-    return (Spelled("Normalization", {"axis": [-1], "mean": means, "variance": variances}, (x.name,)),)
+    config = {"axis": axes, "mean": means.tolist(), "variance": (deviations**2).tolist()}
+    return (Spelled("Normalization", config, (x.name,)),)
 
 
-def _spread(value: Any, x: Tensor) -> list[float]:
-    """Return a constant as one number per channel."""
-    channels = x.shape[-1]
-    if channels is None:
-        raise NotSpelledError("has a constant beside an open number of channels")
-    return value if isinstance(value, list) else [value] * channels
+def _spread(x: Tensor, *constants: Any) -> tuple[list[int], list[Array]]:
+    """Return the axes along which constants differ, and each as one number per place along them."""
+    rank = len(x.shape)
+    arrays = [np.asarray(constant, np.float64) for constant in constants]
+    arrays = [array.reshape((1,) * (rank - array.ndim) + array.shape) for array in arrays]
+    axes = sorted({axis for array in arrays for axis, size in enumerate(array.shape) if size > 1} | {rank - 1})
+    sizes = [x.shape[axis] for axis in axes]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
+        raise NotSpelledError("has a constant beside an open size, or an open number of channels")
+    whole = [known[axes.index(axis)] if axis in axes else 1 for axis in range(rank)]
+    spread = [np.broadcast_to(array, whole).reshape(known) for array in arrays]
+    return ([-1] if axes == [rank - 1] else [axis + 1 for axis in axes]), spread
 
 
 def _constant(value: Any, x: Tensor) -> Any:
-    """Return a constant as `Rescaling` takes it: a number, or one per channel."""
+    """Return a constant as `Rescaling` takes it: a number, or a list that broadcasts from the last axis."""
     numbers = list(numbers_in(value))
     if any(not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number)
            for number in numbers):  # fmt: skip
@@ -67,13 +74,18 @@ def _constant(value: Any, x: Tensor) -> Any:
         raise NotSpelledError("has a constant of more axes than the tensor, which gets as many")
     if len(numbers) == 1:
         return float(numbers[0])
-    inner = value
-    while isinstance(inner, list) and len(inner) == 1:
-        inner = inner[0]
-    flat = isinstance(inner, list) and not any(isinstance(number, list) and len(number) > 1 for number in inner)
-    if not flat or len(numbers) != x.shape[-1] or isinstance(inner[0], list):
-        raise NotSpelledError(f"has a constant of {len(numbers)} numbers, which is neither one nor one per channel")
-    return [float(number) for number in numbers]
+    try:
+        array = np.asarray(value, np.float64)
+    except ValueError:
+        raise NotSpelledError("has a constant whose rows are of different lengths") from None
+    while array.ndim and len(array) == 1:
+        array = array[0]
+    fits = array.ndim <= len(x.shape) and all(
+        size in (1, there) for size, there in zip(reversed(array.shape), reversed(x.shape), strict=False)
+    )
+    if not fits:
+        raise NotSpelledError(f"has a constant of the shape {array.shape} beside a tensor of {x.shape}")
+    return array.tolist()
 
 
 def _axes_of(value: Any) -> int:
@@ -81,7 +93,7 @@ def _axes_of(value: Any) -> int:
 
 
 def _each(value: Any, function: Callable[[float], float]) -> Any:
-    return [function(number) for number in value] if isinstance(value, list) else function(value)
+    return [_each(item, function) for item in value] if isinstance(value, list) else function(value)
 
 
 def _operands(arguments: Arguments) -> tuple[Any, Any]:
@@ -149,13 +161,14 @@ def divide(arguments: Arguments) -> tuple[Spelled, ...]:
     if not isinstance(left, Tensor) or isinstance(right, Tensor):
         raise NotSpelledError("divides by values of the model, which no layer of Keras does")
     constant = _constant(right, left)
-    if 0.0 in (constant if isinstance(constant, list) else [constant]):
+    divisors = list(numbers_in(constant))
+    if 0.0 in divisors:
         raise NotSpelledError("divides by zero")
-    divisors = _spread(constant, left)
-    scales = [1.0 / divisor for divisor in divisors]
-    if min(divisors) < 0 or all(float(np.float32(scale)) == scale for scale in scales):
-        return _rescaled(left, scale=_each(constant, lambda number: 1.0 / number))
-    return _standardized(left, [0.0] * len(divisors), divisors)
+    scale = _each(constant, lambda number: 1.0 / number)
+    if min(divisors) < 0 or all(float(np.float32(number)) == number for number in numbers_in(scale)):
+        return _rescaled(left, scale=scale)
+    axes, (spread,) = _spread(left, constant)
+    return _standardized(left, axes, np.zeros(spread.shape), spread)
 
 
 def negative(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, first_tensor
 
-_CUBIC, _STEEPNESS = 0.044715, 0.7978845608028654
-"""Of ``x / 2 * (1 + tanh(steepness * (x + cubic * x**3)))``, as TensorFlow writes them; the second is sqrt(2 / pi)."""
+_CUBIC, _STEEPNESS = float(np.float32(0.044715)), 0.7978845608028654
+"""Of ``x / 2 * (1 + tanh(steepness * (x + cubic * x**3)))``, the second of which is sqrt(2 / pi); TensorFlow makes a
+float32 tensor of the first, in whatever it computes."""
 
 
 def gelu(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -79,21 +79,33 @@ def swap(arguments: Arguments) -> tuple[Spelled, ...]:
     return (Spelled("Permute", {"dims": [order.get(axis, axis) for axis in range(1, len(x.shape) + 1)]}, (x.name,)),)
 
 
+def move(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Put axes at other places, the others in their order."""
+    x, told = first_tensor(arguments), [arguments.get("source"), arguments.get("destination")]
+    rank = len(x.shape)
+    places = [[axis_of(axis, rank) for axis in (axes if isinstance(axes, list) else [axes])] for axes in told]
+    if len(places[0]) != len(places[1]) or any(len(set(axes)) < len(axes) for axes in places):
+        raise NotSpelledError(f"moves the axes {told[0]} to {told[1]}")
+    order = [axis for axis in range(1, rank + 1) if axis not in places[0]]
+    for destination, source in sorted(zip(places[1], places[0], strict=True)):
+        order.insert(destination - 1, source)
+    return (Spelled("Permute", {"dims": order}, (x.name,)),)
+
+
 def flatten(arguments: Arguments) -> tuple[Spelled, ...]:
     """One row per sample."""
     return (Spelled("Flatten", {}, (first_tensor(arguments).name,)),)
 
 
 def stack(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Tensors side by side along a new last axis."""
+    """Tensors side by side along a new axis."""
     tensors, axis = arguments.get("values"), arguments.get("axis", 0)
     if not isinstance(tensors, list) or not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise NotSpelledError("joins something else than tensors")
-    rank = len(tensors[0].shape)
-    if axis_of(axis, rank + 1) != rank + 1:
-        raise NotSpelledError(f"joins along the new axis {axis}, and only a new last axis is supported")
-    parts = [part for tensor in tensors for part in _sized(tensor.name, [*tensor.shape, 1])]
-    return (*parts, Spelled("Concatenate", {"axis": -1}, tuple(range(len(parts)))))
+    place = axis_of(axis, len(tensors[0].shape) + 1)
+    shapes = [[*tensor.shape[: place - 1], 1, *tensor.shape[place - 1 :]] for tensor in tensors]
+    parts = [part for tensor, shape in zip(tensors, shapes, strict=True) for part in _sized(tensor.name, shape)]
+    return (*parts, Spelled("Concatenate", {"axis": place}, tuple(range(len(parts)))))
 
 
 def pad(arguments: Arguments) -> tuple[Spelled, ...]:

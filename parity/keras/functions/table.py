@@ -171,6 +171,8 @@ _KERAS_3: dict[str, Row] = {
     "Roll": (("x", "shift", "axis"), parts.roll),
     "Take": (("x", "indices", "axis"), parts.gather),
     "Swapaxes": (("x", "axis1", "axis2"), shapes.swap),
+    "Moveaxis": (("x", "source", "destination"), shapes.move),
+    "Cast": (("x", "dtype"), elementwise.cast),
     "Pad": (("x", "pad_width", "mode", "constant_values"), shapes.pad),
     "MaxPool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("MaxPooling2D")),
     "AveragePool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("AveragePooling2D")),
@@ -323,7 +325,8 @@ def _named(node: Node, parameters: tuple[str, ...], reads: Sequence[Read]) -> di
     told = {key: placed(value) for key, value in node.call.keywords.items() if key != "name"}
     # Keras 3 keeps settings there, Keras 2 the function's name alone.
     settings = {} if node.class_name in OPERATION_CLASSES else {
-        key: value for key, value in node.config.items() if key not in _OF_EVERY_LAYER
+        key: value for key, value in node.config.items()
+        if key not in _OF_EVERY_LAYER or (key == "dtype" and key in parameters)
     }  # fmt: skip
     for key, value in [*told.items(), *settings.items()]:
         if key not in parameters and value is not None and value is not False:

@@ -71,7 +71,16 @@ def multi_head_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
 def multi_head_attention(layer: Layer) -> Built:
     """`MultiHeadAttention` over one axis of steps."""
     takes = roles(_names(layer), len(layer.inputs))
-    if len(takes) != len(layer.inputs) or len(set(takes)) != len(takes) or not {"query", "value"} <= set(takes):
+    if "attention_mask" in takes:
+        raise layer.fail(
+            "it is called with a tensor as attention_mask, which is not supported. Let Masking or "
+            "Embedding(mask_zero=True) make the mask, or call it with use_causal_mask=True"
+        )
+    if (
+        len(takes) != len(layer.inputs)
+        or len(set(takes)) != len(takes)
+        or not {"query", "value"} <= set(takes) <= {*_TENSORS}
+    ):
         raise layer.fail(f"it reads {len(layer.inputs)} tensors as {takes}, expected a query, a value, perhaps a key")
     for key in ("use_gate", "sliding_window"):
         if layer.node.config.get(key):

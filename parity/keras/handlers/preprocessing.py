@@ -22,8 +22,9 @@ _OPENS = {"RandomHeight": 0, "RandomWidth": 1}
 def rescaling(layer: Layer) -> Built:
     """`Rescaling`: times a constant, plus another; numbers, or lists that broadcast from the last axis."""
     parts = [_constant(layer, key, default) for key, default in (("scale", None), ("offset", 0.0))]
-    if layer.keras_major < 3:
-        # TensorFlow makes a float32 tensor of a Python number before it casts it to the dtype of the layer.
+    if layer.keras_major < 3 or not _computes_in_float64(layer):
+        # TensorFlow makes a float32 tensor of a Python number before it casts it to the dtype of the layer. Keras 3
+        # casts it to the layer's dtype at once, which is float32 but in rare models.
         parts = [part.astype(np.float32) for part in parts]
     scale, offset = parts
     module = Affine(
@@ -31,6 +32,12 @@ def rescaling(layer: Layer) -> Built:
         layer.tensor(_in_torch(layer, offset, "offset")) if offset.any() else None,
     )
     return Built(Value(layer.input.shape), (("", module),))
+
+
+def _computes_in_float64(layer: Layer) -> bool:
+    dtype = layer.node.config.get("dtype")
+    inner = dtype.get("config") if isinstance(dtype, Mapping) else None
+    return (inner.get("name") if isinstance(inner, Mapping) else dtype) == "float64"
 
 
 def layer_scale(layer: Layer) -> Built:

@@ -42,7 +42,7 @@ class BoundedReLU(nn.ReLU6):
 class PositionPReLU(nn.PReLU):
     """`PReLU` with a slope per position, or shared over some axes only: `weight` broadcasts over `(N, ...)`."""
 
-    signxai_operation: ClassVar[str] = "activation"
+    signxai_operation: ClassVar[str] = "rectifier"
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to `(N, ...)`."""

@@ -258,7 +258,8 @@ class Recurrence(nn.Module):
                 after = tuple(torch.where(on, new, old) for new, old in zip(after, states, strict=True))
             states = after
             outputs.append(made)
-        return torch.stack(outputs, 2) if self.sequences else outputs[-1]
+        # Contiguous: frames of one sample lie such that torch's derivative of a batch norm behind them would be wrong.
+        return torch.stack(outputs, 2).contiguous() if self.sequences else outputs[-1]
 
     def extra_repr(self) -> str:
         """Show the settings in `print(model)`."""

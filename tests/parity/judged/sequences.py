@@ -260,3 +260,38 @@ def conv_lstm(rng: np.random.Generator) -> Network:
         activation="tanh", recurrent_activation="hard_sigmoid",
     )  # fmt: skip
     return network((3, 5, 4, 2), steps, layer("Flatten", "f"), dense(rng, "out", 60, 3))
+
+
+def _conv_lstm(rng: np.random.Generator, size: tuple[int, ...], channels: int, filters: int) -> NetworkLayer:
+    kernels = {
+        **kernel(rng, *size, channels, 4 * filters),
+        **kernel(rng, *size, filters, 4 * filters, bias=False, name="recurrent_kernel"),
+    }
+    bias = kernels.pop("bias")
+    return layer(
+        f"ConvLSTM{len(size)}D", "r", weights={**kernels, "bias": bias}, filters=filters, kernel_size=list(size),
+        activation="tanh", recurrent_activation="hard_sigmoid",
+    )  # fmt: skip
+
+
+@row((3, 6, 2), OF_STEPS)
+def conv_lstm_of_sequences(rng: np.random.Generator) -> Network:
+    return network((3, 6, 2), _conv_lstm(rng, (2,), 2, 3), layer("Flatten", "f"), dense(rng, "out", 15, 3))
+
+
+@row((2, 3, 4, 3, 2), OF_STEPS)
+def conv_lstm_of_volumes(rng: np.random.Generator) -> Network:
+    steps = _conv_lstm(rng, (2, 2, 2), 2, 2)
+    return network((2, 3, 4, 3, 2), steps, layer("Flatten", "f"), dense(rng, "out", 24, 3))
+
+
+@row((6, 3), OF_STEPS)
+def cells_on_each_other(rng: np.random.Generator) -> Network:
+    settings = {"units": 4, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
+    cells = [
+        {"class_name": "LSTMCell", "config": {"name": "first", **settings}},
+        {"class_name": "GRUCell", "config": {"name": "second", **settings, "reset_after": False}},
+    ]
+    stack = {"class_name": "StackedRNNCells", "config": {"name": "stack", "cells": cells}}
+    weights = {**cell(rng, 3, 4, 4, {}, "cell_0_"), **cell(rng, 4, 4, 3, {"reset_after": False}, "cell_1_")}
+    return network((6, 3), layer("RNN", "r", weights=weights, cell=stack), dense(rng, "out", 4, 3))

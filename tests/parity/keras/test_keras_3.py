@@ -215,6 +215,15 @@ def functions_of_numbers() -> Any:
 
 
 @built
+def constants_for_each_place() -> Any:
+    x = L.Input((5, 4))
+    places = np.sin(np.arange(5)[:, None] / np.arange(1, 5)).astype(np.float32)
+    y = (L.Conv1D(4, 1)(x) + places) * (places - 2.0) / (places[:, :1] + 1.7)
+    y = ops.stack([y, ops.cast(ops.subtract(places, y), "float32")], axis=1)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(ops.moveaxis(y, 1, -1))))
+
+
+@built
 def functions_that_reduce() -> Any:
     x = L.Input((6, 5, 4))
     y = L.Conv2D(4, 2, activation="relu")(x)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tests.parity.keras.recipes.registry import recipe
 
 
@@ -215,3 +217,21 @@ def gelu_by_tanh(keras: Any) -> Any:
     y = tf.nn.gelu(L.Conv1D(4, 2)(x), approximate=True)
     y = keras.activations.gelu(L.Conv1D(3, 2)(y), approximate=True)
     return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@recipe
+def constants_for_each_place(keras: Any) -> Any:
+    """Sines of the place, as in transformers, and other constants that differ along several axes."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((5, 4))
+    places = np.sin(np.arange(5)[:, None] / np.arange(1, 5)).astype(np.float32)
+
+    def constant(values: np.ndarray) -> Any:
+        return tf.constant(values, x.dtype)
+
+    y = L.Conv1D(4, 1)(x) + constant(places)
+    y = y * constant(places[None] - 2) + constant(places[:, :1])
+    y = L.Conv1D(4, 1)(y / (places + 1.5).tolist())
+    return keras.Model(x, L.Dense(3)(L.Flatten()(constant(places) - y)))
