@@ -5,34 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 from parity.keras.calls import Call, Source
 from parity.keras.errors import ConversionError
+from parity.keras.functions.of_keras_3 import ACTIVATIONS
 from parity.keras.gates import function_without_equivalent
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.activations import activation_at_the_end
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.handlers.wrappers import layer_inside, model_inside
 
-OPERATIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "mish": "ops.Mish",
-        "hard_sigmoid": "ops.HardSigmoid",
-        "hard_silu": "ops.HardSilu",
-        "hard_swish": "ops.HardSilu",
-        "hard_tanh": "ops.HardTanh",
-        "log_sigmoid": "ops.LogSigmoid",
-        "celu": "ops.Celu",
-        "tanh_shrink": "ops.TanhShrink",
-    }
-)
-"""By the name of an activation in Keras 3, the operation that computes it."""
 _OF_KERAS_2 = ("mish",)  # from 2.13 on
 
 
 def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], ConversionError]) -> Graph:
-    """Return a graph in which no layer has an activation of `OPERATIONS`; those are nodes of their own.
+    """Return a graph in which no layer has an activation of `ACTIVATIONS`; those are nodes of their own.
 
     Raises
     ------
@@ -40,7 +27,7 @@ def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], Convers
         If it is where no node can stand: on a sequence with a mask, which operations end and activations do not, in a
         cell of a recurrent layer, or in a model that runs at every step.
     """
-    operations = OPERATIONS if keras_3 else {name: OPERATIONS[name] for name in _OF_KERAS_2}
+    operations = ACTIVATIONS if keras_3 else {name: ACTIVATIONS[name] for name in _OF_KERAS_2}
     names = {node.name for node in graph.nodes}
     masked: set[str] = set()
     behind: dict[str, str] = {}

@@ -232,6 +232,11 @@ def _open_archive(path: Path) -> Iterator[KerasFile]:
         yield replace(content, config=config, keras_version=version)
 
 
+def _few(file: h5py.File) -> str:
+    names = sorted(str(name) for name in file)
+    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "") if names else "nothing"
+
+
 def _list_content(path: Path, file: h5py.File) -> KerasFile:
     config = None
     if "model_config" in file.attrs:
@@ -243,8 +248,10 @@ def _list_content(path: Path, file: h5py.File) -> KerasFile:
         root = member_of(path, file, "model_weights")
     elif not any(name in file for name in CONTAINERS):
         raise ConversionError(
-            f"{path} is an HDF5 file, but not a Keras model: it has neither 'model_weights', nor the attribute "
-            "'layer_names', nor a group 'layers'. Save the model with model.save('model.h5')."
+            f"{path} is not a Keras model, or not a Sequential or Functional one: there is neither 'model_weights', "
+            f"nor the attribute 'layer_names', nor a group 'layers', but {_few(file)}. A model of a class of your own, "
+            "whose code is never run, stores its weights otherwise. Build it as "
+            "keras.Sequential or keras.Model(inputs, outputs), and save that with model.save('model.h5')."
         )
     backend = text_of(root.attrs.get("backend", file.attrs.get("backend", "tensorflow")))
     if backend not in ("tensorflow", "jax", "torch", "numpy"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from parity.keras.errors import ConversionError
 from parity.keras.functions.table import function_of, is_known, is_operation
 from parity.keras.graph import Node
+from parity.keras.handlers.activations import unsupported_functions, why_unsupported
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.handlers.wrappers import model_inside
 
@@ -82,9 +83,19 @@ def _problems(node: Node) -> Iterator[str]:
         )  # fmt: skip
         yield f"{whose}. Replace it; supported are {', '.join(sorted(HANDLERS))}."
     else:
+        for name in unsupported_functions(node.config):
+            yield f"{why_unsupported(name)}."
+        if _is_quantized(node):
+            yield "is quantised, which is not supported. Save the model before it is quantised."
         for key, value in node.call.settings.items():
             if value not in HANDLERS[kind].settings.get(key, ()):
                 yield f"is called with {key}={value!r}, which is not supported. Call the layer without it."
+
+
+def _is_quantized(node: Node) -> bool:
+    """Return whether Keras 3 stores a layer's weights as whole numbers."""
+    dtype = node.config.get("dtype")
+    return isinstance(dtype, Mapping) and "Quantized" in str(dtype.get("class_name"))
 
 
 def _layers(nodes: Sequence[Node]) -> str:

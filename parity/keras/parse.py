@@ -214,7 +214,8 @@ class _Parser:
         if source.tensor >= len(results):
             raise self.fail(
                 f"the layer {reader[0]!r} reads output {source.tensor} of {source.layer!r}; only "
-                f"{'one is' if len(results) == 1 else f'{len(results)} are'} supported."
+                f"{'one is' if len(results) == 1 else f'{len(results)} are'} supported. Read the first one alone, "
+                "without return_state or return_attention_scores, and save the model again."
             )
         return results[source.tensor]
 

@@ -13,6 +13,8 @@ import torch
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
 from parity.hashing import array_sha256, file_sha256
+from parity.keras.augmentations import UNKNOWN_TO_KERAS_2
+from parity.keras.handlers.table import HANDLERS
 from parity.keras.network import write_network
 from parity.reference.client import ReferenceClient
 from parity.reference.environment import ReferenceEnvironmentError, find_python
@@ -54,3 +56,8 @@ def test_layer(name: str, client: ReferenceClient, tmp_path: Path) -> None:
     found = {one["method"]: (one["status"], one["message"]) for one in rows}
     wrong = {one: found[one] for one in METHODS if found[one][0] != row.verdict(one)}
     assert not wrong
+
+
+def test_every_layer_of_keras_2_has_a_row() -> None:
+    judged = {layer.class_name for row in ROWS.values() for layer in row.network(np.random.default_rng(0))}
+    assert set(HANDLERS) - judged == set(UNKNOWN_TO_KERAS_2), "add a network to tests/parity/judged"

@@ -8,12 +8,13 @@ import pytest
 import parity.keras
 from parity.judge.known.conditions import input_layers, masked_averages, takes_tokens
 from parity.keras import ModelDescription
-from parity.keras.network import write_network
+from parity.keras.network import Network, write_network
 from parity.run.calls import NotInReferenceError
 from parity.run.noise import samples
 from parity.run.questions import question
 from parity.run.subjects import parse
 from tests.parity.judged import ROWS
+from tests.parity.judged.registry import dense, layer
 
 
 @pytest.fixture
@@ -50,6 +51,24 @@ def test_facts(described):
 def test_what_no_reference_has(described, name, method, words):
     with pytest.raises(NotInReferenceError, match=words):
         question(parse(method), described(name))
+
+
+def test_tokens_beside_another_input_are_tokens(tmp_path):
+    numbers = layer("InputLayer", "numbers", batch_input_shape=[None, 4])
+    tokens = layer("InputLayer", "tokens", batch_input_shape=[None, 2])
+    table = {"embeddings": np.ones((7, 3), np.float32)}
+    parts = [
+        numbers,
+        tokens,
+        layer("Embedding", "table", "tokens", weights=table, input_dim=7, output_dim=3),
+        layer("Flatten", "row", "table"),
+        layer("Concatenate", "both", "numbers", "row", axis=-1),
+        dense(np.random.default_rng(0), "out", 10, 3, "both"),
+    ]
+    path = tmp_path / "wide.h5"
+    write_network(Network(tuple(parts)), path)
+    with pytest.raises(NotInReferenceError, match="an input of the model is tokens"):
+        question(parse("gradient"), parity.keras.load(path).description)
 
 
 def test_tokens_are_held_to_innvestigate(described):

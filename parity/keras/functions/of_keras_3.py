@@ -5,10 +5,26 @@ Keras 2's own MobileNetV3 spells two of them so: x times a bounded ReLU of x + 3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from parity.keras.functions.arithmetic import clip, negative
 from parity.keras.functions.elementwise import elu
 from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, first_tensor
 
+ACTIVATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "mish": "ops.Mish",
+        "hard_sigmoid": "ops.HardSigmoid",
+        "hard_silu": "ops.HardSilu",
+        "hard_swish": "ops.HardSilu",
+        "hard_tanh": "ops.HardTanh",
+        "log_sigmoid": "ops.LogSigmoid",
+        "celu": "ops.Celu",
+        "tanh_shrink": "ops.TanhShrink",
+    }
+)
+"""By the name of an activation in Keras 3, the operation that computes it."""
 _SHIFT, _BOUND = 3.0, 6.0
 """Of ``hard_sigmoid(x) = relu6(x + 3) / 6``."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from parity.keras.functions.of_keras_3 import ACTIVATIONS
 from parity.keras.handlers.layer import Built, Layer, Value, Variable
 from parity.keras.modules.activations import (
     BoundedReLU,
@@ -57,6 +58,17 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "log_softmax": lambda: LogSoftmax(_CHANNELS),
     "log_softmax_v2": lambda: LogSoftmax(_CHANNELS),  # how Keras 2.12 writes it
 }
+# Keras' own that are not converted.
+_OF_KERAS_ALONE = (
+    "glu",
+    "hard_shrink",
+    "soft_shrink",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "threshold",
+)
 _OVER_AN_AXIS = ("softmax", "log_softmax", "log_softmax_v2")
 # What Keras 2 computes differently under the same name.
 _KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": lambda: HardSigmoid(0.2)}
@@ -79,6 +91,26 @@ def is_softmax(class_name: str, config: Mapping[str, Any]) -> bool:
 def function_name(specification: Any) -> str | None:
     """Return the name of the function, or of the class, that an activation is specified as; None for none."""
     return _split(specification)[0]
+
+
+def unsupported_functions(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of functions in a layer's configuration that are not converted."""
+    for setting in ("activation", "recurrent_activation"):
+        name, inner = _split(config.get(setting))
+        if name is not None and inner is None and name not in (*_FUNCTIONS, *ACTIVATIONS):
+            yield name
+
+
+def why_unsupported(name: str) -> str:
+    """Say of a layer, as the end of a sentence, that a function in it is not converted, and what to do."""
+    whose = (
+        "Keras' own, but not" if name in _OF_KERAS_ALONE
+        else "not Keras' own, and a function of yours is never run; it is none"
+    )  # fmt: skip
+    listed = ", ".join(dict.fromkeys((*_FUNCTIONS, *ACTIVATIONS)))
+    return (
+        f"has the activation {name!r}, which is {whose} one of those supported ({listed}). Replace it by one of these"
+    )
 
 
 def activation_at_the_end(class_name: str, config: Mapping[str, Any]) -> str | None:
@@ -117,10 +149,7 @@ def activation_module(layer: Layer, value: Value) -> nn.Module | None:
         built = _AS_ATTRIBUTE[name](inner)
         return built.modules[0][1] if built.modules else None
     if name not in _FUNCTIONS:
-        raise layer.fail(
-            f"its activation {name!r} is not one of those supported ({', '.join(_FUNCTIONS)}). A function of your own "
-            "is never run: replace it by one of these"
-        )
+        raise layer.fail(f"it {why_unsupported(name)}")
     if layer.channels_first and name in _OVER_AN_AXIS:
         raise layer.fail(
             f"its activation {name!r} works on the last axis, which is not that of the channels here. Make it a layer "

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import parity.keras
-from parity.keras.activations_apart import OPERATIONS
 from parity.keras.augmentations import RANDOM
+from parity.keras.functions.of_keras_3 import ACTIVATIONS
 from parity.keras.graph import Node
 from parity.keras.network import read_network
 from parity.keras.obstacles import refuse_obstacles
@@ -341,7 +341,7 @@ TOLD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-@pytest.mark.parametrize("name", [*OPERATIONS, "relu6", "leaky_relu", "gelu", "log_softmax", "softsign"])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "relu6", "leaky_relu", "gelu", "log_softmax", "softsign"])
 def test_an_activation_by_name(name: str, suffix: str, tmp_path: Path) -> None:
     """As an attribute, as a layer, and at the model's end."""
     x = L.Input((6, 5, 2))
@@ -354,7 +354,7 @@ def test_an_activation_by_name(name: str, suffix: str, tmp_path: Path) -> None:
     port = parity.keras.load(path)
     assert np.abs(port.logits(images) - expected).max() <= CLOSE * np.abs(expected).max()
     network = read_network(path, None, port.description)
-    ours = {layer.config.get("activation") for layer in network} & OPERATIONS.keys()
+    ours = {layer.config.get("activation") for layer in network} & ACTIVATIONS.keys()
     assert not ours, "Keras 2.12 would compute something else, or nothing"
     assert set(network["first"].weights) == {"kernel", "bias"}
 

@@ -57,6 +57,12 @@ OTHERWISE: dict[str, Callable[[], Any]] = {
     "the mask of another input": lambda: _masked_and_plain(
         lambda read, x: L.MultiHeadAttention(2, 3)(read, x, value_mask=_counts(x))
     ),
+    "the mask of a key that is the value": lambda: _masked_and_plain(
+        lambda read, x: L.MultiHeadAttention(2, 3)(x, x, key_mask=_counts(x))
+    ),
+    "a mask of pairs": lambda: _masked_and_plain(
+        lambda read, x: L.MultiHeadAttention(2, 3)(x, x, attention_mask=x[..., :1] * ops.swapaxes(x[..., :1], 1, 2))
+    ),
     "a mask of the user's for a nested model": lambda: _masked_and_plain(
         lambda read, x: running(x)(read, mask=ops.not_equal(x[..., 0], 1.0))
     ),

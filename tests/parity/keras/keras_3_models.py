@@ -1,0 +1,146 @@
+"""Models of Keras 3 on its torch backend, of layers and settings that Keras 2.12 has otherwise or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ["KERAS_BACKEND"] = "torch"
+import keras
+
+L, ops = keras.layers, keras.ops
+JUDGED: dict[str, Callable[[], Any]] = {}
+
+
+def judged(build: Callable[[], Any]) -> Callable[[], Any]:
+    """Keep a function that builds a model under its name."""
+    JUDGED[build.__name__] = build
+    return build
+
+
+def saved(name: str, folder: Path) -> tuple[Path, tuple[int, ...]]:
+    """Return a file with a model and random weights, and the shape of its input."""
+    model = JUDGED[name]()
+    rng = np.random.default_rng(1)
+    weights = [
+        rng.normal(size=values.shape) * 0.5 if values.ndim > 1 else rng.uniform(0.2, 1, values.shape)
+        for values in model.get_weights()
+    ]
+    model.set_weights(weights)
+    path = folder / f"{name}.keras"
+    model.save(path)
+    return path, tuple(model.inputs[0].shape[1:])
+
+
+@judged
+def gates() -> Any:
+    x = L.Input((7, 3))
+    return keras.Model(x, L.Dense(3)(L.Bidirectional(L.LSTM(4, recurrent_activation="hard_sigmoid"))(x)))
+
+
+@judged
+def dense_at_every_step() -> Any:
+    x = L.Input((7, 3))
+    y = L.TimeDistributed(L.Dense(4, activation="hard_sigmoid"))(L.Conv1D(5, 2)(x))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@judged
+def cells() -> Any:
+    x = L.Input((6, 4))
+    return keras.Model(x, L.Dense(3)(L.RNN([L.LSTMCell(3), L.GRUCell(2)])(x)))
+
+
+@judged
+def gelu() -> Any:
+    x = L.Input((7, 3))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(ops.gelu(L.Dense(8)(x)))))
+
+
+@judged
+def causal_attention() -> Any:
+    x = L.Input((7, 4))
+    y = L.Dense(4)(x)
+    y = L.LayerNormalization()(y + L.MultiHeadAttention(2, 2)(y, y, use_causal_mask=True))
+    y = L.Attention()([y, L.Dense(4)(y)], use_causal_mask=True)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))
+
+
+@judged
+def attention_by_place() -> Any:
+    x = L.Input((7, 4))
+    y = L.Dense(4)(x)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 2)(y, y))))
+
+
+@judged
+def positions() -> Any:
+    x = L.Input((7, 4))
+    places = np.sin(np.arange(7)[:, None] / np.arange(1, 5)).astype(np.float32)
+    y = L.LayerNormalization()(L.Dense(4)(x) + places)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))
+
+
+@judged
+def prepared_images() -> Any:
+    x = L.Input((7, 5, 3))
+    y = L.RandomErasing()(L.RandomContrast(0.2)(L.RandomFlip()(x)))
+    y = L.CenterCrop(5, 4)(L.Resizing(6, 6)(L.Rescaling(1 / 255)(y)))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Conv2D(4, 2, activation="relu")(y))))
+
+
+@judged
+def rescaled() -> Any:
+    x = L.Input((8, 8, 1))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Conv2D(2, 3)(L.Rescaling(1 / 127.5, -1.0)(x)))))
+
+
+@judged
+def padded_sequence() -> Any:
+    x = L.Input((7, 3))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Conv1D(4, 2, activation="relu")(L.ZeroPadding1D(1)(x)))))
+
+
+@judged
+def next_frames() -> Any:
+    x = L.Input((3, 6, 6, 1))
+    y = L.BatchNormalization()(L.ConvLSTM2D(3, 3, padding="same", return_sequences=True)(x))
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(L.ConvLSTM2D(2, 3, padding="same")(y))))
+
+
+@judged
+def video() -> Any:
+    frame = L.Input((7, 5, 3))
+    y = L.BatchNormalization()(L.Conv2D(3, 2, activation="relu")(frame))
+    inner = keras.Model(frame, L.Dense(4)(L.Flatten()(y)))
+    x = L.Input((4, 7, 5, 3))
+    return keras.Model(x, L.Dense(3)(L.LSTM(4)(L.TimeDistributed(inner)(x))))
+
+
+@judged
+def frames_through_branches() -> Any:
+    frame = L.Input((7, 5, 3))
+    y = L.Add()([L.Conv2D(3, 2, activation="relu")(frame), L.Conv2D(3, 2)(frame)])
+    inner = keras.Model(frame, L.GlobalAveragePooling2D()(y))
+    x = L.Input((4, 7, 5, 3))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inner)(x))))
+
+
+@judged
+def pictures() -> Any:
+    x = L.Input((8, 8, 2))
+    y = L.Activation("silu")(L.GroupNormalization(2)(L.Conv2D(4, 3, padding="same")(x)))
+    y = L.SpatialDropout2D(0.2)(L.Conv2DTranspose(3, 2, strides=2)(L.UpSampling2D()(y)))
+    return keras.Model(x, L.Dense(3)(L.GlobalMaxPooling2D()(y)))
+
+
+@judged
+def sequences() -> Any:
+    x = L.Input((8, 3))
+    y = L.LayerNormalization()(L.DepthwiseConv1D(2)(L.SeparableConv1D(4, 3)(x)))
+    y = L.LeakyReLU(0.1)(L.PReLU()(L.UnitNormalization()(y)))
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))

@@ -1,0 +1,92 @@
+"""What keeps a model of Keras 3 from being converted, all of it, and whose it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import parity.keras
+
+os.environ["KERAS_BACKEND"] = "torch"
+keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
+L = keras.layers
+
+
+def refused(build: Callable[[], Any], folder: Path) -> str:
+    path = folder / "model.keras"
+    build().save(path)
+    with pytest.raises(parity.keras.ConversionError) as error:
+        parity.keras.load(path)
+    return str(error.value)
+
+
+def test_all_activations_are_named(tmp_path: Path) -> None:
+    def build() -> Any:
+        x = L.Input((4,))
+        y = L.Dense(3, activation="squareplus", name="first")(x)
+        y = L.Dense(3, activation="soft_shrink", name="second")(y)
+        return keras.Model(x, L.Dense(3, activation="sparse_sigmoid", name="third")(y))
+
+    text = refused(build, tmp_path)
+    for name, function in (("first", "squareplus"), ("second", "soft_shrink"), ("third", "sparse_sigmoid")):
+        assert f"'{name}' (Dense) has the activation '{function}', which is Keras' own" in text
+    assert "hard_silu" in text, "what is converted is listed"
+
+
+def test_quantised_layers(tmp_path: Path) -> None:
+    def build() -> Any:
+        model = keras.Sequential([L.Input((4,)), L.Dense(3, name="whole")])
+        model.quantize("int8")
+        return model
+
+    assert "'whole' (Dense) is quantised, which is not supported" in refused(build, tmp_path)
+
+
+@pytest.mark.parametrize("setting", [{"use_gate": True}, {"sliding_window": 2}])
+def test_settings_of_attention_that_change_it(setting: dict[str, Any], tmp_path: Path) -> None:
+    def build() -> Any:
+        x = L.Input((5, 4))
+        try:
+            attention = L.MultiHeadAttention(2, 3, **setting)
+        except ValueError:
+            pytest.skip("this version of Keras 3 has no such setting")
+        return keras.Model(x, L.Dense(2)(L.Flatten()(attention(x, x))))
+
+    assert refused(build, tmp_path)
+
+
+def test_a_tensor_as_attention_mask(tmp_path: Path) -> None:
+    def build() -> Any:
+        x, mask = L.Input((5, 4)), L.Input((5, 5))
+        y = L.MultiHeadAttention(2, 3)(x, x, attention_mask=mask)
+        return keras.Model([x, mask], L.Dense(2)(L.Flatten()(y)))
+
+    assert "a tensor as attention_mask" in refused(build, tmp_path)
+
+
+@keras.saving.register_keras_serializable("mine")
+class Own(keras.Model):
+    """A model by a class of its own."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.head = L.Dense(3)
+
+    def call(self, x: Any) -> Any:
+        """Run it."""
+        return self.head(x)
+
+
+def test_a_model_of_a_class_of_its_own(tmp_path: Path) -> None:
+    def build() -> Any:
+        model = Own()
+        model(keras.ops.ones((1, 4)))
+        return model
+
+    text = refused(build, tmp_path)
+    assert "Functional" in text
+    assert "class of your own" in text
