@@ -34,14 +34,13 @@ def _replace(target: object, name: str, value: object) -> Patch:
     return lambda patch: patch.setattr(target, name, value)
 
 
-def _weights_changed(class_name: str, change: Callable[[Array], Array]) -> Patch:
-    """The layer reads its kernel in another way."""
+def _weights_changed(class_name: str, change: Callable[[Array], Array], name: str = "kernel") -> Patch:
+    """The layer reads a kernel in another way."""
     right = KERNELS[class_name]
 
     def wrong(layer: Layer, shape: tuple[int, ...]) -> kernels.Kernel:
-        return right(
-            Inner(layer.class_name, layer.config, {**layer.weights, "kernel": change(layer.weights["kernel"])}), shape
-        )
+        changed = {**layer.weights, name: change(layer.weights[name])}
+        return right(Inner(layer.class_name, layer.config, changed), shape)
 
     return _entry(KERNELS, class_name, wrong)
 
@@ -134,6 +133,11 @@ def _step(class_name: str, **changes: Callable[[Array], Array]) -> Patch:
         return Inner(class_name, layer.config, weights)
 
     return _entry(sequences.STEPS, class_name, lambda layer, x, states: right(changed(layer), x, states))
+
+
+def _backwards(class_name: str) -> Patch:
+    right = FORWARD[class_name]
+    return _entry(FORWARD, class_name, lambda layer, x, mask=None: right(layer, x[::-1]))
 
 
 def _gates_swapped(class_name: str, count: int) -> Patch:
@@ -329,6 +333,17 @@ MISTAKES: dict[str, tuple[str, str, str, Patch]] = {
     "not_turned_around": ("Bidirectional", "bidirectional", GRADIENT, _not_turned_around),
     "state_kernel_flipped_1d": ("ConvLSTM1D", "conv_lstm1d", GRADIENT, _step("ConvLSTM1D", recurrent_kernel=_flipped)),
     "state_kernel_flipped_2d": ("ConvLSTM2D", "conv_lstm", GRADIENT, _step("ConvLSTM2D", recurrent_kernel=_flipped)),
+    "cells_from_the_end": ("RNN", "cells_on_each_other", GRADIENT, _backwards("RNN")),
+    **{
+        f"channels_of_{class_name}_swapped": (
+            class_name, name, EPSILON,
+            _weights_changed(class_name, lambda kernel: kernel[..., ::-1, :], "depthwise_kernel"),
+        )
+        for class_name, name in (
+            ("DepthwiseConv1D", "depthwise_of_sequences"), ("DepthwiseConv2D", "depthwise_of_pictures"),
+            ("SeparableConv1D", "separable_of_sequences"), ("SeparableConv2D", "separable_of_pictures"),
+        )
+    },
     "second_call_forgotten": ("Dense", "called_on_its_own_result", EPSILON, _second_call_forgotten),
     "one_call_of_two": ("Conv2D", "called_twice_on_one_tensor", EPSILON, _second_call_forgotten),
     "inputs_in_another_order": ("Conv2D", "siamese", EPSILON, _inputs_in_another_order),

@@ -165,7 +165,7 @@ OTHERS = {
     "clamp to one": lambda h, x: h.clamp(0, 1),
     "hardtanh": lambda h, x: F.hardtanh(h),
     "celu": lambda h, x: F.celu(h),
-    "threshold of a half": lambda h, x: F.threshold(h, 0.5, 0),
+    "threshold with another value": lambda h, x: F.threshold(h, 0.5, 0.25),
 }
 
 

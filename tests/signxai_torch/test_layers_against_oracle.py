@@ -24,19 +24,12 @@ from tests.signxai_torch.single_layers import distance
 EXACT = 1e-10
 # Two branches of one tensor, subtracted, whose relevance takes no notice of weights.
 ZERO_BY_DEFINITION = {"subtract": ["lrp_flat"]}
-RANDOM = set(augmentations.RANDOM)
 SEEDS = (0, 1)
 NUMPY_ALONE = {"__future__", "collections.abc", "dataclasses", "functools", "itertools", "typing", "numpy"}
 WITHOUT_ORACLE = {
     "what rounds to float32 step by step as one kernel of TensorFlow's does": {"RandomCrop"},
-    "held as single layers (`test_rules_against_oracle`)": {
-        "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
-    },
-    "what does nothing but in training, as `Dropout` and `RandomFlip`": {
-        "InputLayer", "Identity", "ActivityRegularization", "GaussianNoise", "GaussianDropout", "AlphaDropout",
-        *RANDOM - {"RandomFlip", "RandomRotation", "RandomContrast"},
-    },
-    "cells of those recurrent layers that have an oracle": {"RNN"},
+    "what Keras 3 alone has, and does nothing but in training": set(augmentations.UNKNOWN_TO_KERAS_2),
+    "what computes nothing": {"InputLayer"},
 }  # fmt: skip
 
 

@@ -23,29 +23,29 @@ BENT = {"lrp.*": "reference-defect", "deep_taylor": "unsupported"}
 
 
 @row((6, 4), BENT)
-def elu(rng: np.random.Generator) -> Network:
+def bent_by_elu(rng: np.random.Generator) -> Network:
     return _bent(rng, layer("ELU", "bent", alpha=0.7))
 
 
 @row((6, 4), BENT)
-def leaky_relu(rng: np.random.Generator) -> Network:
+def bent_by_leaky_relu(rng: np.random.Generator) -> Network:
     return _bent(rng, layer("LeakyReLU", "bent", alpha=0.2))
 
 
 @row((6, 4), BENT)
-def thresholded_relu(rng: np.random.Generator) -> Network:
+def bent_by_thresholded_relu(rng: np.random.Generator) -> Network:
     return _bent(rng, layer("ThresholdedReLU", "bent", theta=0.3))
 
 
 @row((6, 4), BENT)
-def prelu(rng: np.random.Generator) -> Network:
+def bent_by_prelu(rng: np.random.Generator) -> Network:
     """Return a network with a slope for each unit, some of them negative."""
     slopes = {"alpha": (0.5 * rng.normal(size=(5, 5))).astype(np.float32)}
     return _bent(rng, layer("PReLU", "bent", weights=slopes))
 
 
 @row((6, 4), BENT)
-def prelu_of_channels(rng: np.random.Generator) -> Network:
+def bent_by_prelu_of_channels(rng: np.random.Generator) -> Network:
     slopes = {"alpha": rng.uniform(0, 0.5, (1, 5)).astype(np.float32)}
     return _bent(rng, layer("PReLU", "bent", weights=slopes, shared_axes=[1]))
 

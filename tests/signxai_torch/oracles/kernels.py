@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tests.signxai_torch.oracles.formulas import Affine, Array, PartOf, whole
-from tests.signxai_torch.oracles.layer import Layer, Places, activation_of, number_per_axis, windows
+from tests.signxai_torch.oracles.layer import Layer, Places, Windows, activation_of, number_per_axis, windows
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,15 @@ Link = tuple[Places, Places, Array]
 """A place of the output, a place of the input, and the (filters, channels) weights between them."""
 
 
-def _kernel(layer: Layer, shape: Places, output: Places, links: Callable[[Array], Iterable[Link]]) -> Kernel:
-    """Return a layer with the links between its places; `links` takes the layer's kernel, or a part of it."""
-    stored = np.asarray(layer.weights["kernel"], np.float64)
+def _kernel(
+    layer: Layer,
+    shape: Places,
+    output: Places,
+    links: Callable[..., Iterable[Link]],
+    names: Sequence[str] = ("kernel",),
+) -> Kernel:
+    """Return a layer with the links between its places; `links` takes the layer's kernels, or a part of each."""
+    stored = [np.asarray(layer.weights[name], np.float64) for name in names]
     bias = np.zeros(output)
     if "bias" in layer.weights:
         bias += layer.weights["bias"]  # one per filter, or one per filter and place
@@ -37,7 +43,7 @@ def _kernel(layer: Layer, shape: Places, output: Places, links: Callable[[Array]
     @functools.cache
     def matrix(part: PartOf) -> Array:
         made = np.zeros((*output, *shape))
-        for there, here, weights in links(part(stored)):
+        for there, here, weights in links(*(part(one) for one in stored)):
             made[(*there, slice(None), *here, slice(None))] += weights
         return made.reshape(bias.size, -1)
 
@@ -53,13 +59,8 @@ def dense(layer: Layer, shape: Places) -> Kernel:
 
 def convolution(layer: Layer, shape: Places) -> Kernel:
     """Keras keeps a kernel as (*window, channels, filters)."""
-    axes = len(shape) - 1
-    config = layer.config
     *window, _, filters = layer.weights["kernel"].shape
-    laid = windows(
-        shape[:-1], tuple(window), number_per_axis(config.get("strides"), axes), config.get("padding", "valid"),
-        number_per_axis(config.get("dilation_rate"), axes),
-    )  # fmt: skip
+    laid = _laid(layer, shape, tuple(window))
 
     def links(w: Array) -> Iterable[Link]:
         for position in np.ndindex(*laid.output):
@@ -130,11 +131,56 @@ def locally_connected(layer: Layer, shape: Places) -> Kernel:
     return _kernel(layer, shape, (*output, filters), links)
 
 
+def _apart(weights: Array) -> Array:
+    """Return the (channels * multiplier, channels) matrix of one tap, (channels, multiplier), of a depthwise kernel."""
+    channels, multiplier = weights.shape
+    made = np.zeros((channels, multiplier, channels))
+    for channel in range(channels):
+        made[channel, :, channel] = weights[channel]
+    return made.reshape(channels * multiplier, channels)
+
+
+def depthwise(layer: Layer, shape: Places) -> Kernel:
+    """Some filters for each channel by itself; Keras keeps the kernel as (*window, channels, multiplier)."""
+    laid = _laid(layer, shape, layer.weights["depthwise_kernel"].shape[:-2])
+    channels, multiplier = layer.weights["depthwise_kernel"].shape[-2:]
+
+    def links(w: Array) -> Iterable[Link]:
+        for position in np.ndindex(*laid.output):
+            for tap, place in laid.links(position):
+                yield position, place, _apart(w[tap])
+
+    return _kernel(layer, shape, (*laid.output, channels * multiplier), links, ("depthwise_kernel",))
+
+
+def separable(layer: Layer, shape: Places) -> Kernel:
+    """A depthwise convolution and one of single places behind it; rules take a part of either kernel."""
+    laid = _laid(layer, shape, layer.weights["depthwise_kernel"].shape[:-2])
+    middle, filters = layer.weights["pointwise_kernel"].shape[-2:]
+
+    def links(depth: Array, point: Array) -> Iterable[Link]:
+        for position in np.ndindex(*laid.output):
+            for tap, place in laid.links(position):
+                yield position, place, point.reshape(middle, filters).T @ _apart(depth[tap])
+
+    return _kernel(layer, shape, (*laid.output, filters), links, ("depthwise_kernel", "pointwise_kernel"))
+
+
+def _laid(layer: Layer, shape: Places, window: Places) -> Windows:
+    axes = len(shape) - 1
+    return windows(
+        shape[:-1], tuple(window), number_per_axis(layer.config.get("strides"), axes),
+        layer.config.get("padding", "valid"), number_per_axis(layer.config.get("dilation_rate"), axes),
+    )  # fmt: skip
+
+
 KERNELS: dict[str, Callable[[Layer, Places], Kernel]] = {
     "Dense": dense,
     **{f"Conv{n}D": convolution for n in (1, 2, 3)},
     **{f"Conv{n}DTranspose": transposed for n in (1, 2, 3)},
     **{f"LocallyConnected{n}D": locally_connected for n in (1, 2)},
+    **{f"DepthwiseConv{n}D": depthwise for n in (1, 2)},
+    **{f"SeparableConv{n}D": separable for n in (1, 2)},
 }
 
 

@@ -121,6 +121,20 @@ def recurrent(layer: Layer, x: Array, mask: Array | None = None) -> Array:
     return np.stack(made) if layer.config.get("return_sequences") else made[-1]
 
 
+def on_each_other(layer: Layer, x: Array, mask: Array | None = None) -> Array:
+    """`RNN` of a cell, or of cells each of which reads what the one before puts out."""
+    cell = layer.config["cell"]
+    cells = cell["config"]["cells"] if cell["class_name"] == "StackedRNNCells" else [cell]
+    for number, one in enumerate(cells):
+        prefix = f"cell_{number}_" if len(cells) > 1 else ""
+        weights = {name.removeprefix(prefix): w for name, w in layer.weights.items() if name.startswith(prefix)}
+        sequences = number + 1 < len(cells) or layer.config.get("return_sequences")
+        backwards = number == 0 and layer.config.get("go_backwards")
+        config = {**one["config"], "return_sequences": sequences, "go_backwards": backwards}
+        x = recurrent(Inner(one["class_name"].removesuffix("Cell"), config, weights), x, mask)
+    return x
+
+
 MERGES: dict[str, Callable[[Array, Array], Array]] = {
     "concat": lambda there, back: np.concatenate([there, back], -1),
     "sum": lambda there, back: there + back,

@@ -23,8 +23,9 @@ from tests.signxai_torch.oracles.layer import Array, Inner, Layer
 from tests.signxai_torch.oracles.weightless import OPERATIONS
 
 IDENTITIES = (
-    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth", "RandomFlip",
-    "RandomRotation", "RandomContrast",
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth", "AlphaDropout",
+    "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "RandomBrightness", "RandomContrast",
+    "RandomFlip", "RandomHeight", "RandomRotation", "RandomTranslation", "RandomWidth", "RandomZoom",
 )  # fmt: skip
 
 FORWARD: dict[str, Callable[..., Array]] = {
@@ -75,11 +76,12 @@ FORWARD: dict[str, Callable[..., Array]] = {
     "Masking": sequences.masking,
     **dict.fromkeys(sequences.STEPS, sequences.recurrent),
     "Bidirectional": sequences.bidirectional,
+    "RNN": sequences.on_each_other,
     "TimeDistributed": lambda layer, x: np.stack([_at_a_step(layer, step) for step in x]),
 }
 """By class name: from the layer, what it reads, and the mask of that if it reads masks, to what it puts out."""
 
-READS_MASK = ("GlobalAveragePooling1D", "Bidirectional", *sequences.STEPS)
+READS_MASK = ("GlobalAveragePooling1D", "Bidirectional", "RNN", *sequences.STEPS)
 READS_EACH_MASK = ("Attention", "AdditiveAttention", "MultiHeadAttention")
 PASSES_MASK = (
     "Dense", "Activation", "Add", "Multiply", "Concatenate", "LayerNormalization", "TimeDistributed", *IDENTITIES,
