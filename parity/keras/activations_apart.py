@@ -80,6 +80,7 @@ def _refuse_inside(node: Node, operations: Mapping[str, str], fail: Callable[[st
         )
     inside = model_inside(node.config, Path(node.class_name)) if node.class_name == "TimeDistributed" else None
     for inner in inside.nodes if inside else ():
+        _refuse_inside(inner, operations, fail)
         name = _taken_off(inner)[1]
         if name in operations:
             raise fail(
@@ -97,9 +98,10 @@ def _has_a_mask(node: Node, masked: Collection[str]) -> bool:
     if node.class_name == "Masking" or node.config.get("mask_zero"):
         return True
     handler = HANDLERS.get(node.class_name)
-    if handler is None or not any(name in masked for name in node.inbound):
+    attends = "Attention" in node.class_name  # what attention gives has the mask of its query
+    if handler is None or not any(name in masked for name in (node.inbound[:1] if attends else node.inbound)):
         return False
     if handler.mask != "reads":
         return handler.mask == "passes"
     settings = layer_inside(node.config)[1] if node.class_name == "Bidirectional" else node.config
-    return "Attention" in node.class_name or bool(settings.get("return_sequences"))
+    return attends or bool(settings.get("return_sequences"))

@@ -218,16 +218,17 @@ class Builder:
         self.values[node.name] = replace(
             turned_back(built.value) if first else built.value, masked=node.name in self.masks
         )
-        self._describe(node, own)
+        self._describe(node, own, built.inside)
 
-    def _inside(self, graph: Graph, tensors: Assigned) -> tuple[KerasModule, Shape]:
-        """Return a model that a layer holds, in torch layout, and the shape of its result."""
+    def _inside(self, graph: Graph, tensors: Assigned) -> tuple[KerasModule, Shape, ModelDescription]:
+        """Return a model that a layer holds, in torch layout, the shape of its result, and its description."""
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
         stored = replace(self.stored, graph=graph, tensors={**tensors, **shared})
         builder = Builder(stored, self.dtype, None)
         for node in graph.nodes:
             builder.add(node)
-        return builder.finish("", in_keras_layout=False), builder.values[graph.output].shape
+        module = builder.finish("", in_keras_layout=False)
+        return module, builder.values[graph.output].shape, module.description
 
     def _mask(self, name: str, made: nn.Module | str | None, read: tuple[int, ...], masks: list[int]) -> int:
         """Return the position of a layer's mask: made of what it reads, or that of what it reads."""
@@ -327,7 +328,7 @@ class Builder:
         self.steps.append(Step(name, inputs))
         return name
 
-    def _describe(self, node: Node, module: str | None) -> None:
+    def _describe(self, node: Node, module: str | None, inside: ModelDescription | None = None) -> None:
         parameters = sum(int(np.prod(tensor.shape)) for tensor in self.stored.tensors.get(node.name, {}).values())
         shape = self.values[node.name].shape
         if (size := math.prod(n for n in shape if n is not None)) > _LARGEST_OUTPUT:
@@ -339,7 +340,7 @@ class Builder:
             LayerDescription(
                 node.name, node.class_name, node.config, node.inbound, shape, parameters, module, keywords,
                 node.call.settings if node.class_name in HANDLERS else {}, node.weights_of,
-                self.values[node.name].masked,
+                self.values[node.name].masked, inside,
             )
         )  # fmt: skip
 

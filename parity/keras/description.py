@@ -42,6 +42,8 @@ class LayerDescription:
         The layer whose weights these are, for a further call of it.
     masked
         Whether a mask goes with its result that says which steps count.
+    inside
+        The model that it runs at every step, None where it runs none.
     """
 
     name: str
@@ -55,6 +57,7 @@ class LayerDescription:
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights_of: str = ""
     masked: bool = False
+    inside: ModelDescription | None = None
 
 
 @dataclass(frozen=True)

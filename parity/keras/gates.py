@@ -23,7 +23,8 @@ Tensors = Mapping[str, npt.NDArray[np.floating[Any]]]
 _NAME = "hard_sigmoid"
 _FACTOR = 5 / 6
 _SETTINGS = ("recurrent_activation", "activation")
-# By kind of cell and setting: the blocks of columns that the function works on; nothing where on the state too.
+# By kind of cell and setting: the blocks of columns that the function works on. A setting whose function works on the
+# state too is not there.
 _BLOCKS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "LSTM": {"recurrent_activation": (0, 1, 3)},
     "GRU": {"recurrent_activation": (0, 1), "activation": (2,)},
@@ -32,7 +33,15 @@ _BLOCKS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 
 
 def function_without_equivalent(class_name: str, config: Mapping[str, Any], functions: Collection[str]) -> str | None:
-    """Return a function of a layer's cells that Keras 2.12 cannot compute, of those that it has otherwise or not."""
+    """Return the name of a function in a layer's cells that Keras 2.12 cannot compute, None if there is none.
+
+    Parameters
+    ----------
+    class_name, config
+        The layer.
+    functions
+        The functions that Keras 2.12 computes otherwise, or has not.
+    """
     for part in _parts(class_name, config):
         for setting in _SETTINGS:
             name = function_name(part.config.get(setting))
@@ -46,12 +55,13 @@ def weights_for_keras_2(class_name: str, config: Mapping[str, Any], weights: Ten
     scaled = dict(weights)
     for part in _parts(class_name, config):
         used = [setting for setting in _SETTINGS if function_name(part.config.get(setting)) == _NAME]
+        blocks = [block for setting in used for block in _blocks(part)[setting]]
         units = int(part.config.get("units") or part.config["filters"])
         for name in (f"{part.prefix}{variable}" for variable in ("kernel", "recurrent_kernel", "bias")):
-            for block in (block for setting in used if name in scaled for block in _blocks(part)[setting]):
-                columns = slice(block * units, (block + 1) * units)
+            if blocks and name in scaled:
                 scaled[name] = np.array(scaled[name], np.float64)
-                scaled[name][..., columns] *= _FACTOR
+                for block in blocks:
+                    scaled[name][..., block * units : (block + 1) * units] *= _FACTOR
     return scaled
 
 

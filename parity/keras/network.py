@@ -18,11 +18,9 @@ import numpy as np
 from parity.keras.augmentations import UNKNOWN_TO_KERAS_2
 from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.gates import Tensors, weights_for_keras_2
-from parity.keras.graph import Graph
 from parity.keras.handlers.activations import is_softmax
 from parity.keras.handlers.attention import roles
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.handlers.wrappers import model_inside
 from parity.keras.keras_2 import keras_2_config
 from parity.keras.stored import KERAS_3, open_model
 
@@ -128,6 +126,14 @@ def network_of(description: ModelDescription) -> Network:
 
     Nested models are taken apart, a softmax at the end is off, and an output of several axes is flattened.
     """
+    network = _layers_of(description)
+    if len(network.output.shape or ()) > 1:
+        flat = NetworkLayer(network.free_name("row"), "Flatten", {}, (), {}, (description.classes,))
+        network = network.inserted(network.output.name, flat)
+    return network
+
+
+def _layers_of(description: ModelDescription) -> Network:
     layers: list[NetworkLayer] = []
     names = _names(description)
     softmax, shapes = _softmax_of(description), dict(description.inputs)
@@ -151,44 +157,31 @@ def network_of(description: ModelDescription) -> Network:
             config["causal"] = True
         elif class_name in UNKNOWN_TO_KERAS_2:
             class_name, config = "Activation", {"name": name, "activation": "linear"}
-        elif class_name == "TimeDistributed" and (inside := model_inside(layer.config, Path(name))) is not None:
-            config["layer"] = _model_inside(inside)
+        elif layer.inside is not None:
+            inner = _functional(layer.inside.name, _layers_of(layer.inside))
+            config["layer"] = {"class_name": "Functional", "config": inner}
         layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, layer.settings))
-    network = Network(tuple(layers))
-    if len(network.output.shape or ()) > 1:
-        flat = NetworkLayer(network.free_name("row"), "Flatten", {}, (), {}, (description.classes,))
-        network = network.inserted(network.output.name, flat)
-    return network
+    return Network(tuple(layers))
 
 
-def _model_inside(graph: Graph) -> dict[str, Any]:
-    """Return the entry of a model that runs at every step, in Keras 2's form."""
-    return {"class_name": "Functional", "config": _functional(graph.name, _network_inside(graph))}
+def _weights_inside(description: ModelDescription) -> list[tuple[bool, str]]:
+    """Return the weights of a model that runs at every step, layer by layer in Keras' order.
 
-
-def _network_inside(graph: Graph) -> Network:
-    names = {node.name: node.name.replace("/", "_") for node in graph.nodes}
-    shapes, layers = dict(graph.inputs), {}
-    for node in graph.nodes:
-        config = keras_2_config(node.class_name, node.config)
-        config.pop("trainable", None)  # it decides about the order of weights
-        if node.name in shapes:
-            config = {"batch_input_shape": [None, *shapes[node.name]]}
-        inbound = tuple(names[producer] for producer in node.inbound)
-        layers[node.name] = NetworkLayer(names[node.name], node.class_name, config, inbound, keywords=node.keywords)
-    output = layers.pop(graph.output)
-    return Network((*layers.values(), output))
-
-
-def _in_keras_order(graph: Graph, values: Tensors) -> Tensors:
-    """Return the weights of a model that runs at every step in Keras' order: those that training changes come first."""
-    order = {layer.name: place for place, layer in enumerate(keras_order(_network_inside(graph)))}
-    places = {
-        f"{node.name}/{variable.name}": (not variable.trainable, order[node.name.replace("/", "_")])
-        for node in graph.model.nodes()
-        for variable in HANDLERS[node.class_name].variables(node.config)
-    }
-    return {name: values[name] for name in sorted(values, key=places.__getitem__)}
+    Each is told by whether training changes it, and by its name among the variables of the layer that runs the model.
+    """
+    layers = {name: layer for layer, name in zip(description.layers, names_of(description), strict=True)}
+    found: list[tuple[bool, str]] = []
+    for written in keras_order(_layers_of(description)):
+        layer = layers.get(written.name)
+        if layer is None:
+            continue
+        if layer.inside is not None:
+            inside = _weights_inside(layer.inside)
+        else:
+            variables = HANDLERS[layer.class_name].variables(layer.config)
+            inside = [(variable.trainable, variable.name) for variable in variables]
+        found += [(trainable, f"{layer.weights_of or layer.name}/{name}") for trainable, name in inside]
+    return found
 
 
 def _shapes_read(layer: LayerDescription, described: Mapping[str, LayerDescription]) -> dict[str, Any]:
@@ -238,9 +231,9 @@ def read_network(
             }
             if stored.keras_major >= KERAS_3:
                 values = weights_for_keras_2(layer.class_name, layer.config, values)
-            inside = model_inside(layer.config, path) if layer.class_name == "TimeDistributed" else None
-            if inside is not None:
-                values = _in_keras_order(inside, values)
+            if layer.inside is not None:
+                order = sorted(_weights_inside(layer.inside), key=lambda one: not one[0])
+                values = {f"{number}/{name}": values[name] for number, (_, name) in enumerate(order)}
             weights[names[layer.name]] = values
     return Network(tuple(replace(layer, weights=weights.get(layer.name, {})) for layer in bare.layers))
 

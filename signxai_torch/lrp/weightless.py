@@ -46,7 +46,7 @@ class BatchNorm(Rule):
         shape = (1, -1, *[1] * (x.dim() - 2))
         shifted = x - operation.argument("running_mean").reshape(shape)
         scaled = shifted * factor_of_normalization(operation).reshape(shape)
-        # y - beta is taken before beta is added: the digits that this loses would be divided by x - mean.
+        # y - beta is (x - mean) * factor. Taking beta off y would lose digits, and dividing by x - mean would show it.
         return (over(x * scaled * arriving, stabilize(shifted * output, KERAS_EPSILON)),)
 
 

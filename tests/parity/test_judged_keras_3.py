@@ -27,6 +27,8 @@ from tests.parity.keras.keras_3_models import JUDGED, saved
 
 pytestmark = pytest.mark.reference
 METHODS = ("gradient", "lrp_z", "lrp.alpha_2_beta_1")
+STOPS_INNVESTIGATE = ("attending_frames", "steps_of_steps")
+"""Its graph takes sizes inside of a model at every step for constants, and raises InvalidArgumentError."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,8 @@ def test_a_file_of_keras_3(name: str, client: ReferenceClient, tmp_path: Path) -
     source = ModelSource(name, path, None, file_sha256(path), "none", "", "a file of Keras 3")
     assert parity.keras.load(path).description.input_shape == shape
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    plan = Plan(source, (Input("x", x, array_sha256(x), None, None),), METHODS, frozenset(METHODS), frozenset())
+    methods = METHODS[:-1] if name in STOPS_INNVESTIGATE else METHODS
+    plan = Plan(source, (Input("x", x, array_sha256(x), None, None),), methods, frozenset(methods), frozenset())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of input rules that no layer uses, as in the references
         rows = [outcome.row for outcome in Runner(plan, client, subject("signxai_torch")).run()]

@@ -27,6 +27,14 @@ Array = npt.NDArray[np.float64]
 _SMALLEST_DEVIATION = 1e-6
 
 
+def scaled(reads: str | int, channels: int | None, factor: float, offset: float = 0.0) -> Spelled:
+    """Return ``factor * x + offset`` for a positive factor, by the layer that keeps numbers in the model's own dtype."""
+    if channels is None:
+        raise NotSpelledError("works on an open number of channels")
+    mean, variance = [-offset / factor] * channels, [factor**-2] * channels
+    return Spelled("Normalization", {"axis": [-1], "mean": mean, "variance": variance}, (reads,))
+
+
 def _rescaled(x: Tensor, scale: Any = 1.0, offset: Any = 0.0) -> tuple[Spelled, ...]:
     """Return ``scale * x + offset``: Keras keeps these numbers in float32, whatever it computes in."""
     if all(float(np.float32(number)) == number for number in (*numbers_in(scale), *numbers_in(offset))):
@@ -58,7 +66,7 @@ def _spread(x: Tensor, *constants: Any) -> tuple[list[int], list[Array]]:
     sizes = [x.shape[axis] for axis in axes]
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
-        raise NotSpelledError("has a constant beside an open size, or an open number of channels")
+        raise NotSpelledError("has a constant beside an open number of channels")
     whole = [known[axes.index(axis)] if axis in axes else 1 for axis in range(rank)]
     spread = [np.broadcast_to(array, whole).reshape(known) for array in arrays]
     return ([-1] if axes == [rank - 1] else [axis + 1 for axis in axes]), spread

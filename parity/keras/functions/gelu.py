@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, first_tensor
+from parity.keras.functions.arithmetic import scaled
+from parity.keras.functions.spelling import PREVIOUS, Arguments, Spelled, first_tensor
 
 _CUBIC, _STEEPNESS = float(np.float32(0.044715)), 0.7978845608028654
 """Of ``x / 2 * (1 + tanh(steepness * (x + cubic * x**3)))``, the second of which is sqrt(2 / pi); TensorFlow makes a
@@ -17,20 +18,12 @@ def gelu(arguments: Arguments) -> tuple[Spelled, ...]:
     if not arguments.get("approximate"):
         return (Spelled("Activation", {"activation": "gelu"}, (x.name,)),)
     channels = x.shape[-1]
-    if channels is None:
-        raise NotSpelledError("works on an open number of channels")
     return (
         Spelled("Multiply", {}, (x.name, x.name)),
-        _times(_CUBIC, channels, offset=1.0),
+        scaled(PREVIOUS, channels, _CUBIC, 1.0),
         Spelled("Multiply", {}, (x.name, PREVIOUS)),
-        _times(_STEEPNESS, channels),
+        scaled(PREVIOUS, channels, _STEEPNESS),
         Spelled("Activation", {"activation": "tanh"}, (PREVIOUS,)),
         Spelled("Rescaling", {"scale": 0.5, "offset": 0.5}, (PREVIOUS,)),
         Spelled("Multiply", {}, (x.name, PREVIOUS)),
     )
-
-
-def _times(factor: float, channels: int, offset: float = 0.0) -> Spelled:
-    """Return ``factor * x + offset``, by the layer that keeps such numbers in the model's own dtype."""
-    mean, variance = [-offset / factor] * channels, [factor**-2] * channels
-    return Spelled("Normalization", {"axis": [-1], "mean": mean, "variance": variance}, (PREVIOUS,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from parity.keras.functions.arithmetic import clip, negative
+from parity.keras.functions.arithmetic import clip, negative, scaled
 from parity.keras.functions.elementwise import elu
 from parity.keras.functions.spelling import PREVIOUS, Arguments, NotSpelledError, Spelled, first_tensor
 
@@ -42,15 +42,10 @@ def mish(arguments: Arguments) -> tuple[Spelled, ...]:
 def hard_sigmoid(arguments: Arguments) -> tuple[Spelled, ...]:
     """``relu6(x + 3) / 6``; that of Keras 2 has the slope 0.2."""
     x = first_tensor(arguments)
-    channels = x.shape[-1]
-    if channels is None:
-        raise NotSpelledError("works on an open number of channels")
-    # Normalization keeps its numbers in the model's own dtype; 1 / 6 is none of float32's, in which Rescaling does.
-    sixth = {"axis": [-1], "mean": [0.0] * channels, "variance": [_BOUND**2] * channels}
     return (
         Spelled("Rescaling", {"scale": 1.0, "offset": _SHIFT}, (x.name,)),
         Spelled("ReLU", {"max_value": _BOUND}, (PREVIOUS,)),
-        Spelled("Normalization", sixth, (PREVIOUS,)),
+        scaled(PREVIOUS, x.shape[-1], 1 / _BOUND),  # no number of float32's, which Rescaling would keep
     )
 
 

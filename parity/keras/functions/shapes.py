@@ -105,6 +105,8 @@ def stack(arguments: Arguments) -> tuple[Spelled, ...]:
     place = axis_of(axis, len(tensors[0].shape) + 1)
     shapes = [[*tensor.shape[: place - 1], 1, *tensor.shape[place - 1 :]] for tensor in tensors]
     parts = [part for tensor, shape in zip(tensors, shapes, strict=True) for part in _sized(tensor.name, shape)]
+    if len(parts) == 1:
+        return tuple(parts)
     return (*parts, Spelled("Concatenate", {"axis": place}, tuple(range(len(parts)))))
 
 

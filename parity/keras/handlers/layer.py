@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from parity.keras.config import Config
-from parity.keras.description import Shape
+from parity.keras.description import ModelDescription, Shape
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Node
 from parity.keras.stored_tensor import StoredTensor
 
 Order = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
-Convert = Callable[[Graph, dict[str, dict[str, StoredTensor]]], tuple[nn.Module, Shape]]
+Convert = Callable[[Graph, dict[str, dict[str, StoredTensor]]], tuple[nn.Module, Shape, ModelDescription]]
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,17 @@ class Built:
         What makes the mask that goes with the result, from what the layer reads; "passes" where it is the mask of what
         it reads although its kind of layer does not pass masks on, "first" where it is that of the first tensor. None
         leaves it to the kind.
+    inside
+        The model that it runs at every step, None where it runs none.
     """
 
     value: Value
     modules: tuple[tuple[str, nn.Module], ...] = ()
     mask: nn.Module | Literal["passes", "first"] | None = None
+    inside: ModelDescription | None = None
 
 
-def _no_model(graph: Graph, tensors: dict[str, dict[str, StoredTensor]]) -> tuple[nn.Module, Shape]:
+def _no_model(graph: Graph, tensors: dict[str, dict[str, StoredTensor]]) -> tuple[nn.Module, Shape, ModelDescription]:
     raise NotImplementedError("a layer that is built by itself holds no model")
 
 
@@ -121,7 +124,7 @@ class Layer:
         Names of the variables that were read.
     convert
         Converts a model that the layer holds, given its layers and their tensors by node and variable; returns its
-        module, in torch layout, and the shape of its result.
+        module, in torch layout, the shape of its result, and its description.
     """
 
     node: Node

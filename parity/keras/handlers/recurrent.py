@@ -91,7 +91,8 @@ def variables(class_name: str, config: Mapping[str, Any], prefix: str = "") -> t
     found: list[Variable] = []
     for part in _cells(class_name, config, prefix):
         own = ("kernel", "recurrent_kernel", *(() if part.config.get("use_bias") is False else ("bias",)))
-        found += [Variable(part.prefix + name, place=part.place) for name in own]
+        trained = part.config.get("trainable") is not False
+        found += [Variable(part.prefix + name, trained, part.place) for name in own]
     return tuple(found)
 
 

@@ -97,12 +97,13 @@ def _around_a_model(layer: Layer, graph: Graph) -> Built:
     ):
         raise layer.fail(f"the model inside takes {expected}, and each step is {shape[1:]}")
     tensors: dict[str, dict[str, StoredTensor]] = {}
+    nodes = sorted((node.name for node in graph.nodes), key=len, reverse=True)  # of "a" and "a/b", "a/b" first
     for name, tensor in layer.stored.items():
-        node, _, variable = name.rpartition("/")
-        tensors.setdefault(node, {})[variable] = tensor
+        node = next(node for node in nodes if name.startswith(f"{node}/"))
+        tensors.setdefault(node, {})[name.removeprefix(f"{node}/")] = tensor
         layer.used.add(name)
-    module, made = layer.convert(graph, tensors)
-    return _built(layer, made, module)
+    module, made, description = layer.convert(graph, tensors)
+    return replace(_built(layer, made, module), inside=description)
 
 
 def _steps(layer: Layer) -> Shape:

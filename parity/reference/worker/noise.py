@@ -132,12 +132,13 @@ class GraphNoise:
         spec = self._spec
         if spec is None:
             raise NoiseMismatchError("the analyzer adds noise, but the request has none")
-        if self._generator is None:
-            self._generator = np.random.RandomState(spec.seed)
         shape = tuple(int(n) for n in inputs.shape[1:])
         samples = shape[0] if augmented else 1
         if samples != spec.samples:
             raise NoiseMismatchError(f"the analyzer takes {samples} noisy samples, the request says {spec.samples}")
-        # Several inputs get theirs one after another.
+        if self._generator is None or samples > 1:
+            self._generator = np.random.RandomState(spec.seed)
+        # Several inputs get one sample each, one after another. Of several samples each input begins at the seed again:
+        # there the graph of one input may be built twice, and this backend explains no samples of several inputs.
         drawn = noise_array(spec, shape[1:] if augmented else shape, self._generator)
         return tf.constant(drawn[np.newaxis] if augmented else drawn, dtype=inputs.dtype)

@@ -131,6 +131,57 @@ def frames_through_branches() -> Any:
 
 
 @judged
+def frozen_frames() -> Any:
+    inner = keras.Sequential([L.Input((4,)), L.BatchNormalization(), L.LayerNormalization(), L.BatchNormalization()])
+    x, frames = L.Input((5, 4)), L.TimeDistributed(inner)
+    y = frames(x)
+    frames.trainable = False
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@judged
+def one_way_frozen() -> Any:
+    x, both = L.Input((5, 4)), L.Bidirectional(L.GRU(2, recurrent_activation="hard_sigmoid"))
+    y = both(x)
+    both.forward_layer.trainable = False
+    return keras.Model(x, L.Dense(3)(y))
+
+
+@judged
+def attending_frames() -> Any:
+    frame = L.Input((5, 4))
+    y = L.MultiHeadAttention(2, 2)(frame, frame, use_causal_mask=True)
+    y = L.RandomHue(0.1)(L.Reshape((5, 2, 2))(L.Attention()([y, frame], use_causal_mask=True)))
+    inner = keras.Model(frame, L.Flatten()(y))
+    x = L.Input((3, 5, 4))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inner)(x))))
+
+
+@judged
+def one_layer_twice_at_every_step() -> Any:
+    frame, twice = L.Input((4,)), L.Dense(4)
+    inner = keras.Model(frame, L.Dense(3)(twice(twice(frame))))
+    x = L.Input((3, 4))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inner)(x))))
+
+
+@judged
+def steps_of_steps() -> Any:
+    step = keras.Sequential([L.Input((4,)), L.BatchNormalization(), L.Dense(3)])
+    frame = L.Input((5, 4))
+    inner = keras.Model(frame, L.BatchNormalization()(L.Flatten()(L.TimeDistributed(step)(frame))))
+    x = L.Input((2, 5, 4))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inner)(x))))
+
+
+@judged
+def bent_by_a_layer() -> Any:
+    x = L.Input((6,))
+    y = L.Dense(5, activation=L.LeakyReLU(negative_slope=0.1))(x)
+    return keras.Model(x, L.Dense(3)(L.Dense(4, activation=L.ReLU(max_value=0.5))(y)))
+
+
+@judged
 def pictures() -> Any:
     x = L.Input((8, 8, 2))
     y = L.Activation("silu")(L.GroupNormalization(2)(L.Conv2D(4, 3, padding="same")(x)))

@@ -219,6 +219,7 @@ def constants_for_each_place() -> Any:
     x = L.Input((5, 4))
     places = np.sin(np.arange(5)[:, None] / np.arange(1, 5)).astype(np.float32)
     y = (L.Conv1D(4, 1)(x) + places) * (places - 2.0) / (places[:, :1] + 1.7)
+    y = ops.squeeze(ops.stack([y], axis=1), 1)
     y = ops.stack([y, ops.cast(ops.subtract(places, y), "float32")], axis=1)
     return keras.Model(x, L.Dense(3)(L.Flatten()(ops.moveaxis(y, 1, -1))))
 

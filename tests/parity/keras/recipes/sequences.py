@@ -209,3 +209,14 @@ def frames_through_branches(keras):
     inner = keras.Model(x, L.Add()([x, y]))
     inner.layers[1].trainable = False
     return headed(keras, (3, 6, 5, 2), L.TimeDistributed(inner), L.TimeDistributed(L.GlobalMaxPooling2D()), L.GRU(4))
+
+
+@recipe
+def one_cell_frozen(keras):
+    """Files keep what training does not change behind all else."""
+    L = keras.layers
+    x = L.Input((5, 2))
+    steps = L.RNN([L.LSTMCell(2), L.LSTMCell(2)])
+    y = steps(x)
+    steps.cell.cells[0].trainable = False
+    return keras.Model(x, L.Dense(3)(y))
