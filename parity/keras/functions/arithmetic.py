@@ -28,7 +28,7 @@ _SMALLEST_DEVIATION = 1e-6
 
 
 def scaled(reads: str | int, channels: int | None, factor: float, offset: float = 0.0) -> Spelled:
-    """Return ``factor * x + offset`` for a positive factor, by the layer that keeps numbers in the model's own dtype."""
+    """Return ``factor * x + offset``, factor > 0, by the layer that keeps numbers in the dtype of the model."""
     if channels is None:
         raise NotSpelledError("works on an open number of channels")
     mean, variance = [-offset / factor] * channels, [factor**-2] * channels
