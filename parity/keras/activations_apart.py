@@ -37,7 +37,7 @@ def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], Convers
             masked.add(node.name)
         node = replace(node, inbound=tuple(behind.get(name, name) for name in node.inbound))
         _refuse_inside(node, operations, fail)
-        linear, activation = _taken_off(node)
+        activation = _last_activation(node)
         operation = operations.get(activation or "")
         if operation is None:
             nodes.append(node)
@@ -50,7 +50,7 @@ def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], Convers
         if node.class_name == "Activation":
             nodes.append(_operation(node, node.name, operation, node.inbound[0]))
             continue
-        nodes.append(linear)
+        nodes.append(_linear(node))
         name = f"{node.name}_activation"
         while name in names:
             name += "_"
@@ -61,14 +61,20 @@ def activations_apart(graph: Graph, keras_3: bool, fail: Callable[[str], Convers
     return replace(graph, nodes=tuple(nodes), output=output, chosen="" if output == graph.output else graph.output)
 
 
-def _taken_off(node: Node) -> tuple[Node, str | None]:
-    """Return a layer without the activation at its end, also of the layer that it runs at every step, and its name."""
+def _last_activation(node: Node) -> str | None:
+    """Return the name of the activation at a layer's end, or at that of the layer that it runs at every step."""
+    if node.class_name == "TimeDistributed":
+        return activation_at_the_end(*layer_inside(node.config))
+    return activation_at_the_end(node.class_name, node.config)
+
+
+def _linear(node: Node) -> Node:
+    """Return a layer without that activation."""
     if node.class_name != "TimeDistributed":
-        linear = replace(node, config={**node.config, "activation": "linear"})
-        return linear, activation_at_the_end(node.class_name, node.config)
-    class_name, config = layer_inside(node.config)
-    inner = {**node.config["layer"], "config": {**config, "activation": "linear"}} if config else {}
-    return replace(node, config={**node.config, "layer": inner}), activation_at_the_end(class_name, config)
+        return replace(node, config={**node.config, "activation": "linear"})
+    _, config = layer_inside(node.config)
+    inner = {**node.config["layer"], "config": {**config, "activation": "linear"}}
+    return replace(node, config={**node.config, "layer": inner})
 
 
 def _refuse_inside(node: Node, operations: Mapping[str, str], fail: Callable[[str], ConversionError]) -> None:
@@ -81,7 +87,7 @@ def _refuse_inside(node: Node, operations: Mapping[str, str], fail: Callable[[st
     inside = model_inside(node.config, Path(node.class_name)) if node.class_name == "TimeDistributed" else None
     for inner in inside.nodes if inside else ():
         _refuse_inside(inner, operations, fail)
-        name = _taken_off(inner)[1]
+        name = _last_activation(inner)
         if name in operations:
             raise fail(
                 f"layer {inner.name!r}, inside of {node.name!r}, has the activation {name!r}, which is not supported "

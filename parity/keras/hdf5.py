@@ -25,7 +25,7 @@ from typing import Any
 import h5py
 
 from parity.errors import brief
-from parity.keras.errors import ConversionError
+from parity.keras.errors import ConversionError, few
 from parity.keras.listing import (
     CONTAINERS,
     PositionedGroup,
@@ -232,11 +232,6 @@ def _open_archive(path: Path) -> Iterator[KerasFile]:
         yield replace(content, config=config, keras_version=version)
 
 
-def _few(file: h5py.File) -> str:
-    names = sorted(str(name) for name in file)
-    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "") if names else "nothing"
-
-
 def _list_content(path: Path, file: h5py.File) -> KerasFile:
     config = None
     if "model_config" in file.attrs:
@@ -249,9 +244,9 @@ def _list_content(path: Path, file: h5py.File) -> KerasFile:
     elif not any(name in file for name in CONTAINERS):
         raise ConversionError(
             f"{path} is not a Keras model, or not a Sequential or Functional one: there is neither 'model_weights', "
-            f"nor the attribute 'layer_names', nor a group 'layers', but {_few(file)}. A model of a class of your own, "
-            "whose code is never run, stores its weights otherwise. Build it as "
-            "keras.Sequential or keras.Model(inputs, outputs), and save that with model.save('model.h5')."
+            f"nor the attribute 'layer_names', nor a group 'layers'; there is {few(file)}. A model of a class of your "
+            "own, whose code is never run, stores its weights otherwise. Build it as keras.Sequential or "
+            "keras.Model(inputs, outputs), and save that with model.save('model.h5')."
         )
     backend = text_of(root.attrs.get("backend", file.attrs.get("backend", "tensorflow")))
     if backend not in ("tensorflow", "jax", "torch", "numpy"):

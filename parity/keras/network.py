@@ -170,7 +170,7 @@ def _weights_inside(description: ModelDescription) -> list[tuple[bool, str]]:
     Each is told by whether training changes it, and by its name among the variables of the layer that runs the model.
     """
     layers = {name: layer for layer, name in zip(description.layers, names_of(description), strict=True)}
-    found: list[tuple[bool, str]] = []
+    weights: list[tuple[bool, str]] = []
     for written in keras_order(_layers_of(description)):
         layer = layers.get(written.name)
         if layer is None:
@@ -180,8 +180,8 @@ def _weights_inside(description: ModelDescription) -> list[tuple[bool, str]]:
         else:
             variables = HANDLERS[layer.class_name].variables(layer.config)
             inside = [(variable.trainable, variable.name) for variable in variables]
-        found += [(trainable, f"{layer.weights_of or layer.name}/{name}") for trainable, name in inside]
-    return found
+        weights += [(trainable, f"{layer.weights_of or layer.name}/{name}") for trainable, name in inside]
+    return weights
 
 
 def _shapes_read(layer: LayerDescription, described: Mapping[str, LayerDescription]) -> dict[str, Any]:
@@ -232,8 +232,10 @@ def read_network(
             if stored.keras_major >= KERAS_3:
                 values = weights_for_keras_2(layer.class_name, layer.config, values)
             if layer.inside is not None:
-                order = sorted(_weights_inside(layer.inside), key=lambda one: not one[0])
-                values = {f"{number}/{name}": values[name] for number, (_, name) in enumerate(order)}
+                inside = _weights_inside(layer.inside)
+                ordered = [name for trained in (True, False) for trainable, name in inside if trainable is trained]
+                # Numbered, because a layer that is called twice stands twice.
+                values = {f"{number}/{name}": values[name] for number, name in enumerate(ordered)}
             weights[names[layer.name]] = values
     return Network(tuple(replace(layer, weights=weights.get(layer.name, {})) for layer in bare.layers))
 

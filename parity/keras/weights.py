@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
-from parity.keras.errors import ConversionError
+from parity.keras.errors import ConversionError, few
 from parity.keras.graph import Model, Node
 from parity.keras.handlers.layer import Variable
 from parity.keras.hdf5 import KerasFile
@@ -78,7 +77,7 @@ def _by_name(
         if wanted and name not in stored:
             raise ConversionError(
                 f"{path}: there are no weights for layer {name!r} ({member.class_name}). "
-                f"Use the architecture that these weights were saved with; the file has {_few(stored)}."
+                f"Use the architecture that these weights were saved with; the file has {few(stored)}."
             )
         tensors = stored.get(name, ())
         if len(tensors) != len(wanted):
@@ -191,7 +190,7 @@ def _tensors_inside(group: PositionedGroup) -> list[str]:
 def _absent(path: Path, member: Node | Model, group: PositionedGroup) -> ConversionError:
     return ConversionError(
         f"{path}: there are no weights for layer {member.keras_name!r} ({member.class_name}) in {group.path!r}. "
-        f"Use the architecture that these weights were saved with; the file has {_few(group.members)}."
+        f"Use the architecture that these weights were saved with; the file has {few(group.members)}."
     )
 
 
@@ -205,8 +204,3 @@ def _count_error(
         f"({', '.join(str(tensor.shape) for tensor in tensors) or 'none'}): {problem}. "
         "Use the architecture that these weights were saved with."
     )
-
-
-def _few(names: Mapping[str, Any]) -> str:
-    shown = ", ".join(list(names)[:6]) or "none"
-    return shown + (", ..." if len(names) > 6 else "")

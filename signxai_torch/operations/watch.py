@@ -1,8 +1,8 @@
 """Watching a forward pass: every function of torch that a model calls goes through here.
 
-`Watch` changes as little as possible: it answers batch normalisation and dropout as in eval mode, keeps autocast off,
-and refuses what would be explained wrongly without a word. `signxai_torch.operations.recorder` also notes what is
-computed.
+`Watch` changes as little as possible: it answers batch normalisation and dropout as in eval mode, lets batch norms read
+a copy where torch's gradient would be wrong, keeps autocast off, and refuses what would be explained wrongly without a
+word. `signxai_torch.operations.recorder` also notes what is computed.
 """
 
 from __future__ import annotations

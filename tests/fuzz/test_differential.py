@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 
 from parity.reference.client import ReferenceClient
-from parity.reference.environment import ReferenceEnvironmentError, find_python
 from tests.fuzz.architectures import cases
 from tests.fuzz.builder import Case
 from tests.fuzz.checking import describe, problems
+from tests.reference_client import client_for_small_models
 
 ASKED = os.environ.get("FUZZ_EXAMPLES")
 REGRESSIONS = sorted(Path(__file__).with_name("regressions").glob("*.json"))
@@ -31,15 +30,8 @@ pytestmark = [pytest.mark.reference, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceClient]:
-    try:
-        find_python()
-    except ReferenceEnvironmentError as error:
-        pytest.skip(f"no reference environment: {error}")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny models are slower on several threads
-    with ReferenceClient(store=tmp_path_factory.mktemp("store"), keep_both=True, threads=1) as one:
-        yield one
-    torch.set_num_threads(before)
+    with client_for_small_models(tmp_path_factory.mktemp("store")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

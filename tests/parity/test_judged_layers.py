@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
@@ -17,27 +16,20 @@ from parity.keras.augmentations import UNKNOWN_TO_KERAS_2
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.network import write_network
 from parity.reference.client import ReferenceClient
-from parity.reference.environment import ReferenceEnvironmentError, find_python
 from parity.run.cases import Plan
 from parity.run.runner import Runner
 from parity.run.subjects import subject
 from tests.parity.judged import ROWS
 from tests.parity.judged.registry import METHODS
+from tests.reference_client import client_for_small_models
 
 pytestmark = pytest.mark.reference
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceClient]:
-    try:
-        find_python()
-    except ReferenceEnvironmentError as error:
-        pytest.skip(f"no reference environment: {error}")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with ReferenceClient(store=tmp_path_factory.mktemp("store"), keep_both=True, threads=1) as one:
-        yield one
-    torch.set_num_threads(before)
+    with client_for_small_models(tmp_path_factory.mktemp("store")) as client:
+        yield client
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 
 def _augmentation(method: Method, model: ModelDescription) -> bool:
-    return method.family not in ("input", "random", "random_uniform") and not classes(model).isdisjoint(
-        AUGMENTATIONS_OF_KERAS_2
-    )
+    explains = method.family not in ("input", "random", "random_uniform")
+    return explains and not classes(model).isdisjoint(AUGMENTATIONS_OF_KERAS_2)
 
 
 PREPARATION: tuple[KnownDifference, ...] = (
