@@ -103,11 +103,13 @@ def _has_a_mask(node: Node, masked: Collection[str]) -> bool:
     """Return whether a mask may go with a layer's result, where those are known that one goes with before it."""
     if node.class_name == "Masking" or node.config.get("mask_zero"):
         return True
-    handler = HANDLERS.get(node.class_name)
     attends = "Attention" in node.class_name  # what attention gives has the mask of its query
-    if handler is None or not any(name in masked for name in (node.inbound[:1] if attends else node.inbound)):
+    if not any(name in masked for name in (node.inbound[:1] if attends else node.inbound)):
         return False
+    handler = HANDLERS.get(node.class_name)
+    if attends or handler is None:
+        return attends
     if handler.mask != "reads":
         return handler.mask == "passes"
     settings = layer_inside(node.config)[1] if node.class_name == "Bidirectional" else node.config
-    return attends or bool(settings.get("return_sequences"))
+    return bool(settings.get("return_sequences"))

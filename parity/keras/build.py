@@ -107,6 +107,8 @@ class Builder:
             self._add_operation(node)
         elif any(name in self.sizes for name in node.inbound):
             raise self._fail(node, "it reads sizes of a tensor (tf.shape), as only a reshape can. Give it numbers")
+        elif node.ends_masks:
+            self._add(replace(node, inbound=tuple(self._without_mask(name) for name in node.inbound)))
         else:
             self._add(node)
 

@@ -12,6 +12,7 @@ from parity.keras.functions.table import is_named_in_keras_3
 _OTHER_NAMES = {
     **dict.fromkeys(("BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"), "BatchNormalization"),
     "CustomScaleLayer": "Custom>CustomScaleLayer",
+    "GroupQueryAttention": "GroupedQueryAttention",  # a name in one kind of file, the other in the other
 }
 
 

@@ -43,6 +43,8 @@ class Node:
         The node of the layer's first call, where that is another one: it has the weights.
     result
         Which result it is, of a bare operation of several such as `tf.split`: each is a node of its own.
+    ends_masks
+        Whether it reads tensors without their masks, although its kind of layer hands masks on.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Node:
     call: Call = field(default_factory=lambda: Call(()))
     weights_of: str = ""
     result: int = 0
+    ends_masks: bool = False
 
     @property
     def scope(self) -> str:

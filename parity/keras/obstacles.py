@@ -11,7 +11,8 @@ from parity.keras.functions.table import function_of, is_known, is_operation
 from parity.keras.graph import Node
 from parity.keras.handlers.activations import unsupported_functions, why_unsupported
 from parity.keras.handlers.table import HANDLERS
-from parity.keras.handlers.wrappers import model_inside
+from parity.keras.handlers.wrappers import layer_inside, model_inside
+from parity.keras.substitutes import SPECTRAL, SUBSTITUTES
 
 _NAMED = 4
 # Keras' own classes that the table may lack; a class that is neither here nor there is the user's.
@@ -19,10 +20,10 @@ _OF_KERAS = frozenset({
     "AbstractRNNCell", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AutoContrast", "CategoryEncoding",
     "ContrastLimitedAdaptiveHistogramEqualization", "CuDNNGRU", "CuDNNLSTM", "DenseFeatures", "Discretization",
-    "EinsumDense", "FlaxLayer", "GRUCell", "GroupQueryAttention", "GroupedQueryAttention", "HashedCrossing",
+    "FlaxLayer", "GRUCell", "HashedCrossing",
     "Hashing", "IntegerLookup", "JaxLayer", "LSTMCell", "Lambda", "MaxNumBoundingBoxes", "MelSpectrogram", "Pipeline",
-    "RMSNormalization", "RandomFourierFeatures", "ReversibleEmbedding", "STFTSpectrogram", "SimpleRNNCell",
-    "SpectralNormalization", "StackedRNNCells", "StringLookup", "TFSMLayer", "TensorFlowOpLayer", "TextVectorization",
+    "RandomFourierFeatures", "ReversibleEmbedding", "STFTSpectrogram", "SimpleRNNCell",
+    "StackedRNNCells", "StringLookup", "TFSMLayer", "TensorFlowOpLayer", "TextVectorization",
     "TorchModuleWrapper", "Wrapper",
 })  # fmt: skip
 
@@ -49,7 +50,7 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
             if is_operation(inner.class_name):
                 obstacles.setdefault(_OPERATION_INSIDE, []).append(inner)
             else:
-                for problem in _problems(inner):
+                for problem in _problems(inner, inside=True):
                     obstacles.setdefault(problem, []).append(inner)
     lines = [f"{_layers(group)} {problem}" for problem, group in obstacles.items()]
     if len(lines) == 1:
@@ -60,13 +61,18 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
 
 
 def _inside(node: Node, file: Path) -> Iterator[Node]:
-    """Yield the layers of a model that a wrapper holds, named as if the wrapper were a model."""
-    graph = model_inside(node.config, file) if node.class_name == "TimeDistributed" else None
+    """Yield the layer, or the layers of the model, that a layer holds, named as if that were a model."""
+    if node.class_name not in ("TimeDistributed", *SPECTRAL):
+        return
+    graph = model_inside(node.config, file)
+    if graph is None:
+        class_name, config = layer_inside(node.config)
+        yield Node(f"{node.name}/{config.get('name')}", node.keras_name, class_name, config, node.inbound)
     for inner in graph.nodes if graph else ():
         yield replace(inner, name=f"{node.name}/{inner.name}")
 
 
-def _problems(node: Node) -> Iterator[str]:
+def _problems(node: Node, inside: bool = False) -> Iterator[str]:
     kind = node.class_name
     if kind in _CODE:
         yield ("holds Python code, which is never run. Replace it by layers of Keras's own and save the model again.")
@@ -76,19 +82,21 @@ def _problems(node: Node) -> Iterator[str]:
                 f"is a bare operation ({function_of(node)}), which is not in the table of those that are converted. "
                 "Use a Keras layer instead, and save the model again."
             )
-    elif kind not in HANDLERS:
+    elif kind in SUBSTITUTES and inside:
+        yield f"is Keras' own {kind}, which is not supported inside of another layer. Replace it."
+    elif kind not in HANDLERS and kind not in SUBSTITUTES:
         whose = (
             f"is Keras' own {kind}, which is not supported" if kind in _OF_KERAS
             else f"is of the class {kind}, which is none of Keras' own: a class of yours is never run"
         )  # fmt: skip
-        yield f"{whose}. Replace it; supported are {', '.join(sorted(HANDLERS))}."
+        yield f"{whose}. Replace it; supported are {', '.join(sorted([*HANDLERS, *SUBSTITUTES]))}."
     else:
         for name in unsupported_functions(node.config):
             yield f"{why_unsupported(name)}."
         if _is_quantized(node):
             yield "is quantised, which is not supported. Save the model before it is quantised."
         for key, value in node.call.settings.items():
-            if value not in HANDLERS[kind].settings.get(key, ()):
+            if value not in (SUBSTITUTES.get(kind) or HANDLERS[kind]).settings.get(key, ()):
                 yield f"is called with {key}={value!r}, which is not supported. Call the layer without it."
 
 

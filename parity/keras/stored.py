@@ -20,6 +20,7 @@ from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
 from parity.keras.keras_1 import refuse_keras_1
 from parity.keras.obstacles import refuse_obstacles
 from parity.keras.parse import parse_architecture
+from parity.keras.substitutes import SUBSTITUTES, substituted
 from parity.keras.weights import Assigned, assign
 
 KERAS_3 = 3
@@ -77,6 +78,7 @@ def open_model(
         needed = {node.weights_of or node.name for node in graph.nodes}
         assigned = assign(file, graph.model, variables_of, needed)
         tensors = {name: plain_tensors(stored) for name, stored in assigned.items()}
+        graph, tensors = substituted(graph, tensors, lambda problem: ConversionError(f"{path}: {problem}."))
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
         yield Stored(file, graph, tensors | shared, keras_major, elsewhere)
 
@@ -91,6 +93,8 @@ def variables_of(node: Node) -> tuple[Variable, ...]:
     """
     if is_operation(node.class_name):
         return ()
+    if node.class_name in SUBSTITUTES:
+        return SUBSTITUTES[node.class_name].variables(node.config)
     if node.class_name not in HANDLERS:
         raise ConversionError(
             f"layer {node.name!r} ({node.class_name}) lies in a nested model whose weights cannot be told apart "

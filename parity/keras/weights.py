@@ -98,7 +98,7 @@ def _stored_order(nodes: list[Node], variables_of: VariablesOf) -> list[tuple[No
     last: list[tuple[Node, str]] = []
     for node in nodes:
         frozen = node.config.get("trainable") is False
-        for variable in variables_of(node):
+        for variable in (variable for variable in variables_of(node) if not variable.again):
             (first if variable.trainable and not frozen else last).append((node, variable.name))
     return first + last
 

@@ -63,9 +63,10 @@ def _built(layer: Layer, module: Attention) -> Built:
 
 
 def multi_head_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
-    """Kernel and bias of each projection, in Keras' order."""
+    """Kernel and bias of each projection, in Keras' order; of the gate too, which is refused when they are known."""
+    projections = ("query", "key", "gate", "value", "output") if config.get("use_gate") else _PROJECTIONS
     what = ("kernel",) if config.get("use_bias") is False else ("kernel", "bias")
-    return tuple(Variable(f"{name}_{one}", place=f"{name}_dense") for name in _PROJECTIONS for one in what)
+    return tuple(Variable(f"{name}_{one}", place=f"{name}_dense") for name in projections for one in what)
 
 
 def multi_head_attention(layer: Layer) -> Built:

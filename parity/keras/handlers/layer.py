@@ -59,11 +59,14 @@ class Variable:
         Whether training changes it; files are sorted by that.
     place
         Which part of the layer it belongs to (`"cell"`, `"forward_layer/cell"`), as files "by position" have it.
+    again
+        Whether it is another variable once more; only files "by position" hold it twice.
     """
 
     name: str
     trainable: bool = True
     place: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,40 @@ def steps_of_steps() -> Any:
 
 
 @judged
+def products_of_several_axes() -> Any:
+    x = L.Input((4, 5))
+    y = L.EinsumDense("abc,cde->abde", output_shape=(4, 2, 3), bias_axes="e", activation="relu")(x)
+    y = L.EinsumDense("abde,fde->abf", output_shape=(4, 4), activation="relu")(y)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@judged
+def steps_mixed() -> Any:
+    x = L.Input((6, 3))
+    y = L.EinsumDense("abc,bd->adc", output_shape=(4, 3), activation="gelu")(x)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@judged
+def normalised_by_the_largest_singular_value() -> Any:
+    x = L.Input((6, 5, 2))
+    y = L.SpectralNormalization(L.Conv2D(4, 2, activation="relu"))(x)
+    return keras.Model(x, L.SpectralNormalization(L.Dense(3))(L.Flatten()(y)))
+
+
+@judged
+def heads_in_groups() -> Any:
+    x = L.Input((5, 4))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.GroupQueryAttention(3, 4, 2)(x, x))))
+
+
+@judged
+def root_mean_squares() -> Any:
+    x = L.Input((5, 4))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Dense(4, activation="relu")(L.RMSNormalization()(L.Dense(3)(x))))))
+
+
+@judged
 def bent_by_a_layer() -> Any:
     x = L.Input((6,))
     y = L.Dense(5, activation=L.LeakyReLU(negative_slope=0.1))(x)

@@ -49,6 +49,17 @@ def merge_shapes_that_broadcast(keras):
 
 
 @recipe
+def products_by_equations(keras):
+    L = keras.layers
+    dense = L.EinsumDense if hasattr(L, "EinsumDense") else L.experimental.EinsumDense
+    x = keras.Input((6, 5))
+    y = dense("abc,cde->abde", output_shape=(None, 2, 3), bias_axes="e", activation="relu")(x)
+    y = dense("abde,dec->abc", output_shape=(None, 4), bias_axes="c")(y)
+    y = dense("abc,bd->adc", output_shape=(3, 4), bias_axes="d", activation="tanh")(y)
+    return head(keras, x, dense("...x,xy->...y", output_shape=5, bias_axes="y")(y))
+
+
+@recipe
 def merge_flattened(keras):
     L = keras.layers
     x = keras.Input((4, 3, 2))

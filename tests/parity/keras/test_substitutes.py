@@ -1,0 +1,154 @@
+"""Layers that are spelled as others: their logits are those of Keras 3, and what cannot be spelled is refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import parity.keras
+
+os.environ["KERAS_BACKEND"] = "torch"
+keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
+L = keras.layers
+SUFFIXES = (".keras", ".h5")
+EQUATIONS: dict[str, tuple[tuple[int, ...], Any, str | None, str | None]] = {
+    "ab,bc->ac": ((5,), 4, "c", "tanh"),
+    "...x,xy->...y": ((6, 5), 4, "y", None),
+    "abc,dc->abd": ((6, 5), (None, 4), "d", "softmax"),
+    "abc,cde->abde": ((6, 5), (6, 2, 4), "de", "relu"),
+    "abc,ced->abde": ((6, 5), (6, 2, 4), "d", "softmax"),
+    "abcd,dce->abe": ((6, 5, 2), (6, 4), "e", "gelu"),
+    "abc,bd->adc": ((6, 5), (4, 5), None, "relu"),
+    "abc,cde->aebd": ((6, 5), (4, 6, 2), "e", "softmax"),
+    "abc,c->ab": ((6, 5), (6,), None, None),
+}
+"""By equation: shape of the input, `output_shape`, `bias_axes`, activation."""
+
+
+def einsum(equation: str, shape: tuple[int, ...], made: Any, bias_axes: str | None, activation: str | None) -> Any:
+    x = L.Input(shape)
+    y = L.EinsumDense(equation, output_shape=made, bias_axes=bias_axes, activation=activation)(x)
+    return keras.Model(x, y)
+
+
+def spectral(*frozen: str) -> Any:
+    x = L.Input((6, 5, 2))
+    outer = L.SpectralNormalization(L.Conv2D(4, 3, activation="relu"), power_iterations=2)
+    y = outer(x)
+    outer.trainable, outer.layer.trainable = "outer" not in frozen, "inner" not in frozen
+    return keras.Model(x, L.SpectralNormalization(L.Dense(3, use_bias=False))(L.Flatten()(y)))
+
+
+def grouped(masked: bool = False, causal: bool = False, **settings: Any) -> Any:
+    x = L.Input((6, 5))
+    y = L.Masking()(x) if masked else x
+    attention = L.GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2, **settings)
+    y = attention(y, y, use_causal_mask=causal)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))
+
+
+def masked_series(layer: Any) -> Any:
+    x = L.Input((6, 5))
+    return keras.Model(x, L.GlobalAveragePooling1D()(layer(L.Masking()(x))))
+
+
+def called_twice() -> Any:
+    layer, x = L.EinsumDense("abc,cde->abde", output_shape=(6, 1, 5), bias_axes="e", activation="tanh"), L.Input((6, 5))
+    row = L.Reshape((6, 5))
+    return keras.Model(x, row(layer(row(layer(x)))))
+
+
+def inside_of_a_model() -> Any:
+    inner = L.Input((6, 5))
+    y = L.EinsumDense("abc,cd->abd", output_shape=(6, 4), activation="hard_silu")(L.RMSNormalization()(inner))
+    x = L.Input((6, 5))
+    return keras.Model(x, L.Flatten()(keras.Model(inner, y)(x)))
+
+
+def root_mean_square(*shape: int) -> Any:
+    x = L.Input(shape)
+    return keras.Model(x, L.RMSNormalization(epsilon=1e-3)(L.Dense(4)(x)))
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    **{equation: lambda row=(equation, *row): einsum(*row) for equation, row in EQUATIONS.items()},
+    "einsum: called twice": called_twice,
+    "einsum: masked": lambda: masked_series(L.EinsumDense("abc,cd->abd", output_shape=(6, 4), bias_axes="d")),
+    "inside of a model": inside_of_a_model,
+    "spectral": spectral,
+    "spectral: frozen": lambda: spectral("outer"),
+    "spectral: frozen inside": lambda: spectral("inner"),
+    "spectral: tokens": lambda: keras.Sequential(
+        [L.Input((6,)), L.SpectralNormalization(L.Embedding(7, 3, mask_zero=True)), L.GlobalAveragePooling1D()]
+    ),
+    "grouped": grouped,
+    "grouped: causal": lambda: grouped(causal=True, use_bias=False),
+    "grouped: masked": lambda: grouped(masked=True),
+    "root mean square": lambda: root_mean_square(6),
+    "root mean square: series": lambda: root_mean_square(6, 5),
+    "root mean square: pictures": lambda: root_mean_square(6, 5, 2),
+}
+
+
+def save(model: Any, path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=values.shape) * 0.5 for values in model.get_weights()])
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore")  # of masks that end
+def test_logits_are_those_of_keras(name: str, suffix: str, tmp_path: Path) -> None:
+    model = MODELS[name]()
+    path = save(model, tmp_path / f"model{suffix}")
+    x = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
+    if "tokens" in name:
+        x = np.random.default_rng(0).integers(0, 7, x.shape)
+    if "masked" in name or "tokens" in name:
+        x[0, -2:] = 0
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x)).detach().cpu().numpy()
+    module = parity.keras.load(path, dtype=torch.float64)
+    logits = module(module.to_torch(x))
+    if "softmax" in str(EQUATIONS.get(name)):  # which the converter takes off
+        logits = logits.softmax(-1)
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert "layers as others that compute the same" in module.description.spelled
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "a mask that goes through a wrapper": (
+        lambda: masked_series(L.SpectralNormalization(L.Dense(3))), "the file tells it another mask"),
+    "a kernel for each step": (lambda: einsum("abc,bcd->abd", (6, 5), (6, 4), None, None), "the same kernel"),
+    "a bias for each step": (lambda: einsum("abc,cd->abd", (6, 5), (6, 4), "bd", None), "'bias_axes' is 'bd'"),
+    "a number without an axis": (lambda: einsum("abc,cb->a", (6, 5), (), None, None), "one number of a sample"),
+    "axes that the equation leaves open": (
+        lambda: einsum("...x,xyz->...yz", (6, 5), (6, 2, 2), None, None), "leaves others open"),
+    "a gate": (lambda: grouped(use_gate=True), "'use_gate' is not supported"),
+    "steps that are near": (lambda: grouped(sliding_window=2), "'sliding_window' is not supported"),
+    "lengths along other axes": (
+        lambda: keras.Sequential([L.Input((6, 5)), L.RMSNormalization(axis=(1, 2))]), "only -1 is supported"),
+    "a layer of another kind at every step": (
+        lambda: keras.Sequential([L.Input((6, 5)), L.TimeDistributed(L.EinsumDense("ab,bc->ac", output_shape=4))]),
+        "EinsumDense, which is not supported inside of another layer"),
+    "a layer of another kind that is normalised": (
+        lambda: keras.Sequential([L.Input((5,)), L.SpectralNormalization(L.EinsumDense("ab,bc->ac", output_shape=4))]),
+        "EinsumDense, which is not supported inside of another layer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_spelled_is_refused(case: str, suffix: str, tmp_path: Path) -> None:
+    build, sentence = REFUSED[case]
+    path = save(build(), tmp_path / f"model{suffix}")
+    with pytest.raises(parity.keras.ConversionError, match=sentence):
+        parity.keras.load(path)
