@@ -65,7 +65,7 @@ def _inside(node: Node, file: Path) -> Iterator[Node]:
     if node.class_name not in ("TimeDistributed", *SPECTRAL):
         return
     graph = model_inside(node.config, file)
-    if graph is None:
+    if graph is None and isinstance(node.config.get("layer"), Mapping):
         class_name, config = layer_inside(node.config)
         yield Node(f"{node.name}/{config.get('name')}", node.keras_name, class_name, config, node.inbound)
     for inner in graph.nodes if graph else ():

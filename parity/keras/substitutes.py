@@ -52,9 +52,9 @@ class Substitute:
 def _variables_inside(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     """Return the variables of the layer inside and of the power iteration; some files hold the kernel twice."""
     class_name, inner = layer_inside(config)
-    inside = HANDLERS[class_name].variables(inner)
+    inside = HANDLERS[class_name].variables(inner) if class_name in HANDLERS else ()
     if not inside:
-        raise ConversionError(f"{class_name} has no kernel that SpectralNormalization could normalise.")
+        raise ConversionError(f"the layer inside of SpectralNormalization ({class_name}) has no kernel.")
     first, *others = (replace(one, place=f"layer/{one.place}".rstrip("/")) for one in inside)
     again, vector = Variable("kernel again", again=True), Variable("vector_u", trainable=False)
     if inner.get("trainable") is False or config.get("trainable") is False:
