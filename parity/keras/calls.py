@@ -114,13 +114,20 @@ def parse_call(call: Any, layers: Mapping[str, Any], fail: Fail) -> Call:
     tensors: list[Any] = []
     keywords: dict[str, Any] = {}
     for entry in call:
-        if not (isinstance(entry, list) and len(entry) in (3, 4) and isinstance(entry[0], str)):
-            raise fail(f"has an argument that is not a layer's result: {entry!r}. Use layers only.")
-        if len(entry) == 4 and isinstance(entry[3], Mapping):
-            keywords.update(entry[3])
-        tensors.append(entry[2] if entry[0] == _CONSTANT else _source(entry, fail))
+        tensors.append(_argument_2(entry, keywords, fail))
     told = {key: _decoded_2(value, layers, fail, 0) for key, value in keywords.items()}
     return Call((tensors[0] if len(tensors) == 1 else tuple(tensors),), told)
+
+
+def _argument_2(entry: Any, keywords: dict[str, Any], fail: Fail) -> Any:
+    """Return a tensor or a constant, or a list of constants, and note the keywords that each entry repeats."""
+    if isinstance(entry, list) and entry and all(isinstance(item, list) and item[:1] == [_CONSTANT] for item in entry):
+        return [_argument_2(item, keywords, fail) for item in entry]
+    if not (isinstance(entry, list) and len(entry) in (3, 4) and isinstance(entry[0], str)):
+        raise fail(f"has an argument that is not a layer's result: {entry!r}. Use layers only.")
+    if len(entry) == 4 and isinstance(entry[3], Mapping):
+        keywords.update(entry[3])
+    return entry[2] if entry[0] == _CONSTANT else _source(entry, fail)
 
 
 def _source(entry: list[Any], fail: Fail) -> Source:

@@ -201,7 +201,7 @@ class KerasModule(nn.Module):
         self._done.append(())
         self._output = self._count + self._held + len(self._steps) - 1
 
-    def to_torch(self, array: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]) -> Any:
+    def to_torch(self, array: npt.NDArray[Any] | Sequence[npt.NDArray[Any]] | Mapping[str, npt.NDArray[Any]]) -> Any:
         """Turn a batch in Keras layout `(N, H, W, C)`, `(N, T, C)` or `(N, F)` into an input of this model.
 
         Where the channels come first in Keras too (`description.channels_first`), no axis is moved.
@@ -209,7 +209,8 @@ class KerasModule(nn.Module):
         Parameters
         ----------
         array
-            A batch. For several inputs one per input, or all of them joined as `joined` does.
+            A batch. For several inputs one per input, in the model's order or by the input's name, or all of them
+            joined as `joined` does.
 
         Returns
         -------
@@ -254,6 +255,12 @@ class KerasModule(nn.Module):
         return made.cpu().numpy()
 
     def _parts(self, array: Any) -> list[npt.NDArray[Any]]:
+        if isinstance(array, Mapping):
+            names = [name for name, _ in self.description.inputs]
+            if set(array) != set(names):
+                given = [str(name) for name in array]
+                raise ConversionError(f"The model {self.description.name!r} takes the inputs {names}, given {given}.")
+            return [np.asarray(array[name]) for name in names]
         if self._count == 1 or isinstance(array, (tuple, list)):
             return list(array) if isinstance(array, (tuple, list)) and self._count > 1 else [np.asarray(array)]
         return divided(np.asarray(array), [shape for _, shape in self.description.inputs])

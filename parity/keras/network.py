@@ -143,9 +143,7 @@ def _layers_of(description: ModelDescription) -> Network:
         name = names[layer.name]
         class_name, config = layer.class_name, keras_2_config(layer.class_name, layer.config) | {"name": name}
         if layer.name == softmax:
-            if class_name == "Softmax":
-                class_name, config = "Activation", {"name": name}
-            config["activation"] = "linear"
+            class_name, config = _without_softmax(class_name, config)
         if layer.name in shapes:
             config = {"name": name, "batch_input_shape": [None, *shapes[layer.name]]}
         inbound, keywords = tuple(names[producer] for producer in layer.inbound), layer.keywords
@@ -162,6 +160,16 @@ def _layers_of(description: ModelDescription) -> Network:
             config["layer"] = {"class_name": "Functional", "config": inner}
         layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, layer.settings))
     return Network(tuple(layers))
+
+
+def _without_softmax(class_name: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a layer that ends in a softmax, or runs one that does at every step, without it."""
+    if class_name == "TimeDistributed":
+        kind, inner = _without_softmax(config["layer"]["class_name"], config["layer"]["config"])
+        return class_name, {**config, "layer": {"class_name": kind, "config": inner}}
+    if class_name == "Softmax":
+        return "Activation", {"name": config["name"], "activation": "linear"}
+    return class_name, {**config, "activation": "linear"}
 
 
 def _weights_inside(description: ModelDescription) -> list[tuple[bool, str]]:

@@ -323,6 +323,11 @@ class _Parser:
             for call in calls
         ]
         for call in parsed:
+            if not call.sources and entry.get("class_name") == "TFOpLambda":
+                raise self.fail(
+                    f"the file does not tell which tensors the bare operation {name!r} reads: of what follows a "
+                    "constant Keras keeps nothing. Use a Keras layer instead, such as Dot or EinsumDense."
+                )
             if not call.sources:
                 raise self.fail(f"the layer {name!r} reads no other layer. Save the model again.")
             for source in call.sources:
@@ -350,7 +355,7 @@ class _Parser:
 
     def chosen(self, output: str | None, results: Results) -> str:
         """Return the node of the output that is wanted, by the name of the layer or nested model, or by its own."""
-        names = self.outputs
+        names = self.outputs if len(set(self.outputs)) == len(self.outputs) else list(results)
         if output in results:
             return output
         if output is not None and output not in names:

@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-WORKER_VERSION = 3
+WORKER_VERSION = 4
 """Raise this whenever the worker can answer the same request differently: stored results are then made anew."""
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "innvestigate", "signxai")

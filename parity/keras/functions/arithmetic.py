@@ -245,9 +245,21 @@ def pairwise(class_name: str) -> Spelling:
         if isinstance(left, Tensor) and isinstance(right, Tensor):
             return _merged(class_name, left, right)
         x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
-        if class_name == "Maximum" and constant == 0:
+        sign = 1.0 if class_name == "Maximum" else -1.0
+        numbers = list(numbers_in(_constant(constant, x)))
+        if len(numbers) != 1:
+            raise NotSpelledError("compares with a constant for each place, which no layer of Keras does")
+        bound = numbers[0]
+        if bound == 0 and sign > 0:
             return (Spelled("Activation", {"activation": "relu"}, (x.name,)),)
-        raise NotSpelledError(f"compares with the constant {constant!r}, which no layer of Keras does")
+        if float(np.float32(bound)) != bound:
+            raise NotSpelledError(f"compares with {bound!r}, which float32 does not hold, in which Keras keeps it")
+        # The smaller of two is the negative of the larger of their negatives.
+        return (
+            Spelled("Rescaling", {"scale": sign, "offset": -sign * bound}, (x.name,)),
+            Spelled("ReLU", {}, (PREVIOUS,)),
+            Spelled("Rescaling", {"scale": sign, "offset": bound}, (PREVIOUS,)),
+        )
 
     return spelling
 

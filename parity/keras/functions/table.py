@@ -84,6 +84,7 @@ _OF_SHAPES: dict[str, Row] = {
     "squeeze": (("input", "axis"), shapes.squeeze),
     "transpose": (("a", "perm"), shapes.transpose),
     "identity": (("input",), elementwise.same),
+    "ensure_shape": (("x", "shape"), elementwise.same),
     "cast": (("x", "dtype"), elementwise.cast),
     "clip_by_value": (("t", "clip_value_min", "clip_value_max"), arithmetic.clip),
     "pad": (("tensor", "paddings", "mode", "constant_values"), shapes.pad),

@@ -79,9 +79,12 @@ _INSIDE = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 
 
 def is_softmax(class_name: str, config: Mapping[str, Any]) -> bool:
-    """Return whether a layer ends in a softmax (its own work or its activation attribute)."""
+    """Return whether a layer, or what it runs at every step, is a softmax or has it as its activation."""
     if class_name == "Softmax":
         return True
+    inner = config.get("layer")
+    if class_name == "TimeDistributed" and isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping):
+        return is_softmax(str(inner.get("class_name")), inner["config"])
     if class_name in _INSIDE:
         return False
     name, _ = _split(config.get("activation"))

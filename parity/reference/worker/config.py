@@ -139,6 +139,12 @@ def _strip(config: Config, softmax: bool) -> bool:
     nothing = _is_nothing(last)
     if not (nothing or (softmax and _is_softmax(last))):
         return False
+    if last["class_name"] == "TimeDistributed":
+        inner = last["config"]["layer"]
+        if inner["class_name"] == "Softmax":
+            inner["class_name"], inner["config"] = "Activation", {"name": inner["config"]["name"]}
+        inner["config"]["activation"] = "linear"
+        return True
     if last["class_name"] not in ("Activation", "Softmax"):
         last["config"]["activation"] = "linear"
         return True
@@ -170,4 +176,7 @@ def _is_nothing(layer: Config) -> bool:
 def _is_softmax(layer: Config) -> bool:
     if layer["class_name"] in _RECURRENT:
         return False
+    if layer["class_name"] == "TimeDistributed":
+        inner = layer["config"]["layer"]
+        return inner["class_name"] not in _MODELS and _is_softmax(inner)
     return bool(layer["class_name"] == "Softmax" or is_softmax(layer["config"].get("activation")))

@@ -183,6 +183,19 @@ def products_of_several_axes() -> Any:
 
 
 @judged
+def compared_with_numbers() -> Any:
+    x = L.Input((6, 3))
+    y = ops.minimum(ops.maximum(L.Conv1D(4, 2)(x), -0.25), 0.5)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@judged
+def softmax_at_every_step() -> Any:
+    x = L.Input((6, 3))
+    return keras.Model(x, L.TimeDistributed(L.Dense(3, activation="softmax"))(L.Conv1D(4, 2)(x)))
+
+
+@judged
 def steps_mixed() -> Any:
     x = L.Input((6, 3))
     y = L.EinsumDense("abc,bd->adc", output_shape=(4, 3), activation="gelu")(x)

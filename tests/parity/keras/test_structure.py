@@ -118,6 +118,21 @@ def test_layouts_there_and_back(path, x):
     assert np.abs(x).max() > 0, "to_torch must not share memory with the caller's array"
 
 
+def test_inputs_by_name(tmp_path):
+    architecture = functional(
+        input_layer(4, name="a", inbound=[]), input_layer(3, name="b", inbound=[]),
+        layer("Concatenate", "both", ["a", "b"]), start=("a", "b"), end=("both",),
+    )  # fmt: skip
+    module = parity.keras.load(KerasModel(architecture).write(tmp_path / "two.h5"))
+    (first, shape), (second, other) = module.description.inputs
+    rng = np.random.default_rng(0)
+    arrays = {second: rng.normal(size=(3, *other)), first: rng.normal(size=(3, *shape))}
+    by_name, by_place = module.to_torch(arrays), module.to_torch([arrays[first], arrays[second]])
+    assert all(torch.equal(a, b) for a, b in zip(by_name, by_place, strict=True))
+    with pytest.raises(parity.keras.ConversionError, match=f"takes the inputs .*{first}.*, given .*wrong"):
+        module.to_torch({**arrays, "wrong": arrays[first]})
+
+
 def test_add_is_zennits_sum(tmp_path, x):
     module = parity.keras.load(tiny_branches().write(tmp_path / "branches.h5"), dtype=torch.float64)
     assert isinstance(module.add, Sum)

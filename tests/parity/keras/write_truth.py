@@ -38,6 +38,8 @@ def logits(keras: Any, model: Any, x: Any) -> np.ndarray:
     last = model
     while hasattr(last, "layers"):
         last = last.layers[-1]
+    if isinstance(last, keras.layers.TimeDistributed):
+        last = last.layer
     activation = None if hasattr(last, "cell") else getattr(last, "activation", None)
     if isinstance(activation, keras.layers.Softmax) or activation is keras.activations.softmax:
         last.activation = keras.activations.linear

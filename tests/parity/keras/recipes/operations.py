@@ -53,6 +53,36 @@ def shuffled_channels(keras: Any) -> Any:
 
 
 @recipe
+def compared_with_numbers(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 3))
+    y = tf.maximum(L.Conv1D(4, 2)(x), -0.25)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(tf.minimum(y, 0.5))))
+
+
+@recipe
+def reshaped_by_joined_sizes(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 4))
+    y = L.Conv1D(3, 2)(x)
+    row = tf.reshape(y, tf.concat([tf.shape(y)[:1], [15]], axis=0))
+    steps = tf.reshape(y, tf.stack([tf.shape(y)[0], 3, 5]))
+    steps = L.Flatten()(L.Dense(2)(tf.ensure_shape(steps, [None, 3, 5])))
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([tf.ensure_shape(row, [None, 15]), steps])))
+
+
+@recipe
+def softmax_at_every_step(keras: Any) -> Any:
+    L = keras.layers
+    x = keras.Input((6, 4))
+    return keras.Model(x, L.TimeDistributed(L.Dense(3, activation="softmax"))(L.Conv1D(3, 2)(x)))
+
+
+@recipe
 def reshaped_by_sizes(keras: Any) -> Any:
     """Heads of attention by hand: the batch's size is asked of the tensor."""
     import tensorflow as tf
