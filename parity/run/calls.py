@@ -10,6 +10,7 @@ from parity.judge.known.conditions import (
     RECURRENT,
     has_output_activation,
     input_layers,
+    layers_at_every_step,
     masked_averages,
     takes_tokens,
 )
@@ -118,6 +119,11 @@ def refuse_recurrences(method: Method, model: ModelDescription) -> None:
     NotInReferenceError
         If the method has rules for layers, or for ReLUs, and a recurrent layer would need one.
     """
+    inside = sorted({kind for kind, _ in layers_at_every_step(model)} & RECURRENT)
+    if method.family == "deep_lift" and inside:
+        raise NotInReferenceError(
+            f"no reference has DeepLIFT for recurrent layers such as the {inside[0]} at every step"
+        )
     recurrent = next((layer for layer in model.layers if layer.class_name in RECURRENT), None)
     if recurrent is None:
         return

@@ -78,6 +78,11 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
         "lrp.z", [6, 5, 3],
         [conv("f", "x"), layer("UnitNormalization", "u", "f", axis=[3]), flatten("u"), dense("o", "flat")],
     ),
+    "innvestigate-sizes-at-every-step": (
+        "lrp.z", [5, 4, 2],
+        [layer("TimeDistributed", "t", "x", layer={"class_name": "UnitNormalization", "config": {"name": "u"}}),
+         flatten("t"), dense("o", "flat")],
+    ),
     "innvestigate-derivative-in-lrp": (
         "lrp.z", [5], [dense("h", "x"), layer("LeakyReLU", "l", "h", alpha=0.25), dense("o", "l")],
     ),

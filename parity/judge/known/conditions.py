@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from parity.keras import LayerDescription, ModelDescription
 from parity.keras.handlers.table import HANDLERS, TRAINING_ONLY
+from parity.keras.handlers.wrappers import layer_inside
 from parity.keras.network import NetworkLayer
 
 Layer = LayerDescription | NetworkLayer
@@ -26,6 +28,18 @@ KERNEL_CLASSES = (
 def classes(model: ModelDescription) -> set[str]:
     """Return the classes of a model's layers."""
     return {layer.class_name for layer in model.layers}
+
+
+def layers_at_every_step(model: ModelDescription) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield class and call settings of the layers inside of `TimeDistributed`, alone or in a model."""
+    for layer in model.layers:
+        if layer.class_name != "TimeDistributed":
+            continue
+        if layer.inside is None:
+            yield layer_inside(layer.config)[0], {}
+            continue
+        yield from ((inner.class_name, inner.settings) for inner in layer.inside.layers)
+        yield from layers_at_every_step(layer.inside)
 
 
 def branches(model: ModelDescription) -> bool:

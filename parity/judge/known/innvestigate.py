@@ -8,6 +8,7 @@ from parity.judge.known.conditions import (
     classes,
     input_layers,
     keeps_shape,
+    layers_at_every_step,
     more_than_a_relu,
     same_shape,
     takes_open_sizes,
@@ -38,6 +39,15 @@ def _normalization(method: Method, model: ModelDescription) -> bool:
 
 def _normalization_graph(method: Method, model: ModelDescription) -> bool:
     return method.family not in ("lrp", "input", "random") and "BatchNormalization" in classes(model)
+
+
+def _sizes_at_every_step(method: Method, model: ModelDescription) -> bool:
+    constants = any(
+        kind in (*_STATISTICS, "BatchNormalization")
+        or (kind == "MultiHeadAttention" and settings.get("use_causal_mask"))
+        for kind, settings in layers_at_every_step(model)
+    )
+    return method.family not in ("input", "random") and constants
 
 
 def _length_of_a_sample(method: Method, model: ModelDescription) -> bool:
@@ -153,6 +163,27 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "copies the weights, TypeError: Cannot convert ... dtype([('resource', 'u1')]). Conv2D, "
             "BatchNormalization, ReLU, Flatten, Dense: integrated_gradients and smoothgrad raise in float32 too, "
             "guided_backprop does not."
+        ),
+        recipe="averaged",
+    ),
+    KnownDifference(
+        name="innvestigate-sizes-at-every-step",
+        references=("innvestigate",),
+        applies=_sizes_at_every_step,
+        condition=(
+            "A normalization, or a MultiHeadAttention that is called with use_causal_mask=True, at every step of a "
+            "TimeDistributed, alone or in a model, in innvestigate 2.1.2."
+        ),
+        cause=(
+            "It leaves the operations of the derivative to Keras, which takes some that depend on the input for "
+            "constants and runs them before there is an input."
+        ),
+        evidence=(
+            "TimeDistributed of BatchNormalization, LayerNormalization, GroupNormalization or UnitNormalization, alone "
+            "or in a model behind Flatten, Conv1D or Conv2D, Flatten, Dense: gradient and guided_backprop raise "
+            "InvalidArgumentError (You must feed a value for placeholder tensor) in float64, and but for "
+            "LayerNormalization in float32; so they do with a causal MultiHeadAttention in the model. With any of 22 "
+            "other kinds of layers they give maps. SIGN-XAI's gradient and the port's agree."
         ),
         recipe="averaged",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import RECURRENT, classes, masked_attentions, masked_averages
+from parity.judge.known.conditions import RECURRENT, classes, layers_at_every_step, masked_attentions, masked_averages
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import ATTENTION_BY_HEADS
 from parity.keras import LayerDescription, ModelDescription
@@ -18,6 +18,8 @@ def _embedding(method: Method, model: ModelDescription) -> bool:
 
 
 def _recurrence(method: Method, model: ModelDescription) -> bool:
+    if any(kind in RECURRENT for kind, _ in layers_at_every_step(model)):
+        return method.family not in ("input", "random")
     return not method.row.layers and method.family not in ("input", "random") and bool(classes(model) & RECURRENT)
 
 
@@ -138,7 +140,10 @@ SEQUENCES: tuple[KnownDifference, ...] = (
         name="innvestigate-recurrence",
         references=("innvestigate",),
         applies=_recurrence,
-        condition="Gradients of a model with recurrent layers, in innvestigate 2.1.2.",
+        condition=(
+            "Gradients of a model with recurrent layers, and LRP where they are inside of a TimeDistributed, whose "
+            "derivative it takes, in innvestigate 2.1.2."
+        ),
         cause=(
             "It takes the gradient layer by layer in a graph that is built already, and the loop of a recurrent layer "
             "does not give out what its gradient needs; no request of the process is answered after that."

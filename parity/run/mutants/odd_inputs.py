@@ -59,6 +59,17 @@ def _masked(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _normalized_frames(make: Maker) -> Network:
+    norm = make.normalization("norm", "x", 4)
+    inside = {"class_name": norm.class_name, "config": {**norm.config, "name": "norm"}}
+    return Network((
+        input_layer(3, 5, 4),
+        replace(norm, name="frames", class_name="TimeDistributed", config={"layer": inside}),
+        plain("flat", "Flatten", "frames"),
+        make.dense("out", "flat", 60, 3),
+    ))  # fmt: skip
+
+
 def _attended(make: Maker) -> Network:
     return Network((
         input_layer(7, 4),
@@ -110,6 +121,7 @@ NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "recurrent": _recurrent,
     "masked": _masked,
     "masked_attended": _masked_attended,
+    "normalized_frames": _normalized_frames,
     "attended": _attended,
     "attended_twice": _attended_twice,
     "attended_causally": _attended_causally,
