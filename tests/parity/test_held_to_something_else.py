@@ -74,6 +74,11 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
         "gradient", [6, 5, 3],
         [layer("RandomFlip", "r", "x", mode="horizontal", seed=None), conv("f", "r"), flatten("f"), dense("o", "flat")],
     ),
+    "signxai-rounded-for-each-reader": (
+        "lrp_z", [4, 5, 2],
+        [layer("Resizing", "r", "x", height=6, width=7), conv("f", "r"), conv("g", "r"), layer("Add", "s", "f", "g"),
+         flatten("s"), dense("o", "flat")],
+    ),
     "innvestigate-statistics-of-a-sample": (
         "lrp.z", [6, 5, 3],
         [conv("f", "x"), layer("UnitNormalization", "u", "f", axis=[3]), flatten("u"), dense("o", "flat")],

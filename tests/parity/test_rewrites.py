@@ -133,6 +133,12 @@ EXAMPLES: dict[str, Example] = {
          layer("RandomContrast", "c", "f", factor=0.3, seed=None), flatten("c"), dense("o", "flat")],
         [("augmentation", "gradient")],
     ),
+    "resized for several": (
+        rewrites.ROUNDED_ONCE, [4, 5, 2],
+        [layer("Resizing", "r", "x", height=6, width=7), conv("f", "r"), layer("Concatenate", "c", "r", "r", axis=-1),
+         conv("g", "c"), layer("Add", "s", "f", "g"), flatten("s"), dense("o", "flat")],
+        [("signxai-rounded-for-each-reader", "lrp_z"), ("signxai-rounded-for-each-reader", "gradient")],
+    ),
     "attention": (
         rewrites.ATTENTION_BY_HEADS, [5, 4], "attention_with_a_key",
         [("signxai-tensors-by-name", "lrp_z"), ("innvestigate-tensors-by-name", "lrp.z")],

@@ -212,6 +212,12 @@ def reads_twice(layer: Layer, tensors: Sequence[str]) -> bool:
     return len(set(tensors)) < len(tensors) and layer.class_name != "MultiHeadAttention"
 
 
+def rounds_to_float32(layer: Layer) -> bool:
+    """Return whether TensorFlow rounds a layer's values to float32, and what comes back to it, in every dtype."""
+    resizes = layer.class_name in ("Resizing", "CenterCrop", "RandomCrop")
+    return resizes and str(layer.config.get("interpolation", "bilinear")).lower() != "nearest"
+
+
 def hands_on(model: ModelDescription, layer: LayerDescription) -> bool:
     """Return whether SIGN-XAI's LRP passes relevance through a layer as if it were not there."""
     if layer.class_name in ("Flatten", "Permute", "Reshape"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import classes
+from parity.judge.known.conditions import classes, rounds_to_float32
 from parity.judge.known.difference import KnownDifference
-from parity.judge.known.rewrites import AUGMENTATION_OFF
+from parity.judge.known.rewrites import AUGMENTATION_OFF, IN_ORDER_OF_ARRIVAL, ROUNDED_ONCE
+from parity.judge.known.signxai import RUN_BY_KERAS
 from parity.keras import ModelDescription
 from parity.keras.augmentations import AUGMENTATIONS_OF_KERAS_2
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 def _augmentation(method: Method, model: ModelDescription) -> bool:
     explains = method.family not in ("input", "random", "random_uniform")
     return explains and not classes(model).isdisjoint(AUGMENTATIONS_OF_KERAS_2)
+
+
+def _rounded_for_each_reader(method: Method, model: ModelDescription) -> bool:
+    read = [name for layer in model.layers for name in layer.inbound]
+    several = any(rounds_to_float32(layer) and read.count(layer.name) > 1 for layer in model.layers)
+    return method.family not in (*RUN_BY_KERAS, "input", "random") and several
 
 
 PREPARATION: tuple[KnownDifference, ...] = (
@@ -36,5 +43,23 @@ PREPARATION: tuple[KnownDifference, ...] = (
             "of AdjustContrastv2). RandomRotation in float64: Keras raises TypeError (Input 'y' of 'Mul' Op)."
         ),
         rewrites=(AUGMENTATION_OFF,),
+    ),
+    KnownDifference(
+        name="signxai-rounded-for-each-reader",
+        references=("signxai",),
+        applies=_rounded_for_each_reader,
+        condition="A bilinear Resizing that several layers read, or one in several places, in signxai 1.1.9.2.",
+        cause=(
+            "TensorFlow resizes in float32 whatever the dtype, and rounds what comes back to it likewise. SIGN-XAI "
+            "takes each reader's part through the layer by itself and adds up then, so each part is rounded; the "
+            "derivative is that of the sum, which is rounded once."
+        ),
+        evidence=(
+            "Resizing(9, 8), two Conv2D, Add, Conv2D, Flatten, Dense in float64: gradient and lrp_z differ from the "
+            "port by rel. L2 1e-7, iNNvestigate's lrp.z and lrp.alpha_2_beta_1 by 1e-12 at most; so it is with "
+            "Concatenate of the layer with itself. With a Dropout behind the Resizing, which adds up the parts first, "
+            "SIGN-XAI agrees too."
+        ),
+        rewrites=(ROUNDED_ONCE, IN_ORDER_OF_ARRIVAL),
     ),
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from parity.judge.known.arrival import in_order_of_arrival
 from parity.judge.known.attention import heads_apart
-from parity.judge.known.conditions import keeps_shape, masked, reads_twice, tensors_read
+from parity.judge.known.conditions import keeps_shape, masked, reads_twice, rounds_to_float32, tensors_read
 from parity.judge.known.rewrite import NoEquivalentError, Rewrite, linear, shape_of
 from parity.keras.augmentations import RANDOM
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS
@@ -149,6 +149,14 @@ def _augmentation_off(network: Network, _target: int) -> Network:
     return network
 
 
+def _rounded_once(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        if rounds_to_float32(layer) and len(network.consumers(layer.name)) > 1:
+            copy = NetworkLayer(network.free_name(f"{layer.name}_read"), COPY, COPY_SETTINGS, (), {}, layer.shape)
+            network = network.inserted(layer.name, copy)
+    return network
+
+
 def _each_read_once(network: Network, _target: int) -> Network:
     tensors = tensors_read(network)
     for layer in [reader for reader in network if reads_twice(reader, tensors[reader.name])]:
@@ -212,13 +220,14 @@ AUGMENTATION_OFF = Rewrite("augmentations as what they are at inference", _augme
 PERMUTE_THROUGH_ANOTHER_SHAPE = Rewrite(
     "Permute between two Reshape layers, so that no shape stays what it was", _permute_through_another_shape
 )
+ROUNDED_ONCE = Rewrite("a Dropout layer behind each layer that rounds and that several read", _rounded_once)
 EACH_READ_ONCE = Rewrite("what a layer reads twice as two layers", _each_read_once)
 ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each head", _attention_by_heads)
 FUNCTION_OF_AN_ACTIVATION = Rewrite("activation layers as the functions of Activation", _function_of_an_activation)
 REWRITES = (
     SIZED, AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION, NO_BRANCH_AT_A_LAYER,
-    ATTENTION_BY_HEADS, EACH_READ_ONCE, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE, PERMUTED_INPUT,
-    ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
+    ATTENTION_BY_HEADS, ROUNDED_ONCE, EACH_READ_ONCE, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE,
+    PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied."""
 

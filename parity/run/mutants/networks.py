@@ -203,6 +203,18 @@ def _augmented(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _resized(make: Maker) -> Network:
+    return Network((
+        input_layer(4, 5, 2),
+        plain("large", "Resizing", "x", height=6, width=7, interpolation="bilinear"),
+        make.convolution("left", "large", 2, 3, (2, 2)),
+        make.convolution("right", "large", 2, 3, (1, 1)),
+        plain("sum", "Add", "left", "right"),
+        plain("flat", "Flatten", "sum"),
+        make.dense("out", "flat", 126, 3),
+    ))  # fmt: skip
+
+
 def _unit_length(make: Maker) -> Network:
     return Network((
         input_layer(6, 5, 3),
@@ -234,6 +246,7 @@ NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "bounded": _bounded,
     "ties_at_the_baseline": _ties_at_the_baseline,
     "augmented": _augmented,
+    "resized": _resized,
     "unit_length": _unit_length,
     **odd_inputs.NETWORKS,
 }
