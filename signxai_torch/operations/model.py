@@ -14,6 +14,7 @@ from signxai_torch.operations.checks import check_inputs, check_logits, takes_to
 from signxai_torch.operations.counting import Count
 from signxai_torch.operations.inputs import Inputs
 from signxai_torch.operations.kind import Kind
+from signxai_torch.operations.precision import full_float32
 from signxai_torch.operations.recorder import Keep, Recorder
 from signxai_torch.operations.refusal import Obstacle, UnhookedOperationError, refuse
 from signxai_torch.operations.replica import replicate
@@ -173,5 +174,8 @@ def refuse_inside_of_another() -> None:
 @contextmanager
 def undisturbed(module: nn.Module, batch: Tensor) -> Iterator[None]:
     """Explain inside, whatever modes of torch the caller has on; a model of another dtype is told of in words."""
-    with torch.inference_mode(False), _without_autocast(batch.device.type), telling_of_mismatch(module, batch):
+    with (
+        torch.inference_mode(False), _without_autocast(batch.device.type), full_float32(batch),
+        telling_of_mismatch(module, batch),
+    ):  # fmt: skip
         yield
