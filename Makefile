@@ -62,8 +62,8 @@ mutants: setup  ## wrong ports on trial: each must end red; writes docs/mutants.
 # METHODS as given to this command alone: its default, "all", is that of `make parity`.
 bench_methods := $(if $(filter-out file,$(origin METHODS)),--method '$(METHODS)')
 
-bench: setup  ## speed and memory beside others: QUICK=1 MODELS=vgg_mnist,... METHODS='lrp_z,...' ARGS='--strict'
-	$(VENV)/bin/python -m bench $(if $(QUICK),--quick) $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
+bench: setup  ## speed and memory beside others: QUICK=1 DEVICE=cuda MODELS=vgg_mnist,... METHODS='lrp_z,...' ARGS='--strict'
+	$(VENV)/bin/python -m bench $(if $(QUICK),--quick) $(if $(DEVICE),--device $(DEVICE)) $(if $(MODELS),--model '$(MODELS)') $(bench_methods) $(ARGS)
 
 zoo: setup  ## torchvision's families, as they are, with zennit's and captum's sums beside: MODELS=resnet18,...
 	$(VENV)/bin/python -m bench.zoo $(if $(MODELS),--model '$(MODELS)') $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from bench import page, report, session
 from bench.document import BenchFileError, load
@@ -33,6 +34,7 @@ PAGE = DOCS / "benchmarks.md"
 @click.option(
     "--threads", type=click.IntRange(min=1), default=available_cores, help="Threads of torch and of TensorFlow."
 )
+@click.option("--device", default="cpu", show_default=True, help="Where torch's contenders run: cpu, cuda or mps.")
 @click.option("--store", type=click.Path(path_type=Path), help="Stored answers of the reference, for --stored-total.")
 @click.option("--stored-total", is_flag=True, help="Look those totals up; VGG16: about 10 minutes less.")
 @click.option("--no-reference", is_flag=True, help="Start no TensorFlow.")
@@ -46,6 +48,7 @@ def main(
     methods: tuple[str, ...],
     rounds: int | None,
     threads: int,
+    device: str,
     store: Path | None,
     stored_total: bool,
     no_reference: bool,
@@ -55,6 +58,10 @@ def main(
     strict: bool,
 ) -> None:
     """Measure the port beside stock zennit, captum and the TensorFlow reference."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise click.UsageError(f"torch has no device {device!r} here: {error}") from None
     try:
         named = split(methods)
         wish = Wish(split(models) or None, select_methods(named) if named else None, quick, rounds, stored_total)
@@ -67,13 +74,15 @@ def main(
                 command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
                 directory=directory,
                 threads=threads,
+                device=device,
                 with_reference=not no_reference,
                 store=store,
                 tell=click.echo,
             )
             write_atomically(directory / "bench.json", dumps(document))
         write_atomically(directory / "bench.html", report.render(document))
-        full = not (wish.networks or wish.methods or wish.quick or wish.rounds) and render is None
+        part = wish.networks or wish.methods or wish.quick or wish.rounds
+        full = not part and render is None and device == "cpu"
         if write_page or (write_page is None and full):
             page.update(PAGE, document)
             click.echo(f"wrote the table in {PAGE.name}")

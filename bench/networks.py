@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,10 @@ class Network:
     def large(self) -> bool:
         """Whether one call takes long enough that few rounds must do."""
         return sum(one.numel() for one in self.module.parameters()) >= LARGE
+
+    def on(self, device: str) -> Network:
+        """Return the network with its weights and samples on a device."""
+        return replace(self, module=self.module.to(device), samples=self.samples.to(device))
 
     def batch(self, size: int, side: int | None = None) -> Tensor:
         """Return a batch: the samples over and over, resized to `side` if one is given."""

@@ -27,6 +27,7 @@ def run(
     command: str,
     directory: Path,
     threads: int,
+    device: str = "cpu",
     with_reference: bool,
     store: Path | None,
     tell: Callable[[str], None],
@@ -43,6 +44,8 @@ def run(
         Where the harness's own file goes.
     threads : int
         Threads of torch and of TensorFlow.
+    device : str
+        Where torch's contenders run.
     with_reference : bool
         Whether TensorFlow may be started.
     store : Path or None
@@ -61,12 +64,15 @@ def run(
     torch.set_num_threads(threads)
     plan = make_plan(wish)
     with Everyone(threads, with_reference) as everyone:
-        workbench = Workbench(everyone)
+        workbench = Workbench(everyone, device)
         for name in plan.networks:  # an unknown name costs nothing but the message
             workbench.network(name)
         taken = harness.run(plan, workbench, directory / ROUNDS_FILE, tell)
         totals, no_totals = _totals(plan, workbench, store, threads)
         reference = everyone.reference.versions
+    plan = (
+        plan if device == "cpu" else dataclasses.replace(plan, memory=())
+    )  # a process's memory says nothing of a GPU's
     peaks, absent = _peaks(plan, workbench.missing, threads, tell)
     return document.make(
         command,

@@ -36,17 +36,19 @@ class Timed:
         The call and the unit.
     first : float or None
         Seconds of the first call.
+    device : str
+        Where both run.
     """
 
-    def __init__(self, about: dict[str, Any], job: Job, unit: Job, first: float | None) -> None:
-        self.call: Callable[[], Any] = job.call
-        self._about, self._unit, self._first = about, unit, first
+    def __init__(self, about: dict[str, Any], job: Job, unit: Job, first: float | None, device: str) -> None:
+        self.call: Callable[[], Any] = finished(job.call, device)
+        self._about, self._unit, self._first = about, finished(unit.call, device), first
         self._clock = job.clock
         self._units: list[float] = []
 
     def beside(self) -> None:
         """Take the time of one unit; the harness calls this before each round, so that both meet the same machine."""
-        self._units.append(_seconds(self._unit.call)[0])
+        self._units.append(_seconds(self._unit)[0])
 
     def told(self) -> dict[str, Any]:
         """Return what the results hold besides the harness's own numbers."""
@@ -65,6 +67,8 @@ class Workbench:
     ----------
     everyone : Everyone
         The contenders.
+    device : str
+        Where torch's contenders run: "cpu", "cuda" or "mps".
 
     Attributes
     ----------
@@ -74,8 +78,8 @@ class Workbench:
         What could not be measured, and why.
     """
 
-    def __init__(self, everyone: Everyone) -> None:
-        self.everyone = everyone
+    def __init__(self, everyone: Everyone, device: str = "cpu") -> None:
+        self.everyone, self.device = everyone, device
         self.networks: dict[str, Network] = {}
         self.missing: list[dict[str, Any]] = []
         self._batches: dict[tuple[str, int, int | None], tuple[torch.Tensor, list[int]]] = {}
@@ -85,7 +89,7 @@ class Workbench:
     def network(self, name: str) -> Network:
         """Return a network, loaded once."""
         if name not in self.networks:
-            self.networks[name] = load(name)
+            self.networks[name] = load(name).on(self.device)
         return self.networks[name]
 
     def task(self, network: str, batch: int, side: int | None, method: str) -> Task:
@@ -107,11 +111,11 @@ class Workbench:
         task = self.task(case.network, case.batch, case.side, case.method)
         job, unit = self.everyone.prepare(case.contender, task), gradient_unit(task)
         unit.call()
-        first, result = _seconds(job.call)
+        first, result = _seconds(finished(job.call, self.device))
         if job.clock:
             first = job.clock.pop()
         cosine = self._cosine(case, _flat(result))
-        return Timed({"case": dataclasses.asdict(case), "cosine": cosine}, job, unit, first)
+        return Timed({"case": dataclasses.asdict(case), "cosine": cosine}, job, unit, first, self.device)
 
     def _cosine(self, case: Case, values: Array) -> float | None:
         """Return the cosine between a contender's map and the port's: a rule of the same name may be another rule."""
@@ -144,7 +148,7 @@ class Workbench:
         else:
             job = Job(lambda: [signxai_torch.explain(module, x, name, targets) for name in names])
         unit.call()
-        return Timed({"sweep": dataclasses.asdict(sweep), "count": len(names)}, job, unit, None)
+        return Timed({"sweep": dataclasses.asdict(sweep), "count": len(names)}, job, unit, None, self.device)
 
     def _reference_sweep(self, task: Task, names: tuple[str, ...]) -> Job:
         source, asked = task.network.source, calls(task.network)
@@ -180,8 +184,22 @@ def why(reason: Exception) -> dict[str, str]:
 
 
 def _flat(result: torch.Tensor | Array) -> Array:
-    values = result.detach().numpy() if isinstance(result, torch.Tensor) else result
+    values = result.detach().cpu().numpy() if isinstance(result, torch.Tensor) else result
     return np.asarray(values, dtype=np.float64).ravel()
+
+
+def finished(call: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """Return a call that waits for the device: a GPU is told what to do, and works while Python goes on."""
+    if device == "cpu":
+        return call
+    wait = torch.get_device_module(device).synchronize
+
+    def waiting() -> Any:
+        result = call()
+        wait()
+        return result
+
+    return waiting
 
 
 def _seconds(call: Callable[[], Any]) -> tuple[float, Any]:

@@ -15,6 +15,7 @@ from bench.contenders import Everyone, NoCounterpartError, Task, UnavailableErro
 from bench.networks import TOY, Network, load
 from bench.plan import METHODS, Memory
 from bench.reference_total import stored_total
+from bench.workbench import finished
 from parity.reference.environment import ReferenceEnvironmentError, find_python
 
 NOT_THERE = {(name, method) for name in ("zennit", "captum") for method in METHODS if "std_x" in method} | {
@@ -133,3 +134,17 @@ def test_the_reference_computes_every_round_anew() -> None:
 def test_a_method_that_no_reference_has_is_not_measured() -> None:
     with pytest.raises((NoCounterpartError, UnavailableError)):
         memory.measure(Memory("vgg_mnist", 1, "occlusion", "tensorflow"), threads=1)
+
+
+def test_a_call_on_another_device_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Module:
+        @staticmethod
+        def synchronize() -> None:
+            order.append("waited")
+
+    monkeypatch.setattr(torch, "get_device_module", lambda device: Module)
+    assert finished(lambda: order.append("called") or "map", "cuda")() == "map"
+    assert order == ["called", "waited"]
+    assert finished(len, "cpu") is len, "a processor needs no waiting"

@@ -90,3 +90,10 @@ def test_usage_errors(wrong: tuple[str, str], tmp_path: Path) -> None:
     assert process.returncode == 2
     assert process.stderr.startswith("bench: ")
     assert "Traceback" not in process.stderr
+
+
+def test_a_device_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    process = bench(tmp_path, "--device", "nowhere")
+    assert process.returncode == 2
+    assert "torch has no device 'nowhere' here" in process.stderr
+    assert not list(tmp_path.iterdir())
