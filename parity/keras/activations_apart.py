@@ -103,6 +103,8 @@ def _has_a_mask(node: Node, masked: Collection[str]) -> bool:
     """Return whether a mask may go with a layer's result, where those are known that one goes with before it."""
     if node.class_name == "Masking" or node.config.get("mask_zero"):
         return True
+    if node.ends_masks:
+        return False
     attends = "Attention" in node.class_name  # what attention gives has the mask of its query
     if not any(name in masked for name in (node.inbound[:1] if attends else node.inbound)):
         return False

@@ -152,7 +152,7 @@ class Builder:
             config = {"name": bare, "cropping": margins if axes > 1 else margins[0]}
             node = Node(bare, bare, f"Cropping{axes}D", config, (name,))
             if node.class_name not in HANDLERS:
-                raise self._fail(node, f"a sequence of {axes} axes with a mask is read by a bare operation")
+                raise self._fail(node, f"a sequence of {axes} axes with a mask is read by what ends masks")
             self._add(node)
             self.unmasked[name] = bare
         return self.unmasked[name]

@@ -15,8 +15,8 @@ from parity.keras.stored_tensor import Floats, StoredTensor
 
 _PLAIN = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
 _INSIDE = ("layer", "backward_layer")
-OF_GPUS = (*_PLAIN.values(), "Bidirectional")
-"""The layers that weights made for GPUs may be in."""
+MAY_HOLD_WEIGHTS_OF_GPUS = (*_PLAIN.values(), "Bidirectional", "TimeDistributed")
+"""The plain layers whose weights in a file may be for GPUs."""
 _LSTM_GATES, _GRU_GATES = 4, 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,13 @@ def dense_layers(config: Mapping[str, Any], tensors: Tensors) -> Sequence[Part]:
         If its equation is no product of the last axes, whatever their order, with one kernel for all places.
     """
     equation = _parsed(config.get("equation"))
-    sizes = dict(zip(equation.kernel, tensors["kernel"].shape, strict=False))
-    if len(sizes) != len(tensors["kernel"].shape):
-        raise CannotSpellError(f"the kernel has the shape {tensors['kernel'].shape}, which does not fit its equation")
+    shape = tensors["kernel"].shape
+    if len(shape) != len(equation.kernel) or 0 in shape:
+        raise CannotSpellError(f"the kernel has the shape {shape}, which does not fit its equation")
+    axes = config.get("bias_axes")
+    if axes is not None and not isinstance(axes, str):
+        raise CannotSpellError(f"'bias_axes' is {axes!r}, expected letters of its equation")
+    sizes = dict(zip(equation.kernel, shape, strict=True))
     return _named(list(_layers(equation, sizes, config, tensors)))
 
 
@@ -133,8 +137,10 @@ def _places(equation: _Equation, config: Mapping[str, Any]) -> list[int]:
     told = list(told) if isinstance(told, (list, tuple)) else [told]
     if len(told) != len(equation.made) - 1:
         raise CannotSpellError(f"'output_shape' is {told!r}, which does not fit its equation")
+    if any(size is not None and (type(size) is not int or size < 1) for size in told):
+        raise CannotSpellError(f"'output_shape' is {told!r}, expected sizes, or None for those that it does not tell")
     by_axis = dict(zip(equation.made[1:], told, strict=True))
-    places = [by_axis[axis] if type(by_axis[axis]) is int else -1 for axis in equation.kept[1:]]
+    places = [by_axis[axis] or -1 for axis in equation.kept[1:]]
     if places.count(-1) > 1:
         raise CannotSpellError(f"'output_shape' is {told!r}. Tell all sizes but one")
     return places
@@ -145,7 +151,7 @@ def _bias(
 ) -> Tensors:
     """Return the bias of a Dense; that of the file has one axis for each of the result from its first on."""
     axes = config.get("bias_axes")
-    if "bias" not in tensors or not isinstance(axes, str):
+    if not axes:
         return {}
     if set(axes) - set(equation.new):
         raise CannotSpellError(f"'bias_axes' is {axes!r}; only axes that the kernel brings are supported")
@@ -164,6 +170,6 @@ def _bias(
 def _named(parts: list[Part]) -> list[Part]:
     """Return the parts, each but the last with a name of its own."""
     return [
-        part if number == len(parts) else Part(part.class_name, part.config, f"part_{number}", (), part.tensors)
+        part if number == len(parts) else replace(part, suffix=f"part_{number}")
         for number, part in enumerate(parts, start=1)
     ]

@@ -82,6 +82,8 @@ def _problems(node: Node, inside: bool = False) -> Iterator[str]:
                 f"is a bare operation ({function_of(node)}), which is not in the table of those that are converted. "
                 "Use a Keras layer instead, and save the model again."
             )
+    elif kind in SPECTRAL and not inside:
+        yield from _problems_of_spectral(node)
     elif kind in SUBSTITUTES and inside:
         yield f"is Keras' own {kind}, which is not supported inside of another layer. Replace it."
     elif kind not in HANDLERS and kind not in SUBSTITUTES:
@@ -98,6 +100,16 @@ def _problems(node: Node, inside: bool = False) -> Iterator[str]:
         for key, value in node.call.settings.items():
             if value not in (SUBSTITUTES.get(kind) or HANDLERS[kind]).settings.get(key, ()):
                 yield f"is called with {key}={value!r}, which is not supported. Call the layer without it."
+
+
+def _problems_of_spectral(node: Node) -> Iterator[str]:
+    kind, config = layer_inside(node.config)
+    if kind == "Embedding":
+        yield "casts vectors to the dtype of the tokens, which Keras rounds them to. Use the Embedding alone."
+    elif kind in HANDLERS and not HANDLERS[kind].variables(config):
+        yield f"holds a layer of the class {kind}, which has no kernel to normalise. Use that layer alone."
+    elif not isinstance(node.config.get("layer"), Mapping):
+        yield "holds no layer. Save the model again."
 
 
 def _is_quantized(node: Node) -> bool:

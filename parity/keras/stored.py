@@ -65,6 +65,10 @@ def open_model(
         If the file cannot be read or is not from Keras, if it holds what cannot be converted (all of it is named), or
         if the weights are not those of the architecture.
     """
+
+    def fail(problem: str) -> ConversionError:
+        return ConversionError(f"{path}: {problem}.")
+
     if architecture is not None:
         known_architecture(architecture)
     with open_keras(path) as file:
@@ -73,12 +77,12 @@ def open_model(
         refuse_keras_1(described, version, path)
         graph = parse_architecture(described, path, output)
         keras_major = _keras_major(file, described)
-        graph = activations_apart(graph, keras_major >= KERAS_3, lambda problem: ConversionError(f"{path}: {problem}."))
         refuse_obstacles(graph.nodes, path)
         needed = {node.weights_of or node.name for node in graph.nodes}
         assigned = assign(file, graph.model, variables_of, needed)
         tensors = {name: plain_tensors(stored) for name, stored in assigned.items()}
-        graph, tensors = substituted(graph, tensors, lambda problem: ConversionError(f"{path}: {problem}."))
+        graph, tensors = substituted(graph, tensors, fail)
+        graph = activations_apart(graph, keras_major >= KERAS_3, fail)
         shared = {node.name: tensors.get(node.weights_of, {}) for node in graph.nodes if node.weights_of}
         yield Stored(file, graph, tensors | shared, keras_major, elsewhere)
 

@@ -43,7 +43,9 @@ class StoredTensor:
 
     def changed(self, change: Callable[[Floats], Floats], shape: tuple[int, ...] | None = None) -> StoredTensor:
         """Return the tensor with its values changed when they are read; `shape` is theirs then, None for the same."""
-        return replace(self, shape=self.shape if shape is None else shape, change=change)
+        before = self.change
+        both = change if before is None else lambda values: change(before(values))
+        return replace(self, shape=self.shape if shape is None else shape, change=both)
 
     @property
     def bytes(self) -> int:

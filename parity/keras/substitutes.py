@@ -54,7 +54,7 @@ def _variables_inside(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     class_name, inner = layer_inside(config)
     inside = HANDLERS[class_name].variables(inner) if class_name in HANDLERS else ()
     if not inside:
-        raise ConversionError(f"the layer inside of SpectralNormalization ({class_name}) has no kernel.")
+        return ()
     first, *others = (replace(one, place=f"layer/{one.place}".rstrip("/")) for one in inside)
     again, vector = Variable("kernel again", again=True), Variable("vector_u", trainable=False)
     if inner.get("trainable") is False or config.get("trainable") is False:
@@ -93,6 +93,8 @@ def _without_the_mean(config: Mapping[str, Any], tensors: Tensors) -> Sequence[P
     if config.get("axis", -1) not in (-1, [-1]):
         raise CannotSpellError(f"'axis' is {config['axis']!r}; only -1 is supported")
     scale = tensors["scale"]
+    if len(scale.shape) != 1 or not scale.shape[0]:
+        raise CannotSpellError(f"'scale' has the shape {scale.shape}, and one number for each channel is expected")
     (size,) = scale.shape
     gamma = scale.changed(lambda values: np.concatenate([values, values]), (2 * size,))
     norm = {"axis": -1, "epsilon": config.get("epsilon", 1e-6), "center": False}
@@ -134,8 +136,9 @@ def substituted(graph: Graph, tensors: Assigned, fail: Fail) -> tuple[Graph, Ass
             continue
         of_parts = spelling.of(node, tensors.get(node.weights_of or node.name, {}))
         nodes += [part for part, _ in of_parts]
-        made.pop(node.name, None)
-        made |= {part.name: dict(own) for part, own in of_parts if not part.weights_of}
+        # A layer's first call may belong to another output alone; its parts have the weights all the same.
+        made.pop(node.weights_of or node.name, None)
+        made |= {part.weights_of or part.name: dict(own) for part, own in of_parts if own}
     return replace(graph, nodes=tuple(nodes)), made
 
 

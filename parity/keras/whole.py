@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parity.keras.cudnn import OF_GPUS
+from parity.keras.cudnn import MAY_HOLD_WEIGHTS_OF_GPUS
 from parity.keras.functions.table import is_operation
 from parity.keras.graph import Graph, Model
 from parity.keras.handlers.activations import is_identity, is_softmax
@@ -27,18 +27,18 @@ def last_softmax(graph: Graph) -> str | None:
 def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
     """Return how a network is spelled otherwise than its file does, for a reference that could not read that."""
     graph, file = stored.graph, stored.file
-    there = {node.name for node in graph.nodes}
+    there = {node.keras_name for node in graph.nodes}
     reasons = {
         "models inside of models taken apart": any(isinstance(member, Model) for member in graph.model.members),
         "a copy of a layer for each call": any(node.weights_of for node in graph.nodes),
         "layers for GPUs as plain ones": any(
             tensor.change is not None
             for node in graph.nodes
-            if node.class_name in OF_GPUS
+            if node.class_name in MAY_HOLD_WEIGHTS_OF_GPUS
             for tensor in stored.tensors.get(node.name, {}).values()
         ),
         "layers as others that compute the same": any(
-            node.class_name in SUBSTITUTES and node.name in there for node in graph.model.nodes()
+            node.class_name in SUBSTITUTES and node.keras_name in there for node in graph.model.nodes()
         ),
         "operations as layers": any(is_operation(node.class_name) for node in graph.nodes),
         "causal masks as settings of the layers": any(

@@ -2,7 +2,8 @@
 
 cuDNN's convolutions round to the 10 bits of TF32 unless they are told not to, and `torch.set_float32_matmul_precision`
 does the same to other products, on some processors too. Maps would differ by 1e-3 from those of a processor. The
-settings are the process's and not a thread's: other threads compute in full float32 meanwhile, too.
+settings are the process's and not a thread's: other threads compute in full float32 meanwhile, too. Torch's older ways
+to ask for them (`torch.backends.cudnn.allow_tf32`) raise meanwhile, as they do wherever the newer ones are in use.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ _undo: list[Callable[[], Any]] = []
 
 @contextmanager
 def full_float32(batch: Tensor) -> Iterator[None]:
-    """Compute in full float32 inside, if a batch is of float32 and torch would not by itself.
+    """Compute in full float32 inside, if a batch is of float32, or of tokens, and torch would not by itself.
 
     Parameters
     ----------
     batch : torch.Tensor
         What is explained.
     """
-    if batch.dtype != torch.float32 or not _entered(batch.device.type):
+    if batch.dtype == torch.float64 or not _entered(batch.device.type):
         yield
         return
     try:
@@ -55,9 +56,13 @@ def _entered(device: str) -> bool:
     with _lock:
         if not (_inside or _rounds(device)):
             return False
+        try:
+            if not _inside:
+                _undo.extend(_set())
+        except BaseException:
+            _put_back()
+            raise
         _inside += 1
-        if _inside == 1:
-            _undo.extend(_set())
         return True
 
 
@@ -65,8 +70,13 @@ def _left() -> None:
     global _inside
     with _lock:
         _inside -= 1
-        while _undo and not _inside:
-            _undo.pop()()
+        if not _inside:
+            _put_back()
+
+
+def _put_back() -> None:
+    while _undo:
+        _undo.pop()()
 
 
 def _rounds(device: str) -> bool:
@@ -84,11 +94,27 @@ def _set() -> Iterator[Callable[[], Any]]:
         yield from _set_before_2_9()
         return
     # That of all comes first: what takes it has no setting of its own then, which must not get one.
+    asked_for = _older_setting()
     for place in (_GENERIC, *_ABOVE, *_LEAVES):
         value = _read(*place)
         if place == _GENERIC or value not in _EXACT:
-            yield partial(_write, *place, value)
+            yield partial(_write_back, place, value, asked_for)
             _write(*place, "ieee")
+
+
+def _write_back(place: tuple[str, str], value: str, asked_for: str) -> None:
+    """Put a setting back, unless somebody has set it meanwhile."""
+    set_meanwhile = place[1] == "matmul" and asked_for and _older_setting() not in ("", asked_for)
+    if _read(*place) == "ieee" and not set_meanwhile:
+        _write(*place, value)
+
+
+def _older_setting() -> str:
+    """Return `torch.get_float32_matmul_precision()`; nothing where the newer settings contradict it."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return ""
 
 
 def _set_before_2_9() -> Iterator[Callable[[], Any]]:

@@ -31,6 +31,7 @@ MOST_LAYERS = 8
 MOST_PLACES = 24
 """Of an output that has a row of classes per position, all its numbers."""
 TOKENS = 11
+DOES_NOTHING = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise")
 OF_SPACE = ("channels_first", "open")
 FORMS = ("plain", "plain", "plain", "sequential", "nested", "auxiliary", *OF_SPACE)
 """How a network is put into a file."""
@@ -62,7 +63,8 @@ def head(b: Builder, y: str, any_length: bool) -> None:
     )
     if axes and not per_position:
         places = math.prod(b.shapes[y][:-1])
-        whole = ("GlobalAveragePooling",) if not b.exact or places & (places - 1) == 0 else ()
+        exact_mean = not b.exact or places & (places - 1) == 0
+        whole = ("GlobalAveragePooling",) if exact_mean and not _has_a_fixed_mean(b, y) else ()
         flat = () if any_length else ("Flatten", "Flatten")
         kind = b.of(*flat, "GlobalMaxPooling", *whole)
         y = b.add(kind if kind == "Flatten" else f"{kind}{axes}D", y)
@@ -76,6 +78,15 @@ def head(b: Builder, y: str, any_length: bool) -> None:
         kind = b.of("Activation", "ReLU", "LeakyReLU") if last == "relu" else "Activation"
         settings = {"Activation": {"activation": last}, "LeakyReLU": {"alpha": 0.25}}
         b.add(kind, y, **settings.get(kind, {}))
+
+
+def _has_a_fixed_mean(b: Builder, y: str) -> bool:
+    """Return whether each channel was normalised by itself: its mean depends on no input, so all maps are rounding."""
+    layers = {layer["name"]: layer for layer in b.layers}
+    while y in layers and layers[y]["class"] in (*DOES_NOTHING, "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"):
+        y = layers[y]["from"][0]
+    normalized = y in layers and layers[y]["class"] == "GroupNormalization"
+    return normalized and layers[y]["config"]["groups"] in (-1, b.shapes[y][-1])
 
 
 def input_shape(draw: Callable[..., Any], what: str) -> Shape:

@@ -93,6 +93,38 @@ def test_the_last_of_several_threads_puts_them_back(rounding: None) -> None:
 
 
 @needs_settings
+def test_what_is_set_meanwhile_stays(rounding: None) -> None:
+    with precision.full_float32(torch.ones(1)):
+        torch.set_float32_matmul_precision("highest")
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@needs_settings
+def test_tokens_count_as_the_model_that_reads_them(rounding: None) -> None:
+    model = nn.Sequential(nn.Embedding(5, 4), Looks(), nn.Flatten())
+    explain(model, torch.ones(1, 1, dtype=torch.int64), "lrp_z")
+    assert {value for seen in model[1].seen for value in seen.values()} <= {"ieee", "none"}
+
+
+@needs_settings
+def test_a_setting_that_cannot_be_made_is_no_end(rounding: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, write = settings(), precision._write
+
+    def refuses(*place: str) -> None:
+        if place[:2] == ("mkldnn", "matmul") and place[2] == "ieee":
+            raise RuntimeError("no")
+        write(*place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(precision, "_write", refuses)
+        with pytest.raises(RuntimeError, match="no"), precision.full_float32(torch.ones(1)):
+            pass
+    assert settings() == before
+    with precision.full_float32(torch.ones(1)):
+        assert set(settings().values()) <= {"ieee", "none"}
+
+
+@needs_settings
 def test_a_gpu_rounds_until_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tensor on a GPU cannot be made here: only its device is asked."""
 

@@ -48,7 +48,10 @@ PREPARATION: tuple[KnownDifference, ...] = (
         name="signxai-rounded-for-each-reader",
         references=("signxai",),
         applies=_rounded_for_each_reader,
-        condition="A bilinear Resizing that several layers read, or one in several places, in signxai 1.1.9.2.",
+        condition=(
+            "A Resizing, CenterCrop or RandomCrop, but by the nearest pixel, that several layers read, or one in "
+            "several places, in signxai 1.1.9.2."
+        ),
         cause=(
             "TensorFlow resizes in float32 whatever the dtype, and rounds what comes back to it likewise. SIGN-XAI "
             "takes each reader's part through the layer by itself and adds up then, so each part is rounded; the "

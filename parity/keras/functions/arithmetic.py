@@ -25,6 +25,7 @@ from parity.keras.functions.spelling import (
 Array = npt.NDArray[np.float64]
 # Keras' Normalization divides by no less (keras.backend.epsilon()); kept well clear of.
 _SMALLEST_DEVIATION = 1e-6
+_LARGEST_OFFSET = 1000.0  # adding more costs a float32 around 1 more than four of its seven digits
 
 
 def scaled(reads: str | int, channels: int | None, factor: float, offset: float = 0.0) -> Spelled:
@@ -196,15 +197,26 @@ def clip(arguments: Arguments) -> tuple[Spelled, ...]:
     high = arguments.get("clip_value_max", arguments.get("x_max"))
     if not all(isinstance(end, (int, float)) and math.isfinite(end) for end in (low, high)) or not low < high:
         raise NotSpelledError(f"cuts to [{low}, {high}], and only an interval of two numbers is supported")
-    x = first_tensor(arguments)
-    cut = Spelled("ReLU", {"max_value": float(high - low)}, (PREVIOUS if low else x.name,))
-    if not low:
-        return (cut,)
-    if not all(float(np.float32(number)) == number for number in (low, high - low)):
-        raise NotSpelledError(f"cuts to [{low}, {high}], which float32, in which Keras keeps offsets, does not hold")
-    before, after = (Spelled("Rescaling", {"scale": 1.0, "offset": sign * float(low)}, (tensor,))
-                     for sign, tensor in ((-1.0, x.name), (1.0, PREVIOUS)))  # fmt: skip
-    return before, cut, after
+    return _bounded(first_tensor(arguments), "ReLU", {"max_value": float(high - low)}, float(low))
+
+
+def _bounded(x: Tensor, class_name: str, config: dict[str, Any], bound: float) -> tuple[Spelled, ...]:
+    """Return what bends at 0, moved to a bound: one bend, the right way around, as guided backpropagation needs it."""
+    if bound == 0:
+        return (Spelled(class_name, config, (x.name,)),)
+    if bound < -_LARGEST_OFFSET:
+        raise NotSpelledError(
+            f"bounds values by {bound}: the layers that do this add {-bound} and take it off again, and lose digits"
+        )
+    bent = Spelled(class_name, config, (PREVIOUS,))
+    return _shifted(x.name, x.shape[-1], -bound), bent, _shifted(PREVIOUS, x.shape[-1], bound)
+
+
+def _shifted(reads: str | int, channels: int | None, offset: float) -> Spelled:
+    """Return ``x + offset``, by the simpler layer where float32, in which it keeps the number, holds that."""
+    if float(np.float32(offset)) == offset:
+        return Spelled("Rescaling", {"scale": 1.0, "offset": offset}, (reads,))
+    return scaled(reads, channels, 1.0, offset)
 
 
 def matmul(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -245,21 +257,17 @@ def pairwise(class_name: str) -> Spelling:
         if isinstance(left, Tensor) and isinstance(right, Tensor):
             return _merged(class_name, left, right)
         x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
-        sign = 1.0 if class_name == "Maximum" else -1.0
         numbers = list(numbers_in(_constant(constant, x)))
         if len(numbers) != 1:
             raise NotSpelledError("compares with a constant for each place, which no layer of Keras does")
-        bound = numbers[0]
-        if bound == 0 and sign > 0:
-            return (Spelled("Activation", {"activation": "relu"}, (x.name,)),)
-        if float(np.float32(bound)) != bound:
-            raise NotSpelledError(f"compares with {bound!r}, which float32 does not hold, in which Keras keeps it")
-        # The smaller of two is the negative of the larger of their negatives.
-        return (
-            Spelled("Rescaling", {"scale": sign, "offset": -sign * bound}, (x.name,)),
-            Spelled("ReLU", {}, (PREVIOUS,)),
-            Spelled("Rescaling", {"scale": sign, "offset": bound}, (PREVIOUS,)),
-        )
+        bound = float(numbers[0])
+        if class_name == "Maximum":
+            return _bounded(x, "Activation", {"activation": "relu"}, bound)
+        if bound >= 0:
+            return (Spelled("ReLU", {"negative_slope": 1.0, "max_value": bound}, (x.name,)),)
+        # What is left is no larger than the bound, so no digits that count are lost by moving it.
+        turned = Spelled("ReLU", {"negative_slope": 1.0, "max_value": 0.0}, (PREVIOUS,))
+        return _shifted(x.name, x.shape[-1], -bound), turned, _shifted(PREVIOUS, x.shape[-1], bound)
 
     return spelling
 

@@ -39,7 +39,7 @@ def measured(function: str, arguments: Arguments) -> tuple[bool, Sizes]:
         return True, _part(arguments["tensor"], arguments.get("slice_spec"))
     if function == "unstack" and isinstance(arguments.get("value"), list):
         return True, arguments["value"][arguments[RESULT]]
-    if function in ("concat", "stack") and arguments.get("axis", 0) == 0:
+    if function in ("concat", "stack") and arguments.get("axis", 0) in (0, -1):
         joined = _joined(arguments.get("values"), function == "concat")
         return joined is not None, joined
     if function in ("math.multiply", "__operators__.mul", "__operators__.rmul"):
@@ -49,8 +49,10 @@ def measured(function: str, arguments: Arguments) -> tuple[bool, Sizes]:
 
 def _joined(values: Any, of_rows: bool) -> tuple[Size, ...] | None:
     """Return sizes in one row, of several rows or of single sizes; None if there are tensors among them."""
+    if not isinstance(values, list) or not values:
+        return None
     sizes: list[Size] = []
-    for value in values if isinstance(values, list) else [Tensor]:
+    for value in values:
         row = value if of_rows else [value]
         if not isinstance(row, list) or not all(size is None or type(size) is int or size is BATCH for size in row):
             return None

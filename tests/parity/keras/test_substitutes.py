@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ import parity.keras
 
 os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
-L = keras.layers
+L, ops = keras.layers, keras.ops
 SUFFIXES = (".keras", ".h5")
 EQUATIONS: dict[str, tuple[tuple[int, ...], Any, str | None, str | None]] = {
     "ab,bc->ac": ((5,), 4, "c", "tanh"),
@@ -84,8 +86,13 @@ MODELS: dict[str, Callable[[], Any]] = {
     "spectral": spectral,
     "spectral: frozen": lambda: spectral("outer"),
     "spectral: frozen inside": lambda: spectral("inner"),
-    "spectral: tokens": lambda: keras.Sequential(
-        [L.Input((6,)), L.SpectralNormalization(L.Embedding(7, 3, mask_zero=True)), L.GlobalAveragePooling1D()]
+    "spectral: an activation of Keras 3": lambda: keras.Sequential(
+        [
+            L.Input((6, 5)),
+            L.SpectralNormalization(L.Conv1D(4, 2, activation="hard_sigmoid")),
+            L.Flatten(),
+            L.SpectralNormalization(L.Dense(3, activation="mish")),
+        ]
     ),
     "grouped": grouped,
     "grouped: causal": lambda: grouped(causal=True, use_bias=False),
@@ -110,9 +117,7 @@ def test_logits_are_those_of_keras(name: str, suffix: str, tmp_path: Path) -> No
     model = MODELS[name]()
     path = save(model, tmp_path / f"model{suffix}")
     x = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
-    if "tokens" in name:
-        x = np.random.default_rng(0).integers(0, 7, x.shape)
-    if "masked" in name or "tokens" in name:
+    if "masked" in name:
         x[0, -2:] = 0
     with torch.no_grad():
         expected = model(torch.from_numpy(x)).detach().cpu().numpy()
@@ -125,6 +130,13 @@ def test_logits_are_those_of_keras(name: str, suffix: str, tmp_path: Path) -> No
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "tokens, which Keras rounds vectors to": (
+        lambda: keras.Sequential([L.Input((6,)), L.SpectralNormalization(L.Embedding(7, 3)), L.Flatten()]),
+        "casts vectors to the dtype of the tokens"),
+    "a mask that goes on to an activation of Keras 3": (
+        lambda: keras.Sequential([L.Input((6, 5)), L.Masking(), L.SpectralNormalization(L.Dense(4)),
+                                  L.Dense(3, activation="hard_silu")]),
+        "not supported on a sequence with a mask|tells it another mask"),
     "a mask that goes through a wrapper": (
         lambda: masked_series(L.SpectralNormalization(L.Dense(3))), "the file tells it another mask"),
     "a kernel for each step": (lambda: einsum("abc,bcd->abd", (6, 5), (6, 4), None, None), "the same kernel"),
@@ -152,3 +164,104 @@ def test_what_cannot_be_spelled_is_refused(case: str, suffix: str, tmp_path: Pat
     path = save(build(), tmp_path / f"model{suffix}")
     with pytest.raises(parity.keras.ConversionError, match=sentence):
         parity.keras.load(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: L.EinsumDense("ab,cb->ac", output_shape=5),
+        lambda: L.RMSNormalization(),
+        lambda: L.SpectralNormalization(L.Dense(5)),
+    ],
+)
+def test_a_layer_whose_first_call_belongs_to_another_output(
+    layer: Callable[[], Any], suffix: str, tmp_path: Path
+) -> None:
+    x, shared = L.Input((5,)), layer()
+    first = L.Dense(3, name="first")(shared(x))
+    second = L.Dense(3, name="second")(shared(L.Dense(5)(x)))
+    path = save(keras.Model(x, [first, second]), tmp_path / f"model{suffix}")
+    values = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+    with torch.no_grad():
+        expected = keras.models.load_model(path, compile=False)(torch.from_numpy(values))[1].cpu().numpy()
+    module = parity.keras.load(path, dtype=torch.float64, output="second")
+    np.testing.assert_allclose(module.logits(values), expected, rtol=1e-5, atol=1e-6)
+
+
+def _changed(path: Path, name: str, values: np.ndarray | None, **settings: Any) -> None:
+    """Damage a file: other values of a tensor, other settings of its layer."""
+    with h5py.File(path, "r+") as file:
+        if values is not None:
+            found: list[str] = []
+            file.visit(lambda one: found.append(one) if one.endswith(name) else None)
+            del file[found[0]]
+            file[found[0]] = values
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"] |= settings
+        file.attrs["model_config"] = json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    ("values", "settings"),
+    [
+        (np.ones((5, 2)), {}),
+        (np.ones(()), {}),
+        (np.ones((5, 0, 3)), {}),
+        (None, {"bias_axes": ["e"]}),
+        (None, {"bias_axes": 1}),
+        (None, {"output_shape": ["x", 2, 3]}),
+        (None, {"output_shape": [True, 2, 3]}),
+        (None, {"equation": 7}),
+    ],
+)
+def test_a_damaged_equation_is_refused(values: np.ndarray | None, settings: dict[str, Any], tmp_path: Path) -> None:
+    model = einsum("abc,cde->abde", (6, 5), (6, 2, 3), "e", None)
+    path = save(model, tmp_path / "model.h5")
+    _changed(path, "kernel", values, **settings)
+    with pytest.raises(parity.keras.ConversionError):
+        parity.keras.load(path)
+
+
+@pytest.mark.parametrize("values", [np.ones((5, 1)), np.ones(()), np.ones(0)])
+def test_a_damaged_scale_is_refused(values: np.ndarray, tmp_path: Path) -> None:
+    path = save(keras.Sequential([L.Input((6, 5)), L.RMSNormalization()]), tmp_path / "model.h5")
+    _changed(path, "scale", values)
+    with pytest.raises(parity.keras.ConversionError):
+        parity.keras.load(path)
+
+
+BOUNDS = (-3.0, -0.1, 0.0, 0.1, 0.25, 3.0, 1e-7, -40.0, 1e30)
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+@pytest.mark.parametrize("function", [ops.maximum, ops.minimum])
+def test_a_number_that_bounds_values(function: Any, bound: float, tmp_path: Path) -> None:
+    x = L.Input((6, 5))
+    _same(keras.Model(x, L.Dense(3)(L.Flatten()(function(x, bound)))), tmp_path)
+
+
+@pytest.mark.parametrize("low", BOUNDS)
+@pytest.mark.parametrize("high", BOUNDS)
+def test_an_interval_that_values_are_cut_to(low: float, high: float, tmp_path: Path) -> None:
+    if low >= high:
+        pytest.skip("no interval")
+    x = L.Input((6, 5))
+    _same(keras.Model(x, L.Dense(3)(L.Flatten()(ops.clip(x, low, high)))), tmp_path)
+
+
+def test_a_bound_that_would_cost_digits_is_refused(tmp_path: Path) -> None:
+    x = L.Input((6, 5))
+    path = save(keras.Model(x, L.Dense(3)(L.Flatten()(ops.clip(x, -1e9, 1.0)))), tmp_path / "model.keras")
+    with pytest.raises(parity.keras.ConversionError, match="lose digits"):
+        parity.keras.load(path)
+
+
+def _same(model: Any, folder: Path) -> None:
+    path = save(model, folder / "model.keras")
+    values = np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(values)).cpu().numpy()
+    for dtype in (torch.float32, torch.float64):
+        found = parity.keras.load(path, dtype=dtype).logits(values)
+        assert np.linalg.norm(found - expected) <= 1e-5 * np.linalg.norm(expected)
