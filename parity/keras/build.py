@@ -271,7 +271,7 @@ class Builder:
         description = ModelDescription(
             self.graph.name, tuple(self.layers), self.graph.inputs, self.last_softmax is not None, sha256,
             self.graph.output, tuple(spelled_otherwise(self.stored, len(output.shape) > 1)), self.starts_channels_first,
-            self.graph.chosen,
+            self.graph.chosen, self.graph.keys,
         )  # fmt: skip
         ends = {
             name: self.ends[layer.name]

@@ -85,6 +85,9 @@ class ModelDescription:
         How this network is spelled otherwise than in its file, in words that end a sentence; empty where it is not.
     channels_first
         Whether the input's channels are its first axis in Keras too; `input_shape` is then as torch has it.
+    keys
+        The names that the model takes its inputs under, in their order, where Keras calls it with a dict; empty where
+        those are the names of `inputs`.
     """
 
     name: str
@@ -96,6 +99,7 @@ class ModelDescription:
     spelled: tuple[str, ...] = ()
     channels_first: bool = False
     chosen: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> Shape:

@@ -114,6 +114,8 @@ class Graph:
         Keras names of all outputs that the model has.
     chosen
         The node that the file names as the output, where it is another one; empty where it is not.
+    keys
+        The names that the model takes its inputs under where it takes a dict; empty where those are its layers'.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Graph:
     model: Model
     outputs: tuple[str, ...] = ()
     chosen: str = ""
+    keys: tuple[str, ...] = ()
 
 
 def in_order(names: Mapping[Name, Sequence[Name]]) -> tuple[list[Name], list[Name]]:

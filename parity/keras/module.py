@@ -256,7 +256,7 @@ class KerasModule(nn.Module):
 
     def _parts(self, array: Any) -> list[npt.NDArray[Any]]:
         if isinstance(array, Mapping):
-            names = [name for name, _ in self.description.inputs]
+            names = list(self.description.keys or (name for name, _ in self.description.inputs))
             if set(array) != set(names):
                 given = [str(name) for name in array]
                 raise ConversionError(f"The model {self.description.name!r} takes the inputs {names}, given {given}.")

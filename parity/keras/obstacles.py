@@ -43,8 +43,9 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
         With one line for each kind of obstacle, and the layers that it is about.
     """
     obstacles: dict[str, list[Node]] = {}
+    tokens = any("int" in str(node.config.get("dtype")) for node in nodes if node.class_name == "InputLayer")
     for node in nodes:
-        for problem in _problems(node):
+        for problem in _problems(node, tokens=tokens):
             obstacles.setdefault(problem, []).append(node)
         for inner in _inside(node, file):
             if is_operation(inner.class_name):
@@ -72,7 +73,7 @@ def _inside(node: Node, file: Path) -> Iterator[Node]:
         yield replace(inner, name=f"{node.name}/{inner.name}")
 
 
-def _problems(node: Node, inside: bool = False) -> Iterator[str]:
+def _problems(node: Node, inside: bool = False, tokens: bool = False) -> Iterator[str]:
     kind = node.class_name
     if kind in _CODE:
         yield ("holds Python code, which is never run. Replace it by layers of Keras's own and save the model again.")
@@ -83,7 +84,7 @@ def _problems(node: Node, inside: bool = False) -> Iterator[str]:
                 "Use a Keras layer instead, and save the model again."
             )
     elif kind in SPECTRAL and not inside:
-        yield from _problems_of_spectral(node)
+        yield from _problems_of_spectral(node, tokens)
     elif kind in SUBSTITUTES and inside:
         yield f"is Keras' own {kind}, which is not supported inside of another layer. Replace it."
     elif kind not in HANDLERS and kind not in SUBSTITUTES:
@@ -102,10 +103,10 @@ def _problems(node: Node, inside: bool = False) -> Iterator[str]:
                 yield f"is called with {key}={value!r}, which is not supported. Call the layer without it."
 
 
-def _problems_of_spectral(node: Node) -> Iterator[str]:
+def _problems_of_spectral(node: Node, tokens: bool) -> Iterator[str]:
     kind, config = layer_inside(node.config)
-    if kind == "Embedding":
-        yield "casts vectors to the dtype of the tokens, which Keras rounds them to. Use the Embedding alone."
+    if kind == "Embedding" and tokens:
+        yield "casts vectors to the whole numbers that the tokens are. Use the Embedding alone, or an Input of floats."
     elif kind in HANDLERS and not HANDLERS[kind].variables(config):
         yield f"holds a layer of the class {kind}, which has no kernel to normalise. Use that layer alone."
     elif not isinstance(node.config.get("layer"), Mapping):

@@ -57,7 +57,18 @@ def parse_architecture(config: Mapping[str, Any], file: Path, output: str | None
     nodes = tuple(parser.ordered(chosen))
     there = {node.name for node in nodes}
     inputs = tuple((name, parser.inputs[name]) for name in parser.input_order if name in there)
-    return Graph(model.keras_name, nodes, chosen, inputs, model, tuple(parser.outputs))
+    keys = parser.input_keys if len(parser.input_keys) == len(inputs) else ()
+    return Graph(model.keras_name, nodes, chosen, inputs, model, tuple(parser.outputs), keys=keys)
+
+
+def _numbered(source: Source, entry: Mapping[str, Any]) -> Source:
+    """Return an output in the numbers of inner calls: Keras 3 counts a Functional model's from 1 in outputs alone."""
+    return replace(source, call=max(source.call - 1, 0)) if entry.get("class_name") in _FUNCTIONAL else source
+
+
+def _keys(inputs: Any) -> tuple[str, ...]:
+    """Return the names that a model of a dict takes its inputs under, in the order in which Keras 3 numbers them."""
+    return tuple(sorted(inputs)) if isinstance(inputs, Mapping) else ()
 
 
 @dataclass
@@ -66,6 +77,7 @@ class _Parser:
     inputs: dict[str, Shape] = field(default_factory=dict)
     input_order: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    input_keys: tuple[str, ...] = ()
     nodes: dict[str, Node] = field(default_factory=dict)
     ends_of_models: set[str] = field(default_factory=set)  # the nodes that make the outputs, also of models inside
 
@@ -161,6 +173,8 @@ class _Parser:
         for source in outputs:
             if source.layer not in entries:
                 raise self.fail(f"the output layer {source.layer!r} of the model {name!r} is not among its layers.")
+        if any(call.tells_masks for call in calls.values()):
+            outputs = [_numbered(source, entries[source.layer]) for source in outputs]
         wiring = wired(calls, outputs, name, self.fail)
         results: dict[Place, Results] = {}
         made: dict[str, Node | Model] = {}
@@ -190,6 +204,7 @@ class _Parser:
         if sources is None and not scope:
             self.input_order = [results[(start, 0)][0] for start in starts if (start, 0) in results]
             self.outputs = [source.layer for source in outputs]
+            self.input_keys = _keys(config.get("input_layers"))
         # Weights are stored in the order of the file, not of computation.
         members = tuple(made[key] for key in entries if key in made)
         ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in wiring.ends)
@@ -360,7 +375,7 @@ class _Parser:
             return output
         if output is not None and output not in names:
             raise self.fail(f"the model has no output {output!r}; its outputs are {', '.join(names)}.")
-        if output is None and len(results) > 1:
+        if output is None and len(set(results)) > 1:
             raise self.fail(
                 f"the model has {len(results)} outputs ({', '.join(names)}), and one is explained at a time: choose it "
                 "with output='name' (--output name)."

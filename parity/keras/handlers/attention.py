@@ -88,6 +88,12 @@ def multi_head_attention(layer: Layer) -> Built:
             raise layer.fail(f"{key!r} is not supported. Rebuild the layer without it")
     if layer.node.config.get("attention_axes") not in (None, [1], [-2]):
         raise layer.fail(f"'attention_axes' is {layer.node.config['attention_axes']!r}; only None is supported")
+    query = dict(zip(takes, layer.inputs, strict=True))["query"]
+    if layer.keras_major >= 3 and layer.node.config.get("dropout") and query.masked:
+        raise layer.fail(
+            "it has dropout, and its query a mask: Keras 3 gives nothing for the steps that do not count there, and "
+            "Keras 2, and so the references, something. Rebuild the layer with dropout=0"
+        )
     shapes = dict(zip(takes, _shapes(layer), strict=True))
     shapes.setdefault("key", shapes["value"])
     heads, size = layer.config.integer("num_heads"), layer.config.integer("key_dim")

@@ -11,12 +11,19 @@ from parity.keras.modules.merging import Average, Dot, Maximum, Minimum, Multipl
 _MERGES: dict[str, type[nn.Module]] = {
     "Multiply": Multiply, "Average": Average, "Maximum": Maximum, "Minimum": Minimum, "Subtract": Subtract,
 }  # fmt: skip
+_READING_MASKS_IN_KERAS_3 = ("Multiply", "Maximum", "Minimum")
 
 
 def merge(layer: Layer) -> Built:
     """`Multiply`, `Average`, `Maximum`, `Minimum`, `Subtract`: value by value, shapes broadcast."""
     if layer.node.class_name == "Subtract":
         _require(layer, 2)
+    reads_masks = layer.keras_major >= 3 and layer.node.class_name in _READING_MASKS_IN_KERAS_3
+    if reads_masks and any(value.masked for value in layer.inputs):
+        raise layer.fail(
+            "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), of which Keras 3 leaves "
+            "out steps here and Keras 2, and so the references, do not. Rebuild the model without masks there"
+        )
     module = _MERGES[layer.node.class_name]()
     return Built(Value(broadcast(layer), layer.inputs[0].order), (("", module),))
 

@@ -14,7 +14,7 @@ from parity.keras.modules.normalization import LEAST_SQUARE, LEAST_SQUARE_OF_KER
 
 def scale_and_offset(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     """Gamma and beta, as far as the configuration has them."""
-    keys = (("gamma", "scale"), ("beta", "center"))
+    keys = (("gamma", "scale"), *((("beta", "center"),) if not config.get("rms_scaling") else ()))
     return tuple(Variable(name) for name, key in keys if config.get(key) is not False)
 
 

@@ -79,3 +79,25 @@ def test_masks_that_keras_2_would_not_make_are_refused(case: str, tmp_path: Path
     OTHERWISE[case]().save(path)
     with pytest.raises(parity.keras.ConversionError, match="mask"):
         parity.keras.load(path)
+
+
+@pytest.mark.parametrize("merge", ["Multiply", "Maximum", "Minimum"])
+def test_a_merge_that_leaves_out_masked_steps_is_refused(merge: str, tmp_path: Path) -> None:
+    x = L.Input((6, 3))
+    masked = L.Masking()(x)
+    y = getattr(L, merge)()([masked, L.Conv1D(3, 1)(masked)])
+    path = tmp_path / "model.keras"
+    keras.Model(x, L.Dense(2)(L.Flatten()(y))).save(path)
+    with pytest.raises(parity.keras.ConversionError, match="leaves out steps"):
+        parity.keras.load(path)
+
+
+@pytest.mark.parametrize("layer", [lambda: L.MultiHeadAttention(2, 3, dropout=0.1),
+                                   lambda: L.GroupQueryAttention(3, 4, 2, dropout=0.1)])  # fmt: skip
+def test_attention_with_dropout_and_a_masked_query_is_refused(layer: Any, tmp_path: Path) -> None:
+    x = L.Input((6, 3))
+    masked = L.Masking()(x)
+    path = tmp_path / "model.keras"
+    keras.Model(x, L.Dense(2)(L.Flatten()(layer()(masked, masked)))).save(path)
+    with pytest.raises(parity.keras.ConversionError, match="Rebuild the layer with dropout=0"):
+        parity.keras.load(path)
