@@ -276,7 +276,7 @@ def test_everything_that_cannot_be_converted_is_told_at_once(tmp_path):
 
 OPERATIONS = {
     "not in the table": ("math.floordiv", {"y": 127.5}, ["(math.floordiv)", "is not in the table"]),
-    "no layer does that": ("math.maximum", {"y": [3.0] * 69 + [2.0]}, ["a constant for each place", "no layer"]),
+    "no layer does that": ("math.maximum", {"y": [3.0, 2.0]}, ["a constant for each place", "no layer"]),
     "a bound that costs digits": ("math.maximum", {"y": -3e9}, ["bounds values by -3000000000.0", "lose digits"]),
     "a divisor of the model": ("math.truediv", {"y": ["x", 0, 0]}, ["divides by values of the model"]),
     "a part of the batch": ("__operators__.getitem", {"slice_spec": [{"start": 1}]}, ["takes a part of the batch"]),
