@@ -12,6 +12,7 @@ from parity.keras.augmentations import TOLD_TO_TRAIN
 from parity.keras.calls import Call, Source, parse_call
 from parity.keras.cudnn import plain_entry
 from parity.keras.description import Shape
+from parity.keras.ends import ends_of, keys_of, numbered_as_inside
 from parity.keras.entries import batch_shape, class_of
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Model, Node, in_order, needed_for
@@ -59,16 +60,6 @@ def parse_architecture(config: Mapping[str, Any], file: Path, output: str | None
     inputs = tuple((name, parser.inputs[name]) for name in parser.input_order if name in there)
     keys = parser.input_keys if len(parser.input_keys) == len(inputs) else ()
     return Graph(model.keras_name, nodes, chosen, inputs, model, tuple(parser.outputs), keys=keys)
-
-
-def _numbered(source: Source, entry: Mapping[str, Any]) -> Source:
-    """Return an output in the numbers of inner calls: Keras 3 counts a Functional model's from 1 in outputs alone."""
-    return replace(source, call=max(source.call - 1, 0)) if entry.get("class_name") in _FUNCTIONAL else source
-
-
-def _keys(inputs: Any) -> tuple[str, ...]:
-    """Return the names that a model of a dict takes its inputs under, in the order in which Keras 3 numbers them."""
-    return tuple(sorted(inputs)) if isinstance(inputs, Mapping) else ()
 
 
 @dataclass
@@ -152,7 +143,7 @@ class _Parser:
         self, config: Mapping[str, Any], scope: str, sources: Sequence[str] | None, depth: int
     ) -> tuple[Model, Results]:
         name = str(config.get("name", "model"))
-        named = [source.layer for source in self.ends(config.get("input_layers"), name, "input")]
+        named = [source.layer for source in ends_of(config.get("input_layers"), name, "input", self.fail)]
         starts = {layer: number for number, layer in enumerate(named)}
         if len(starts) < len(named):
             raise self.fail(f"the model {name!r} names an input twice: {', '.join(named)}. Save the model again.")
@@ -169,12 +160,13 @@ class _Parser:
             for key, entry in entries.items()
             for number, call in enumerate(self.calls(entry, key, entries))
         }
-        outputs = self.ends(config.get("output_layers"), name, "output")
+        outputs = ends_of(config.get("output_layers"), name, "output", self.fail)
         for source in outputs:
             if source.layer not in entries:
                 raise self.fail(f"the output layer {source.layer!r} of the model {name!r} is not among its layers.")
         if any(call.tells_masks for call in calls.values()):
-            outputs = [_numbered(source, entries[source.layer]) for source in outputs]
+            functional = {key for key, entry in entries.items() if entry.get("class_name") in _FUNCTIONAL}
+            outputs = [numbered_as_inside(source) if source.layer in functional else source for source in outputs]
         wiring = wired(calls, outputs, name, self.fail)
         results: dict[Place, Results] = {}
         made: dict[str, Node | Model] = {}
@@ -204,7 +196,7 @@ class _Parser:
         if sources is None and not scope:
             self.input_order = [results[(start, 0)][0] for start in starts if (start, 0) in results]
             self.outputs = [source.layer for source in outputs]
-            self.input_keys = _keys(config.get("input_layers"))
+            self.input_keys = keys_of(config.get("input_layers"))
         # Weights are stored in the order of the file, not of computation.
         members = tuple(made[key] for key in entries if key in made)
         ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in wiring.ends)
@@ -351,22 +343,6 @@ class _Parser:
         return parsed
 
     # --- ends --------------------------------------------------------------------------------------------------------
-
-    def ends(self, value: Any, model: str, what: str) -> list[Source]:
-        """Return the tensors of `[["name", 0, 0], ...]` (Keras 2), `["name", 0, 0]` or `{"key": [...]}` (Keras 3)."""
-        if isinstance(value, Mapping):
-            value = [value[key] for key in sorted(value)]  # so Keras 3 numbers them
-        if isinstance(value, list) and value and isinstance(value[0], str):
-            value = [value]
-        if not (isinstance(value, list) and value and all(isinstance(end, list) and end for end in value)):
-            raise self.fail(f"the model {model!r} does not name its {what} layer. Save the model again.")
-        sources = []
-        for end in value:
-            numbers = [*end[1:3], 0, 0][:2]
-            if not isinstance(end[0], str) or any(type(number) is not int or number < 0 for number in numbers):
-                raise self.fail(f"the model {model!r} does not name its {what} layer. Save the model again.")
-            sources.append(Source(end[0], *numbers))
-        return sources
 
     def chosen(self, output: str | None, results: Results) -> str:
         """Return the node of the output that is wanted, by the name of the layer or nested model, or by its own."""
