@@ -352,7 +352,7 @@ def test_graphs_of_earlier_requests_do_not_slow_later_ones(models, truths, tmp_p
         answers = [one.answer(request)[0] for _ in range(40)]
     assert all(answer.error is None for answer in answers)
     seconds = [answer.setup_seconds + answer.seconds for answer in answers]
-    assert np.median(seconds[-9:]) < 1.5 * np.median(seconds[1:10])
+    assert min(seconds[-9:]) < 1.5 * min(seconds[1:10])  # the least of each: other work makes any of them longer
     assert answers[-1].peak_rss < answers[3].peak_rss + (30 << 20)
 
 
