@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 pytest.importorskip("build")
 pytest.importorskip("setuptools_scm")
@@ -31,7 +32,10 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _tracked()
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    with FileLock(
+        folder.parent.parent / "build.lock"
+    ):  # what builds writes beside the sources, and each of pytest's workers builds
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
