@@ -27,7 +27,7 @@ def run(
     command: str,
     directory: Path,
     threads: int,
-    device: str = "cpu",
+    device: str,
     with_reference: bool,
     store: Path | None,
     tell: Callable[[str], None],
@@ -70,9 +70,8 @@ def run(
         taken = harness.run(plan, workbench, directory / ROUNDS_FILE, tell)
         totals, no_totals = _totals(plan, workbench, store, threads)
         reference = everyone.reference.versions
-    plan = (
-        plan if device == "cpu" else dataclasses.replace(plan, memory=())
-    )  # a process's memory says nothing of a GPU's
+    if device != "cpu":  # the memory of a process says nothing of a GPU's
+        plan = dataclasses.replace(plan, memory=())
     peaks, absent = _peaks(plan, workbench.missing, threads, tell)
     return document.make(
         command,

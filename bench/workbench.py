@@ -78,7 +78,7 @@ class Workbench:
         What could not be measured, and why.
     """
 
-    def __init__(self, everyone: Everyone, device: str = "cpu") -> None:
+    def __init__(self, everyone: Everyone, device: str) -> None:
         self.everyone, self.device = everyone, device
         self.networks: dict[str, Network] = {}
         self.missing: list[dict[str, Any]] = []

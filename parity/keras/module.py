@@ -258,8 +258,8 @@ class KerasModule(nn.Module):
         if isinstance(array, Mapping):
             names = list(self.description.keys or (name for name, _ in self.description.inputs))
             if set(array) != set(names):
-                given = [str(name) for name in array]
-                raise ConversionError(f"The model {self.description.name!r} takes the inputs {names}, given {given}.")
+                passed = [str(name) for name in array]
+                raise ConversionError(f"The model {self.description.name!r} takes the inputs {names}, given {passed}.")
             return [np.asarray(array[name]) for name in names]
         if self._count == 1 or isinstance(array, (tuple, list)):
             return list(array) if isinstance(array, (tuple, list)) and self._count > 1 else [np.asarray(array)]

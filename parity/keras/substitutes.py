@@ -15,12 +15,12 @@ import numpy as np
 from parity.keras import einsum
 from parity.keras.calls import Call, Source
 from parity.keras.errors import ConversionError
+from parity.keras.functions.spelling import PREVIOUS, NotSpelledError, Spelled, Tensors
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.attention import CALL_SETTINGS, multi_head_variables
 from parity.keras.handlers.layer import Variable
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.handlers.wrappers import layer_inside
-from parity.keras.spelled_layer import CannotSpellError, Part, Tensors
 from parity.keras.stored_tensor import Floats
 from parity.keras.weights import Assigned
 
@@ -35,8 +35,8 @@ class Substitute:
     ----------
     variables
         The variables that a layer of this configuration has in a file.
-    parts
-        The layers that compute the same, given the layer's settings and its tensors.
+    layers
+        The layers that compute the same, given the layer and its tensors.
     mask
         Whether a mask goes on through them as through the layer itself; else it ends there.
     settings
@@ -44,7 +44,7 @@ class Substitute:
     """
 
     variables: Callable[[Mapping[str, Any]], tuple[Variable, ...]]
-    parts: Callable[[Mapping[str, Any], Tensors], Sequence[Part]]
+    layers: Callable[[Node, Tensors], Sequence[Spelled]]
     mask: bool = False
     settings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
@@ -55,25 +55,27 @@ def _variables_inside(config: Mapping[str, Any]) -> tuple[Variable, ...]:
     inside = HANDLERS[class_name].variables(inner) if class_name in HANDLERS else ()
     if not inside:
         return ()
-    first, *others = (replace(one, place=f"layer/{one.place}".rstrip("/")) for one in inside)
+    first, *others = (replace(variable, place=f"layer/{variable.place}".rstrip("/")) for variable in inside)
     again, vector = Variable("kernel again", again=True), Variable("vector_u", trainable=False)
     if inner.get("trainable") is False or config.get("trainable") is False:
-        return tuple(replace(one, trainable=False) for one in (first, again, vector, *others))
+        return tuple(replace(variable, trainable=False) for variable in (first, again, vector, *others))
     return (first, *others, again, vector)
 
 
-def _layer_inside(config: Mapping[str, Any], tensors: Tensors) -> Sequence[Part]:
+def _layer_inside(node: Node, tensors: Tensors) -> Sequence[Spelled]:
     """`SpectralNormalization`: training leaves the kernel normalised in the layer inside, which works on its own."""
-    class_name, inner = layer_inside(config)
+    class_name, inner = layer_inside(node.config)
     names = {variable.name for variable in HANDLERS[class_name].variables(inner)}
-    return (Part(class_name, inner, tensors={name: one for name, one in tensors.items() if name in names}),)
+    inside = {name: tensor for name, tensor in tensors.items() if name in names}
+    return (Spelled(class_name, inner, node.inbound, inside),)
 
 
-def _grouped_heads(config: Mapping[str, Any], tensors: Tensors) -> Sequence[Part]:
+def _grouped_heads(node: Node, tensors: Tensors) -> Sequence[Spelled]:
     """`GroupedQueryAttention`: heads of a group have the same keys and values, so their kernels are repeated."""
+    config = node.config
     heads, groups = config.get("num_query_heads"), config.get("num_key_value_heads")
     if type(heads) is not int or type(groups) is not int or groups < 1 or heads % groups:
-        raise CannotSpellError(f"'num_query_heads' is {heads!r}, which are not groups of {groups!r}")
+        raise NotSpelledError(f"'num_query_heads' is {heads!r}, which are not groups of {groups!r}")
 
     def repeated(values: Floats) -> Floats:
         return np.repeat(values, heads // groups, axis=-2)
@@ -85,25 +87,26 @@ def _grouped_heads(config: Mapping[str, Any], tensors: Tensors) -> Sequence[Part
             made[name] = tensor.changed(repeated, shape)
     told = {key: config[key] for key in ("use_bias", "use_gate", "sliding_window", "dropout") if key in config}
     settings = {"num_heads": heads, "key_dim": config.get("head_dim"), **told}
-    return (Part("MultiHeadAttention", settings, tensors=made),)
+    return (Spelled("MultiHeadAttention", settings, node.inbound, made),)
 
 
-def _without_the_mean(config: Mapping[str, Any], tensors: Tensors) -> Sequence[Part]:
+def _without_the_mean(node: Node, tensors: Tensors) -> Sequence[Spelled]:
     """`RMSNormalization`: of x beside -x the mean is 0, and the variance is the mean square of x."""
+    config = node.config
     if config.get("axis", -1) not in (-1, [-1]):
-        raise CannotSpellError(f"'axis' is {config['axis']!r}; only -1 is supported")
+        raise NotSpelledError(f"'axis' is {config['axis']!r}; only -1 is supported")
     scale = tensors["scale"]
     if len(scale.shape) != 1 or not scale.shape[0]:
-        raise CannotSpellError(f"'scale' has the shape {scale.shape}, and one number for each channel is expected")
+        raise NotSpelledError(f"'scale' has the shape {scale.shape}, and one number for each channel is expected")
     (size,) = scale.shape
     gamma = scale.changed(lambda values: np.concatenate([values, values]), (2 * size,))
     norm = {"axis": -1, "epsilon": config.get("epsilon", 1e-6), "center": False}
     first = {"start": None, "stop": size, "step": None}
     return (
-        Part("Rescaling", {"scale": -1.0, "offset": 0.0}, "negative"),
-        Part("Concatenate", {"axis": -1}, "both", ("", "negative")),
-        Part("LayerNormalization", norm, "normal", ("both",), {"gamma": gamma}),
-        Part("ops.GetItem", {}, reads=("normal",), told=(["...", first],)),
+        Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, node.inbound),
+        Spelled("Concatenate", {"axis": -1}, (*node.inbound, PREVIOUS)),
+        Spelled("LayerNormalization", norm, (PREVIOUS,), {"gamma": gamma}),
+        Spelled("ops.GetItem", {}, (PREVIOUS,), constants=(["...", first],)),
     )
 
 
@@ -138,7 +141,7 @@ def substituted(graph: Graph, tensors: Assigned, fail: Fail) -> tuple[Graph, Ass
         nodes += [part for part, _ in of_parts]
         # A layer's first call may belong to another output alone; its parts have the weights all the same.
         made.pop(node.weights_of or node.name, None)
-        made |= {part.weights_of or part.name: dict(own) for part, own in of_parts if own}
+        made |= {part.weights_of or part.name: dict(weights) for part, weights in of_parts if weights}
     return replace(graph, nodes=tuple(nodes)), made
 
 
@@ -152,32 +155,30 @@ class _Spelling:
         """Return the nodes in place of one, each with its tensors; the last has its name."""
         substitute = SUBSTITUTES[node.class_name]
         try:
-            parts = substitute.parts(node.config, tensors)
-        except CannotSpellError as problem:
+            layers = substitute.layers(node, tensors)
+        except NotSpelledError as problem:
             raise self.fail(f"layer {node.name!r} ({node.class_name}): {problem}") from None
-        return list(self._nodes(node, substitute, parts))
+        return list(self._nodes(node, substitute, layers))
 
-    def _nodes(self, node: Node, substitute: Substitute, parts: Sequence[Part]) -> Iterator[tuple[Node, Tensors]]:
-        previous = ""
-        for part in parts:
-            name = self._name(node.name, part.suffix)
-            reads = part.reads or (previous,)
-            inbound = tuple(one for suffix in reads for one in self._read(node, suffix))
-            call = node.call if reads == ("",) and not part.told else Call(
-                (*(Source(one, 0, 0) for one in inbound), *part.told)
+    def _nodes(self, node: Node, substitute: Substitute, layers: Sequence[Spelled]) -> Iterator[tuple[Node, Tensors]]:
+        names: list[str] = []
+        for number, layer in enumerate(layers, start=1):
+            # "part" is what the layers of a bare operation among them are called.
+            suffix = "" if number == len(layers) else f"layer_{number}"
+            inbound = tuple(names[read] if isinstance(read, int) else read for read in layer.inbound)
+            call = node.call if inbound == node.inbound and not layer.constants else Call(
+                (*(Source(name, 0, 0) for name in inbound), *layer.constants)
             )  # fmt: skip
+            name = self._name(node.name, suffix)
+            weights_of = self._name(node.weights_of, suffix) if node.weights_of and layer.tensors else ""
             yield (
                 Node(
-                    name, node.keras_name, part.class_name, {**part.config, "name": name}, inbound, call,
-                    weights_of=self._name(node.weights_of, part.suffix) if node.weights_of and part.tensors else "",
+                    name, node.keras_name, layer.class_name, {**layer.config, "name": name}, inbound, call, weights_of,
                     ends_masks=not substitute.mask,
                 ),
-                part.tensors,
+                layer.tensors,
             )  # fmt: skip
-            previous = part.suffix
-
-    def _read(self, node: Node, suffix: str) -> tuple[str, ...]:
-        return node.inbound if not suffix else (self._name(node.name, suffix),)
+            names.append(name)
 
     def _name(self, layer: str, suffix: str) -> str:
         if not suffix:

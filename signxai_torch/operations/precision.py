@@ -1,9 +1,9 @@
 """float32 that is float32: TF32 and bfloat16, by which torch may replace it, are off while a model is explained.
 
 cuDNN's convolutions round to the 10 bits of TF32 unless they are told not to, and `torch.set_float32_matmul_precision`
-does the same to other products, on some processors too. Maps would differ by 1e-3 from those of a processor. The
-settings are the process's and not a thread's: other threads compute in full float32 meanwhile, too. Torch's older ways
-to ask for them (`torch.backends.cudnn.allow_tf32`) raise meanwhile, as they do wherever the newer ones are in use.
+does the same to other products, on some processors too. The settings are the process's and not a thread's: other
+threads compute in full float32 meanwhile, too. Torch's older ways to ask for them (`torch.backends.cudnn.allow_tf32`)
+raise meanwhile, as they do wherever the newer ones are in use.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from parity.keras.handlers.table import TRAINING_ONLY
 from tests.fuzz.blocks import BLOCKS, SPATIAL_BLOCKS, Block
 from tests.fuzz.blocks.kernels import dense
 from tests.fuzz.builder import Builder, Case
@@ -31,7 +32,6 @@ MOST_LAYERS = 8
 MOST_PLACES = 24
 """Of an output that has a row of classes per position, all its numbers."""
 TOKENS = 11
-DOES_NOTHING = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise")
 OF_SPACE = ("channels_first", "open")
 FORMS = ("plain", "plain", "plain", "sequential", "nested", "auxiliary", *OF_SPACE)
 """How a network is put into a file."""
@@ -83,7 +83,7 @@ def head(b: Builder, y: str, any_length: bool) -> None:
 def _has_a_fixed_mean(b: Builder, y: str) -> bool:
     """Return whether each channel was normalised by itself: its mean depends on no input, so all maps are rounding."""
     layers = {layer["name"]: layer for layer in b.layers}
-    while y in layers and layers[y]["class"] in (*DOES_NOTHING, "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"):
+    while y in layers and layers[y]["class"] in (*TRAINING_ONLY, "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"):
         y = layers[y]["from"][0]
     normalized = y in layers and layers[y]["class"] == "GroupNormalization"
     return normalized and layers[y]["config"]["groups"] in (-1, b.shapes[y][-1])

@@ -197,19 +197,24 @@ def clip(arguments: Arguments) -> tuple[Spelled, ...]:
     high = arguments.get("clip_value_max", arguments.get("x_max"))
     if not all(isinstance(end, (int, float)) and math.isfinite(end) for end in (low, high)) or not low < high:
         raise NotSpelledError(f"cuts to [{low}, {high}], and only an interval of two numbers is supported")
-    return _bounded(first_tensor(arguments), "ReLU", {"max_value": float(high - low)}, float(low))
+    _refuse_far(float(low))
+    return _bent_at(float(low), first_tensor(arguments), "ReLU", {"max_value": float(high - low)})
 
 
-def _bounded(x: Tensor, class_name: str, config: dict[str, Any], bound: float) -> tuple[Spelled, ...]:
+def _bent_at(bound: float, x: Tensor, class_name: str, config: dict[str, Any]) -> tuple[Spelled, ...]:
     """Return what bends at 0, moved to a bound: one bend, the right way around, as guided backpropagation needs it."""
     if bound == 0:
         return (Spelled(class_name, config, (x.name,)),)
+    bent = Spelled(class_name, config, (PREVIOUS,))
+    return _shifted(x.name, x.shape[-1], -bound), bent, _shifted(PREVIOUS, x.shape[-1], bound)
+
+
+def _refuse_far(bound: float) -> None:
+    """Refuse to keep values above a bound that is far below most of them."""
     if bound < -_LARGEST_OFFSET:
         raise NotSpelledError(
             f"bounds values by {bound}: the layers that do this add {-bound} and take it off again, and lose digits"
         )
-    bent = Spelled(class_name, config, (PREVIOUS,))
-    return _shifted(x.name, x.shape[-1], -bound), bent, _shifted(PREVIOUS, x.shape[-1], bound)
 
 
 def _shifted(reads: str | int, channels: int | None, offset: float) -> Spelled:
@@ -262,12 +267,12 @@ def pairwise(class_name: str) -> Spelling:
             raise NotSpelledError("compares with a constant for each place, which no layer of Keras does")
         bound = float(numbers[0])
         if class_name == "Maximum":
-            return _bounded(x, "Activation", {"activation": "relu"}, bound)
+            _refuse_far(bound)
+            return _bent_at(bound, x, "Activation", {"activation": "relu"})
         if bound >= 0:
             return (Spelled("ReLU", {"negative_slope": 1.0, "max_value": bound}, (x.name,)),)
         # What is left is no larger than the bound, so no digits that count are lost by moving it.
-        turned = Spelled("ReLU", {"negative_slope": 1.0, "max_value": 0.0}, (PREVIOUS,))
-        return _shifted(x.name, x.shape[-1], -bound), turned, _shifted(PREVIOUS, x.shape[-1], bound)
+        return _bent_at(bound, x, "ReLU", {"negative_slope": 1.0, "max_value": 0.0})
 
     return spelling
 

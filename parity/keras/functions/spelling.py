@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parity.keras.description import Shape
+from parity.keras.stored_tensor import StoredTensor
+
+Tensors = Mapping[str, StoredTensor]
+"""The variables of a layer by name."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,25 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Spelled:
-    """One layer: its class, its settings, and what it reads: nodes by name, layers of the same spelling by number."""
+    """One of the layers that an operation, or another layer, is spelled as.
+
+    Attributes
+    ----------
+    class_name, config
+        Its class and settings.
+    inbound
+        What it reads: nodes by name, layers of the same spelling by number.
+    tensors
+        Its variables; an operation has none.
+    constants
+        What a bare operation is told by place behind what it reads.
+    """
 
     class_name: str
     config: Mapping[str, Any]
     inbound: tuple[str | int, ...]
+    tensors: Tensors = field(default_factory=dict)
+    constants: tuple[Any, ...] = ()
 
 
 PREVIOUS = -1
@@ -36,7 +54,7 @@ RESULT = "number of the result"
 
 
 class NotSpelledError(Exception):
-    """An operation has no layers that compute the same; the text says why, as the end of a sentence."""
+    """No layers compute the same as an operation, or as a layer; the text says why, as the end of a sentence."""
 
 
 Arguments = Mapping[str, Any]
