@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import parity.keras
-from tests.parity.keras.test_keras_3 import L, keras, ops, running
+from tests.parity.keras.keras_3_built import L, keras, ops, running
 
 
 def _masked_and_plain(join: Callable[..., Any]) -> Any:
