@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from parity.judge.known.arrival import arrival_order
 from parity.judge.known.conditions import has_output_activation
 from parity.judge.known.difference import KnownDifference, Recipe
 from parity.judge.known.promises import piecewise_linear
 from parity.judge.known.rewrite import NoEquivalentError, Rewrite
-from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES
+from parity.judge.known.rewrites import IN_ORDER_OF_ARRIVAL, PERMUTED_INPUT, REWRITES
 from parity.judge.known.splice import can_be_cut
 from parity.judge.known.table import differences_of
 from parity.keras import ModelDescription
-from parity.keras.network import names_of, network_of
-from parity.reference.request import ReferenceCall, noise_array
+from parity.keras.network import Network, keras_order, names_of, network_of
+from parity.reference.request import Backend, ReferenceCall, noise_array
 from parity.run.calls import (
     MU,
     NotInReferenceError,
@@ -169,7 +170,7 @@ def _candidates(
             yield Candidate(call, first)
     for call in asked:
         differences = blocking[call.backend]
-        if differences and (rewrites := _rewrites(differences, model)):
+        if differences and (rewrites := _rewrites(differences, model, call.backend)):
             told = tuple(dict.fromkeys((*first, *differences)))
             call = _renamed(call, model)
             if PERMUTED_INPUT in rewrites and call.modifiers:
@@ -179,7 +180,7 @@ def _candidates(
     recipes = [one for one in first if one.recipe != "plain"]
     if len(recipes) == 1:
         others = tuple(one for one in first if one is not recipes[0])
-        rewrites = _rewrites(others, model) if others else ()
+        rewrites = _rewrites(others, model, asked[0].backend) if others else ()
         if rewrites is not None:
             yield from _put_together(recipes[0].recipe, method, model, asked[0], first, rewrites, layer)
 
@@ -197,19 +198,28 @@ def _renamed(call: ReferenceCall, model: ModelDescription) -> ReferenceCall:
     return replace(call, options={**call.options, "last_conv_layer_name": _names_there(model).get(layer, layer)})
 
 
-def _rewrites(differences: Sequence[KnownDifference], model: ModelDescription) -> tuple[Rewrite, ...] | None:
+def _rewrites(
+    differences: Sequence[KnownDifference], model: ModelDescription, backend: Backend
+) -> tuple[Rewrite, ...] | None:
     """Return the rewrites that all the differences need, or None if one has none, or the model no such equivalent."""
     if not all(one.rewrites for one in differences):
         return None
     needed = {rewrite for one in differences for rewrite in one.rewrites}
-    rewrites = tuple(rewrite for rewrite in REWRITES if rewrite in needed)
     try:
-        network = network_of(model)
-        for rewrite in rewrites:
-            network = rewrite.network(network, 0)
+        rewrites, network = _applied(needed, model)
+        if backend == "signxai" and arrival_order(keras_order(network)):  # what was put in made ways longer
+            rewrites, _ = _applied({*needed, IN_ORDER_OF_ARRIVAL}, model)
     except NoEquivalentError:
         return None
     return rewrites
+
+
+def _applied(needed: Collection[Rewrite], model: ModelDescription) -> tuple[tuple[Rewrite, ...], Network]:
+    rewrites = tuple(rewrite for rewrite in REWRITES if rewrite in needed)
+    network = network_of(model)
+    for rewrite in rewrites:
+        network = rewrite.network(network, 0)
+    return rewrites, network
 
 
 def _put_together(

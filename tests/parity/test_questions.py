@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from parity.judge.known.arrival import arrival_order
 from parity.judge.known.rewrites import (
     FUNCTION_OF_AN_ACTIVATION,
     IN_ORDER_OF_ARRIVAL,
@@ -18,6 +19,7 @@ from parity.judge.known.rewrites import (
     ZERO_OFFSET,
 )
 from parity.keras import ModelDescription
+from parity.keras.network import keras_order, network_of
 from parity.run.calls import NotInReferenceError
 from parity.run.questions import Candidate, question
 from parity.run.subjects import parse
@@ -156,13 +158,33 @@ def test_several_differences_take_all_their_rewrites_in_the_order_of_the_table(t
         dense("o", "join"),
         layer("Activation", "a", "o", activation="tanh"),
     )
-    needed = (ZERO_OFFSET, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE, ONLY_THE_TARGET)
+    needed = (ZERO_OFFSET, PERMUTE_THROUGH_ANOTHER_SHAPE, IN_ORDER_OF_ARRIVAL, ONLY_THE_TARGET)
     for method in ("lrp_z", "lrp_flat", "lrpsign_z", "lrp.z"):
         (candidate,) = candidates(method, model)
         assert shape_of(candidate) == ("signxai", "plain", needed)
     (spliced,) = candidates("zblrp_z_VGG16ILSVRC", model)
     assert shape_of(spliced) == ("innvestigate", "spliced", needed)
     assert len(named(spliced)) == 5
+
+
+def test_ways_that_a_rewrite_makes_longer_arrive_in_order_still(tmp_path: Path) -> None:
+    """What comes by the Permute arrives last in the model, and first where it comes by two Reshape layers besides."""
+    model = described(
+        tmp_path,
+        [4, 4],
+        layer("Permute", "p", "x", dims=[2, 1]),
+        layer("Dropout", "d", "x", rate=0.5),
+        layer("Activation", "e", "d", activation="linear"),
+        layer("Subtract", "s", "e", "p"),
+        flatten("s"),
+        dense("o", "flat"),
+    )
+    assert arrival_order(keras_order(network_of(model))) == {}
+    (asked,) = [one for one in candidates("lrp_z", model) if PERMUTE_THROUGH_ANOTHER_SHAPE in one.rewrites]
+    network = network_of(model)
+    for rewrite in asked.rewrites:
+        network = rewrite.network(network, 0)
+    assert arrival_order(keras_order(network)) == {}
 
 
 @pytest.mark.parametrize(

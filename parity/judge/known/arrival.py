@@ -28,6 +28,7 @@ def in_order_of_arrival(network: Network, _target: int) -> Network:
     NoEquivalentError
         If a row takes a size that is open, or a mask along, or if no row arrives in order either.
     """
+    network = Network(_as_keras_orders(network))
     for _ in range(len(network.layers)):
         late = arrival_order(network.layers)
         if not late:
@@ -116,7 +117,7 @@ def _depths(network: Network) -> dict[str, int]:
     return depths
 
 
-def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
+def arrival_order(layers: Sequence[NetworkLayer]) -> dict[str, tuple[str, ...]]:
     """Return the layers that SIGN-XAI feeds in another order than the model's where it matters, with that order.
 
     It hands each layer's output to the layers that read it, one after another, each of which runs as soon as its
@@ -125,10 +126,10 @@ def arrival_order(layers: Sequence[Any]) -> dict[str, tuple[str, ...]]:
     Parameters
     ----------
     layers
-        `LayerDescription` or `NetworkLayer`, in the order in which Keras keeps them.
+        In the order in which Keras keeps them.
     """
     arrived: dict[str, list[str]] = {layer.name: [] for layer in layers}
-    readers: dict[str, list[Any]] = {layer.name: [] for layer in layers}
+    readers: dict[str, list[NetworkLayer]] = {layer.name: [] for layer in layers}
     for layer in layers:
         for producer in layer.inbound:
             readers[producer].append(layer)

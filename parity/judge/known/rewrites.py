@@ -226,10 +226,10 @@ ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each 
 FUNCTION_OF_AN_ACTIVATION = Rewrite("activation layers as the functions of Activation", _function_of_an_activation)
 REWRITES = (
     SIZED, AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION, NO_BRANCH_AT_A_LAYER,
-    ATTENTION_BY_HEADS, ROUNDED_ONCE, EACH_READ_ONCE, IN_ORDER_OF_ARRIVAL, PERMUTE_THROUGH_ANOTHER_SHAPE,
+    ATTENTION_BY_HEADS, ROUNDED_ONCE, EACH_READ_ONCE, PERMUTE_THROUGH_ANOTHER_SHAPE, IN_ORDER_OF_ARRIVAL,
     PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
-"""All of them, in the order in which they are applied."""
+"""All of them, in the order in which they are applied: what makes ways longer before what orders arrivals."""
 
 
 def of_size(network: Network, shape: Sequence[int]) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.arrival import arrival_order
+from parity.judge.known.arrival import ORDERED, arrival_order
 from parity.judge.known.conditions import (
     activation_of,
     branches,
@@ -28,6 +28,7 @@ from parity.judge.known.rewrites import (
     ZERO_OFFSET,
 )
 from parity.keras import ModelDescription
+from parity.keras.network import keras_order, network_of
 
 if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method
@@ -65,7 +66,9 @@ def _deconvnet_relu_layer(method: Method, model: ModelDescription) -> bool:
 
 
 def _concatenate_order(method: Method, model: ModelDescription) -> bool:
-    return method.family not in RUN_BY_KERAS and bool(arrival_order(model.layers))
+    if method.family in RUN_BY_KERAS or not any(layer.class_name in ORDERED for layer in model.layers):
+        return False
+    return bool(arrival_order(keras_order(network_of(model))))  # files of Keras 3 keep layers in another order
 
 
 def _input_rule_on_a_branch(method: Method, model: ModelDescription) -> bool:
