@@ -10,8 +10,8 @@ from parity.keras.augmentations import AUGMENTATIONS
 _SETTINGS = frozenset({
     "activation", "alpha", "attention_axes", "axes", "axis", "backward_layer", "causal", "cell", "cells", "center",
     "crop_to_aspect_ratio", "cropping", "data_format", "depth_multiplier", "dilation_rate", "dims", "dropout",
-    "epsilon", "factor", "fill_mode", "fill_value", "filters", "go_backwards", "groups", "height", "height_factor",
-    "implementation", "init_values", "input_dim", "input_length", "interpolation", "invert",
+    "epsilon", "factor", "fill_mode", "fill_value", "filters", "function", "go_backwards", "groups", "height",
+    "height_factor", "implementation", "init_values", "input_dim", "input_length", "interpolation", "invert",
     "keepdims", "kernel_size", "key_dim", "key_shape", "l1", "l2", "layer", "mask_value", "mask_zero",
     "max_value", "mean", "merge_mode", "mode", "momentum", "n", "name", "negative_slope", "noise_shape",
     "normalize", "num_heads", "offset", "output_dim", "output_padding", "output_shape", "padding",

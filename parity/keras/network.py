@@ -17,6 +17,7 @@ import numpy as np
 
 from parity.keras.augmentations import UNKNOWN_TO_KERAS_2
 from parity.keras.description import LayerDescription, ModelDescription, Shape
+from parity.keras.functions.table import is_operation
 from parity.keras.gates import Tensors, weights_for_keras_2
 from parity.keras.handlers.activations import is_softmax
 from parity.keras.handlers.attention import roles
@@ -308,7 +309,9 @@ def _call_of(layer: NetworkLayer) -> list[Any]:
     names = layer.keywords or (None,) * len(layer.inbound)
     told = dict(layer.settings)
     told |= {name: [producer, 0, 0] for producer, name in zip(layer.inbound, names, strict=True) if name is not None}
-    return [[producer, 0, 0, told] for producer, name in zip(layer.inbound, names, strict=True) if name is None]
+    call = [[producer, 0, 0, told] for producer, name in zip(layer.inbound, names, strict=True) if name is None]
+    alone = is_operation(layer.class_name) and len(call) == 1  # a list would be its first argument
+    return call[0] if alone else call
 
 
 def keras_order(network: Network) -> list[NetworkLayer]:

@@ -317,6 +317,9 @@ MISTAKES: dict[str, tuple[str, str, str, Patch]] = {
     "sum_of_tensors_by_the_derivative": (
         "TFOpLambda", "sums_and_products", EPSILON, _rule("TFOpLambda", Site.derivative)
     ),
+    "function_by_the_derivative": (
+        "TFOpLambda", "functions_without_a_layer", EPSILON, _rule("TFOpLambda", Site.derivative)
+    ),
     "parts_move_nothing": ("SlicingOpLambda", "parts_of_all_axes", EPSILON, _rule("SlicingOpLambda", by_shape)),
     "mask_ends_at_a_product": (
         "Multiply", "masked_product", EPSILON, _replace(table, "PASSES_MASK", ("Dense", "TimeDistributed"))

@@ -16,7 +16,7 @@ _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 # Layers without a kernel that keep the shape, so that SIGN-XAI's LRP passes relevance through them unchanged.
 _PASSING = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Rescaling", "Normalization",
-    "LayerScale", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Masking",
+    "LayerScale", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Masking", "TFOpLambda",
 )  # fmt: skip
 KERNEL_CLASSES = (
     "Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",

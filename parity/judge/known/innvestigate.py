@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # What its LRP takes the derivative of and SIGN-XAI passes relevance through.
 _BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Masking"}
-_KEEP_THE_SHAPE = {"Rescaling", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
+_KEEP_THE_SHAPE = {"Rescaling", "TFOpLambda", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
                    "UnitNormalization"}  # fmt: skip
 _STATISTICS = {"LayerNormalization", "GroupNormalization", "UnitNormalization"}
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
@@ -223,8 +223,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         applies=_derivative_in_lrp,
         condition=(
             "LRP on a model with layers of class LeakyReLU, ELU, Masking and the like, ReLU with a slope or a bound "
-            "(any ReLU for flat and w_square), Rescaling, normalization but by batch statistics, or max-pooling or "
-            "TimeDistributed that keeps the shape, in innvestigate 2.1.2."
+            "(any ReLU for flat and w_square), Rescaling, functions such as tf.math.log, normalization but by batch "
+            "statistics, or max-pooling or TimeDistributed that keeps the shape, in innvestigate 2.1.2."
         ),
         cause=(
             "It multiplies relevance by the derivative of these layers, though it passes the same functions "

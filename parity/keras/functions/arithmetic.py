@@ -105,7 +105,8 @@ def _each(value: Any, function: Callable[[float], float]) -> Any:
     return [_each(item, function) for item in value] if isinstance(value, list) else function(value)
 
 
-def _operands(arguments: Arguments) -> tuple[Any, Any]:
+def operands(arguments: Arguments) -> tuple[Any, Any]:
+    """Return the two operands of an operator, a `Tensor` each or a constant, but not two constants."""
     names = ("x1", "x2") if "x1" in arguments else ("value", "bias") if "bias" in arguments else ("x", "y")
     if any(name not in arguments for name in names):
         raise NotSpelledError("has fewer than two operands")
@@ -123,7 +124,7 @@ def _merged(class_name: str, left: Tensor, right: Tensor) -> tuple[Spelled, ...]
 
 def add(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x + y``."""
-    left, right = _operands(arguments)
+    left, right = operands(arguments)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _merged("Add", left, right)
     x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
@@ -147,7 +148,7 @@ def add_to_channels(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def subtract(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x - y``."""
-    left, right = _operands(arguments)
+    left, right = operands(arguments)
     if not isinstance(left, Tensor):
         return _rescaled(right, scale=-1.0, offset=_constant(left, right))
     if isinstance(right, Tensor):
@@ -157,7 +158,7 @@ def subtract(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def multiply(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x * y``."""
-    left, right = _operands(arguments)
+    left, right = operands(arguments)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _merged("Multiply", left, right)
     x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
@@ -166,7 +167,7 @@ def multiply(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def divide(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x / constant``."""
-    left, right = _operands(arguments)
+    left, right = operands(arguments)
     if not isinstance(left, Tensor) or isinstance(right, Tensor):
         raise NotSpelledError("divides by values of the model, which no layer of Keras does")
     constant = _constant(right, left)
@@ -246,19 +247,11 @@ def squared_difference(arguments: Arguments) -> tuple[Spelled, ...]:
     return (*subtract(arguments), Spelled("Multiply", {}, (PREVIOUS, PREVIOUS)))
 
 
-def power(arguments: Arguments) -> tuple[Spelled, ...]:
-    """``x ** 2``; other powers are no layer."""
-    x, exponent = _operands(arguments)
-    if not isinstance(x, Tensor) or exponent != 2:
-        raise NotSpelledError(f"raises to the power {exponent if not isinstance(exponent, Tensor) else 'of a tensor'}")
-    return _merged("Multiply", x, x)
-
-
 def pairwise(class_name: str) -> Spelling:
     """Spell the larger or the smaller of two tensors."""
 
     def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
-        left, right = _operands(arguments)
+        left, right = operands(arguments)
         if isinstance(left, Tensor) and isinstance(right, Tensor):
             return _merged(class_name, left, right)
         x, constant = (left, right) if isinstance(left, Tensor) else (right, left)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.keras.description import Shape
@@ -59,6 +59,44 @@ class NotSpelledError(Exception):
 
 Arguments = Mapping[str, Any]
 Spelling = Callable[[Arguments], tuple[Spelled, ...]]
+
+
+class Composition:
+    """Layers of several operations, of which the later ones read what the earlier ones give.
+
+    Examples
+    --------
+    >>> from parity.keras.functions.arithmetic import square
+    >>> x, composition = Tensor("x", (5,)), Composition()
+    >>> second = composition.add(square, {"x": x}, x.shape)
+    >>> fourth = composition.add(square, {"x": second}, x.shape)
+    >>> [layer.inbound for layer in composition.layers]
+    [('x', 'x'), (0, 0)]
+    """
+
+    def __init__(self) -> None:
+        self._layers: list[Spelled] = []
+        self._results: dict[str, int] = {}
+
+    @property
+    def layers(self) -> tuple[Spelled, ...]:
+        """All of them; the last gives the result."""
+        return tuple(self._layers)
+
+    def add(self, spelling: Spelling, arguments: Arguments, shape: Shape = ()) -> Tensor:
+        """Append the layers of an operation, and return what it gives, of the shape told, for others to read."""
+        before = len(self._layers)
+        for layer in spelling(arguments):
+            inbound = tuple(self._number(read, before) for read in layer.inbound)
+            self._layers.append(replace(layer, inbound=inbound))
+        name = f"result of layer {len(self._layers) - 1}"
+        self._results[name] = len(self._layers) - 1
+        return Tensor(name, shape)
+
+    def _number(self, read: str | int, before: int) -> str | int:
+        if isinstance(read, str):
+            return self._results.get(read, read)
+        return read if read == PREVIOUS else read + before
 
 
 def first_tensor(arguments: Arguments) -> Tensor:

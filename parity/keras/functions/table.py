@@ -12,12 +12,23 @@ from typing import Any
 
 from parity.keras.calls import Source
 from parity.keras.errors import ConversionError
-from parity.keras.functions import arithmetic, elementwise, images, of_keras_3, parts, reducing, shapes, sizes
+from parity.keras.functions import (
+    arithmetic,
+    elementwise,
+    images,
+    of_keras_3,
+    parts,
+    pointwise,
+    reducing,
+    shapes,
+    sizes,
+)
 from parity.keras.functions.gelu import gelu
 from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import COPY, COPY_SETTINGS, RESULT, NotSpelledError, Spelling, Tensor
 from parity.keras.graph import Node
 from parity.keras.masks import MASK_CLASSES
+from parity.keras.modules.pointwise import POINTWISE
 
 OPERATION_CLASSES = ("TFOpLambda", "SlicingOpLambda")
 
@@ -30,9 +41,9 @@ _OF_TENSORFLOW: dict[str, Row] = {
     "add": (_TWO, arithmetic.add),
     "subtract": (_TWO, arithmetic.subtract),
     "multiply": (_TWO, arithmetic.multiply),
-    "truediv": (_TWO, arithmetic.divide),
-    "divide": (_TWO, arithmetic.divide),
-    "pow": (_TWO, arithmetic.power),
+    "truediv": (_TWO, pointwise.divide),
+    "divide": (_TWO, pointwise.divide),
+    "pow": (_TWO, pointwise.power),
     "maximum": (_TWO, arithmetic.pairwise("Maximum")),
     "minimum": (_TWO, arithmetic.pairwise("Minimum")),
     "negative": (_X, arithmetic.negative),
@@ -50,6 +61,9 @@ _OF_TENSORFLOW: dict[str, Row] = {
     "divide_no_nan": (_TWO, arithmetic.divide),
     "add_n": (("inputs",), arithmetic.add_all),
     "l2_normalize": (("x", "axis", "epsilon"), arithmetic.unit_length),
+    "reduce_variance": (("input_tensor", "axis", "keepdims"), pointwise.variance),
+    "reduce_std": (("input_tensor", "axis", "keepdims"), pointwise.deviation),
+    **{name.removeprefix("math."): (_X, pointwise.pointwise(name)) for name in POINTWISE},
 }
 """Functions of `tf.math`, some of which `tf` has too."""
 _OF_NN: dict[str, Row] = {
@@ -94,6 +108,8 @@ _OF_SHAPES: dict[str, Row] = {
     "roll": (("input", "shift", "axis"), parts.roll),
     "slice": (("input_", "begin", "size"), parts.cut),
     "gather": (("params", "indices", "validate_indices", "axis", "batch_dims"), parts.gather),
+    "norm": (("tensor", "ord", "axis", "keepdims"), pointwise.norm),
+    "linalg.norm": (("tensor", "ord", "axis", "keepdims"), pointwise.norm),
     "image.resize": (("images", "size", "method", "preserve_aspect_ratio", "antialias"), images.resize),
     "image.grayscale_to_rgb": (("images",), images.grey_to_colours),
     "image.flip_left_right": (("image",), parts.mirrored(2)),
@@ -118,22 +134,30 @@ _OPERATORS: dict[str, Row] = {
     "sub": (_TWO, arithmetic.subtract),
     "mul": (_TWO, arithmetic.multiply),
     "rmul": (_TWO, arithmetic.multiply),
-    "truediv": (_TWO, arithmetic.divide),
+    "truediv": (_TWO, pointwise.divide),
     "neg": (_X, arithmetic.negative),
-    "pow": (_TWO, arithmetic.power),
+    "pow": (_TWO, pointwise.power),
     "getitem": (("tensor", "slice_spec"), parts.part),
 }
 _RESIZED = (
     "images", "size", "interpolation", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode",
     "fill_value", "data_format",
 )  # fmt: skip
+
+
+def _in_keras_3(name: str) -> str:
+    """Return what Keras 3 calls a function of `POINTWISE`, such as `Arcsin`."""
+    short = name.removeprefix("math.")
+    return (f"arc{short[1:]}" if short.startswith("a") else short).capitalize()
+
+
 _KERAS_3: dict[str, Row] = {
     "Add": (("x1", "x2"), arithmetic.add),
     "Subtract": (("x1", "x2"), arithmetic.subtract),
     "Multiply": (("x1", "x2"), arithmetic.multiply),
-    "TrueDivide": (("x1", "x2"), arithmetic.divide),
-    "Divide": (("x1", "x2"), arithmetic.divide),
-    "Power": (("x1", "x2"), arithmetic.power),
+    "TrueDivide": (("x1", "x2"), pointwise.divide),
+    "Divide": (("x1", "x2"), pointwise.divide),
+    "Power": (("x1", "x2"), pointwise.power),
     "Maximum": (("x1", "x2"), arithmetic.pairwise("Maximum")),
     "Minimum": (("x1", "x2"), arithmetic.pairwise("Minimum")),
     "Negative": (_X, arithmetic.negative),
@@ -158,6 +182,13 @@ _KERAS_3: dict[str, Row] = {
     "LogSigmoid": (_X, of_keras_3.log_sigmoid),
     "Celu": (("x", "alpha"), of_keras_3.celu),
     "TanhShrink": (_X, of_keras_3.tanh_shrink),
+    "SoftShrink": (("x", "threshold"), of_keras_3.soft_shrink),
+    "HardShrink": (("x", "threshold"), of_keras_3.hard_shrink),
+    "Threshold": (("x", "threshold", "default_value"), of_keras_3.threshold),
+    "Squareplus": (("x", "b"), of_keras_3.squareplus),
+    "SparsePlus": (_X, of_keras_3.sparse_plus),
+    "SparseSigmoid": (_X, of_keras_3.sparse_sigmoid),
+    "Glu": (("x", "axis"), of_keras_3.glu),
     "Softplus": (_X, elementwise.activation("softplus")),
     "Softsign": (_X, elementwise.activation("softsign")),
     "Softmax": (("x", "axis"), elementwise.along_an_axis(elementwise.softmax)),
@@ -165,6 +196,12 @@ _KERAS_3: dict[str, Row] = {
     "Max": (("x", "axis", "keepdims"), reducing.reduced("Max")),
     "Sum": (("x", "axis", "keepdims"), reducing.reduced("Sum")),
     "Min": (("x", "axis", "keepdims"), reducing.reduced("Min")),
+    "Var": (("x", "axis", "keepdims"), pointwise.variance),
+    "Std": (("x", "axis", "keepdims"), pointwise.deviation),
+    "Norm": (("x", "ord", "axis", "keepdims"), pointwise.norm),
+    "Log2": (_X, pointwise.logarithm(2.0)),
+    "Log10": (_X, pointwise.logarithm(10.0)),
+    **{_in_keras_3(name): (_X, pointwise.pointwise(name)) for name in POINTWISE},
     "LogSoftmax": (("x", "axis"), elementwise.along_an_axis(elementwise.log_softmax)),
     "Tile": (("x", "repeats"), shapes.tile),
     "Repeat": (("x", "repeats", "axis"), shapes.repeat),

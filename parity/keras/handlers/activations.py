@@ -21,6 +21,7 @@ from parity.keras.modules.activations import (
     Tanh,
     TensorFlowGELU,
 )
+from parity.keras.modules.pointwise import POINTWISE, Pointwise
 
 # In torch layout the channels, Keras's last axis, are axis 1.
 _CHANNELS = 1
@@ -59,16 +60,7 @@ _FUNCTIONS: dict[str, Callable[[], nn.Module] | None] = {
     "log_softmax_v2": lambda: LogSoftmax(_CHANNELS),  # how Keras 2.12 writes it
 }
 # Keras' own that are not converted.
-_OF_KERAS_ALONE = (
-    "glu",
-    "hard_shrink",
-    "soft_shrink",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "sparsemax",
-    "squareplus",
-    "threshold",
-)
+_OF_KERAS_ALONE = ("glu", "sparsemax", "threshold")
 _OVER_AN_AXIS = ("softmax", "log_softmax", "log_softmax_v2")
 # What Keras 2 computes differently under the same name.
 _KERAS_2: dict[str, Callable[[], nn.Module]] = {"hard_sigmoid": lambda: HardSigmoid(0.2)}
@@ -188,6 +180,14 @@ def activation(layer: Layer) -> Built:
     if module is None and not layer.drop_softmax:
         module = nn.Identity()
     return Built(layer.input, () if module is None else (("", module),))
+
+
+def pointwise(layer: Layer) -> Built:
+    """Keep a bare operation: a function of each value."""
+    function = layer.node.config.get("function")
+    if function not in POINTWISE:
+        raise layer.fail(f"it is the operation {function!r}, which no layer stands for")
+    return Built(layer.input, (("", Pointwise(str(function))),))
 
 
 def relu(layer: Layer) -> Built:

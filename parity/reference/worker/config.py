@@ -21,6 +21,8 @@ Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
+# Of functions that TensorFlow exports under these names Keras looks up its own, and runs nothing of the file's.
+_OF_TENSORFLOW = "math."
 # Layers that Keras builds in float32 only, but that do nothing at inference.
 _AUGMENTATIONS = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast",
                   "RandomBrightness", "RandomHeight", "RandomWidth")  # fmt: skip
@@ -78,6 +80,8 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
         raise RefusedModelError(f"a model of class {config.get('class_name')!r} is not Sequential or Functional")
     for layer in layers_of(config):
         kind, name = layer["class_name"], layer["config"].get("name")
+        if _is_function_of_tensorflow(layer):
+            continue
         if kind in _CODE_LAYERS:
             raise RefusedModelError(f"layer {name!r} is a {kind}: it holds code, which is never run here")
         if kind not in known and kind not in _MODELS:
@@ -87,6 +91,10 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
                 plain_activation(layer["config"].get(setting))
         except RefusedActivationError as error:
             raise RefusedModelError(f"layer {name!r} {error}") from error
+
+
+def _is_function_of_tensorflow(layer: Config) -> bool:
+    return layer["class_name"] == "TFOpLambda" and str(layer["config"].get("function")).startswith(_OF_TENSORFLOW)
 
 
 def for_inference(config: Config, dtype: str) -> Config:

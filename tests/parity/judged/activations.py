@@ -61,3 +61,17 @@ NOTHING = {
 @row((6, 4))
 def nothing_at_inference(rng: np.random.Generator) -> Network:
     return _bent(rng, *(layer(name, f"nothing_{i}", **settings) for i, (name, settings) in enumerate(NOTHING.items())))
+
+
+@row((6, 4), BENT)
+def functions_without_a_layer(rng: np.random.Generator) -> Network:
+    """Return a network with bare operations that Keras keeps as layers of their own."""
+    return network(
+        (6, 4),
+        conv(rng, "c", (2,), 4, 5, activation="softplus"),
+        layer("TFOpLambda", "log", function="math.log"),
+        conv(rng, "d", (1,), 5, 4, activation="softplus"),
+        layer("TFOpLambda", "sqrt", function="math.sqrt"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )

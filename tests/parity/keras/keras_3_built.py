@@ -240,3 +240,34 @@ def image_in_another_size() -> Any:
     x = L.Input((6, 5, 2))
     y = ops.image.resize(L.Conv2D(3, 2)(x), (8, 7), interpolation="nearest")
     return keras.Model(x, L.Dense(3)(L.GlobalMaxPooling2D()(y)))
+
+
+@built
+def functions_without_a_layer() -> Any:
+    x = L.Input((6, 4))
+    y, small = L.Conv1D(5, 2, activation="softplus")(x), ops.tanh(L.Conv1D(5, 2)(x)) * 0.5
+    parts = [ops.log(y), ops.log1p(y), ops.log2(y), ops.log10(y), ops.expm1(small), ops.sqrt(y), ops.rsqrt(y),
+             ops.reciprocal(y), ops.sin(y), ops.cos(y), ops.tan(small), ops.arcsin(small), ops.arccos(small),
+             ops.arctan(y), ops.sinh(small), ops.cosh(small), ops.arcsinh(y), ops.arccosh(y + 1.5),
+             ops.arctanh(small), ops.erf(y)]  # fmt: skip
+    return keras.Model(x, L.Dense(3)(L.Flatten()(ops.concatenate(parts, axis=-1))))
+
+
+@built
+def quotients_powers_and_deviations() -> Any:
+    x = L.Input((6, 4))
+    y = L.Conv1D(5, 2)(x)
+    y = (y - ops.mean(y, axis=-1, keepdims=True)) / ops.sqrt(ops.var(y, axis=-1, keepdims=True) + 0.125)
+    z = ops.softplus(y)
+    parts = [z**3, z**0.5, ops.power(z, -2.0), 1.0 / z, z / ops.sum(z, axis=1, keepdims=True), 0.5 * z ** (1 / 3)]
+    parts += [ops.repeat(ops.std(y, axis=1, keepdims=True), 5, axis=1), ops.norm(y, axis=-1, keepdims=True)]
+    return keras.Model(x, L.Dense(3)(L.Flatten()(ops.concatenate(parts, axis=-1))))
+
+
+@built
+def functions_with_bends() -> Any:
+    x = L.Input((6, 4))
+    y = L.Conv1D(6, 2)(x)
+    parts = [ops.soft_shrink(y, 0.3), ops.hard_shrink(y, 0.2), ops.threshold(y, 0.1, 0.0), ops.squareplus(y, b=2),
+             ops.sparse_plus(y), ops.sparse_sigmoid(y), ops.glu(y), ops.glu(y, axis=-1)]  # fmt: skip
+    return keras.Model(x, L.Dense(3)(L.Flatten()(ops.concatenate(parts, axis=-1))))

@@ -242,3 +242,13 @@ def sequences() -> Any:
     y = L.LayerNormalization()(L.DepthwiseConv1D(2)(L.SeparableConv1D(4, 3)(x)))
     y = L.LeakyReLU(0.1)(L.PReLU()(L.UnitNormalization()(y)))
     return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))
+
+
+@judged
+def distance_by_hand() -> Any:
+    """Normalization by hand, and a root of squares."""
+    x = L.Input((6, 4))
+    y = L.Conv1D(5, 2)(x)
+    y = (y - ops.mean(y, axis=-1, keepdims=True)) / ops.sqrt(ops.var(y, axis=-1, keepdims=True) + 0.125)
+    y = L.Dense(3, activation="relu")(L.Flatten()(y))
+    return keras.Model(x, L.Dense(3)(ops.concatenate([y, ops.log(ops.sum(y * y, axis=1, keepdims=True) + 1.0)], -1)))

@@ -108,6 +108,17 @@ def test_code_and_custom_layers_are_refused_by_name(bad, words):
         refuse_foreign(sequential(layer("Flatten", "f"), bad), KNOWN)
 
 
+@pytest.mark.parametrize("function", ["math.log", "math.sqrt"])
+def test_functions_of_tensorflow_by_name_are_built(function):
+    refuse_foreign(sequential(layer("Flatten", "f"), layer("TFOpLambda", "l", function=function)), KNOWN)
+
+
+@pytest.mark.parametrize("function", ["io.read_file", "py_function", "raw_ops.PyFunc", "mathematics", 3, None])
+def test_other_functions_are_not(function):
+    with pytest.raises(RefusedModelError, match="'l'.*holds code"):
+        refuse_foreign(sequential(layer("Flatten", "f"), layer("TFOpLambda", "l", function=function)), KNOWN)
+
+
 def test_a_custom_model_class_is_refused():
     with pytest.raises(RefusedModelError, match="'MyModel'"):
         refuse_foreign({"class_name": "MyModel", "config": {}}, KNOWN)

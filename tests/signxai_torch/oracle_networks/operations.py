@@ -71,3 +71,17 @@ def product_of_matrices(rng: Rng) -> Network:
         layer("Flatten", "f"),
         dense(rng, "out", 15, 3),
     )
+
+
+@case((6, 4))
+def functions_without_a_layer(rng: Rng) -> Network:
+    """Functions of each value: relevance goes through them as through all that keeps the shape."""
+    return network(
+        (6, 4),
+        conv(rng, "a", (2,), 4, 5, activation="softplus"),
+        _operation("log", "math.log"),
+        conv(rng, "b", (1,), 5, 4, activation="softplus"),
+        _operation("root", "math.sqrt"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )

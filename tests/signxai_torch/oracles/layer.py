@@ -66,6 +66,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.where(x.real > 0, x, 0),
     "sigmoid": sigmoid,
     "tanh": np.tanh,
+    "softplus": lambda x: np.log(1 + np.exp(x)),
     "hard_sigmoid": hard_sigmoid,
 }
 

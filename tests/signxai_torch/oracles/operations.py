@@ -46,6 +46,8 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "math.subtract": lambda x, y: x - y,
     "math.multiply": lambda x, y: x * y,
     "math.square": lambda x: x * x,
+    "math.log": np.log,
+    "math.sqrt": np.sqrt,
     "tile": lambda x, multiples: np.tile(x, multiples[1:]),
     "math.truediv": lambda x, y: x / y,
     "nn.bias_add": lambda value, bias, data_format: value + np.asarray(bias),

@@ -265,3 +265,50 @@ def constants_for_each_place(keras: Any) -> Any:
     y = y * constant(places[None] - 2) + constant(places[:, :1])
     y = L.Conv1D(4, 1)(y / (places + 1.5).tolist())
     return keras.Model(x, L.Dense(3)(L.Flatten()(constant(places) - y)))
+
+
+@recipe
+def functions_without_a_layer(keras: Any) -> Any:
+    """Functions of each value that Keras has as bare operations alone."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 4))
+    y = L.Conv1D(5, 2, activation="softplus")(x)
+    small = tf.tanh(L.Conv1D(5, 2)(x)) * 0.5
+    math = tf.math
+    parts = [math.log(y), math.log1p(y), math.expm1(small), tf.sqrt(y), math.rsqrt(y), math.reciprocal(y), tf.sin(y),
+             tf.cos(y), tf.tan(small), tf.asin(small), tf.acos(small), tf.atan(y), tf.sinh(small), tf.cosh(small),
+             math.asinh(y), math.acosh(y + 1.5), math.atanh(small), math.erf(y), math.erfc(small)]  # fmt: skip
+    return keras.Model(x, L.Dense(3)(L.Flatten()(tf.concat(parts, axis=-1))))
+
+
+@recipe
+def quotients_and_powers(keras: Any) -> Any:
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 4))
+    y, weights = L.Conv1D(5, 2)(x), tf.exp(L.Conv1D(1, 2)(x))
+    mean = tf.reduce_sum(y * weights, axis=1) / tf.reduce_sum(weights, axis=1)
+    z = tf.nn.softplus(mean)
+    powers = [z**3, z**0.5, tf.pow(z, -2.0), tf.pow(z, 1 / 3), z**-0.25, 2.0 / z, tf.divide(1.0, z)]
+    return keras.Model(x, L.Dense(3)(tf.concat(powers, axis=-1)))
+
+
+@recipe
+def deviations_and_lengths(keras: Any) -> Any:
+    """Normalization by hand, the distance of two embeddings, and lengths."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 4))
+    y = L.Conv1D(5, 2)(x)
+    mean, variance = tf.reduce_mean(y, axis=-1, keepdims=True), tf.math.reduce_variance(y, axis=-1, keepdims=True)
+    normal = (y - mean) / tf.sqrt(variance + 0.125)
+    spread = tf.math.reduce_std(normal, axis=1)
+    apart = tf.sqrt(tf.reduce_sum(tf.square(spread - normal[:, 0]), axis=1, keepdims=True) + 0.5)
+    length = tf.norm(normal, axis=1)
+    return keras.Model(
+        x, L.Dense(3)(tf.concat([spread, apart, length, tf.norm(y, axis=[1, 2], keepdims=True)[:, 0]], 1))
+    )
