@@ -107,8 +107,10 @@ def _cross_check(path: Path, node: Node, variable: str, tensor: StoredTensor, in
     parts = tensor.path.strip("/").split("/")
     leaf = parts[-1].split(":")[0]
     other_vector = leaf in _VECTORS and variable in _VECTORS and leaf != variable
-    parent = parts[-2] if len(parts) > 1 else ""
-    other_layer = parent in inner and parent != node.keras_name
+    # Names of layers may hold "/": of "bn" and "conv1/bn" it is the longer one that a path ends with.
+    scopes = ["/".join(parts[start:-1]) for start in range(len(parts) - 1)]
+    named = next((scope for scope in scopes if scope in inner), None)
+    other_layer = named is not None and named != node.keras_name
     if other_vector or other_layer:
         raise ConversionError(
             f"{path}: the tensor {tensor.path!r} stands where {variable!r} of layer {node.name!r} belongs. "

@@ -46,6 +46,17 @@ def inner_model_of_two_inputs_and_outputs(keras: Any) -> Any:
 
 
 @recipe
+def names_with_slashes(keras: Any) -> Any:
+    """One layer's name ends as another's, as in DenseNet121 and MobileNetV3."""
+    L = keras.layers
+    start = keras.Input((5, 4, 2))
+    y = L.Conv2D(3, 2, name="block/conv")(L.BatchNormalization(name="conv/bn")(start))
+    y = L.Conv2D(3, 2, name="conv")(L.BatchNormalization(name="bn")(y))
+    x = keras.Input((5, 4, 2))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(keras.Model(start, y, name="base")(x))))
+
+
+@recipe
 def output_per_position(keras: Any) -> Any:
     L = keras.layers
     x = keras.Input((7, 2))

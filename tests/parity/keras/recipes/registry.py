@@ -10,7 +10,7 @@ import numpy as np
 
 ALL_FORMATS = ("nested_frozen", "three_convolutions", "residual", "conv1d_causal", "text_mask_through_everything",
                "recurrent_both_cells_masked", "multi_head_attention", "time_distributed", "frames_through_a_model",
-               "frames_through_branches")  # fmt: skip
+               "frames_through_branches", "names_with_slashes")  # fmt: skip
 ROUNDED = ("prepared_as_caffe", "prepared_as_torch")
 """Those with constants that a file of float32 rounds; what Keras computes in float64 goes with their float64 file."""
 Sample = Callable[[np.ndarray], np.ndarray]
