@@ -16,7 +16,9 @@ from parity.judge.known.conditions import (
 )
 from parity.keras import ModelDescription
 from parity.keras.description import Shape
+from parity.keras.handlers.activations import is_softmax
 from parity.keras.handlers.table import TRAINING_ONLY
+from parity.keras.network import network_of
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
 from parity.run.subjects import Method, wrappers
 
@@ -313,7 +315,7 @@ def innvestigate_call(
         return None  # its rules start from the model's output, so they are other methods
     if "sequential" in method.row.template and any(layer.class_name in _NO_CONVOLUTIONS for layer in model.layers):
         return None  # no condition of its presets fits such a layer, and it stops (UnboundLocalError: rule_class)
-    if name.startswith("lrp") and not _tested_by_innvestigate(model):
+    if name.startswith("lrp") and not _tested_by_innvestigate(model) and not _has_inner_softmax(model):
         options["disable_model_checks"] = True
     if "epsilon" in method.parameters:
         options["epsilon"] = method.parameters["epsilon"]
@@ -343,3 +345,8 @@ def _tested_by_innvestigate(model: ModelDescription) -> bool:
         layer.class_name in _TESTED_BY_INNVESTIGATE and layer.config.get("activation") in _TESTED_ACTIVATIONS
         for layer in model.layers
     )
+
+
+def _has_inner_softmax(model: ModelDescription) -> bool:
+    """Return whether a softmax is left that is not the model's end: its checks refuse that, and no rule is for it."""
+    return any(is_softmax(layer.class_name, layer.config) for layer in network_of(model))

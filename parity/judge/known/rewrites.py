@@ -105,6 +105,8 @@ def _permute_through_another_shape(network: Network, _target: int) -> Network:
 
 def _only_the_target(network: Network, target: int) -> Network:
     layer = network.output
+    if shape_of(network, layer.name) == (1,):
+        return network  # whatever makes it, there is no other class
     behind: list[NetworkLayer] = []
     while layer.class_name != "Dense":
         if layer.class_name not in (*ELEMENTWISE, "BatchNormalization") or len(layer.inbound) != 1:
@@ -175,6 +177,8 @@ def _each_read_once(network: Network, _target: int) -> Network:
 
 def _attention_by_heads(network: Network, target: int) -> Network:
     for layer in [one for one in network.layers if one.class_name == "MultiHeadAttention"]:
+        if len(shape_of(network, layer.name) or ()) > 2:
+            raise NoEquivalentError(f"the layer {layer.name!r} has several axes of steps")
         # The heads read what the layer reads, several times each; not from a layer that a rule may go on.
         apart: dict[str, str] = {}
         for name in dict.fromkeys(layer.inbound):

@@ -29,6 +29,19 @@ def two_inputs(rng: np.random.Generator) -> Network:
     ))  # fmt: skip
 
 
+@row((7,), SEVERAL_INPUTS)
+def two_inputs_of_one_output(rng: np.random.Generator) -> Network:
+    """Return a sum of two logits, which no Dense layer ends: there is no class to choose."""
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 4]}, ()),
+        NetworkLayer("features", "InputLayer", {"batch_input_shape": [None, 3]}, ()),
+        dense(rng, "wide", 4, 1, "x"),
+        dense(rng, "d", 3, 5, "features", activation="relu"),
+        dense(rng, "deep", 5, 1, "d"),
+        layer("Add", "sum", "wide", "deep"),
+    ))  # fmt: skip
+
+
 def _operation(class_name: str, name: str, function: str, reads: str, **told: object) -> NetworkLayer:
     """Return a bare operation as Keras 2 keeps it."""
     made = layer(class_name, name, reads, function=function)

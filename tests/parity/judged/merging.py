@@ -232,6 +232,30 @@ def softmax_in_the_middle(rng: np.random.Generator) -> Network:
     return _around(rng, layer("Softmax", "s", axis=-1))
 
 
+@row((6, 5, 2), {"*": "unsupported"})
+def softmax_of_a_dense_layer(rng: np.random.Generator) -> Network:
+    """Return a network with a layer that iNNvestigate has not tested besides, so that its checks must not be off."""
+    return network(
+        (6, 5, 2),
+        conv(rng, "c", (2, 2), 2, 3),
+        layer("ReLU", "r"),
+        layer("Flatten", "f"),
+        dense(rng, "shares", 60, 6, activation="softmax"),
+        dense(rng, "out", 6, 3),
+    )
+
+
+@row((4,), {"*": "unsupported"})
+def weighted_by_a_softmax(rng: np.random.Generator) -> Network:
+    return network(
+        (4,),
+        dense(rng, "shares", 4, 6, activation="softmax"),
+        dense(rng, "values", 4, 6, "x"),
+        layer("Multiply", "weighted", "shares", "values"),
+        dense(rng, "out", 6, 3),
+    )
+
+
 def _inside(made: NetworkLayer) -> NetworkLayer:
     """Return a layer for every step of a series."""
     inner = {"class_name": made.class_name, "config": {"name": f"{made.name}_inside", **made.config}}
