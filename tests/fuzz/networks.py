@@ -14,6 +14,7 @@ import numpy as np
 from parity.assets.inputs import Input
 from parity.assets.source import ModelSource
 from parity.hashing import array_sha256, file_sha256
+from parity.keras.functions.table import is_operation
 from parity.keras.network import Network, NetworkLayer, keras_order
 from tests.fuzz.builder import Case
 from tests.fuzz.shapes import Shape, output_shape
@@ -103,7 +104,7 @@ def _write_functional(case: Case, calls: Sequence[NetworkLayer], path: Path) -> 
     entries = []
     for name in order:
         own = [one for one in outer if layer_of.get(one.name, one.name) == name]
-        nodes = [[[*places[producer], _told(one)] for producer in one.inbound] for one in own if one.inbound]
+        nodes = [_call(one, [places[producer] for producer in one.inbound]) for one in own if one.inbound]
         config = {"name": name, **_kept(by_call[name])}
         if by_call[name].class_name == "Functional":
             config = _inner_config(inner, case)
@@ -138,7 +139,7 @@ def _inner_config(inner: Sequence[NetworkLayer], case: Case) -> dict[str, Any]:
     before = "inner_input"
     for one in inner:
         config = {"name": one.name, **_kept(one)}
-        node = [[[before, 0, 0, _told(one)]]]
+        node = [_call(one, [[before, 0, 0]])]
         entries.append({"class_name": one.class_name, "name": one.name, "config": config, "inbound_nodes": node})
         before = one.name
     return {
@@ -149,9 +150,10 @@ def _inner_config(inner: Sequence[NetworkLayer], case: Case) -> dict[str, Any]:
     }
 
 
-def _told(one: NetworkLayer) -> dict[str, Any]:
-    """Return what the call of a bare operation is told besides its tensor."""
-    return dict(one.config.get("told", {}))
+def _call(one: NetworkLayer, places: Sequence[list[Any]]) -> list[Any]:
+    """Return a call as Keras keeps it; that of a bare operation holds its one tensor in no list."""
+    call = [[*place, dict(one.config.get("told", {}))] for place in places]
+    return call[0] if is_operation(one.class_name) else call
 
 
 def _kept(one: NetworkLayer) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _operation(function: str, told: dict[str, Any], shape: Shape) -> Shape:
     match function:
         case "__operators__.getitem":
             made = x[tuple(slice(one["start"], one["stop"], one["step"]) for one in told["slice_spec"])]
-        case "math.reduce_mean" | "math.reduce_max" | "math.reduce_sum":
+        case "math.reduce_mean" | "math.reduce_max" | "math.reduce_sum" | "math.reduce_variance":
             made = x.max(told["axis"], keepdims=told["keepdims"])
         case "tile":
             made = np.tile(x, told["multiples"])

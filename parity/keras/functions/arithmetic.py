@@ -19,7 +19,6 @@ from parity.keras.functions.spelling import (
     axis_of,
     first_tensor,
     numbers_in,
-    refuse_settings,
 )
 
 Array = npt.NDArray[np.float64]
@@ -223,17 +222,6 @@ def _shifted(reads: str | int, channels: int | None, offset: float) -> Spelled:
     if float(np.float32(offset)) == offset:
         return Spelled("Rescaling", {"scale": 1.0, "offset": offset}, (reads,))
     return scaled(reads, channels, 1.0, offset)
-
-
-def matmul(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Product of two matrices per sample, either of them turned."""
-    refuse_settings(arguments, "transpose_a", "transpose_b")
-    names = next((pair for pair in (("x1", "x2"), ("a", "b"), ("x", "y")) if pair[0] in arguments), ())
-    tensors = [tensor for name in names if isinstance(tensor := arguments.get(name), Tensor)]
-    if len(tensors) != 2 or any(len(tensor.shape) != 2 for tensor in tensors):
-        raise NotSpelledError("multiplies something else than two matrices per sample")
-    axes = [1 if arguments.get("transpose_a") else 2, 2 if arguments.get("transpose_b") else 1]
-    return (Spelled("Dot", {"axes": axes, "normalize": False}, tuple(tensor.name for tensor in tensors)),)
 
 
 def square(arguments: Arguments) -> tuple[Spelled, ...]:

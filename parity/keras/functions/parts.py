@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from parity.keras.functions.spelling import RESULT, Arguments, NotSpelledError, Spelled, Spelling, axis_of, first_tensor
+import numpy as np
+
+from parity.keras.functions.spelling import (
+    RESULT,
+    Arguments,
+    NotSpelledError,
+    Spelled,
+    Spelling,
+    Tensor,
+    axis_of,
+    first_tensor,
+)
 
 Margin = tuple[int, int]
 """How many places are left off before and behind."""
@@ -205,13 +216,27 @@ def reverse(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def roll(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Places that move along an axis; what leaves at one end comes in at the other."""
-    x, shift = first_tensor(arguments), arguments.get("shift")
-    axis, chain = axis_of(arguments.get("axis"), len(x.shape)), _Chain(x.name, list(x.shape))
-    size = chain.known(axis)
-    if type(shift) is not int:
-        raise NotSpelledError(f"moves by {shift!r} places, and only one axis and one number are supported")
-    chain.take(axis, [(place - shift) % size for place in range(size)])
+    """Places that move along axes; what leaves at one end comes in at the other."""
+    x = first_tensor(arguments)
+    shifts, axes = (told if isinstance(told := arguments.get(name), list) else [told] for name in ("shift", "axis"))
+    if len(shifts) != len(axes) or not all(type(shift) is int for shift in shifts):
+        raise NotSpelledError(f"moves by {arguments.get('shift')!r} places, and one number for each axis is supported")
+    chain = _Chain(x.name, list(x.shape))
+    for told, shift in zip(axes, shifts, strict=True):
+        axis = axis_of(told, len(x.shape))
+        size = chain.known(axis)
+        chain.take(axis, [(place - shift) % size for place in range(size)])
+    return chain.spelled()
+
+
+def pad_with_places(x: Tensor, margins: Sequence[Margin], mode: str) -> tuple[Spelled, ...]:
+    """Places of each axis again around them, as NumPy's mode of that name has them."""
+    chain = _Chain(x.name, list(x.shape))
+    for axis, margin in enumerate(margins, start=1):
+        places = np.arange(chain.known(axis))
+        if max(margin) >= len(places) + (mode == "symmetric"):
+            raise NotSpelledError(f"pads {len(places)} places with {max(margin)} of them")
+        chain.take(axis, [int(place) for place in np.pad(places, margin, mode)])  # type: ignore[call-overload]
     return chain.spelled()
 
 
@@ -250,12 +275,12 @@ def gather(arguments: Arguments) -> tuple[Spelled, ...]:
     if (
         not isinstance(places, list)
         or not places
-        or not all(type(place) is int and 0 <= place < size for place in places)
+        or not all(type(place) is int and -size <= place < size for place in places)
     ):
-        raise NotSpelledError(f"gathers {indices!r} of {size} places, and only constant places from 0 on are spelled")
+        raise NotSpelledError(f"gathers {indices!r} of {size} places, and only constant places are spelled")
     if arguments.get("batch_dims"):
         raise NotSpelledError("gathers other places for each sample")
-    chain.take(axis, places)
+    chain.take(axis, [place % size for place in places])
     if type(indices) is int:
         chain.reshape([*chain.shape[: axis - 1], *chain.shape[axis:]])
     return chain.spelled()

@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from parity.keras.functions.arithmetic import add
+from parity.keras.functions.parts import pad_with_places
 from parity.keras.functions.sizes import BATCH
 from parity.keras.functions.spelling import (
     PREVIOUS,
     Arguments,
+    Composition,
     NotSpelledError,
     Spelled,
     Tensor,
@@ -111,11 +114,12 @@ def stack(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def pad(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Zeros around the places."""
+    """Zeros, or another number, around the places; or places again, as in a mirror."""
     x, margins = first_tensor(arguments), arguments.get("paddings", arguments.get("pad_width"))
-    if str(arguments.get("mode", "CONSTANT")).upper() != "CONSTANT" or arguments.get("constant_values"):
-        raise NotSpelledError("pads with something else than zeros")
+    mode, value = str(arguments.get("mode", "constant")).lower(), arguments.get("constant_values") or 0
     rank = len(x.shape)
+    if mode not in ("constant", "reflect", "symmetric") or not isinstance(value, (int, float)):
+        raise NotSpelledError(f"pads with mode={mode!r} and constant_values={value!r}")
     pairs = (
         isinstance(margins, list)
         and len(margins) == rank + 1
@@ -124,6 +128,17 @@ def pad(arguments: Arguments) -> tuple[Spelled, ...]:
     if not isinstance(margins, list) or not pairs or margins[0] != [0, 0] or margins[-1] != [0, 0] or rank < 2:
         raise NotSpelledError(f"pads {margins!r}, and not the places alone")
     padding: Any = margins[1:-1]
+    if mode != "constant":
+        return pad_with_places(x, [(before, behind) for before, behind in padding], mode)
+    if value:
+        composition = Composition()
+        moved = composition.add(add, {"x": x, "y": -value}, x.shape)
+        sizes = [
+            size if size is None else size + sum(pair) for size, pair in zip(x.shape, [*padding, [0]], strict=True)
+        ]
+        padded = composition.add(pad, {"x": moved, "paddings": margins}, tuple(sizes))
+        composition.add(add, {"x": padded, "y": value})
+        return composition.layers
     return (Spelled(f"ZeroPadding{rank - 1}D", {"padding": padding[0] if rank == 2 else padding}, (x.name,)),)
 
 

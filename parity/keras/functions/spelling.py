@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from parity.keras.description import Shape
@@ -61,6 +62,9 @@ Arguments = Mapping[str, Any]
 Spelling = Callable[[Arguments], tuple[Spelled, ...]]
 
 
+_RESULTS = count()
+
+
 class Composition:
     """Layers of several operations, of which the later ones read what the earlier ones give.
 
@@ -89,7 +93,7 @@ class Composition:
         for layer in spelling(arguments):
             inbound = tuple(self._number(read, before) for read in layer.inbound)
             self._layers.append(replace(layer, inbound=inbound))
-        name = f"result of layer {len(self._layers) - 1}"
+        name = f"result {next(_RESULTS)}"  # of its own: an operation may be composed of others that are composed too
         self._results[name] = len(self._layers) - 1
         return Tensor(name, shape)
 

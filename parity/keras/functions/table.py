@@ -19,6 +19,7 @@ from parity.keras.functions import (
     of_keras_3,
     parts,
     pointwise,
+    products,
     reducing,
     shapes,
     sizes,
@@ -112,6 +113,7 @@ _OF_SHAPES: dict[str, Row] = {
     "linalg.norm": (("tensor", "ord", "axis", "keepdims"), pointwise.norm),
     "image.resize": (("images", "size", "method", "preserve_aspect_ratio", "antialias"), images.resize),
     "image.grayscale_to_rgb": (("images",), images.grey_to_colours),
+    "image.rgb_to_grayscale": (("images",), images.colours_to_grey),
     "image.flip_left_right": (("image",), parts.mirrored(2)),
     "image.flip_up_down": (("image",), parts.mirrored(1)),
 }
@@ -122,13 +124,13 @@ _OF_SEVERAL_RESULTS: dict[str, Row] = {
     "ops.Unstack": (("x", "num", "axis"), parts.unstack),
 }
 _OF_MATRICES: dict[str, Row] = {
-    "matmul": (("a", "b", "transpose_a", "transpose_b"), arithmetic.matmul),
-    "linalg.matmul": (("a", "b", "transpose_a", "transpose_b"), arithmetic.matmul),
+    "matmul": (("a", "b", "transpose_a", "transpose_b"), products.matmul),
+    "linalg.matmul": (("a", "b", "transpose_a", "transpose_b"), products.matmul),
 }
 _OF_SIZES: dict[str, tuple[str, ...]] = {"shape": ("input", "out_type")}
 """The names of the first arguments of what no layer does."""
 _OPERATORS: dict[str, Row] = {
-    "matmul": (_TWO, arithmetic.matmul),
+    "matmul": (_TWO, products.matmul),
     "add": (_TWO, arithmetic.add),
     "radd": (_TWO, arithmetic.add),
     "sub": (_TWO, arithmetic.subtract),
@@ -164,7 +166,8 @@ _KERAS_3: dict[str, Row] = {
     "Square": (_X, arithmetic.square),
     "Absolute": (_X, arithmetic.absolute),
     "Abs": (_X, arithmetic.absolute),
-    "Matmul": (("x1", "x2"), arithmetic.matmul),
+    "Matmul": (("x1", "x2"), products.matmul),
+    "Einsum": (("x1", "x2", "subscripts"), products.einsum),
     "Exp": (_X, elementwise.activation("exponential")),
     "Tanh": (_X, elementwise.activation("tanh")),
     "Sigmoid": (_X, elementwise.activation("sigmoid")),
@@ -215,6 +218,7 @@ _KERAS_3: dict[str, Row] = {
     "MaxPool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("MaxPooling2D")),
     "AveragePool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("AveragePooling2D")),
     "Resize": (_RESIZED, images.resize),
+    "RGBToGrayscale": (("images", "data_format"), images.colours_to_grey),
     "Concatenate": (("values", "axis"), shapes.concatenate),
     "Stack": (("values", "axis"), shapes.stack),
     "Reshape": (("x", "newshape"), shapes.reshape),

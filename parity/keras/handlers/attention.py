@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from parity.keras.description import Shape
 from parity.keras.handlers.layer import Built, Layer, Value, Variable
-from parity.keras.modules.attention import Attention, MultiHeadAttention
+from parity.keras.modules.attention import Attention, MultiHeadAttention, MultiHeadAttentionOverAxes
 
 _TENSORS = ("query", "value", "key")
 CALL_SETTINGS = {"use_causal_mask": (True, False), "return_attention_scores": (False,)}
 """What the call of an attention may tell, and the values that are supported."""
+_STEPS = 2
+"""How many axes there are besides the batch where steps have one."""
 _PROJECTIONS = ("query", "key", "value", "output")
 
 
@@ -86,16 +89,15 @@ def multi_head_attention(layer: Layer) -> Built:
     for key in ("use_gate", "sliding_window"):
         if layer.node.config.get(key):
             raise layer.fail(f"{key!r} is not supported. Rebuild the layer without it")
-    if layer.node.config.get("attention_axes") not in (None, [1], [-2]):
-        raise layer.fail(f"'attention_axes' is {layer.node.config['attention_axes']!r}; only None is supported")
     query = dict(zip(takes, layer.inputs, strict=True))["query"]
     if layer.keras_major >= 3 and layer.node.config.get("dropout") and query.masked:
         raise layer.fail(
             "it has dropout, and its query a mask: Keras 3 gives nothing for the steps that do not count there, and "
             "Keras 2, and so the references, something. Rebuild the layer with dropout=0"
         )
-    shapes = dict(zip(takes, _shapes(layer), strict=True))
+    shapes = dict(zip(takes, (value.shape for value in layer.inputs), strict=True))
     shapes.setdefault("key", shapes["value"])
+    axes = _axes_of_steps(layer, shapes)
     heads, size = layer.config.integer("num_heads"), layer.config.integer("key_dim")
     sizes = {"query": size, "key": size, "value": layer.config.integer("value_dim", size)}
     channels = {name: layer.known(shapes[name][-1], "number of channels") for name in _TENSORS}
@@ -112,8 +114,29 @@ def multi_head_attention(layer: Layer) -> Built:
         for name in _PROJECTIONS:
             shape = (made,) if name == "output" else expected[name][1:]
             biases[name] = layer.tensor(layer.weight(f"{name}_bias", shape))
-    module = MultiHeadAttention(kernels, biases, takes, _causal(layer), _masked(layer))
-    return Built(Value((shapes["query"][0], made)), (("", module),), mask="first")
+    module = (
+        MultiHeadAttention(kernels, biases, takes, _causal(layer), _masked(layer)) if len(shapes["query"]) == _STEPS
+        else MultiHeadAttentionOverAxes([axis + 1 for axis in axes], kernels, biases, takes)
+    )  # fmt: skip
+    return Built(Value((*shapes["query"][:-1], made)), (("", module),), mask="first")
+
+
+def _axes_of_steps(layer: Layer, shapes: Mapping[str, Shape]) -> list[int]:
+    """Return the axes along which a `MultiHeadAttention` has its steps, the batch axis 0."""
+    rank = len(shapes["query"])
+    told = layer.node.config.get("attention_axes")
+    axes = list(range(1, rank)) if told is None else told if isinstance(told, list) else [told]
+    axes = [axis % (rank + 1) if type(axis) is int and -rank <= axis < rank else 0 for axis in axes]
+    if rank < _STEPS or len({len(shape) for shape in shapes.values()}) > 1:
+        raise layer.fail(f"it reads the shapes {list(shapes.values())}; steps and channels of one number are expected")
+    if not axes or not set(axes) <= set(range(1, rank)) or len(set(axes)) < len(axes):
+        raise layer.fail(f"'attention_axes' is {told!r}, expected some axes from 1 to {rank - 1}")
+    alone = [axis for axis in range(1, rank) if axis not in axes]
+    if any(len({shape[axis - 1] for shape in shapes.values()}) > 1 for axis in alone):
+        raise layer.fail(f"the shapes {list(shapes.values())} differ in axes that are no steps ({alone})")
+    if rank > _STEPS and (any(_masked(layer)) or _causal(layer)):
+        raise layer.fail("it has a mask, which is supported for one axis of steps alone. Reshape what it reads")
+    return axes
 
 
 def roles(keywords: tuple[str | None, ...], count: int) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -131,6 +133,35 @@ class MultiHeadAttention(nn.Module):
     def extra_repr(self) -> str:
         """Show what it reads in `print(model)`."""
         return f"takes={self.takes}, causal={self.causal}"
+
+
+class MultiHeadAttentionOverAxes(MultiHeadAttention):
+    """`MultiHeadAttention` whose steps lie along several axes, or along some of them, each of the others by itself.
+
+    Parameters
+    ----------
+    axes
+        The axes of the steps, as torch has them.
+    kernels, biases, takes
+        See `MultiHeadAttention`; causal and masked are not supported.
+    """
+
+    def __init__(
+        self, axes: Sequence[int], kernels: dict[str, Tensor], biases: dict[str, Tensor], takes: tuple[str, ...]
+    ) -> None:
+        super().__init__(kernels, biases, takes, causal=False, masked=(False,) * len(takes))
+        self.axes = tuple(axes)
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Return `(N, channels, axes of the query)`."""
+        query = tensors[self.takes.index("query")]
+        alone = [axis for axis in range(2, query.ndim) if axis not in self.axes]
+        moved = [tensor.permute(0, *alone, 1, *self.axes) for tensor in tensors]
+        start = 1 + len(alone)
+        made = super().forward(*(one.flatten(0, start - 1).flatten(2) for one in moved))
+        sizes = moved[self.takes.index("query")].shape
+        made = made.reshape(*sizes[:start], made.shape[1], *sizes[start + 1 :])
+        return made.permute(*(int(place) for place in np.argsort([0, *alone, 1, *self.axes])))
 
 
 def _with_masks(tensors: tuple[Tensor, ...], masked: Masked) -> tuple[list[Tensor], list[Tensor | None]]:

@@ -16,7 +16,14 @@ from tests.fuzz.blocks.merging import (
     second_input,
     twice,
 )
-from tests.fuzz.blocks.operations import by_function, halves, means_and_maxima, taken
+from tests.fuzz.blocks.operations import (
+    by_a_function_of_numbers,
+    by_function,
+    halves,
+    means_and_maxima,
+    over_their_deviation,
+    taken,
+)
 from tests.fuzz.blocks.plain import activation_layer, enlarged, margins, moved, normalization, pooling
 from tests.fuzz.blocks.preparing import normalized_by_sample, rescaled, resized
 from tests.fuzz.blocks.sequences import masked, recurrent, repeated, time_distributed
@@ -29,7 +36,7 @@ BLOCKS: tuple[Block, ...] = (
     activation_layer, activation_layer, margins, moved, residual, residual, joined, joined, transposed,
     locally_connected, enlarged, merged, gated, multiplied_out, attending, twice, second_input, rescaled, resized,
     normalized_by_sample, recurrent, time_distributed, masked, repeated, taken, by_function, halves, means_and_maxima,
-    read_again,
+    read_again, by_a_function_of_numbers, over_their_deviation,
 )  # fmt: skip
 SPATIAL_BLOCKS: tuple[Block, ...] = (
     convolution, convolution, pooling, normalization, activation_layer, margins, residual, joined, enlarged, merged,

@@ -69,3 +69,22 @@ def means_and_maxima(b: Builder, y: str) -> str:
         return _operation(b, y, kind, axis=b.integer(1, axes + 1), keepdims=b.flag())
     gate = b.add("Activation", _operation(b, y, kind, axis=axes + 1, keepdims=True), activation="sigmoid")
     return b.add("Multiply", *b.ordered(y, gate))
+
+
+def by_a_function_of_numbers(b: Builder, y: str) -> str:
+    """A function of each value that no layer computes."""
+    if b.exact:
+        return y
+    if b.flag():
+        return _operation(b, y, b.of("math.sin", "math.cos", "math.atan", "math.asinh", "math.erf"))
+    y = b.add("Rescaling", b.add("Activation", y, activation="softplus"), scale=1.0, offset=0.25)
+    return _operation(b, y, b.of("math.log", "math.log1p", "math.sqrt", "math.rsqrt", "math.reciprocal"))
+
+
+def over_their_deviation(b: Builder, y: str) -> str:
+    """Divide by the standard deviation of an axis."""
+    if b.exact or b.axes(y) < 1:
+        return y
+    variance = _operation(b, y, "math.reduce_variance", axis=b.integer(1, b.axes(y) + 1), keepdims=True)
+    moved = b.add("Rescaling", variance, scale=1.0, offset=0.5)
+    return b.add("Multiply", *b.ordered(y, _operation(b, moved, "math.rsqrt")))

@@ -271,3 +271,37 @@ def functions_with_bends() -> Any:
     parts = [ops.soft_shrink(y, 0.3), ops.hard_shrink(y, 0.2), ops.threshold(y, 0.1, 0.0), ops.squareplus(y, b=2),
              ops.sparse_plus(y), ops.sparse_sigmoid(y), ops.glu(y), ops.glu(y, axis=-1)]  # fmt: skip
     return keras.Model(x, L.Dense(3)(L.Flatten()(ops.concatenate(parts, axis=-1))))
+
+
+@built
+def heads_by_hand() -> Any:
+    x = L.Input((5, 6))
+    query, key, value = (ops.transpose(ops.reshape(L.Dense(6)(x), (-1, 5, 2, 3)), (0, 2, 1, 3)) for _ in range(3))
+    scores = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / 3**0.5, axis=-1)
+    y = ops.reshape(ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3)), (-1, 5, 6))
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))
+
+
+@built
+def sums_of_products() -> Any:
+    x = L.Input((5, 4))
+    a, b = L.Dense(4)(x), L.Dense(3)(x)
+    c, d = (ops.reshape(L.Dense(6)(x), (-1, 5, 2, 3)) for _ in range(2))
+    parts = [
+        ops.einsum("bij,bik->bjk", a, b),
+        ops.einsum("bij,bkj->bki", a, a),
+        ops.einsum("btij,bsij->bts", c, d),
+        ops.einsum("btij,bsij->bist", c, d),
+        ops.einsum("bti,btij->btj", L.Dense(2)(x), c),
+        ops.einsum("bt,bs->bts", a[:, 0], b[:, 0]),
+    ]
+    return keras.Model(x, L.Dense(3)(ops.concatenate([L.Flatten()(part) for part in parts], axis=-1)))
+
+
+@built
+def grey_images_with_margins() -> Any:
+    x = L.Input((5, 4, 3))
+    y = ops.image.rgb_to_grayscale(x)
+    y = ops.pad(y, [[0, 0], [1, 1], [0, 2], [0, 0]], mode="reflect")
+    y = ops.pad(L.Conv2D(3, 2)(y), [[0, 0], [1, 1], [2, 0], [0, 0]], constant_values=0.5)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(ops.take(ops.roll(y, (1, 2), axis=(1, 2)), [0, -1], axis=2))))

@@ -252,3 +252,11 @@ def distance_by_hand() -> Any:
     y = (y - ops.mean(y, axis=-1, keepdims=True)) / ops.sqrt(ops.var(y, axis=-1, keepdims=True) + 0.125)
     y = L.Dense(3, activation="relu")(L.Flatten()(y))
     return keras.Model(x, L.Dense(3)(ops.concatenate([y, ops.log(ops.sum(y * y, axis=1, keepdims=True) + 1.0)], -1)))
+
+
+@judged
+def products_of_heads() -> Any:
+    x = L.Input((4, 3))
+    a, b = (ops.reshape(L.Dense(6, activation="relu")(x), (-1, 4, 2, 3)) for _ in range(2))
+    y = ops.einsum("btij,bsij->bist", a, b) + ops.matmul(ops.transpose(a, (0, 2, 1, 3)), ops.transpose(b, (0, 2, 3, 1)))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))

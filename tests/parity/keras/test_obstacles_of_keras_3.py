@@ -13,7 +13,7 @@ import parity.keras
 
 os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras", minversion="3.0", reason="Keras 3 is not installed (extra dev)")
-L = keras.layers
+L, ops = keras.layers, keras.ops
 
 
 def refused(build: Callable[[], Any], folder: Path) -> str:
@@ -34,6 +34,18 @@ def test_all_activations_are_named(tmp_path: Path) -> None:
     for name, function in (("first", "sparsemax"), ("second", "glu")):
         assert f"'{name}' (Dense) has the activation '{function}', which is Keras' own" in text
     assert "hard_silu" in text, "what is converted is listed"
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_function_that_is_not_converted_is_no_class_of_the_user(suffix: str, tmp_path: Path) -> None:
+    x = L.Input((4,))
+    path = tmp_path / f"model{suffix}"
+    keras.Model(x, L.Dense(3)(ops.sort(ops.cumsum(x, axis=1)))).save(path)
+    with pytest.raises(parity.keras.ConversionError) as error:
+        parity.keras.load(path)
+    for name in ("ops.Cumsum", "ops.Sort"):
+        assert f"is a bare operation ({name})" in str(error.value)
+    assert "class of yours" not in str(error.value)
 
 
 def test_quantised_layers(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ OPERATIONS = {
     "parts of the wrong sizes": ("split", {"num_or_size_splits": 3, "axis": 1}, ["splits 70 places into 3 parts"]),
     "a setting that is not known": ("math.reduce_mean", {"axis": 1, "keep_dims": True}, ["keep_dims=True"]),
     "an image of TensorFlow 1": ("compat.v1.image.resize", {"size": [3, 3]}, ["(compat.v1.image.resize)"]),
-    "gathered by values": ("gather", {"indices": ["x", 0, 0], "axis": 1}, ["only constant places from 0 on"]),
+    "gathered by values": ("gather", {"indices": ["x", 0, 0], "axis": 1}, ["only constant places are"]),
     "a part of the batch by tf.slice": ("slice", {"begin": [0, 0, 0], "size": [2, -1, -1]}, ["part of the batch"]),
     "another epsilon": ("math.l2_normalize", {"axis": -1, "epsilon": 0.1}, ["epsilon=0.1"]),
     "copies of samples": ("tile", {"multiples": [2, 1, 1]}, ["the batch among them"]),

@@ -115,7 +115,7 @@ def test_functions_of_tensorflow_by_name_are_built(function):
 
 @pytest.mark.parametrize("function", ["io.read_file", "py_function", "raw_ops.PyFunc", "mathematics", 3, None])
 def test_other_functions_are_not(function):
-    with pytest.raises(RefusedModelError, match="'l'.*holds code"):
+    with pytest.raises(RefusedModelError, match=r"'l'.*holds code"):
         refuse_foreign(sequential(layer("Flatten", "f"), layer("TFOpLambda", "l", function=function)), KNOWN)
 
 

@@ -312,3 +312,35 @@ def deviations_and_lengths(keras: Any) -> Any:
     return keras.Model(
         x, L.Dense(3)(tf.concat([spread, apart, length, tf.norm(y, axis=[1, 2], keepdims=True)[:, 0]], 1))
     )
+
+
+@recipe
+def heads_by_hand(keras: Any) -> Any:
+    """Attention of several heads without a layer for it: products of matrices of four axes."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((5, 6))
+
+    def heads(name: str) -> Any:
+        return tf.transpose(tf.reshape(L.Dense(6, name=name)(x), [-1, 5, 2, 3]), [0, 2, 1, 3])
+
+    query, key, value = heads("query"), heads("key"), heads("value")
+    scores = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / 3**0.5, axis=-1)
+    y = tf.reshape(tf.transpose(tf.matmul(scores, value), [0, 2, 1, 3]), [-1, 5, 6])
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(x + L.Dense(6)(y))))
+
+
+@recipe
+def margins_and_rolls(keras: Any) -> Any:
+    """Margins as in a mirror and of another number, and places that move along several axes."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((5, 4, 3))
+    mirror = tf.pad(x, [[0, 0], [2, 1], [0, 3], [0, 0]], mode="REFLECT")
+    mirror = tf.pad(L.Conv2D(2, 2)(mirror), [[0, 0], [1, 2], [3, 0], [0, 0]], mode="SYMMETRIC")
+    ones = tf.pad(L.Conv2D(2, 2)(x), [[0, 0], [1, 0], [2, 1], [0, 0]], constant_values=0.5)
+    rolled = tf.roll(x, shift=[1, -1], axis=[1, 2])
+    parts = [L.Flatten()(L.Conv2D(2, 2)(part)) for part in (mirror, ones, rolled)]
+    return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))

@@ -220,3 +220,18 @@ def one_cell_frozen(keras):
     y = steps(x)
     steps.cell.cells[0].trainable = False
     return keras.Model(x, L.Dense(3)(y))
+
+
+@recipe
+def attention_over_several_axes(keras: Any) -> Any:
+    """All places of an image, places of a patch with every patch by itself, and another order of the axes."""
+    L = keras.layers
+    x = keras.Input((4, 3, 5))
+    y = L.Conv2D(4, 2)(x)
+    parts = [
+        L.MultiHeadAttention(2, 3)(y, y),
+        L.MultiHeadAttention(2, 3, attention_axes=(2,))(y, y[:, :, ::-1]),
+        L.MultiHeadAttention(2, 3, value_dim=2, attention_axes=(2, 1))(y, y, y),
+        L.MultiHeadAttention(1, 2, attention_axes=(1,))(y, y),
+    ]
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Concatenate()(parts))))
