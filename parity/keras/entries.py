@@ -32,15 +32,16 @@ def class_of(entry: Mapping[str, Any]) -> str:
 
 
 def _is_function_of_keras_3(entry: Mapping[str, Any]) -> bool:
-    """Return whether an entry of an `.h5` is a function: it says neither its dtype nor whether it is trainable.
-
-    Every layer does, one of the user's own too. Casts have a dtype, and are known by name.
-    """
+    """Return whether an entry of an `.h5` is a function: it does not say whether it is trainable, as layers do."""
     config, calls = entry.get("config"), entry.get("inbound_nodes")
     called = isinstance(calls, list) and bool(calls) and isinstance(calls[0], Mapping)
-    if not called or "module" in entry or not isinstance(config, Mapping) or "trainable" in config:
-        return False
-    return config.get("dtype") is None or is_named_in_keras_3(str(entry.get("class_name")))
+    return (
+        called
+        and is_named_in_keras_3(str(entry.get("class_name")))
+        and "module" not in entry
+        and isinstance(config, Mapping)
+        and "trainable" not in config
+    )
 
 
 def batch_shape(config: Mapping[str, Any]) -> Any:

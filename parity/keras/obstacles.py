@@ -77,11 +77,12 @@ def _problems(node: Node, inside: bool = False, tokens: bool = False) -> Iterato
     kind = node.class_name
     if kind in _CODE:
         yield ("holds Python code, which is never run. Replace it by layers of Keras's own and save the model again.")
-    elif is_operation(kind):
+    elif is_operation(kind) or _is_function_of_keras_3(node):
         if not is_known(node):
+            name = function_of(node) if is_operation(kind) else f"ops.{kind}"
             yield (
-                f"is a bare operation ({function_of(node)}), which is not in the table of those that are converted. "
-                "Use a Keras layer instead, and save the model again."
+                f"is a bare operation ({name}), which is not in the table of those that are converted. "
+                "Use layers of Keras instead, and save the model again."
             )
     elif kind in SPECTRAL and not inside:
         yield from _problems_of_spectral(node, tokens)
@@ -111,6 +112,16 @@ def _problems_of_spectral(node: Node, tokens: bool) -> Iterator[str]:
         yield f"holds a layer of the class {kind}, which has no kernel to normalise. Use that layer alone."
     elif not isinstance(node.config.get("layer"), Mapping):
         yield "holds no layer. Save the model again."
+
+
+def _is_function_of_keras_3(node: Node) -> bool:
+    """Return whether an entry of an `.h5` of Keras 3, which names no module, is a function that has no row here.
+
+    It says neither its dtype nor whether it is trainable, as every layer does, one of the user's own too.
+    """
+    known = node.class_name in HANDLERS or node.class_name in SUBSTITUTES or node.class_name in _OF_KERAS
+    told = "trainable" in node.config or node.config.get("dtype") is not None
+    return node.call.tells_masks and not known and not told
 
 
 def _is_quantized(node: Node) -> bool:

@@ -198,7 +198,11 @@ def cam_layer(method: Method, model: ModelDescription) -> str | None:
     if named is not None and named not in [layer.name for layer in model.layers]:
         raise NotInReferenceError(f"the model has no layer {named!r}, which the name {method} stands for")
     if not convolutions:
-        raise NotInReferenceError("the model has no convolution for Grad-CAM to look at")
+        listed = ", ".join(_CONVOLUTIONS)
+        raise NotInReferenceError(
+            f"the model has no convolution for Grad-CAM to look at: none of the classes {listed} that is no part of "
+            "another layer"
+        )
     dimensions = len(model.input_shape)
     if (method.family == "grad_cam_timeseries") != (dimensions == 2):
         raise NotInReferenceError(f"{method} is not made for inputs of shape {model.input_shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from parity.run.subjects import Method, parse
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
+_ADDRESS = re.compile(r" object at 0x[0-9a-f]+")
+"""Where Python shows in a text that an object lies, another place in every run."""
 # What iNNvestigate says of a model that it does not explain by its own rules; any other exception is an error.
 REFUSES = ("NotAnalyzeableModel", "No rule applies to layer")
 REFUSED = "the reference does not define this method for such a model."
@@ -111,11 +114,11 @@ def provenance(answer: ReferenceAnswer) -> Row:
 
 def without_map(case: Case, candidate: Candidate, answer: ReferenceAnswer) -> Row:
     """Return what the row of a case becomes for which the reference gave no map: nothing excuses it but a refusal."""
-    text = f"{candidate.call.backend}: {answer.error}"
-    if answer.stderr_tail:
-        text += f"\n{answer.stderr_tail}"
+    text = f"{candidate.call.backend}: {_ADDRESS.sub('', answer.error or '')}"
     if refuses(answer):
         return {"status": "unsupported", "message": f"{REFUSED} {text}"}
+    if answer.stderr_tail:
+        text += f"\n{answer.stderr_tail}"
     return {"status": "error", "message": text}
 
 

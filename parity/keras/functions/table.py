@@ -323,7 +323,7 @@ def spelled(node: Node, reads: Sequence[Read], fail: Callable[[str], ConversionE
         layers = spelling(_named(node, parameters, reads))
     except NotSpelledError as problem:
         raise fail(
-            f"the bare operation {name} {problem}. Use a Keras layer instead, and save the model again"
+            f"the bare operation {name} {problem}. Use layers of Keras instead, and save the model again"
         ) from None
     nodes: list[Node] = []
     ordered: list[Node] = []

@@ -117,7 +117,7 @@ def _refuse_mask(layer: Layer, kind: str) -> None:
     if layer.input.masked:
         raise layer.fail(
             "it reads a sequence with a mask (of Masking, or Embedding with mask_zero=True), and the layer inside, "
-            f"a {kind}, cannot have the mask of one step; Keras stops there too. Rebuild the model without masks there"
+            f"a {kind}, would get the mask of each step, which is not supported. Rebuild the model without masks there"
         )
 
 

@@ -66,7 +66,7 @@ LAYERS = {
     "Lambda": (head(layer("Lambda", "code", **LAMBDA)), ["'code'", "Lambda", "never run"]),
     "TensorFlow operation": (
         head(layer("TFOpLambda", "tf.math.add", function="math.add")),
-        ["'tf.math.add'", "math.add", "Keras layer"],
+        ["'tf.math.add'", "math.add", "layers of Keras"],
     ),
     "custom activation": (
         head(layer("Activation", "act", activation="my_function")),
@@ -310,7 +310,7 @@ def test_a_bare_operation_with_constants_is_told_as_what_it_is(tmp_path, case):
     operation["inbound_nodes"] = [["x", 0, 0, told]]
     model = KerasModel(functional(input_layer(70, 2, inbound=[]), operation, layer("Flatten", "flat", "odd")))
     message = refusal(model.write(tmp_path / "m.h5"))
-    for part in ["'odd' (TFOpLambda)", "bare operation", *said, "Use a Keras layer instead"]:
+    for part in ["'odd' (TFOpLambda)", "bare operation", *said, "Use layers of Keras instead"]:
         assert part in message
     assert "Call the layer without it" not in message
 

@@ -72,7 +72,7 @@ REFUSED = {
     ),
     "a mask on steps that cannot have one": (
         _masked(layer("TimeDistributed", "s", layer={"class_name": "Reshape", "config": {"target_shape": [3, 1]}})),
-        ["'s' (TimeDistributed)", "a Reshape", "Keras stops there too", "without masks"],
+        ["'s' (TimeDistributed)", "a Reshape", "the mask of each step", "without masks"],
     ),
     "masks of different lengths": (_two_lengths(), ["'j' (Multiply)", "different lengths", "which Keras cannot"]),
 }
