@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from parity.assets import seeded
-from parity.assets.source import SEEDED_SUFFIX, ModelSource
+from parity.assets.source import SEEDED_SUFFIX, InputShapes, ModelSource
 from parity.errors import ParityError
 from parity.hashing import file_hash
 from parity.keras.errors import ConversionError
@@ -87,7 +87,9 @@ def model_names() -> list[str]:
     return [*_SHIPPED, *_OFFICIAL, *(name + SEEDED_SUFFIX for name in _OFFICIAL)]
 
 
-def resolve(name_or_path: str, config: Path | None = None, output: str | None = None) -> ModelSource:
+def resolve(
+    name_or_path: str, config: Path | None = None, output: str | None = None, input_shape: InputShapes = ()
+) -> ModelSource:
     """Find a model by its name or by the path of its `.h5` file.
 
     Parameters
@@ -101,6 +103,8 @@ def resolve(name_or_path: str, config: Path | None = None, output: str | None = 
         The JSON file that describes the layers of a file of weights, where it does not lie beside it under its name.
     output
         The Keras name of the output that is explained, for a model of several.
+    input_shape
+        Sizes that the model leaves open, see `ModelSource`.
 
     Returns
     -------
@@ -114,8 +118,8 @@ def resolve(name_or_path: str, config: Path | None = None, output: str | None = 
     parity.assets.seeded.SeededWeightsError
         If the seeded weights cannot be made (no room, no permission).
     """
-    if config is not None or output is not None:
-        return _described(name_or_path, config, output)
+    if config is not None or output is not None or input_shape:
+        return _described(name_or_path, config, output, input_shape)
     if name_or_path in _SHIPPED:
         return _shipped(name_or_path)
     if name_or_path in _OFFICIAL:
@@ -125,10 +129,12 @@ def resolve(name_or_path: str, config: Path | None = None, output: str | None = 
     return _user_file(name_or_path)
 
 
-def _described(name_or_path: str, config: Path | None, output: str | None) -> ModelSource:
+def _described(name_or_path: str, config: Path | None, output: str | None, input_shape: InputShapes) -> ModelSource:
     source = resolve(name_or_path)
     if not source.own:
-        raise ModelNotFoundError(f"{name_or_path} is no file of yours, so it takes neither --config nor --output")
+        raise ModelNotFoundError(
+            f"{name_or_path} is no file of yours, so it takes none of --config, --output and --input-shape"
+        )
     if config is not None and not config.is_file():
         raise ModelNotFoundError(f"--config {config}: there is no such file")
     if config is not None and _model_config(source.path):
@@ -137,7 +143,7 @@ def _described(name_or_path: str, config: Path | None, output: str | None) -> Mo
         )
     architecture = None if config is not None else source.architecture
     absolute = None if config is None else config.resolve()
-    return replace(source, architecture=architecture, config=absolute, output=output)
+    return replace(source, architecture=architecture, config=absolute, output=output, input_shape=tuple(input_shape))
 
 
 def list_models() -> list[ModelSource]:

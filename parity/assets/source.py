@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 SEEDED_SUFFIX = "-seeded"
 """Ends the names of models whose weights are made here, from a seed."""
 
+InputShapes = tuple[tuple[str, tuple[int, ...]], ...]
+"""Sizes of inputs by name; under "" that of the only one."""
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -39,6 +42,8 @@ class ModelSource:
         The JSON file that describes the layers, where the user names one for a file of weights.
     output
         The Keras name of the output that is explained, for a model of several; None for the only one.
+    input_shape
+        Sizes of the inputs that the model leaves open.
     """
 
     name: str
@@ -51,6 +56,7 @@ class ModelSource:
     own: bool = False
     config: Path | None = None
     output: str | None = None
+    input_shape: InputShapes = ()
 
     def load(self, dtype: str = "float32") -> KerasModule:
         """Return the converted model.
@@ -66,8 +72,14 @@ class ModelSource:
 
         return keras.load(
             self.path, architecture=self.architecture, config=self.config, output=self.output,
-            dtype=getattr(torch, dtype),
+            input_shape=self.shapes, dtype=getattr(torch, dtype),
         )  # fmt: skip
+
+    @property
+    def shapes(self) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
+        """What `parity.keras.load` is told as `input_shape`."""
+        by_name = dict(self.input_shape)
+        return by_name.get("", by_name) or None
 
     @property
     def argument(self) -> str:

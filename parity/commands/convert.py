@@ -14,9 +14,11 @@ from rich.text import Text
 from parity.commands.completion import complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
 from parity.commands.outputs import refuse_overwriting, require_folder
+from parity.commands.own_file import of_own_file
 from parity.errors import ParityError
 
 if TYPE_CHECKING:
+    from parity.assets.source import InputShapes
     from parity.keras import KerasModule
 
 OTHER_FORMATS = (".onnx", ".h5", ".hdf5", ".keras", ".safetensors", ".json", ".npz")
@@ -35,11 +37,7 @@ OTHER_FORMATS = (".onnx", ".h5", ".hdf5", ".keras", ".safetensors", ".json", ".n
 )
 @click.argument("model", shell_complete=complete_model)
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path),
-    help="model.to_json() of a file of weights, where it has another name.",
-)  # fmt: skip
-@click.option("--output", help="Layer whose output is wanted, in a model of several outputs.")
+@of_own_file
 @click.option("--torchvision", is_flag=True, help="Write a state dict for torchvision.models.vgg16() or vgg19().")
 @click.option("--no-check", is_flag=True, help="Do not ask the reference for the logits.")
 @click.option("--store", type=click.Path(path_type=Path), help="Where reference results lie. [$PARITY_STORE]")
@@ -49,6 +47,7 @@ def convert(
     out: Path,
     config: Path | None,
     output: str | None,
+    input_shape: InputShapes,
     torchvision: bool,
     no_check: bool,
     store: Path | None,
@@ -67,7 +66,7 @@ def convert(
     from parity.run.export import check_logits, save
 
     console_ = console()
-    source = resolve(model, config, output)
+    source = resolve(model, config, output, input_shape)
     refuse_overwriting([out], [source.path])
     if out.suffix.lower() in OTHER_FORMATS:
         raise ParityError(

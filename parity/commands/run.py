@@ -7,16 +7,21 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, echo_csv, echo_json, examples
 from parity.commands.outputs import copy_whole, refuse_one_file_twice, refuse_overwriting, require_folder, write_whole
+from parity.commands.own_file import of_own_file
 from parity.commands.sessions import close, run_session, show
 from parity.commands.signals import StopSignals
 from parity.errors import ParityError
 from parity.paths import command_line
+
+if TYPE_CHECKING:
+    from parity.assets.source import InputShapes
 
 
 @click.command(
@@ -36,11 +41,7 @@ from parity.paths import command_line
     "--model", "models", multiple=True, shell_complete=complete_model,
     help="Name or Keras .h5; 'all' is every shipped one. [vgg_mnist]",
 )  # fmt: skip
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path),
-    help="model.to_json() of a file of weights, where it has another name.",
-)  # fmt: skip
-@click.option("--output", help="Layer whose output is explained, in a model of several outputs.")
+@of_own_file
 @click.option(
     "--inputs",
     "files",
@@ -116,6 +117,7 @@ def run(
     models: Sequence[str],
     config: Path | None,
     output: str | None,
+    input_shape: InputShapes,
     files: Sequence[str],
     names: Sequence[str],
     samples: int | None,
@@ -184,6 +186,7 @@ def run(
         models=models or ["vgg_mnist"],
         config=config,
         output=output,
+        input_shape=input_shape,
         files=files,
         input_names=names,
         samples=samples,

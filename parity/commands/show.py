@@ -12,9 +12,11 @@ import click
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, echo, escaped, examples
 from parity.commands.outputs import refuse_overwriting
+from parity.commands.own_file import of_own_file
 from parity.errors import ParityError
 
 if TYPE_CHECKING:
+    from parity.assets.source import InputShapes
     from parity.run.subjects.pictures import Sides
 
 
@@ -40,11 +42,7 @@ if TYPE_CHECKING:
     "--samples", type=click.IntRange(1), help="How many inputs. [all of --inputs; else 3, or 1 for large models]"
 )
 @click.option("--target", type=int, help="The explained class. [arg-max of each input]")
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path),
-    help="model.to_json() of a file of weights, where it has another name.",
-)  # fmt: skip
-@click.option("--output", help="Layer whose output is explained, in a model of several outputs.")
+@of_own_file
 @click.option(
     "--dtype", type=click.Choice(["float32", "float64"]), help="The lane. [float32; of a run float64, if it has it]"
 )
@@ -64,6 +62,7 @@ def show(
     target: int | None,
     config: Path | None,
     output: str | None,
+    input_shape: InputShapes,
     dtype: str | None,
     scale: Literal["map", "shared"],
     clip: float | None,
@@ -80,18 +79,20 @@ def show(
     require_pictures(save)
     path = Path(what)
     if path.is_dir() or path.name.endswith(".json"):
-        of_models = {"--inputs": files, "--target": target is not None, "--config": config, "--output": output}
+        of_models = {"--inputs": files, "--target": target is not None, "--config": config, "--output": output,
+                     "--input-shape": input_shape}  # fmt: skip
         if odd := [name for name, value in of_models.items() if value]:
             raise click.UsageError(f"{odd[0]} is for a model; {what} is a finished run, whose maps are there already")
         drawn = _of_run(path, methods, names, samples, dtype, clip, save)
     else:
-        drawn = _of_model(what, config, output, methods, files, names, samples, target, dtype or "float32",
+        drawn = _of_model(what, config, output, input_shape, methods, files, names, samples, target, dtype or "float32",
                           scale, clip, save)  # fmt: skip
     echo(f"written: {save} ({drawn})")
 
 
 def _of_model(
-    what: str, config: Path | None, output: str | None, methods: Sequence[str], files: Sequence[str],
+    what: str, config: Path | None, output: str | None, input_shape: InputShapes,
+    methods: Sequence[str], files: Sequence[str],
     names: Sequence[str], samples: int | None, target: int | None, dtype: str, scale: Literal["map", "shared"],
     clip: float | None, save: Path,
 ) -> str:  # fmt: skip
@@ -104,7 +105,7 @@ def _of_model(
     from parity.run.subjects.pictures import draw_maps
 
     chosen = select_methods(methods)
-    source = resolve(what, config, output)
+    source = resolve(what, config, output, input_shape)
     refuse_overwriting([save], [source.path, *(expand(files) if files else [])])
     series = series_of(source, chosen, Options(target), dtype=dtype, files=files, names=names, samples=samples)
     with warnings.catch_warnings(record=True) as noted:

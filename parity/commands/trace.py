@@ -16,8 +16,10 @@ from rich.table import Table
 from parity.commands.completion import complete_method, complete_model
 from parity.commands.consoles import CONTEXT, console, escaped, examples
 from parity.commands.outputs import refuse_overwriting, require_folder, write_whole
+from parity.commands.own_file import of_own_file
 
 if TYPE_CHECKING:
+    from parity.assets.source import InputShapes
     from parity.run.trace.table import Distance, Trace
 
 
@@ -32,11 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model", default="vgg_mnist", show_default=True, shell_complete=complete_model, help="Name or Keras .h5."
 )
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path),
-    help="model.to_json() of a file of weights, where it has another name.",
-)  # fmt: skip
-@click.option("--output", help="Layer whose output is explained, in a model of several outputs.")
+@of_own_file
 @click.option(
     "--method", "methods", multiple=True, required=True, shell_complete=complete_method, help="Names or globs."
 )
@@ -60,6 +58,7 @@ def trace(
     model: str,
     config: Path | None,
     output: str | None,
+    input_shape: InputShapes,
     methods: Sequence[str],
     names: Sequence[str],
     files: Sequence[str],

@@ -23,6 +23,7 @@ from parity.keras.handlers.layer import Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
 from parity.keras.handlers.table import HANDLERS
+from parity.keras.input_shape import HOW_TO_TELL
 from parity.keras.masks import SequenceMasks
 from parity.keras.module import KerasModule, Place, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
@@ -259,7 +260,7 @@ class Builder:
         if None in output.shape or not output.shape:
             raise ConversionError(
                 f"{self.path}: the model's output, layer {self.graph.output!r}, has the shape {output.shape} "
-                "besides the batch; expected fixed sizes. Save the model with a fixed input shape."
+                f"besides the batch; expected fixed sizes. {HOW_TO_TELL}."
             )
         if output.order is not None:
             output, position = self._in_keras_order(self.graph.output, output, position)

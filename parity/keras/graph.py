@@ -116,6 +116,8 @@ class Graph:
         The node that the file names as the output, where it is another one; empty where it is not.
     keys
         The names that the model takes its inputs under where it takes a dict; empty where those are its layers'.
+    sized
+        Whether an input has sizes that the file leaves open.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Graph:
     outputs: tuple[str, ...] = ()
     chosen: str = ""
     keys: tuple[str, ...] = ()
+    sized: bool = False
 
 
 def in_order(names: Mapping[Name, Sequence[Name]]) -> tuple[list[Name], list[Name]]:

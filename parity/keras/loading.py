@@ -12,6 +12,7 @@ from parity.hashing import file_sha256
 from parity.keras.build import Builder
 from parity.keras.errors import ConversionError
 from parity.keras.handlers.layer import DTYPES
+from parity.keras.input_shape import InputShape
 from parity.keras.module import KerasModule
 from parity.keras.stored import open_model
 from parity.keras.whole import last_softmax
@@ -23,6 +24,7 @@ def load(
     architecture: str | None = None,
     config: str | Path | None = None,
     output: str | None = None,
+    input_shape: InputShape | None = None,
     dtype: torch.dtype = torch.float32,
     inbound: Mapping[str, tuple[str, ...]] | None = None,
 ) -> KerasModule:
@@ -40,6 +42,9 @@ def load(
     output : str, optional
         For a model of several outputs, the Keras name of the layer whose result is wanted. What only the others need
         is left out, inputs included.
+    input_shape : tuple of int, or mapping of str to tuple of int, optional
+        Sizes of the input that the model leaves open, Keras layout without the batch axis, such as `(64, 64, 3)`; of
+        several inputs by their names. Needed where a layer, or the output, depends on them.
     dtype : torch.dtype
         `torch.float32` or `torch.float64`.
     inbound : mapping of str to tuple of str, optional
@@ -69,7 +74,7 @@ def load(
     path = Path(path)
     if dtype not in DTYPES:
         raise ConversionError(f"dtype is {dtype}, expected torch.float32 or torch.float64.")
-    with open_model(path, architecture, None if config is None else Path(config), output) as stored:
+    with open_model(path, architecture, None if config is None else Path(config), output, input_shape) as stored:
         graph = stored.graph
         if inbound:
             nodes = tuple(replace(node, inbound=inbound.get(node.name, node.inbound)) for node in graph.nodes)

@@ -231,7 +231,8 @@ def read_network(
     bare, names = network_of(description), _names(description)
     weights: dict[str, Tensors] = {}
     values: Tensors
-    with open_model(path, architecture, config, description.chosen or description.output or None) as stored:
+    output = description.chosen or description.output or None
+    with open_model(path, architecture, config, output, dict(description.inputs)) as stored:
         for layer in description.layers:
             tensors = stored.tensors.get(layer.name, {})
             variables = HANDLERS[layer.class_name].variables(layer.config)

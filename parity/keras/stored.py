@@ -17,6 +17,7 @@ from parity.keras.graph import Graph, Node
 from parity.keras.handlers.layer import Variable
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.hdf5 import KerasFile, open_keras, read_json_config
+from parity.keras.input_shape import InputShape, of_shape
 from parity.keras.keras_1 import refuse_keras_1
 from parity.keras.obstacles import refuse_obstacles
 from parity.keras.parse import parse_architecture
@@ -55,7 +56,11 @@ class Stored:
 
 @contextmanager
 def open_model(
-    path: Path, architecture: str | None = None, config: Path | None = None, output: str | None = None
+    path: Path,
+    architecture: str | None = None,
+    config: Path | None = None,
+    output: str | None = None,
+    input_shape: InputShape | None = None,
 ) -> Iterator[Stored]:
     """Open a model; see `parity.keras.load` for the arguments.
 
@@ -75,7 +80,7 @@ def open_model(
         described, elsewhere = _architecture_of(file, architecture, config)
         version = str(described.get("keras_version") or (file.keras_version if file.config is not None else ""))
         refuse_keras_1(described, version, path)
-        graph = parse_architecture(described, path, output)
+        graph = of_shape(parse_architecture(described, path, output), input_shape, fail)
         keras_major = _keras_major(file, described)
         refuse_obstacles(graph.nodes, path)
         needed = {node.weights_of or node.name for node in graph.nodes}

@@ -47,6 +47,7 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,
         "places and classes of the output in one row": several_places,
         "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,
+        "sizes of the input that the file leaves open": graph.sized,
         "weights and architecture in one file": file.by_position is not None,
         "the architecture of another file": stored.described_elsewhere,
     }

@@ -41,6 +41,8 @@ def command(plan: Plan, method: str, dtype: str, sample: Input) -> str:
         words += ["--config", str(plan.source.config)]
     if plan.source.output is not None:
         words += ["--output", plan.source.output]
+    for name, shape in plan.source.input_shape:
+        words += ["--input-shape", (f"{name}:" if name else "") + ",".join(map(str, shape))]
     if sample.file is not None:
         words += ["--inputs", str(sample.file.absolute())]
     words += ["--input", sample.name_in_file or sample.name, "--method", method]

@@ -72,7 +72,8 @@ def model_id(source: ModelSource, large: bool) -> str:
         If its description cannot be read.
     """
     config = None if source.config is None else file_sha256(source.config)
-    return json_sha256([source.sha256, source.architecture, config, source.output, source.preprocessing, large])
+    told = [source.input_shape] if source.input_shape else []
+    return json_sha256([source.sha256, source.architecture, config, source.output, source.preprocessing, large, *told])
 
 
 class LooseFiles:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from parity.assets.inputs import expand
 from parity.assets.models import list_models, resolve
-from parity.assets.source import ModelSource
+from parity.assets.source import InputShapes, ModelSource
 from parity.errors import ParityError
 from parity.hashing import file_sha256
 from parity.judge.verdict import is_ok
@@ -66,6 +66,7 @@ class Session:
     files: Sequence[str] = ()
     config: Path | None = None
     output: str | None = None
+    input_shape: InputShapes = ()
     input_names: Sequence[str] = ()
     samples: int | None = None
     target: int | None = None
@@ -101,7 +102,7 @@ class Session:
         chosen = select_methods(self.methods)
         for name in self.models:
             sources = [one for one in list_models() if one.input_set and not one.architecture] if name == "all" else [
-                resolve(name, self.config, self.output)]  # fmt: skip
+                resolve(name, self.config, self.output, self.input_shape)]  # fmt: skip
             for source in sources:
                 self._add(source, chosen)
 

@@ -16,6 +16,7 @@ from parity import keras
 from parity.assets.inputs import InputError, load_inputs, stream_inputs
 from parity.assets.models import ModelNotFoundError, resolve
 from parity.commands.cli import main
+from parity.keras.network import write_network
 from parity.reference.request import ReferenceAnswer
 from parity.run.mutants.networks import written
 from parity.run.runner import Runner
@@ -23,6 +24,7 @@ from parity.run.subjects import FunctionSubject, SignxaiTorch
 from parity.run.subjects.returned import ReturnedError, map_of
 from signxai_torch import explain
 from tests.parity.echo_client import EchoClient
+from tests.parity.judged.registry import conv, dense, network
 from tests.parity.keras.keras_files import functional, input_layer, layer, tiny
 from tests.parity.small_networks import plan
 
@@ -128,6 +130,20 @@ def test_weights_with_their_json_under_another_name(place):
     assert words[words.index("--config") + 1] == str(place / "model.json")
 
 
+def test_sizes_that_the_model_leaves_open(place):
+    rng = np.random.default_rng(0)
+    steps = network((None, 3), conv(rng, "c", (2,), 3, 4, activation="relu"), dense(rng, "out", 4, 2))
+    write_network(steps, place / "steps.h5")
+    np.save("x.npy", rng.normal(size=(6, 3)).astype("float32"))
+    with pytest.raises(keras.ConversionError, match="--input-shape"):
+        resolve("steps.h5").load()
+    document = run("--model", "steps.h5", "--inputs", "x.npy", "--input-shape", "6,3")
+    assert statuses(document) == {"gradient": "mismatch", "lrp_z": "parity"}
+    assert "sizes of the input that the file leaves open" in document["models"][0]["reference_network"]
+    words = shlex.split(document["results"][0]["reproduce"])
+    assert words[words.index("--input-shape") + 1] == "6,3"
+
+
 def test_one_output_of_two(place):
     two_outputs(place)
     np.save("x.npy", np.random.default_rng(0).normal(size=(5, 4, 2)).astype("float32"))
@@ -140,7 +156,7 @@ def test_one_output_of_two(place):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("vgg_mnist", None, "out"), "neither --config nor --output"),
+        (("vgg_mnist", None, "out"), "none of --config, --output and --input-shape"),
         (("own.h5", Path("absent.json"), None), "there is no such file"),
         (("own.h5", Path("model.json"), None), "holds its own layers"),
     ],

@@ -13,6 +13,7 @@ from parity.keras.functions.spelling import (
     PREVIOUS,
     Arguments,
     NotSpelledError,
+    OpenSizeError,
     Spelled,
     Spelling,
     Tensor,
@@ -30,7 +31,7 @@ _LARGEST_OFFSET = 1000.0  # adding more costs a float32 around 1 more than four 
 def scaled(reads: str | int, channels: int | None, factor: float, offset: float = 0.0) -> Spelled:
     """Return ``factor * x + offset``, factor > 0, by the layer that keeps numbers in the dtype of the model."""
     if channels is None:
-        raise NotSpelledError("works on an open number of channels")
+        raise OpenSizeError("works on an open number of channels")
     mean, variance = [-offset / factor] * channels, [factor**-2] * channels
     return Spelled("Normalization", {"axis": [-1], "mean": mean, "variance": variance}, (reads,))
 
@@ -66,7 +67,7 @@ def _spread(x: Tensor, *constants: Any) -> tuple[list[int], list[Array]]:
     sizes = [x.shape[axis] for axis in axes]
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
-        raise NotSpelledError("has a constant beside an open number of channels")
+        raise OpenSizeError("has a constant beside an open number of channels")
     whole = [known[axes.index(axis)] if axis in axes else 1 for axis in range(rank)]
     spread = [np.broadcast_to(array, whole).reshape(known) for array in arrays]
     return ([-1] if axes == [rank - 1] else [axis + 1 for axis in axes]), spread

@@ -13,6 +13,7 @@ from parity.keras.functions.spelling import (
     RESULT,
     Arguments,
     NotSpelledError,
+    OpenSizeError,
     Spelled,
     Spelling,
     Tensor,
@@ -47,7 +48,7 @@ class _Chain:
         if list(shape) == self.shape:
             return
         if None in (*shape, *self.shape) or not shape:
-            raise NotSpelledError("changes a shape of open or no sizes")
+            raise OpenSizeError("changes a shape of open or no sizes")
         self.add("Reshape", target_shape=list(shape))
         self.shape = list(shape)
 
@@ -107,7 +108,7 @@ class _Chain:
     def known(self, axis: int) -> int:
         size = self.shape[axis - 1]
         if size is None:
-            raise NotSpelledError("takes a part of an open size")
+            raise OpenSizeError("takes a part of an open size")
         return size
 
     def spelled(self) -> tuple[Spelled, ...]:
@@ -189,8 +190,10 @@ def _is_whole(span: Any) -> bool:
 def _margin(span: Any, size: int | None) -> Margin | None:
     """Return how many places a span, or the number of one place, leaves off before and behind; None with a step."""
     if type(span) is int:
-        if size is None or not -size <= span < size:
-            raise NotSpelledError(f"takes the place {span} of {'an open size' if size is None else size}")
+        if size is None:
+            raise OpenSizeError(f"takes the place {span} of an open size")
+        if not -size <= span < size:
+            raise NotSpelledError(f"takes the place {span} of {size}")
         return span % size, size - 1 - span % size
     start, stop, step = _slice(span)
     if size is not None:
@@ -199,10 +202,10 @@ def _margin(span: Any, size: int | None) -> Margin | None:
             raise NotSpelledError(f"takes nothing: the part {span!r} of {size} places")
         return None if places.step != 1 and len(places) > 1 else (places[0], size - 1 - places[-1])
     if step not in (None, 1):
-        raise NotSpelledError(f"takes the part {span!r} of an open size")
+        raise OpenSizeError(f"takes the part {span!r} of an open size")
     if (start or 0) >= 0 and (stop is None or stop < 0):
         return start or 0, -(stop or 0)
-    raise NotSpelledError("counts from the other end of an open size")
+    raise OpenSizeError("counts from the other end of an open size")
 
 
 def reverse(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -8,7 +8,15 @@ from typing import Any
 
 from parity.keras.functions.parts import part
 from parity.keras.functions.shapes import concatenate, reshape, transpose
-from parity.keras.functions.spelling import Arguments, Composition, NotSpelledError, Spelled, Tensor, refuse_settings
+from parity.keras.functions.spelling import (
+    Arguments,
+    Composition,
+    NotSpelledError,
+    OpenSizeError,
+    Spelled,
+    Tensor,
+    refuse_settings,
+)
 
 _MATRIX = 2
 _MOST_MATRICES = 64
@@ -108,7 +116,7 @@ def _sizes(labels: list[str], tensors: tuple[Tensor, Tensor], result: str, subsc
 def _known(tensor: Tensor) -> tuple[int, ...]:
     sizes = tuple(size for size in tensor.shape if size is not None)
     if len(sizes) < len(tensor.shape):
-        raise NotSpelledError("multiplies matrices of an open size")
+        raise OpenSizeError("multiplies matrices of an open size")
     return sizes
 
 

@@ -9,6 +9,7 @@ from parity.keras.functions.spelling import (
     PREVIOUS,
     Arguments,
     NotSpelledError,
+    OpenSizeError,
     Spelled,
     Spelling,
     axis_of,
@@ -41,7 +42,7 @@ def reduced(kind: str) -> Spelling:
         if kind == "Sum":
             sizes = [x.shape[axis - 1] for axis in axes]
             if None in sizes:
-                raise NotSpelledError("adds up a number of values that is open")
+                raise OpenSizeError("adds up a number of values that is open")
             return (*layers, _scaled(PREVIOUS, float(math.prod(size for size in sizes if size is not None))))
         return layers
 
@@ -57,7 +58,7 @@ def _as_steps(
 ) -> tuple[Spelled, ...]:
     """Return layers that lay the reduced axes out as the steps of a series, and the others as its channels."""
     if None in shape:
-        raise NotSpelledError(f"reduces the axes {axes} of a shape with open sizes, and not all but the last")
+        raise OpenSizeError(f"reduces the axes {axes} of a shape with open sizes, and not all but the last")
     sizes = [size for size in shape if size is not None]
     rest = [axis for axis in range(1, len(sizes) + 1) if axis not in axes]
     left = [sizes[axis - 1] for axis in rest]

@@ -14,6 +14,7 @@ from parity.keras.functions.spelling import (
     Arguments,
     Composition,
     NotSpelledError,
+    OpenSizeError,
     Spelled,
     Tensor,
     axis_of,
@@ -41,7 +42,7 @@ def reshape(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def _sized(x: str | int, shape: Sequence[int | None]) -> tuple[Spelled, ...]:
     if any(size is None for size in shape) or not shape:
-        raise NotSpelledError("changes a shape of open or no sizes")
+        raise OpenSizeError("changes a shape of open or no sizes")
     return (Spelled("Reshape", {"target_shape": list(shape)}, (x,)),)
 
 
@@ -171,7 +172,7 @@ def repeat(arguments: Arguments) -> tuple[Spelled, ...]:
     before, behind = (math.prod(size or 0 for size in part) for part in (x.shape[: axis - 1], x.shape[axis:]))
     size = x.shape[axis - 1]
     if None in x.shape or size is None:
-        raise NotSpelledError("repeats places beside open sizes")
+        raise OpenSizeError("repeats places beside open sizes")
     return (
         *_sized(x.name, [before, size, behind]),
         Spelled("UpSampling2D", {"size": [1, count], "interpolation": "nearest"}, (PREVIOUS,)),

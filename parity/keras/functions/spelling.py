@@ -58,6 +58,10 @@ class NotSpelledError(Exception):
     """No layers compute the same as an operation, or as a layer; the text says why, as the end of a sentence."""
 
 
+class OpenSizeError(NotSpelledError):
+    """The layers depend on a size that the model leaves open."""
+
+
 Arguments = Mapping[str, Any]
 Spelling = Callable[[Arguments], tuple[Spelled, ...]]
 

@@ -26,8 +26,17 @@ from parity.keras.functions import (
 )
 from parity.keras.functions.gelu import gelu
 from parity.keras.functions.sizes import Sizes
-from parity.keras.functions.spelling import COPY, COPY_SETTINGS, RESULT, NotSpelledError, Spelling, Tensor
+from parity.keras.functions.spelling import (
+    COPY,
+    COPY_SETTINGS,
+    RESULT,
+    NotSpelledError,
+    OpenSizeError,
+    Spelling,
+    Tensor,
+)
 from parity.keras.graph import Node
+from parity.keras.input_shape import HOW_TO_TELL
 from parity.keras.masks import MASK_CLASSES
 from parity.keras.modules.pointwise import POINTWISE
 
@@ -322,9 +331,9 @@ def spelled(node: Node, reads: Sequence[Read], fail: Callable[[str], ConversionE
         parameters, spelling = _FUNCTIONS[name]
         layers = spelling(_named(node, parameters, reads))
     except NotSpelledError as problem:
-        raise fail(
-            f"the bare operation {name} {problem}. Use layers of Keras instead, and save the model again"
-        ) from None
+        open_size = isinstance(problem, OpenSizeError)
+        advice = HOW_TO_TELL if open_size else "Use layers of Keras instead, and save the model again"
+        raise fail(f"the bare operation {name} {problem}. {advice}") from None
     nodes: list[Node] = []
     ordered: list[Node] = []
     for number, layer in enumerate(layers, start=1):

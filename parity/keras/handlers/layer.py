@@ -16,6 +16,7 @@ from parity.keras.config import Config
 from parity.keras.description import ModelDescription, Shape
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph, Node
+from parity.keras.input_shape import HOW_TO_TELL
 from parity.keras.stored_tensor import StoredTensor
 
 Order = npt.NDArray[np.int64]
@@ -189,7 +190,7 @@ class Layer:
             If it is open (None).
         """
         if size is None:
-            raise self.fail(f"its {what} is open (None). Save the model with a fixed input shape")
+            raise self.fail(f"its {what} is open (None). {HOW_TO_TELL}")
         return size
 
     def require_channels_last(self) -> None:

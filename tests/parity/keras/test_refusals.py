@@ -141,7 +141,7 @@ LAYERS = {
     ),
     "open size at Flatten": (
         KerasModel(sequential(input_layer(None, 4, 2), layer("Flatten", "flat"))),
-        ["'flat'", "open", "fixed input shape"],
+        ["'flat'", "open", "--input-shape"],
     ),
     "input beyond any memory": (
         KerasModel(sequential(input_layer(10**6, 10**6), layer("Flatten", "flat"))),
