@@ -20,7 +20,7 @@ from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.functions.table import is_operation
 from parity.keras.gates import Tensors, weights_for_keras_2
 from parity.keras.handlers.activations import is_softmax
-from parity.keras.handlers.attention import roles
+from parity.keras.handlers.attention import SCORES, roles
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.keras_2 import keras_2_config
 from parity.keras.stored import KERAS_3, open_model
@@ -159,7 +159,8 @@ def _layers_of(description: ModelDescription) -> Network:
         elif layer.inside is not None:
             inner = _functional(layer.inside.name, _layers_of(layer.inside))
             config["layer"] = {"class_name": "Functional", "config": inner}
-        layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, layer.settings))
+        settings = {key: value for key, value in layer.settings.items() if key != SCORES}
+        layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, settings))
     return Network(tuple(layers))
 
 

@@ -8,6 +8,7 @@ from parity.keras.cudnn import MAY_HOLD_WEIGHTS_OF_GPUS
 from parity.keras.functions.table import is_operation
 from parity.keras.graph import Graph, Model
 from parity.keras.handlers.activations import is_identity, is_softmax
+from parity.keras.handlers.attention import SCORES
 from parity.keras.stored import Stored
 from parity.keras.substitutes import SUBSTITUTES
 
@@ -44,6 +45,7 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
         "causal masks as settings of the layers": any(
             node.call.settings.get("use_causal_mask") is True for node in graph.nodes
         ),
+        "attention without its scores": any(node.call.settings.get(SCORES) is True for node in graph.nodes),
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,
         "places and classes of the output in one row": several_places,
         "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,

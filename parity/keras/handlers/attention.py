@@ -10,7 +10,9 @@ from parity.keras.handlers.layer import Built, Layer, Value, Variable
 from parity.keras.modules.attention import Attention, MultiHeadAttention, MultiHeadAttentionOverAxes
 
 _TENSORS = ("query", "value", "key")
-CALL_SETTINGS = {"use_causal_mask": (True, False), "return_attention_scores": (False,)}
+SCORES = "return_attention_scores"
+"""Under this name a call asks for the scores too; they cannot be read, and what is read is the same without them."""
+CALL_SETTINGS = {"use_causal_mask": (True, False), SCORES: (True, False)}
 """What the call of an attention may tell, and the values that are supported."""
 _STEPS = 2
 """How many axes there are besides the batch where steps have one."""

@@ -260,3 +260,17 @@ def products_of_heads() -> Any:
     a, b = (ops.reshape(L.Dense(6, activation="relu")(x), (-1, 4, 2, 3)) for _ in range(2))
     y = ops.einsum("btij,bsij->bist", a, b) + ops.matmul(ops.transpose(a, (0, 2, 1, 3)), ops.transpose(b, (0, 2, 3, 1)))
     return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@judged
+def attention_that_gives_its_scores() -> Any:
+    x = L.Input((5, 4))
+    y, _ = L.MultiHeadAttention(2, 3)(x, x, return_attention_scores=True)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(y)))
+
+
+@judged
+def attention_over_an_image() -> Any:
+    x = L.Input((4, 3, 2))
+    y = L.Conv2D(4, 2)(x)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.MultiHeadAttention(2, 3)(y, y))))

@@ -235,3 +235,12 @@ def attention_over_several_axes(keras: Any) -> Any:
         L.MultiHeadAttention(1, 2, attention_axes=(1,))(y, y),
     ]
     return keras.Model(x, L.Dense(3)(L.Flatten()(L.Concatenate()(parts))))
+
+
+@recipe
+def attention_that_gives_its_scores(keras: Any) -> Any:
+    L = keras.layers
+    x = keras.Input((5, 4))
+    y, _ = L.MultiHeadAttention(2, 3)(x, x, return_attention_scores=True)
+    z, _ = L.Attention()([y, x], return_attention_scores=True)
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(z)))
