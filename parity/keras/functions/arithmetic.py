@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parity.keras.functions.elementwise import relu
 from parity.keras.functions.spelling import (
     PREVIOUS,
     Arguments,
+    Composition,
     NotSpelledError,
     OpenSizeError,
     Spelled,
@@ -244,10 +246,10 @@ def pairwise(class_name: str) -> Spelling:
         if isinstance(left, Tensor) and isinstance(right, Tensor):
             return _merged(class_name, left, right)
         x, constant = (left, right) if isinstance(left, Tensor) else (right, left)
-        numbers = list(numbers_in(_constant(constant, x)))
-        if len(numbers) != 1:
-            raise NotSpelledError("compares with a constant for each place, which no layer of Keras does")
-        bound = float(numbers[0])
+        bounds = _constant(constant, x)
+        if isinstance(bounds, list):
+            return _pairwise_by_place(class_name, x, bounds)
+        bound = float(bounds)
         if class_name == "Maximum":
             _refuse_far(bound)
             return _bent_at(bound, x, "Activation", {"activation": "relu"})
@@ -257,6 +259,18 @@ def pairwise(class_name: str) -> Spelling:
         return _bent_at(bound, x, "ReLU", {"negative_slope": 1.0, "max_value": 0.0})
 
     return spelling
+
+
+def _pairwise_by_place(class_name: str, x: Tensor, bounds: list[Any]) -> tuple[Spelled, ...]:
+    """Return ``relu(x - bounds) + bounds``, which is the larger of both, or ``bounds - relu(bounds - x)``."""
+    larger = class_name == "Maximum"
+    for bound in numbers_in(bounds):
+        _refuse_far(bound if larger else -bound)
+    composition = Composition()
+    beyond = composition.add(subtract, {"x": x, "y": bounds} if larger else {"x": bounds, "y": x}, x.shape)
+    bent = composition.add(relu, {"x": beyond}, x.shape)
+    composition.add(*((add, {"x": bent, "y": bounds}) if larger else (subtract, {"x": bounds, "y": bent})))
+    return composition.layers
 
 
 def unit_length(arguments: Arguments) -> tuple[Spelled, ...]:

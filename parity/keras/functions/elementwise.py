@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parity.keras.functions.spelling import (
+    PREVIOUS,
     Arguments,
     NotSpelledError,
     Spelled,
@@ -73,6 +74,19 @@ def log_softmax(arguments: Arguments) -> tuple[Spelled, ...]:
     if axis not in (None, -1, len(x.shape)):
         raise NotSpelledError(f"is called with axis={axis!r}, and only the last axis is supported")
     return (Spelled("Activation", {"activation": "log_softmax"}, (x.name,)),)
+
+
+def both_signs(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``crelu``: what is above 0 of a tensor beside what is above 0 of its negative."""
+    x, axis = first_tensor(arguments), arguments.get("axis", -1)
+    if axis not in (None, -1, len(x.shape)):
+        raise NotSpelledError(f"is called with axis={axis!r}, and only the last axis is supported")
+    return (
+        Spelled("Activation", {"activation": "relu"}, (x.name,)),
+        Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, (x.name,)),
+        Spelled("Activation", {"activation": "relu"}, (PREVIOUS,)),
+        Spelled("Concatenate", {"axis": -1}, (0, PREVIOUS)),
+    )
 
 
 def same(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from parity.keras.functions.arithmetic import multiply
+from parity.keras.functions.parts import part
 from parity.keras.functions.reducing import reduced
-from parity.keras.functions.spelling import Arguments, Composition, NotSpelledError, Spelled, first_tensor
+from parity.keras.functions.shapes import space_to_depth
+from parity.keras.functions.spelling import (
+    Arguments,
+    Composition,
+    NotSpelledError,
+    OpenSizeError,
+    Spelled,
+    first_tensor,
+)
 
 _COLOURS = 3
+_NO_DILATION = (None, 1, [1], [1, 1], [1, 1, 1, 1])
 _OF_COLOURS = [float(np.float32(weight)) for weight in (0.2989, 0.5870, 0.1140)]
 """What TensorFlow adds up to grey."""
 
@@ -25,6 +35,29 @@ def resize(arguments: Arguments) -> tuple[Spelled, ...]:
         raise NotSpelledError("resizes images with their channels first")
     how = str(arguments.get("method", arguments.get("interpolation", "bilinear")))
     return (Spelled("Resizing", {"height": size[0], "width": size[1], "interpolation": how}, (x.name,)),)
+
+
+def patches(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``extract_patches``: square blocks beside each other, the values of each one after another as channels."""
+    x = first_tensor(arguments)
+    sizes = arguments.get("sizes", arguments.get("size"))
+    strides = arguments.get("strides") or sizes
+    rates, padding = arguments.get("rates", arguments.get("dilation_rate")), str(arguments.get("padding")).lower()
+    sides = [size for size in sizes if size != 1] if isinstance(sizes, list) else []
+    beside = strides == sizes and rates in _NO_DILATION and len(sides) == 2 and sides[0] == sides[1]
+    if len(x.shape) != 3 or not beside or arguments.get("data_format") not in (None, "channels_last"):
+        raise NotSpelledError(f"takes patches of {sizes!r} every {strides!r}; squares beside each other are supported")
+    if None in x.shape:
+        raise OpenSizeError("takes patches of an open size")
+    height, width = ((size or 0) % sides[0] for size in x.shape[:2])
+    if (height or width) and padding != "valid":
+        raise NotSpelledError(f"takes patches with padding={padding!r} of sides that they do not divide")
+    composition, shape = Composition(), (*((size or 0) // sides[0] * sides[0] for size in x.shape[:2]), x.shape[2])
+    whole = {"start": None, "stop": None, "step": None}
+    key = [whole, *({**whole, "stop": size} for size in shape[:2])]
+    inside = composition.add(part, {"x": x, "key": key}, shape) if height or width else x
+    composition.add(space_to_depth, {"x": inside, "block_size": sides[0]})
+    return composition.layers
 
 
 def grey_to_colours(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -84,10 +84,17 @@ def log_sigmoid(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def celu(arguments: Arguments) -> tuple[Spelled, ...]:
-    """``celu`` with the factor 1, which is ``elu``."""
-    if arguments.get("alpha") not in (None, 1, 1.0):
-        raise NotSpelledError(f"is called with alpha={arguments['alpha']!r}, and only 1 is supported")
-    return elu(arguments)
+    """``alpha * elu(x / alpha)``."""
+    x, alpha = first_tensor(arguments), arguments.get("alpha", 1.0)
+    if not isinstance(alpha, (int, float)) or alpha <= 0:
+        raise NotSpelledError(f"is called with alpha={alpha!r}, and only numbers above 0 are supported")
+    if alpha == 1:
+        return elu({"x": x})
+    composition = Composition()
+    narrow = composition.add(multiply, {"x": x, "y": 1 / alpha}, x.shape)
+    bent = composition.add(elu, {"x": narrow}, x.shape)
+    composition.add(multiply, {"x": bent, "y": alpha})
+    return composition.layers
 
 
 def tanh_shrink(arguments: Arguments) -> tuple[Spelled, ...]:

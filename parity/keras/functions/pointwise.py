@@ -7,11 +7,14 @@ tensor and is told nothing besides.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from parity.keras.description import Shape
 from parity.keras.functions import arithmetic
 from parity.keras.functions.arithmetic import operands, scaled
 from parity.keras.functions.elementwise import activation
 from parity.keras.functions.reducing import reduced
+from parity.keras.functions.shapes import squeeze
 from parity.keras.functions.spelling import (
     PREVIOUS,
     Arguments,
@@ -89,9 +92,7 @@ def variance(arguments: Arguments) -> tuple[Spelled, ...]:
     """Spell the mean square of what differs from the mean."""
     x, axes = first_tensor(arguments), arguments.get("axis")
     composition = Composition()
-    places = {axis_of(axis, len(x.shape)) for axis in (axes if isinstance(axes, list) else [axes])}
-    kept = tuple(1 if axis in places else size for axis, size in enumerate(x.shape, start=1))
-    mean = composition.add(reduced("Average"), {"x": x, "axis": axes, "keepdims": True}, kept)
+    mean = composition.add(reduced("Average"), {"x": x, "axis": axes, "keepdims": True}, _kept(x, axes))
     rest = composition.add(arithmetic.subtract, {"x": x, "y": mean}, x.shape)
     squares = composition.add(arithmetic.square, {"x": rest}, x.shape)
     composition.add(reduced("Average"), {"x": squares, "axis": axes, "keepdims": arguments.get("keepdims")})
@@ -101,6 +102,27 @@ def variance(arguments: Arguments) -> tuple[Spelled, ...]:
 def deviation(arguments: Arguments) -> tuple[Spelled, ...]:
     """Spell the square root of the variance."""
     return _root_of(variance, arguments)
+
+
+def logsumexp(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Spell the logarithm of a sum of powers of e, the largest of them taken off before and added again."""
+    x, composition = first_tensor(arguments), Composition()
+    told = {name: arguments.get(name) for name in ("axis", "keepdims")}
+    largest = composition.add(reduced("Max"), {"x": x, "axis": told["axis"], "keepdims": True}, _kept(x, told["axis"]))
+    rest = composition.add(arithmetic.subtract, {"x": x, "y": largest}, x.shape)
+    powers = composition.add(activation("exponential"), {"x": rest}, x.shape)
+    total = composition.add(reduced("Sum"), {"x": powers, "axis": told["axis"], "keepdims": True}, largest.shape)
+    logarithms = composition.add(pointwise("math.log"), {"x": total}, largest.shape)
+    made = composition.add(arithmetic.add, {"x": logarithms, "y": largest}, largest.shape)
+    if not told["keepdims"]:
+        composition.add(squeeze, {"x": made, "axis": told["axis"]})
+    return composition.layers
+
+
+def _kept(x: Tensor, axes: Any) -> Shape:
+    """Return the shape in which some axes have one place left."""
+    places = {axis_of(axis, len(x.shape)) for axis in (axes if isinstance(axes, list) else [axes])}
+    return tuple(1 if axis in places else size for axis, size in enumerate(x.shape, start=1))
 
 
 def norm(arguments: Arguments) -> tuple[Spelled, ...]:

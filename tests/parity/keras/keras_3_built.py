@@ -269,7 +269,9 @@ def functions_with_bends() -> Any:
     x = L.Input((6, 4))
     y = L.Conv1D(6, 2)(x)
     parts = [ops.soft_shrink(y, 0.3), ops.hard_shrink(y, 0.2), ops.threshold(y, 0.1, 0.0), ops.squareplus(y, b=2),
-             ops.sparse_plus(y), ops.sparse_sigmoid(y), ops.glu(y), ops.glu(y, axis=-1)]  # fmt: skip
+             ops.sparse_plus(y), ops.sparse_sigmoid(y), ops.glu(y), ops.glu(y, axis=-1), ops.celu(y, 0.3),
+             ops.maximum(y, np.linspace(-0.5, 0.5, 6, dtype="float32")),
+             ops.logsumexp(y, axis=-1, keepdims=True)]  # fmt: skip
     return keras.Model(x, L.Dense(3)(L.Flatten()(ops.concatenate(parts, axis=-1))))
 
 
@@ -305,3 +307,10 @@ def grey_images_with_margins() -> Any:
     y = ops.pad(y, [[0, 0], [1, 1], [0, 2], [0, 0]], mode="reflect")
     y = ops.pad(L.Conv2D(3, 2)(y), [[0, 0], [1, 1], [2, 0], [0, 0]], constant_values=0.5)
     return keras.Model(x, L.Dense(3)(L.Flatten()(ops.take(ops.roll(y, (1, 2), axis=(1, 2)), [0, -1], axis=2))))
+
+
+@built
+def patches_of_an_image() -> Any:
+    x = L.Input((8, 9, 3))
+    y = L.Dense(4)(ops.image.extract_patches(x, 4))
+    return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(ops.relu(y))))

@@ -276,7 +276,8 @@ def test_everything_that_cannot_be_converted_is_told_at_once(tmp_path):
 
 OPERATIONS = {
     "not in the table": ("math.floordiv", {"y": 127.5}, ["(math.floordiv)", "is not in the table"]),
-    "no layer does that": ("math.maximum", {"y": [3.0, 2.0]}, ["a constant for each place", "no layer"]),
+    "a bound of many that costs digits": ("math.maximum", {"y": [3.0, -3e9]}, ["by -3000000000.0", "lose digits"]),
+    "no layer does that": ("math.pow", {"y": [3.0, 2.0]}, ["to the power of one number"]),
     "a bound that costs digits": ("math.maximum", {"y": -3e9}, ["bounds values by -3000000000.0", "lose digits"]),
     "a divisor that may be 0": ("math.divide_no_nan", {"y": ["x", 0, 0]}, ["divides by values of the model"]),
     "a power without layers": ("math.pow", {"y": 2.5}, ["raises to the power 2.5"]),

@@ -344,3 +344,18 @@ def margins_and_rolls(keras: Any) -> Any:
     rolled = tf.roll(x, shift=[1, -1], axis=[1, 2])
     parts = [L.Flatten()(L.Conv2D(2, 2)(part)) for part in (mirror, ones, rolled)]
     return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
+
+
+@recipe
+def bounds_and_patches(keras: Any) -> Any:
+    """Bounds for each channel, both signs, the logarithm of a sum of powers, and patches of an image."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 8, 3))
+    y = tf.image.extract_patches(x, [1, 3, 3, 1], [1, 3, 3, 1], [1, 1, 1, 1], "VALID")
+    y = L.Conv2D(4, 1)(y)
+    y = tf.minimum(tf.maximum(y, [-0.5, 0.25, 0.0, -0.125]), [0.5, 1.0, 2.0, 0.75])
+    parts = [tf.nn.crelu(y), L.Conv2D(3, 1)(y)]
+    sums = [tf.reduce_logsumexp(y, axis=-1, keepdims=True), tf.expand_dims(tf.reduce_logsumexp(parts[1], axis=3), -1)]
+    return keras.Model(x, L.Dense(3)(L.Flatten()(tf.concat([*parts, *sums], axis=-1))))
