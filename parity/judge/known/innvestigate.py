@@ -25,6 +25,8 @@ _BENT = {"LeakyReLU", "ELU", "PReLU", "ThresholdedReLU", "Softmax", "Masking"}
 _KEEP_THE_SHAPE = {"Rescaling", "TFOpLambda", "Normalization", "LayerScale", "LayerNormalization", "GroupNormalization",
                    "UnitNormalization"}  # fmt: skip
 _STATISTICS = {"LayerNormalization", "GroupNormalization", "UnitNormalization"}
+# Functions whose derivative TensorFlow makes of the input and constants.
+_WITH_CONSTANTS = {"math.acos", "math.asin", "math.atan", "math.atanh", "math.log1p"}
 # Rules that give relevance to units that are off, so that the derivative of a ReLU layer matters.
 _BLIND_TO_X = ("Flat", "WSquare")
 
@@ -52,7 +54,9 @@ def _sizes_at_every_step(method: Method, model: ModelDescription) -> bool:
 
 def _length_of_a_sample(method: Method, model: ModelDescription) -> bool:
     normalized = any(one.class_name == "Dot" and one.config.get("normalize") for one in model.layers)
-    return method.family not in ("input", "random") and (normalized or bool(classes(model) & _STATISTICS))
+    functions = {one.config.get("function") for one in model.layers if one.class_name == "TFOpLambda"}
+    applies = normalized or classes(model) & _STATISTICS or functions & _WITH_CONSTANTS
+    return method.family not in ("input", "random") and bool(applies)
 
 
 def _input_rule_behind_padding(method: Method, model: ModelDescription) -> bool:
@@ -192,8 +196,8 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         references=("innvestigate",),
         applies=_length_of_a_sample,
         condition=(
-            "A model with LayerNormalization, GroupNormalization, UnitNormalization or Dot(normalize=True), in "
-            "innvestigate 2.1.2."
+            "A model with LayerNormalization, GroupNormalization, UnitNormalization, Dot(normalize=True), or one of "
+            "tf.math's acos, asin, atan, atanh and log1p, in innvestigate 2.1.2."
         ),
         cause=(
             "It leaves the operations of the derivative to Keras, which takes some that depend on the input for "
@@ -203,8 +207,11 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "Conv2D relu, UnitNormalization or GroupNormalization, Flatten, Dense: gradient and lrp.z raise "
             "InvalidArgumentError (You must feed a value for placeholder tensor) in float32, gradient and lrp.epsilon "
             "in float64. With LayerNormalization lrp.alpha_2_beta_1 raises in float64 and gives a map in float32, "
-            "where Keras takes a fused operation."
+            "where Keras takes a fused operation. Conv1D, one of those five functions, Flatten, Dense: gradient and "
+            "integrated_gradients raise it in both; with each of 14 other functions, such as log and sqrt, they give "
+            "maps."
         ),
+        recipe="averaged",
     ),
     KnownDifference(
         name="innvestigate-input-rule-behind-padding",

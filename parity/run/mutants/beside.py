@@ -59,7 +59,10 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "innvestigate-input-rule-behind-padding": ("behind_padding", ("lrp.sequential_preset_b_flat",)),
     "augmentation": ("augmented", ("gradient", "lrp_z")),
     "signxai-rounded-for-each-reader": ("resized", ("lrp_z", "gradient")),
-    "innvestigate-statistics-of-a-sample": ("unit_length", ("lrp.alpha_2_beta_1", "lrp.z")),
+    "innvestigate-statistics-of-a-sample": (
+        "unit_length",
+        ("lrp.alpha_2_beta_1", "lrp.z", "innvestigate.integrated_gradients"),
+    ),
     "innvestigate-sizes-at-every-step": ("normalized_frames", ("lrp.z", "innvestigate.integrated_gradients")),
     "innvestigate-derivative-in-lrp": ("leaky", ("lrp.flat", "lrp.z")),
     "signxai-several-inputs": ("two_inputs", ("gradient", "lrp_z")),

@@ -75,3 +75,17 @@ def functions_without_a_layer(rng: np.random.Generator) -> Network:
         layer("Flatten", "f"),
         dense(rng, "out", 20, 3),
     )
+
+
+@row((6, 4), {"lrp.*": "reference-defect", "deep_taylor": "unjudged"})
+def functions_with_constants_in_their_derivative(rng: np.random.Generator) -> Network:
+    """Return a network for which iNNvestigate raises."""
+    return network(
+        (6, 4),
+        conv(rng, "c", (2,), 4, 5, activation="softplus"),
+        layer("TFOpLambda", "log1p", function="math.log1p"),
+        conv(rng, "d", (1,), 5, 4),
+        layer("TFOpLambda", "atan", function="math.atan"),
+        layer("Flatten", "f"),
+        dense(rng, "out", 20, 3),
+    )

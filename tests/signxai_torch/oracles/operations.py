@@ -48,6 +48,8 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "math.square": lambda x: x * x,
     "math.log": np.log,
     "math.sqrt": np.sqrt,
+    "math.log1p": np.log1p,
+    "math.atan": np.arctan,
     "tile": lambda x, multiples: np.tile(x, multiples[1:]),
     "math.truediv": lambda x, y: x / y,
     "nn.bias_add": lambda value, bias, data_format: value + np.asarray(bias),
