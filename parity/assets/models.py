@@ -135,6 +135,11 @@ def _described(name_or_path: str, config: Path | None, output: str | None, input
         raise ModelNotFoundError(
             f"{name_or_path} is no file of yours, so it takes none of --config, --output and --input-shape"
         )
+    names = [name for name, _ in input_shape]
+    if len(set(names)) < len(names) or ("" in names and len(names) > 1):
+        raise ModelNotFoundError(
+            "--input-shape is told more than once: give one shape, or each of several inputs once, as name:64,64,3"
+        )
     if config is not None and not config.is_file():
         raise ModelNotFoundError(f"--config {config}: there is no such file")
     if config is not None and _model_config(source.path):

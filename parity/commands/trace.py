@@ -86,8 +86,9 @@ def trace(
     out = console(stderr=True) if json_to == "-" else console()
     with contextlib.redirect_stdout(sys.stderr) if json_to == "-" else contextlib.nullcontext():
         session = Session(
-            models=[model], methods=methods, files=files, config=config, output=output, input_names=names,
-            samples=None if names or files else 1, target=target, reference=reference, subject=subject_name,
+            models=[model], methods=methods, files=files, config=config, output=output,
+            input_shape=input_shape, input_names=names, samples=None if names or files else 1, target=target,
+            reference=reference, subject=subject_name,
             dtype=dtype, store=store, refresh=refresh,
         )  # fmt: skip
         if copy is not None:

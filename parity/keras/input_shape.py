@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 
 from parity.keras.description import Shape
 from parity.keras.errors import ConversionError
@@ -47,10 +48,16 @@ def _filled(
 ) -> Shape:
     if told is None:
         return shape
+    if not isinstance(told, Sequence) or isinstance(told, str):
+        raise fail(f"input_shape is {told!r}, expected a tuple of sizes")
+    told = [int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size for size in told]
     fits = len(told) == len(shape) and all(
         there in (None, size) and (type(size) is int and size > 0) for there, size in zip(shape, told, strict=True)
         if size is not None
     )  # fmt: skip
     if not fits:
-        raise fail(f"input_shape is {tuple(told)}, and the input {name!r} takes {shape}, None for any size")
+        raise fail(
+            f"input_shape is {tuple(told)}, and the input {name!r} takes {shape}, None for any size and without the "
+            "batch axis"
+        )
     return tuple(there if size is None else size for there, size in zip(shape, told, strict=True))

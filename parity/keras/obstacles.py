@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from parity.keras.errors import ConversionError
-from parity.keras.functions.table import function_of, is_known, is_operation
+from parity.keras.functions.table import OPERATION_CLASSES, function_of, is_known, is_operation
 from parity.keras.graph import Node
 from parity.keras.handlers.activations import unsupported_functions, why_unsupported
 from parity.keras.handlers.table import HANDLERS
@@ -28,8 +28,12 @@ _OF_KERAS = frozenset({
 })  # fmt: skip
 
 _CODE = ("Lambda",)
+_UNKNOWN_OPERATION = (
+    "is a bare operation ({}), which is not in the table of those that are converted. Use layers of Keras instead, and "
+    "save the model again."
+)
 _OPERATION_INSIDE = (
-    "is a bare operation inside of a model that runs at every step, which no reference can read. Use a Keras layer "
+    "is a bare operation inside of a model that runs at every step, which is not supported. Use a Keras layer "
     "instead, and save the model again."
 )
 
@@ -77,13 +81,11 @@ def _problems(node: Node, inside: bool = False, tokens: bool = False) -> Iterato
     kind = node.class_name
     if kind in _CODE:
         yield ("holds Python code, which is never run. Replace it by layers of Keras's own and save the model again.")
-    elif is_operation(kind) or _is_function_of_keras_3(node):
+    elif is_operation(kind):
         if not is_known(node):
-            name = function_of(node) if is_operation(kind) else f"ops.{kind}"
-            yield (
-                f"is a bare operation ({name}), which is not in the table of those that are converted. "
-                "Use layers of Keras instead, and save the model again."
-            )
+            yield _UNKNOWN_OPERATION.format(function_of(node))
+    elif _is_function_of_keras_3(node):
+        yield _UNKNOWN_OPERATION.format(f"ops.{kind}")
     elif kind in SPECTRAL and not inside:
         yield from _problems_of_spectral(node, tokens)
     elif kind in SUBSTITUTES and inside:
@@ -93,7 +95,8 @@ def _problems(node: Node, inside: bool = False, tokens: bool = False) -> Iterato
             f"is Keras' own {kind}, which is not supported" if kind in _OF_KERAS
             else f"is of the class {kind}, which is none of Keras' own: a class of yours is never run"
         )  # fmt: skip
-        yield f"{whose}. Replace it; supported are {', '.join(sorted([*HANDLERS, *SUBSTITUTES]))}."
+        supported = sorted({*HANDLERS, *SUBSTITUTES} - {*OPERATION_CLASSES})
+        yield f"{whose}. Replace it; supported are {', '.join(supported)}."
     else:
         for name in unsupported_functions(node.config):
             yield f"{why_unsupported(name)}."

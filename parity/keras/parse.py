@@ -274,11 +274,11 @@ class _Parser:
         for result in sorted(read):
             node = self.node(entry, scope, inbound, call, names[result].removeprefix(scope + key))
             try:
-                node = result_of(node, result, nodes[0] if nodes else first)
+                made = result_of(node, result, nodes[0] if nodes else first)
             except ValueError as problem:
                 raise self.fail(f"of the layer {key!r} {problem}, and save the model again.") from None
-            self.nodes[node.name] = node
-            nodes.append(node)
+            self.nodes |= {node.name: node for node in made}
+            nodes.append(made[0])
         return nodes[0], tuple(names)
 
     def entered(self, entry: Mapping[str, Any], inner: str, inbound: tuple[str, ...], call: Call) -> tuple[str, ...]:

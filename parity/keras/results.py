@@ -6,24 +6,35 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from parity.keras.calls import Call, Source
 from parity.keras.functions.table import has_several_results
 from parity.keras.graph import Node
 
-_WITH_STATE = ("LSTM", "GRU", "SimpleRNN")
-_STATES_READ = 2
+_STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
+"""How many states the cells of a recurrent layer have; the first is what they put out."""
+_LAST_STEP = {"return_sequences": False, "zero_output_for_mask": False}
+"""What makes a layer put out its state: the last step that counts, which steps that do not count repeat."""
+_WAYS = ("layer", "backward_layer")
 
 
 def are_several(class_name: str, config: Mapping[str, Any]) -> bool:
     """Return whether a layer gives several results."""
-    return has_several_results(class_name, config) or _returns_state(class_name, config)
+    return has_several_results(class_name, config) or _states_of(class_name, config) > 0
 
 
-def _returns_state(class_name: str, config: Mapping[str, Any]) -> bool:
-    return class_name in _WITH_STATE and config.get("return_state") is True
+def _states_of(class_name: str, config: Mapping[str, Any]) -> int:
+    """Return how many states a layer returns, each way."""
+    if class_name == "Bidirectional":
+        inner = config.get("layer")
+        settings = inner.get("config") if isinstance(inner, Mapping) else None
+        if not isinstance(inner, Mapping) or not isinstance(settings, Mapping):
+            return 0
+        return _states_of(str(inner.get("class_name")), settings)
+    return _STATES.get(class_name, 0) if config.get("return_state") is True else 0
 
 
-def result_of(node: Node, result: int, first: Node | None) -> Node:
-    """Return the node of one result.
+def result_of(node: Node, result: int, first: Node | None) -> tuple[Node, ...]:
+    """Return the nodes that make one result: the first has the weights, the last is the result.
 
     Parameters
     ----------
@@ -32,18 +43,44 @@ def result_of(node: Node, result: int, first: Node | None) -> Node:
     result
         Its number.
     first
-        The node of the first of the results that are read, where that is another one: it has the weights.
+        The node with the weights of the first of the results that are read, where that is another one.
 
     Raises
     ------
     ValueError
         If no layer gives that result alone; the text says why.
     """
-    if not _returns_state(node.class_name, node.config):
-        return replace(node, result=result)
-    if result >= _STATES_READ:
+    states = _states_of(node.class_name, node.config)
+    if not states:
+        return (replace(node, result=result),)
+    node = replace(node, weights_of=(first.weights_of or first.name) if first else "")
+    if result and (result - 1) % states:
         raise ValueError("the cell's state of an LSTM is read, which no other layer of Keras gives. Read its output")
-    # The state is what the last step that counts put out, which is repeated unless steps that do not count give zeros.
-    last = {"return_sequences": False, "zero_output_for_mask": False} if result else {}
-    weights_of = (first.weights_of or first.name) if first else ""
-    return replace(node, config={**node.config, **last, "return_state": False}, weights_of=weights_of)
+    if node.class_name == "Bidirectional":
+        return _of_two_ways(node, (result - 1) // states if result else None)
+    return (replace(node, config=_told(node.config, bool(result))),)
+
+
+def _told(config: Mapping[str, Any], state: bool) -> Mapping[str, Any]:
+    """Return the settings of a recurrent layer that puts out its steps, or its state, and nothing besides."""
+    return {**config, **(_LAST_STEP if state else {}), "return_state": False}
+
+
+def _of_two_ways(node: Node, way: int | None) -> tuple[Node, ...]:
+    """Return a `Bidirectional` without states, or the state of one way: half of what both put out in the end."""
+    state = way is not None
+    ways = {
+        key: {**inner, "config": _told(inner["config"], state)}
+        for key in _WAYS
+        if isinstance(inner := node.config.get(key), Mapping)
+    }
+    config = {**node.config, **ways}
+    if way is None:
+        return (replace(node, config=config),)
+    units = ways["layer"]["config"].get("units")
+    both = replace(node, name=f"{node.name}_both_ways", config={**config, "merge_mode": "concat"})
+    half = {"start": way * units, "stop": (way + 1) * units, "step": None}
+    told = {"slice_spec": [{"start": None, "stop": None, "step": None}, half]}
+    call = Call((Source(both.name, 0, 0),), told)
+    operation = {"name": node.name, "function": "__operators__.getitem"}
+    return both, Node(node.name, node.keras_name, "SlicingOpLambda", operation, (both.name,), call)

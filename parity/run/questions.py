@@ -12,6 +12,7 @@ from parity.judge.known.difference import KnownDifference, Recipe
 from parity.judge.known.promises import piecewise_linear
 from parity.judge.known.rewrite import NoEquivalentError, Rewrite
 from parity.judge.known.rewrites import IN_ORDER_OF_ARRIVAL, PERMUTED_INPUT, REWRITES
+from parity.judge.known.signxai import RUN_BY_KERAS
 from parity.judge.known.splice import can_be_cut
 from parity.judge.known.table import differences_of
 from parity.keras import ModelDescription
@@ -170,7 +171,7 @@ def _candidates(
             yield Candidate(call, first)
     for call in asked:
         differences = blocking[call.backend]
-        if differences and (rewrites := _rewrites(differences, model, call.backend)):
+        if differences and (rewrites := _rewrites(differences, method, model, call.backend)):
             told = tuple(dict.fromkeys((*first, *differences)))
             call = _renamed(call, model)
             if PERMUTED_INPUT in rewrites and call.modifiers:
@@ -180,7 +181,7 @@ def _candidates(
     recipes = [one for one in first if one.recipe != "plain"]
     if len(recipes) == 1:
         others = tuple(one for one in first if one is not recipes[0])
-        rewrites = _rewrites(others, model, asked[0].backend) if others else ()
+        rewrites = _rewrites(others, method, model, asked[0].backend) if others else ()
         if rewrites is not None:
             yield from _put_together(recipes[0].recipe, method, model, asked[0], first, rewrites, layer)
 
@@ -199,7 +200,7 @@ def _renamed(call: ReferenceCall, model: ModelDescription) -> ReferenceCall:
 
 
 def _rewrites(
-    differences: Sequence[KnownDifference], model: ModelDescription, backend: Backend
+    differences: Sequence[KnownDifference], method: Method, model: ModelDescription, backend: Backend
 ) -> tuple[Rewrite, ...] | None:
     """Return the rewrites that all the differences need, or None if one has none, or the model no such equivalent."""
     if not all(one.rewrites for one in differences):
@@ -207,7 +208,8 @@ def _rewrites(
     needed = {rewrite for one in differences for rewrite in one.rewrites}
     try:
         rewrites, network = _applied(needed, model)
-        if backend == "signxai" and arrival_order(keras_order(network)):  # what was put in made ways longer
+        layer_by_layer = backend == "signxai" and method.family not in (*RUN_BY_KERAS, "input", "random")
+        if layer_by_layer and arrival_order(keras_order(network)):  # what was put in made ways longer
             rewrites, _ = _applied({*needed, IN_ORDER_OF_ARRIVAL}, model)
     except NoEquivalentError:
         return None

@@ -157,6 +157,8 @@ def test_one_output_of_two(place):
     ("arguments", "words"),
     [
         (("vgg_mnist", None, "out"), "none of --config, --output and --input-shape"),
+        (("own.h5", None, None, (("", (3,)), ("b", (3,)))), "told more than once"),
+        (("own.h5", None, None, (("b", (3,)), ("b", (4,)))), "told more than once"),
         (("own.h5", Path("absent.json"), None), "there is no such file"),
         (("own.h5", Path("model.json"), None), "holds its own layers"),
     ],

@@ -19,7 +19,7 @@ from parity.judge.known.rewrites import (
     ZERO_OFFSET,
 )
 from parity.keras import ModelDescription
-from parity.keras.network import keras_order, network_of
+from parity.keras.network import Network, NetworkLayer, keras_order, network_of
 from parity.run.calls import NotInReferenceError
 from parity.run.questions import Candidate, question
 from parity.run.subjects import parse
@@ -185,6 +185,34 @@ def test_ways_that_a_rewrite_makes_longer_arrive_in_order_still(tmp_path: Path) 
     for rewrite in asked.rewrites:
         network = rewrite.network(network, 0)
     assert arrival_order(keras_order(network)) == {}
+
+
+def test_what_keras_runs_itself_needs_no_order_of_arrival(tmp_path: Path) -> None:
+    """Grad-CAM is asked with the image lying on its side; inputs that arrive late do not matter to it."""
+    model = described(
+        tmp_path,
+        [8, 6, 3],
+        conv("f", "x", 3),
+        layer("Dropout", "d", "f", rate=0.5),
+        layer("Concatenate", "join", "f", "d", axis=-1),
+        layer("Concatenate", "join_2", "join", "f", axis=-1),
+        flatten("join_2"),
+        dense("o", "flat"),
+    )
+    for candidate in candidates("grad_cam", model):
+        assert IN_ORDER_OF_ARRIVAL not in candidate.rewrites
+    assert candidates("grad_cam", model)
+
+
+def test_inputs_stay_in_their_order_where_inputs_of_layers_are_put_in_order(tmp_path: Path) -> None:
+    network = Network((
+        NetworkLayer("a", "InputLayer", {"batch_input_shape": [None, 4]}, (), {}, (4,)),
+        NetworkLayer("b", "InputLayer", {"batch_input_shape": [None, 4]}, (), {}, (4,)),
+        NetworkLayer("deep", "Dense", {"units": 4}, ("b",), {}, (4,)),
+        NetworkLayer("deeper", "Dense", {"units": 4}, ("deep",), {}, (4,)),
+        NetworkLayer("join", "Subtract", {}, ("deeper", "a"), {}, (4,)),
+    ))  # fmt: skip
+    assert [one.name for one in IN_ORDER_OF_ARRIVAL.network(network, 0) if not one.inbound] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

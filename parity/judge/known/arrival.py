@@ -106,7 +106,9 @@ def _known_shape(network: Network, name: str) -> tuple[int, ...]:
 
 
 def _as_keras_orders(network: Network) -> tuple[NetworkLayer, ...]:
-    return tuple(keras_order(network))
+    """Return the layers as Keras keeps them, but the inputs first and in the order in which the model takes them."""
+    inputs = [layer for layer in network.layers if not layer.inbound]
+    return (*inputs, *(layer for layer in keras_order(network) if layer.inbound))
 
 
 def _depths(network: Network) -> dict[str, int]:

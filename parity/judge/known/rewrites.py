@@ -22,6 +22,7 @@ from parity.keras.network import Network, NetworkLayer
 ELEMENTWISE = (
     "Activation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
     "SpatialDropout3D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
+    "TFOpLambda",
 )  # fmt: skip
 """Layers without weights that work on each value alone."""
 

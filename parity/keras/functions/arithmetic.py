@@ -171,7 +171,7 @@ def divide(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x / constant``."""
     left, right = operands(arguments)
     if not isinstance(left, Tensor) or isinstance(right, Tensor):
-        raise NotSpelledError("divides by values of the model, which no layer of Keras does")
+        raise NotSpelledError("divides by values of the model, and gives 0 where they are 0")
     constant = _constant(right, left)
     divisors = list(numbers_in(constant))
     if 0.0 in divisors:

@@ -1,11 +1,11 @@
-"""Functions of `tf.image`, spelled as layers."""
+"""Functions of images, spelled as layers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from parity.keras.functions.arithmetic import multiply
-from parity.keras.functions.parts import part
+from parity.keras.functions.parts import ALL_PLACES, part
 from parity.keras.functions.reducing import reduced
 from parity.keras.functions.shapes import space_to_depth
 from parity.keras.functions.spelling import (
@@ -53,8 +53,7 @@ def patches(arguments: Arguments) -> tuple[Spelled, ...]:
     if (height or width) and padding != "valid":
         raise NotSpelledError(f"takes patches with padding={padding!r} of sides that they do not divide")
     composition, shape = Composition(), (*((size or 0) // sides[0] * sides[0] for size in x.shape[:2]), x.shape[2])
-    whole = {"start": None, "stop": None, "step": None}
-    key = [whole, *({**whole, "stop": size} for size in shape[:2])]
+    key = [ALL_PLACES, *({**ALL_PLACES, "stop": size} for size in shape[:2])]
     inside = composition.add(part, {"x": x, "key": key}, shape) if height or width else x
     composition.add(space_to_depth, {"x": inside, "block_size": sides[0]})
     return composition.layers

@@ -104,11 +104,14 @@ def tanh_shrink(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def soft_shrink(arguments: Arguments) -> tuple[Spelled, ...]:
-    """``x`` without what of it is between -threshold and threshold."""
+    """``relu(x - threshold) - relu(-x - threshold)``."""
     x, bound = first_tensor(arguments), _threshold(arguments)
     composition = Composition()
-    between = composition.add(clip, {"x": x, "x_min": -bound, "x_max": bound}, x.shape)
-    composition.add(subtract, {"x": x, "y": between})
+    above = composition.add(add, {"x": x, "y": -bound}, x.shape)
+    above = composition.add(activation("relu"), {"x": above}, x.shape)
+    below = composition.add(subtract, {"x": -bound, "y": x}, x.shape)
+    below = composition.add(activation("relu"), {"x": below}, x.shape)
+    composition.add(subtract, {"x": above, "y": below})
     return composition.layers
 
 
@@ -125,7 +128,7 @@ def hard_shrink(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def threshold(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x`` above the threshold, 0 elsewhere."""
-    if arguments.get("default_value", arguments.get("value")) != 0:
+    if arguments.get("default_value") != 0:
         raise NotSpelledError("puts something else than 0 below the threshold")
     return (Spelled("ThresholdedReLU", {"theta": _threshold(arguments)}, (first_tensor(arguments).name,)),)
 
@@ -168,7 +171,7 @@ def sparse_sigmoid(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def glu(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Half of the channels times the sigmoid of the other half."""
+    """Half of an axis times the sigmoid of the other half."""
     x, axis, composition = first_tensor(arguments), arguments.get("axis", -1), Composition()
     halves = {"x": x, "indices_or_sections": 2, "axis": axis}
     values = composition.add(split_at, {**halves, RESULT: 0}, x.shape)

@@ -25,7 +25,8 @@ Margin = tuple[int, int]
 """How many places are left off before and behind."""
 _MOST_RUNS = 64
 _IMAGE_AXES = 3
-_ALL: Mapping[str, Any] = {"start": None, "stop": None, "step": None}
+ALL_PLACES: Mapping[str, Any] = {"start": None, "stop": None, "step": None}
+"""Of an axis, as a part of it."""
 _CROPPED_RANKS = (2, 3, 4)
 
 
@@ -156,7 +157,7 @@ def _spans(spec: Any, axes: int) -> list[Any]:
     if len(rests) > 1 or counted > axes:
         raise NotSpelledError(f"takes the part {spec!r}")
     place = rests[0] if rests else len(spec)
-    return [*spec[:place], *[_ALL] * (axes - counted), *spec[place + 1 :]]
+    return [*spec[:place], *[ALL_PLACES] * (axes - counted), *spec[place + 1 :]]
 
 
 def _is_rest(span: Any) -> bool:
@@ -236,6 +237,8 @@ def pad_with_places(x: Tensor, margins: Sequence[Margin], mode: str) -> tuple[Sp
     """Places of each axis again around them, as NumPy's mode of that name has them."""
     chain = _Chain(x.name, list(x.shape))
     for axis, margin in enumerate(margins, start=1):
+        if margin == (0, 0):
+            continue
         places = np.arange(chain.known(axis))
         if max(margin) >= len(places) + (mode == "symmetric"):
             raise NotSpelledError(f"pads {len(places)} places with {max(margin)} of them")
@@ -254,7 +257,7 @@ def cut(arguments: Arguments) -> tuple[Spelled, ...]:
     if ends[0] is not None:
         raise NotSpelledError("takes a part of the batch")
     spans = [{"start": first, "stop": end} for first, end in zip(told, ends, strict=False)]
-    return part({"x": x, "key": [_ALL, *spans[1:]]})
+    return part({"x": x, "key": [ALL_PLACES, *spans[1:]]})
 
 
 def mirrored(axis: int) -> Spelling:
@@ -314,11 +317,11 @@ def _part_of(arguments: Arguments, parts: Any) -> tuple[Spelled, ...]:
     if sum(sizes) != size or min(sizes) < 1 or result >= len(sizes):
         raise NotSpelledError(f"splits {size} places into parts of {parts!r}")
     first = sum(sizes[:result])
-    return part({"x": x, "key": [*[_ALL] * axis, {"start": first, "stop": first + sizes[result]}]})
+    return part({"x": x, "key": [*[ALL_PLACES] * axis, {"start": first, "stop": first + sizes[result]}]})
 
 
 def unstack(arguments: Arguments) -> tuple[Spelled, ...]:
     """One of the results of `tf.unstack`: an axis taken apart place by place."""
     x = first_tensor(arguments)
     axis = axis_of(arguments.get("axis", 0), len(x.shape))
-    return part({"x": x, "key": [*[_ALL] * axis, arguments[RESULT]]})
+    return part({"x": x, "key": [*[ALL_PLACES] * axis, arguments[RESULT]]})

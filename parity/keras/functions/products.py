@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from parity.keras.functions.parts import part
+from parity.keras.functions.parts import ALL_PLACES, part
 from parity.keras.functions.shapes import concatenate, reshape, transpose
 from parity.keras.functions.spelling import (
     Arguments,
@@ -20,7 +20,6 @@ from parity.keras.functions.spelling import (
 
 _MATRIX = 2
 _MOST_MATRICES = 64
-_ALL = {"start": None, "stop": None, "step": None}
 
 
 def matmul(arguments: Arguments) -> tuple[Spelled, ...]:
@@ -57,7 +56,7 @@ def _each_pair(tensors: Sequence[Tensor], turned: tuple[bool, bool]) -> tuple[Sp
     products = []
     for place in range(count):
         pair = [
-            composition.add(part, {"x": row, "slice_spec": [_ALL, place]}, shape[-_MATRIX:])
+            composition.add(part, {"x": row, "slice_spec": [ALL_PLACES, place]}, shape[-_MATRIX:])
             for row, shape in zip(rows, shapes, strict=True)
         ]
         told = {"a": pair[0], "b": pair[1], "transpose_a": turned[0], "transpose_b": turned[1]}

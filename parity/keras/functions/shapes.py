@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from parity.keras.functions.arithmetic import add
 from parity.keras.functions.parts import pad_with_places
 from parity.keras.functions.sizes import BATCH
@@ -132,15 +134,20 @@ def pad(arguments: Arguments) -> tuple[Spelled, ...]:
     if mode != "constant":
         return pad_with_places(x, [(before, behind) for before, behind in padding], mode)
     if value:
-        composition = Composition()
-        moved = composition.add(add, {"x": x, "y": -value}, x.shape)
-        sizes = [
-            size if size is None else size + sum(pair) for size, pair in zip(x.shape, [*padding, [0]], strict=True)
-        ]
-        padded = composition.add(pad, {"x": moved, "paddings": margins}, tuple(sizes))
-        composition.add(add, {"x": padded, "y": value})
-        return composition.layers
+        return _padded_with(value, x, margins)
     return (Spelled(f"ZeroPadding{rank - 1}D", {"padding": padding[0] if rank == 2 else padding}, (x.name,)),)
+
+
+def _padded_with(value: float, x: Tensor, margins: list[list[int]]) -> tuple[Spelled, ...]:
+    """Return zeros around the places, and then the number added to these, so that no value within loses a digit."""
+    if None in x.shape[:-1]:
+        raise OpenSizeError("pads places of an open size with a number")
+    sizes = [size or 0 for size in x.shape[:-1]]
+    around = np.pad(np.zeros(sizes), margins[1:-1], constant_values=value)[..., None]
+    composition = Composition()
+    padded = composition.add(pad, {"x": x, "paddings": margins}, (*around.shape[:-1], x.shape[-1]))
+    composition.add(add, {"x": padded, "y": around.tolist()})
+    return composition.layers
 
 
 def tile(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -23,6 +23,7 @@ from parity.keras.functions import (
     reducing,
     shapes,
     sizes,
+    statistics,
 )
 from parity.keras.functions.gelu import gelu
 from parity.keras.functions.sizes import Sizes
@@ -71,9 +72,9 @@ _OF_TENSORFLOW: dict[str, Row] = {
     "divide_no_nan": (_TWO, arithmetic.divide),
     "add_n": (("inputs",), arithmetic.add_all),
     "l2_normalize": (("x", "axis", "epsilon"), arithmetic.unit_length),
-    "reduce_logsumexp": (("input_tensor", "axis", "keepdims"), pointwise.logsumexp),
-    "reduce_variance": (("input_tensor", "axis", "keepdims"), pointwise.variance),
-    "reduce_std": (("input_tensor", "axis", "keepdims"), pointwise.deviation),
+    "reduce_logsumexp": (("input_tensor", "axis", "keepdims"), statistics.logsumexp),
+    "reduce_variance": (("input_tensor", "axis", "keepdims"), statistics.variance),
+    "reduce_std": (("input_tensor", "axis", "keepdims"), statistics.deviation),
     **{name.removeprefix("math."): (_X, pointwise.pointwise(name)) for name in POINTWISE},
 }
 """Functions of `tf.math`, some of which `tf` has too."""
@@ -120,8 +121,8 @@ _OF_SHAPES: dict[str, Row] = {
     "roll": (("input", "shift", "axis"), parts.roll),
     "slice": (("input_", "begin", "size"), parts.cut),
     "gather": (("params", "indices", "validate_indices", "axis", "batch_dims"), parts.gather),
-    "norm": (("tensor", "ord", "axis", "keepdims"), pointwise.norm),
-    "linalg.norm": (("tensor", "ord", "axis", "keepdims"), pointwise.norm),
+    "norm": (("tensor", "ord", "axis", "keepdims"), statistics.norm),
+    "linalg.norm": (("tensor", "ord", "axis", "keepdims"), statistics.norm),
     "image.resize": (("images", "size", "method", "preserve_aspect_ratio", "antialias"), images.resize),
     "image.grayscale_to_rgb": (("images",), images.grey_to_colours),
     "image.extract_patches": (("images", "sizes", "strides", "rates", "padding"), images.patches),
@@ -211,10 +212,10 @@ _KERAS_3: dict[str, Row] = {
     "Max": (("x", "axis", "keepdims"), reducing.reduced("Max")),
     "Sum": (("x", "axis", "keepdims"), reducing.reduced("Sum")),
     "Min": (("x", "axis", "keepdims"), reducing.reduced("Min")),
-    "Var": (("x", "axis", "keepdims"), pointwise.variance),
-    "Std": (("x", "axis", "keepdims"), pointwise.deviation),
-    "Norm": (("x", "ord", "axis", "keepdims"), pointwise.norm),
-    "Logsumexp": (("x", "axis", "keepdims"), pointwise.logsumexp),
+    "Var": (("x", "axis", "keepdims"), statistics.variance),
+    "Std": (("x", "axis", "keepdims"), statistics.deviation),
+    "Norm": (("x", "ord", "axis", "keepdims"), statistics.norm),
+    "Logsumexp": (("x", "axis", "keepdims"), statistics.logsumexp),
     "Log2": (_X, pointwise.logarithm(2.0)),
     "Log10": (_X, pointwise.logarithm(10.0)),
     **{_in_keras_3(name): (_X, pointwise.pointwise(name)) for name in POINTWISE},

@@ -128,11 +128,11 @@ def _axes_of_steps(layer: Layer, shapes: Mapping[str, Shape]) -> list[int]:
     rank = len(shapes["query"])
     told = layer.node.config.get("attention_axes")
     axes = list(range(1, rank)) if told is None else told if isinstance(told, list) else [told]
-    axes = [axis % (rank + 1) if type(axis) is int and -rank <= axis < rank else 0 for axis in axes]
     if rank < _STEPS or len({len(shape) for shape in shapes.values()}) > 1:
         raise layer.fail(f"it reads the shapes {list(shapes.values())}; steps and channels of one number are expected")
-    if not axes or not set(axes) <= set(range(1, rank)) or len(set(axes)) < len(axes):
-        raise layer.fail(f"'attention_axes' is {told!r}, expected some axes from 1 to {rank - 1}")
+    # Keras 2 counts negative axes among those of the heads, and so attends along others than anybody means.
+    if not axes or any(type(axis) is not int or not 1 <= axis < rank for axis in axes) or len(set(axes)) < len(axes):
+        raise layer.fail(f"'attention_axes' is {told!r}, expected some axes from 1 to {rank - 1}, the batch axis 0")
     alone = [axis for axis in range(1, rank) if axis not in axes]
     if any(len({shape[axis - 1] for shape in shapes.values()}) > 1 for axis in alone):
         raise layer.fail(f"the shapes {list(shapes.values())} differ in axes that are no steps ({alone})")

@@ -21,8 +21,12 @@ Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
-# Of functions that TensorFlow exports under these names Keras looks up its own, and runs nothing of the file's.
-_OF_TENSORFLOW = "math."
+FUNCTIONS = (
+    "math.log", "math.log1p", "math.expm1", "math.sqrt", "math.rsqrt", "math.reciprocal", "math.sin", "math.cos",
+    "math.tan", "math.asin", "math.acos", "math.atan", "math.sinh", "math.cosh", "math.asinh", "math.acosh",
+    "math.atanh", "math.erf", "math.erfc",
+)  # fmt: skip
+"""Functions of each value: Keras looks up TensorFlow's own by these names, and runs nothing of the file's."""
 # Layers that Keras builds in float32 only, but that do nothing at inference.
 _AUGMENTATIONS = ("RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast",
                   "RandomBrightness", "RandomHeight", "RandomWidth")  # fmt: skip
@@ -94,7 +98,7 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
 
 
 def _is_function_of_tensorflow(layer: Config) -> bool:
-    return layer["class_name"] == "TFOpLambda" and str(layer["config"].get("function")).startswith(_OF_TENSORFLOW)
+    return layer["class_name"] == "TFOpLambda" and layer["config"].get("function") in FUNCTIONS
 
 
 def for_inference(config: Config, dtype: str) -> Config:

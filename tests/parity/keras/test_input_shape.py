@@ -88,11 +88,21 @@ def test_several_inputs_by_name(tmp_path: Path) -> None:
         parity.keras.load(path, input_shape={"c": (6, 3)})
 
 
-@pytest.mark.parametrize("shape", [(7, 4), (7,), (7, 3, 1), (0, 3), (-1, 3), (2.5, 3), (True, 3)])
+@pytest.mark.parametrize("shape", [(7, 4), (7,), (1, 7, 3), (0, 3), (-1, 3), (2.5, 3), (True, 3)])
 def test_a_shape_that_contradicts_the_model_is_refused(shape: tuple[Any, ...], tmp_path: Path) -> None:
     _, path = saved(last_step, tmp_path)
-    with pytest.raises(parity.keras.ConversionError, match=r"takes \(None, 3\), None for any size"):
+    with pytest.raises(
+        parity.keras.ConversionError, match=r"takes \(None, 3\), None for any size and without the batch"
+    ):
         parity.keras.load(path, input_shape=shape)
+
+
+def test_sizes_of_numpy_are_sizes_and_one_number_is_no_shape(tmp_path: Path) -> None:
+    _, path = saved(last_step, tmp_path)
+    assert parity.keras.load(path, input_shape=np.array([7, 3])[:].tolist()).description.input_shape == (7, 3)
+    assert parity.keras.load(path, input_shape=(np.int64(7), np.int64(3))).description.input_shape == (7, 3)
+    with pytest.raises(parity.keras.ConversionError, match="input_shape is 7, expected a tuple of sizes"):
+        parity.keras.load(path, input_shape=7)  # type: ignore[arg-type]
 
 
 def test_a_size_that_is_not_told_stays_open(tmp_path: Path) -> None:

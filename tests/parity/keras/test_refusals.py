@@ -279,7 +279,7 @@ OPERATIONS = {
     "a bound of many that costs digits": ("math.maximum", {"y": [3.0, -3e9]}, ["by -3000000000.0", "lose digits"]),
     "no layer does that": ("math.pow", {"y": [3.0, 2.0]}, ["to the power of one number"]),
     "a bound that costs digits": ("math.maximum", {"y": -3e9}, ["bounds values by -3000000000.0", "lose digits"]),
-    "a divisor that may be 0": ("math.divide_no_nan", {"y": ["x", 0, 0]}, ["divides by values of the model"]),
+    "a divisor that may be 0": ("math.divide_no_nan", {"y": ["x", 0, 0]}, ["gives 0 where they are 0"]),
     "a power without layers": ("math.pow", {"y": 2.5}, ["raises to the power 2.5"]),
     "a power of a power": ("math.pow", {"y": ["x", 0, 0]}, ["to the power of one number"]),
     "lengths by sums": ("norm", {"ord": 1, "axis": 1}, ["ord=1", "only the Euclidean norm"]),

@@ -61,7 +61,6 @@ def _cells(*cells: str) -> Network:
 
 REFUSED = {
     "stateful": (_lstm(stateful=True), ["'r' (LSTM)", "stateful=True", "Rebuild the layer with stateful=False"]),
-    "states of both ways": (_both(return_state=True), ["'r' (Bidirectional)", "return_state=True", "several outputs"]),
     "time_major": (_lstm(time_major=True), ["time_major=True", "time_major=False"]),
     "two outputs": (_both(merge_mode=None), ["'r' (Bidirectional)", "merge_mode is None", "go_backwards=True"]),
     "a mask from the wrong end": (_both(unroll=True, return_sequences=True), ["unroll=True", "wrong end"]),

@@ -189,6 +189,24 @@ def states_beside_sequences(keras: Any) -> Any:
 
 
 @recipe(sample=_ends_early)
+def states_of_both_ways(keras: Any) -> Any:
+    """Attention of the last states of both ways to all steps, and states alone, one of them of masked steps."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((7, 3))
+    read = L.Masking()(x)
+    steps, ahead, _, back, _ = L.Bidirectional(L.LSTM(4, return_sequences=True, return_state=True))(read)
+    state = L.Dense(8)(L.Concatenate()([ahead, back]))
+    scores = tf.reduce_sum(steps * tf.expand_dims(state, 1), axis=-1)
+    context = tf.reduce_sum(steps * tf.expand_dims(tf.nn.softmax(scores), -1), axis=1)
+    _, *of_gru = L.Bidirectional(L.GRU(3, return_state=True), merge_mode="sum")(read)
+    twice = L.Bidirectional(L.SimpleRNN(2, return_state=True))
+    (_, first, _), (last, _, second) = twice(read), twice(x[:, 2:])
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([context, *of_gru, first, last, second])))
+
+
+@recipe(sample=_ends_early)
 def masks_end_at_operations(keras: Any) -> Any:
     """What averages or repeats steps reads no mask behind a bare operation."""
     import tensorflow as tf
@@ -342,7 +360,8 @@ def margins_and_rolls(keras: Any) -> Any:
     mirror = tf.pad(L.Conv2D(2, 2)(mirror), [[0, 0], [1, 2], [3, 0], [0, 0]], mode="SYMMETRIC")
     ones = tf.pad(L.Conv2D(2, 2)(x), [[0, 0], [1, 0], [2, 1], [0, 0]], constant_values=0.5)
     rolled = tf.roll(x, shift=[1, -1], axis=[1, 2])
-    parts = [L.Flatten()(L.Conv2D(2, 2)(part)) for part in (mirror, ones, rolled)]
+    largest = L.MaxPooling2D()(tf.pad(x, [[0, 0], [1, 0], [0, 2], [0, 0]], constant_values=-1e9))
+    parts = [L.Flatten()(L.Conv2D(2, 2)(part)) for part in (mirror, ones, rolled, largest)]
     return keras.Model(x, L.Dense(3)(L.Concatenate()(parts)))
 
 
