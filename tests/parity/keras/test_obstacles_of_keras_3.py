@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -102,3 +103,18 @@ def test_a_model_of_a_class_of_its_own(tmp_path: Path) -> None:
     text = refused(build, tmp_path)
     assert "Functional" in text
     assert "class of your own" in text
+
+
+@pytest.mark.parametrize("axes", [[-2], [0], [2], [1, 1], [], ["1"]])
+def test_axes_of_attention_are_counted_from_the_front(axes: list[Any], tmp_path: Path) -> None:
+    """Keras 2 takes -2 for the axis of the heads, along which nobody means to attend."""
+    x = L.Input((5, 4))
+    model = keras.Model(x, L.Dense(3)(L.Flatten()(L.MultiHeadAttention(2, 3, name="attends")(x, x))))
+    described = json.loads(model.to_json())
+    (layer,) = (one for one in described["config"]["layers"] if one["config"]["name"] == "attends")
+    layer["config"]["attention_axes"] = axes
+    weights, architecture = tmp_path / "m.weights.h5", tmp_path / "m.json"
+    model.save_weights(weights)
+    architecture.write_text(json.dumps(described))
+    with pytest.raises(parity.keras.ConversionError, match=r"'attends'.*expected some axes from 1 to 1"):
+        parity.keras.load(weights, config=architecture)
