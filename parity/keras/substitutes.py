@@ -15,6 +15,7 @@ import numpy as np
 from parity.keras import einsum
 from parity.keras.calls import Call, Source
 from parity.keras.errors import ConversionError
+from parity.keras.functions.parts import ALL_PLACES
 from parity.keras.functions.spelling import PREVIOUS, NotSpelledError, Spelled, Tensors
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.attention import CALL_SETTINGS, multi_head_variables
@@ -93,20 +94,23 @@ def _grouped_heads(node: Node, tensors: Tensors) -> Sequence[Spelled]:
 def _without_the_mean(node: Node, tensors: Tensors) -> Sequence[Spelled]:
     """`RMSNormalization`: of x beside -x the mean is 0, and the variance is the mean square of x."""
     config = node.config
-    if config.get("axis", -1) not in (-1, [-1]):
-        raise NotSpelledError(f"'axis' is {config['axis']!r}; only -1 is supported")
+    told = config.get("axis", -1)
+    axis = told[0] if isinstance(told, list) and len(told) == 1 else told
+    if type(axis) is not int or axis < -1 or axis == 0:
+        raise NotSpelledError(f"'axis' is {told!r}; one axis from 1 on, or -1, is supported")
     scale = tensors["scale"]
     if len(scale.shape) != 1 or not scale.shape[0]:
         raise NotSpelledError(f"'scale' has the shape {scale.shape}, and one number for each channel is expected")
     (size,) = scale.shape
     gamma = scale.changed(lambda values: np.concatenate([values, values]), (2 * size,))
-    norm = {"axis": -1, "epsilon": config.get("epsilon", 1e-6), "center": False}
+    norm = {"axis": axis, "epsilon": config.get("epsilon", 1e-6), "center": False}
     first = {"start": None, "stop": size, "step": None}
+    before = ["..."] if axis == -1 else [ALL_PLACES] * axis
     return (
         Spelled("Rescaling", {"scale": -1.0, "offset": 0.0}, node.inbound),
-        Spelled("Concatenate", {"axis": -1}, (*node.inbound, PREVIOUS)),
+        Spelled("Concatenate", {"axis": axis}, (*node.inbound, PREVIOUS)),
         Spelled("LayerNormalization", norm, (PREVIOUS,), {"gamma": gamma}),
-        Spelled("ops.GetItem", {}, (PREVIOUS,), constants=(["...", first],)),
+        Spelled("ops.GetItem", {}, (PREVIOUS,), constants=([*before, first],)),
     )
 
 

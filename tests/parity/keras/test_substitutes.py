@@ -69,7 +69,7 @@ def called_twice() -> Any:
 
 def inside_of_a_model() -> Any:
     inner = L.Input((6, 5))
-    y = L.EinsumDense("abc,cd->abd", output_shape=(6, 4), activation="hard_silu")(L.RMSNormalization()(inner))
+    y = L.EinsumDense("abc,cd->abd", output_shape=(6, 4), activation="hard_silu")(L.RMSNormalization(axis=2)(inner))
     x = L.Input((6, 5))
     return keras.Model(x, L.Flatten()(keras.Model(inner, y)(x)))
 
@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a gate": (lambda: grouped(use_gate=True), "'use_gate' is not supported"),
     "steps that are near": (lambda: grouped(sliding_window=2), "'sliding_window' is not supported"),
     "lengths along other axes": (
-        lambda: keras.Sequential([L.Input((6, 5)), L.RMSNormalization(axis=(1, 2))]), "only -1 is supported"),
+        lambda: keras.Sequential([L.Input((6, 5)), L.RMSNormalization(axis=(1, 2))]), "or -1, is supported"),
     "a layer of another kind at every step": (
         lambda: keras.Sequential([L.Input((6, 5)), L.TimeDistributed(L.EinsumDense("ab,bc->ac", output_shape=4))]),
         "EinsumDense, which is not supported inside of another layer"),
