@@ -93,7 +93,7 @@ class Builder:
     @cached_property
     def sequence_masks(self) -> SequenceMasks:
         """What the masks are made of."""
-        return SequenceMasks(self.stored.keras_major >= KERAS_3)
+        return SequenceMasks(self.stored.keras_major >= KERAS_3, self.graph.nodes)
 
     def add(self, node: Node) -> None:
         """Convert one layer and wire it; a bare operation becomes the layers that it is spelled as."""

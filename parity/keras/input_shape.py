@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 
+import numpy as np
+
 from parity.keras.description import Shape
 from parity.keras.errors import ConversionError
 from parity.keras.graph import Graph
@@ -48,6 +50,7 @@ def _filled(
 ) -> Shape:
     if told is None:
         return shape
+    told = told.tolist() if isinstance(told, np.ndarray) else told
     if not isinstance(told, Sequence) or isinstance(told, str):
         raise fail(f"input_shape is {told!r}, expected a tuple of sizes")
     told = [int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size for size in told]

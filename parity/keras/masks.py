@@ -28,6 +28,11 @@ _ANOTHER = (
     "the file tells it another mask than Keras 2, and so the references, make of what it reads. Let Masking or "
     "Embedding(mask_zero=True) make the mask, join only sequences that have the same one, and rebuild the model"
 )
+_LOST = (
+    "the mask of what it reads is gone when Keras 3 runs the model: a MultiHeadAttention takes the masks off what it "
+    "reads, which Keras 2, and so the references, do not. Rebuild the model without masks there"
+)
+_TAKES_MASKS_OFF = "MultiHeadAttention"
 _AS_VALUES = "it reads a mask as values, which is not supported. Compute it from the input alone"
 
 
@@ -63,11 +68,14 @@ class Followed:
     unwritten
         Whether it went into a nested model or out of one. Keras 3 makes the layers inside before it knows of a mask
         outside, and knows of none that comes out, and so writes none of these down; when the model runs, they count.
+    lost
+        Whether the mask is not there when Keras 3 runs the model, because a `MultiHeadAttention` took it off.
     """
 
     compared: frozenset[Compared]
     as_in_keras_2: bool = True
     unwritten: bool = field(default=False, compare=False)
+    lost: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -140,10 +148,17 @@ class SequenceMasks:
     ----------
     keras_3
         Whether Keras 3 wrote it.
+    nodes
+        Its layers.
     """
 
-    def __init__(self, keras_3: bool) -> None:
+    def __init__(self, keras_3: bool, nodes: Sequence[Node]) -> None:
         self._keras_3 = keras_3
+        self._taken_off: dict[str, set[str]] = {}  # by tensor: the layers that take its mask off
+        for node in nodes if keras_3 else ():
+            if node.class_name == _TAKES_MASKS_OFF:
+                for name in node.inbound:
+                    self._taken_off.setdefault(name, set()).add(node.name)
         self._followed: dict[str, Followed] = {}
         self._told: dict[str, Told] = {}
 
@@ -193,6 +208,9 @@ class SequenceMasks:
             self._refuse_others(followed)
         elif reads_masks:
             self._refuse_others(followed)
+        told = any(node.call.keywords.get(argument) is not None for argument in MASK_ARGUMENTS)
+        if reads_masks and not told and any(mask is not None and mask.lost for mask in followed):
+            raise ValueError(_LOST)
         keywords = {key: value for key, value in node.call.keywords.items() if key not in MASK_ARGUMENTS}
         untold = replace(
             node, inbound=tuple(name for name, _ in tensors), call=replace(node.call, keywords=keywords)
@@ -230,7 +248,10 @@ class SequenceMasks:
     def _seen_from(self, node: Node, name: str) -> Followed | None:
         """Return the mask of what a node reads."""
         mask = self._followed.get(name)
-        return mask if mask is None or scope_of(name) == node.scope else replace(mask, unwritten=True)
+        if mask is None:
+            return None
+        lost = mask.lost or bool(self._taken_off.get(name, set()) - {node.name})
+        return replace(mask, unwritten=mask.unwritten or scope_of(name) != node.scope, lost=lost)
 
     @staticmethod
     def _refuse_others(followed: Sequence[Followed | None]) -> None:
@@ -263,6 +284,7 @@ class SequenceMasks:
                 frozenset().union(*(mask.compared for mask in masks)),
                 alike and not ends_in_keras_2 and all(mask.as_in_keras_2 for mask in masks),
                 any(mask.unwritten for mask in masks),
+                any(mask.lost for mask in masks),
             )
 
 

@@ -78,7 +78,12 @@ def check_logits(
     _hold_to_the_file(facts, side, inputs, theirs)
     facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
     for dtype, values in theirs.items():
-        facts.logits_rel_l2[dtype] = distance = _distance(logits[dtype], values)
+        if not np.isfinite(values).all():
+            facts.problems |= {dtype: f"the reference's logits in {dtype} are not all finite, so no map is compared"}
+            continue
+        distance = _distance(logits[dtype], values)
+        if np.isfinite(distance):
+            facts.logits_rel_l2[dtype] = distance
         limit = FLOAT64_LIMIT if dtype == "float64" else _float32_limit(facts, side, inputs, theirs, distance)
         if not distance <= limit:
             text = (
@@ -147,8 +152,11 @@ def _logits(module: KerasModule, inputs: Array) -> Array:
 
 
 def _distance(one: Array, other: Array) -> float:
-    """Return the relative L2 distance; logits behind a ReLU may all be zero, and on one side only they differ."""
-    if one.shape != other.shape:
+    """Return the relative L2 distance, infinite where logits are not finite.
+
+    Logits behind a ReLU may all be zero, and where those of one side alone are, they differ.
+    """
+    if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
         return float("inf")
     distance, norm = float(np.linalg.norm(one - other)), float(np.linalg.norm(other))
     if distance == 0:

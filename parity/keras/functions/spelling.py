@@ -45,6 +45,7 @@ class Spelled:
     constants: tuple[Any, ...] = ()
 
 
+_LONGEST_SHOWN = 80
 PREVIOUS = -1
 """The layer spelled before, as what a layer reads."""
 COPY, COPY_SETTINGS = "Dropout", {"rate": 0.5}
@@ -115,11 +116,17 @@ def first_tensor(arguments: Arguments) -> Tensor:
     raise NotSpelledError("reads no tensor")
 
 
+def shown(value: Any) -> str:
+    """Return a value as text, a long one by its beginning."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
 def refuse_settings(arguments: Arguments, *known: str) -> None:
     """Refuse settings besides those known, unless they are not set."""
     for name, value in arguments.items():
         if name not in known and value is not None and not isinstance(value, Tensor):
-            raise NotSpelledError(f"is called with {name}={value!r}")
+            raise NotSpelledError(f"is called with {name}={shown(value)}")
 
 
 def numbers_in(value: Any) -> Iterator[Any]:

@@ -35,6 +35,7 @@ from parity.keras.functions.spelling import (
     OpenSizeError,
     Spelling,
     Tensor,
+    shown,
 )
 from parity.keras.graph import Node
 from parity.keras.input_shape import HOW_TO_TELL
@@ -387,6 +388,6 @@ def _named(node: Node, parameters: tuple[str, ...], reads: Sequence[Read]) -> di
     }  # fmt: skip
     for key, value in [*told.items(), *settings.items()]:
         if key not in parameters and value is not None and value is not False:
-            raise NotSpelledError(f"is called with {key}={value!r}, which is not supported")
+            raise NotSpelledError(f"is called with {key}={shown(value)}, which is not supported")
     result = {RESULT: node.result} if has_several_results(node.class_name, node.config) else {}
     return settings | told | dict(zip(parameters, arguments, strict=False)) | result

@@ -92,10 +92,12 @@ def multi_head_attention(layer: Layer) -> Built:
         if layer.node.config.get(key):
             raise layer.fail(f"{key!r} is not supported. Rebuild the layer without it")
     query = dict(zip(takes, layer.inputs, strict=True))["query"]
-    if layer.keras_major >= 3 and layer.node.config.get("dropout") and query.masked:
+    nothing = [what for what, told in (("has dropout", layer.node.config.get("dropout")),
+                                       ("gives its scores", layer.node.call.settings.get(SCORES))) if told]  # fmt: skip
+    if layer.keras_major >= 3 and nothing and query.masked:
         raise layer.fail(
-            "it has dropout, and its query a mask: Keras 3 gives nothing for the steps that do not count there, and "
-            "Keras 2, and so the references, something. Rebuild the layer with dropout=0"
+            f"it {nothing[0]}, and its query has a mask: Keras 3 gives nothing for the steps that do not count there, "
+            "and Keras 2, and so the references, something. Rebuild the layer without it"
         )
     shapes = dict(zip(takes, (value.shape for value in layer.inputs), strict=True))
     shapes.setdefault("key", shapes["value"])

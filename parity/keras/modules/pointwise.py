@@ -3,18 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+
+class _NothingOfNothing(torch.autograd.Function):
+    """A function whose derivative follows from its result, and counts for nothing where no gradient arrives.
+
+    TensorFlow has it so for roots and reciprocals: at 0, where the derivative is infinite, the gradient is 0 and not
+    "no number" if nothing arrives there, such as behind the standard deviation of equal values.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, function: str) -> Tensor:
+        return _OF_RESULTS[function][0](x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.function = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        (gradient,) = gradients
+        slope = _OF_RESULTS[ctx.function][1](y)
+        return torch.where(gradient == 0, torch.zeros_like(gradient), gradient * slope), None
+
+
+_OF_RESULTS: Mapping[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "sqrt": (torch.sqrt, lambda y: 0.5 / y),
+    "rsqrt": (torch.rsqrt, lambda y: -0.5 * y**3),
+    "reciprocal": (torch.reciprocal, lambda y: -y * y),
+}
+"""Functions, and their derivatives by their results."""
+
+
+def _of_result(function: str) -> Callable[[Tensor], Tensor]:
+    def apply(x: Tensor) -> Tensor:
+        result: Tensor = _NothingOfNothing.apply(x, function)
+        return result
+
+    return apply
+
 
 POINTWISE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "math.log": torch.log,
     "math.log1p": torch.log1p,
     "math.expm1": torch.expm1,
-    "math.sqrt": torch.sqrt,
-    "math.rsqrt": torch.rsqrt,
-    "math.reciprocal": torch.reciprocal,
+    "math.sqrt": _of_result("sqrt"),
+    "math.rsqrt": _of_result("rsqrt"),
+    "math.reciprocal": _of_result("reciprocal"),
     "math.sin": torch.sin,
     "math.cos": torch.cos,
     "math.tan": torch.tan,

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from parity.keras.modules.activations import HardSigmoid, Sigmoid, Tanh
+from parity.keras.modules.pointwise import POINTWISE, Pointwise
 from signxai_torch.operations.declared import declared_function
 
 FROM_5_TO_20 = np.linspace(5, 20, 2001)
@@ -69,3 +70,22 @@ def test_what_squashes_is_a_gate_as_torchs_own_is(module: nn.Module) -> None:
     function = declared_function(module)
     assert function is not None
     assert function.gate
+
+
+@pytest.mark.parametrize("function", ["math.sqrt", "math.rsqrt", "math.reciprocal"])
+def test_where_no_gradient_arrives_none_goes_on_from_a_root_of_0(function: str) -> None:
+    """As in TensorFlow; torch's own root says that it is no number."""
+    x = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(Pointwise(function)(x), x, torch.tensor([0.0, 1.0], dtype=torch.float64))
+    assert gradient[0] == 0
+    assert gradient[1].isinf()
+    (of_torch,) = torch.autograd.grad(torch.sqrt(x), x, torch.zeros(2, dtype=torch.float64))
+    assert of_torch.isnan().all()
+
+
+@pytest.mark.parametrize("function", POINTWISE)
+def test_functions_of_each_value_have_derivatives_of_every_order(function: str) -> None:
+    low = 1.2 if function == "math.acosh" else 0.2
+    x = torch.linspace(low, low + 0.5, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Pointwise(function), x)
+    assert torch.autograd.gradgradcheck(Pointwise(function), x)

@@ -99,7 +99,7 @@ def test_a_shape_that_contradicts_the_model_is_refused(shape: tuple[Any, ...], t
 
 def test_sizes_of_numpy_are_sizes_and_one_number_is_no_shape(tmp_path: Path) -> None:
     _, path = saved(last_step, tmp_path)
-    assert parity.keras.load(path, input_shape=np.array([7, 3])[:].tolist()).description.input_shape == (7, 3)
+    assert parity.keras.load(path, input_shape=np.array([7, 3])).description.input_shape == (7, 3)
     assert parity.keras.load(path, input_shape=(np.int64(7), np.int64(3))).description.input_shape == (7, 3)
     with pytest.raises(parity.keras.ConversionError, match="input_shape is 7, expected a tuple of sizes"):
         parity.keras.load(path, input_shape=7)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import parity.keras
@@ -99,5 +100,53 @@ def test_attention_with_dropout_and_a_masked_query_is_refused(layer: Any, tmp_pa
     masked = L.Masking()(x)
     path = tmp_path / "model.keras"
     keras.Model(x, L.Dense(2)(L.Flatten()(layer()(masked, masked)))).save(path)
-    with pytest.raises(parity.keras.ConversionError, match="Rebuild the layer with dropout=0"):
+    with pytest.raises(parity.keras.ConversionError, match="it has dropout, and its query has a mask"):
         parity.keras.load(path)
+
+
+def _embedded() -> tuple[Any, Any]:
+    x = L.Input((6,))
+    return x, L.Embedding(9, 4, mask_zero=True)(x)
+
+
+def _blocks(before: bool, count: int) -> Any:
+    """Return a transformer of blocks that normalise before the attention, or behind it."""
+    x, y = _embedded()
+    for _ in range(count):
+        if before:
+            read = L.LayerNormalization()(y)
+            y = L.Add()([y, L.MultiHeadAttention(2, 2)(read, read)])
+        else:
+            y = L.LayerNormalization()(L.Add()([y, L.MultiHeadAttention(2, 2)(y, y)]))
+    return keras.Model(x, L.GlobalAveragePooling1D()(y))
+
+
+@pytest.mark.parametrize(("before", "count"), [(False, 1), (True, 1), (True, 3)])
+def test_masks_that_are_there_when_the_model_runs(before: bool, count: int, tmp_path: Path) -> None:
+    model, path = _blocks(before, count), tmp_path / "m.keras"
+    rng = np.random.default_rng(0)
+    model.set_weights([0.5 * rng.normal(size=values.shape) for values in model.get_weights()])
+    model.save(path)
+    tokens = np.array([[1, 2, 3, 0, 0, 0], [4, 5, 0, 1, 0, 0]], np.float32)
+    np.testing.assert_allclose(parity.keras.load(path).logits(tokens), model.predict(tokens, verbose=0), atol=1e-5)
+
+
+def _read_twice() -> Any:
+    x, y = _embedded()
+    return keras.Model(x, L.Flatten()(L.MultiHeadAttention(1, 2)(L.MultiHeadAttention(2, 2)(y, y), y)))
+
+
+@pytest.mark.parametrize("build", [lambda: _blocks(False, 2), _read_twice])
+def test_masks_that_another_attention_takes_off_are_refused(build: Callable[[], Any], tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    build().save(path)
+    with pytest.raises(parity.keras.ConversionError, match="is gone when Keras 3 runs the model"):
+        parity.keras.load(path)
+
+
+def test_scores_of_a_query_with_a_mask_are_refused(tmp_path: Path) -> None:
+    x, y = _embedded()
+    made, _ = L.MultiHeadAttention(2, 2)(y, y, return_attention_scores=True)
+    keras.Model(x, L.Flatten()(made)).save(tmp_path / "m.keras")
+    with pytest.raises(parity.keras.ConversionError, match="it gives its scores, and its query has a mask"):
+        parity.keras.load(tmp_path / "m.keras")
