@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from parity import keras
 from parity.judge.known.rewrite import NoEquivalentError
-from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES
+from parity.judge.known.rewrites import PERMUTED_INPUT, REWRITES, of_size
 from parity.judge.known.table import KNOWN_DIFFERENCES
 from parity.keras import ModelDescription
 from parity.keras.network import Network, read_network, write_network
@@ -50,7 +50,7 @@ def same_logits(network: Network, before: np.ndarray, x: np.ndarray, there: Path
         np.testing.assert_allclose(logits(there, rewrite.inputs(x)), expected, rtol=0, atol=1e-13 * largest)
 
 
-def no_longer_applies(network: Network, description: ModelDescription, there: Path) -> None:
+def no_longer_applies(network: Network, description: ModelDescription, x: np.ndarray, there: Path) -> None:
     for difference in KNOWN_DIFFERENCES:
         methods = [method for method in METHODS if difference.applies(method, description)]
         if not (methods and difference.rewrites) or difference.name in STILL_SAID:
@@ -61,6 +61,8 @@ def no_longer_applies(network: Network, description: ModelDescription, there: Pa
                 other = rewrite.network(other, 0) if rewrite in difference.rewrites else other
         except NoEquivalentError:
             continue
+        if any(rewrite.sized for rewrite in difference.rewrites):
+            other = of_size(other, x.shape)
         write_network(other, there)
         rewritten = keras.load(there).description
         assert not any(difference.applies(method, rewritten) for method in methods), difference.name
@@ -74,4 +76,4 @@ def test_rewrites_of_random_networks(folder: Path, case: Case) -> None:
     network = read_network(source.path, None, module.description)
     before = module.logits(array[None]).reshape(-1)
     same_logits(network, before, array, folder / "there.h5")
-    no_longer_applies(network, module.description, folder / "there.h5")
+    no_longer_applies(network, module.description, array, folder / "there.h5")
