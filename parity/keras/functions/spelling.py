@@ -98,7 +98,8 @@ class Composition:
         for layer in spelling(arguments):
             inbound = tuple(self._number(read, before) for read in layer.inbound)
             self._layers.append(replace(layer, inbound=inbound))
-        name = f"result {next(_RESULTS)}"  # of its own: an operation may be composed of others that are composed too
+        # A name that no layer has, nor any other result: an operation may be composed of others that are composed too.
+        name = f"\0{next(_RESULTS)}"
         self._results[name] = len(self._layers) - 1
         return Tensor(name, shape)
 
