@@ -25,6 +25,7 @@ from parity.keras.handlers.shapes import to_keras_axes
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.input_shape import HOW_TO_TELL
 from parity.keras.masks import SequenceMasks
+from parity.keras.masks_taken import MasksTaken
 from parity.keras.module import KerasModule, Place, Step
 from parity.keras.modules.moving import FeatureOrder, Rearrange
 from parity.keras.modules.tokens import MaskOfAll
@@ -93,7 +94,8 @@ class Builder:
     @cached_property
     def sequence_masks(self) -> SequenceMasks:
         """What the masks are made of."""
-        return SequenceMasks(self.stored.keras_major >= KERAS_3, self.graph.nodes)
+        keras_3 = self.stored.keras_major >= KERAS_3
+        return SequenceMasks(keras_3, MasksTaken(self.graph.nodes if keras_3 else (), self.graph.output))
 
     def add(self, node: Node) -> None:
         """Convert one layer and wire it; a bare operation becomes the layers that it is spelled as."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from parity.keras.calls import Source, sources_in
 from parity.keras.graph import Node, scope_of
+from parity.keras.masks_taken import MasksTaken
 
 MASK_ARGUMENTS = ("mask", "query_mask", "value_mask", "key_mask")
 """The names under which layers are told masks."""
@@ -32,7 +33,6 @@ _LOST = (
     "the mask of what it reads is gone when Keras 3 runs the model: a MultiHeadAttention takes the masks off what it "
     "reads, which Keras 2, and so the references, do not. Rebuild the model without masks there"
 )
-_TAKES_MASKS_OFF = "MultiHeadAttention"
 _AS_VALUES = "it reads a mask as values, which is not supported. Compute it from the input alone"
 
 
@@ -148,17 +148,13 @@ class SequenceMasks:
     ----------
     keras_3
         Whether Keras 3 wrote it.
-    nodes
-        Its layers.
+    taken
+        Which of them are gone when it runs.
     """
 
-    def __init__(self, keras_3: bool, nodes: Sequence[Node]) -> None:
+    def __init__(self, keras_3: bool, taken: MasksTaken) -> None:
         self._keras_3 = keras_3
-        self._taken_off: dict[str, set[str]] = {}  # by tensor: the layers that take its mask off
-        for node in nodes if keras_3 else ():
-            if node.class_name == _TAKES_MASKS_OFF:
-                for name in node.inbound:
-                    self._taken_off.setdefault(name, set()).add(node.name)
+        self._taken = taken
         self._followed: dict[str, Followed] = {}
         self._told: dict[str, Told] = {}
 
@@ -250,7 +246,7 @@ class SequenceMasks:
         mask = self._followed.get(name)
         if mask is None:
             return None
-        lost = mask.lost or bool(self._taken_off.get(name, set()) - {node.name})
+        lost = mask.lost or self._taken.before(node.name, name)
         return replace(mask, unwritten=mask.unwritten or scope_of(name) != node.scope, lost=lost)
 
     @staticmethod

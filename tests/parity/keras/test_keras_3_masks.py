@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import parity.keras
+from parity.keras.masks_taken import run_order
 from tests.parity.keras.keras_3_built import L, keras, ops, running
 
 
@@ -136,7 +137,14 @@ def _read_twice() -> Any:
     return keras.Model(x, L.Flatten()(L.MultiHeadAttention(1, 2)(L.MultiHeadAttention(2, 2)(y, y), y)))
 
 
-@pytest.mark.parametrize("build", [lambda: _blocks(False, 2), _read_twice])
+def _read_by_a_dropout() -> Any:
+    """At inference the dropout gives the very tensor that it reads."""
+    x, y = _embedded()
+    made = L.MultiHeadAttention(2, 2)(L.Dropout(0.5)(y), L.Dense(4)(y))
+    return keras.Model(x, L.Flatten()(L.Attention()([made, y])))
+
+
+@pytest.mark.parametrize("build", [lambda: _blocks(False, 2), _read_twice, _read_by_a_dropout])
 def test_masks_that_another_attention_takes_off_are_refused(build: Callable[[], Any], tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     build().save(path)
@@ -150,3 +158,9 @@ def test_scores_of_a_query_with_a_mask_are_refused(tmp_path: Path) -> None:
     keras.Model(x, L.Flatten()(made)).save(tmp_path / "m.keras")
     with pytest.raises(parity.keras.ConversionError, match="it gives its scores, and its query has a mask"):
         parity.keras.load(tmp_path / "m.keras")
+
+
+def test_the_order_in_which_keras_3_runs_layers() -> None:
+    """The longer way first, and what a walk from the output reaches first."""
+    reads = {"x": (), "a": ("x",), "b": ("x",), "c": ("b",), "d": ("x",), "out": ("a", "c", "d")}
+    assert list(run_order(reads, "out")) == ["x", "b", "a", "c", "d", "out"]
