@@ -70,7 +70,9 @@ def test_float64_decides_whether_it_is_the_same_network(
 ) -> None:
     runner, verdicts = run(tmp_path, client)
     assert verdicts == {"float64": float64, "float32": float32}
-    assert set(runner.facts.logits_rel_l2) == {"float64", "float32"}
+    distances = runner.facts.logits_rel_l2
+    assert np.isfinite(list(distances.values())).all(), "a results file holds no other numbers"
+    assert set(distances) == ({"float32"} if np.isnan(client.errors["float64"]) else {"float64", "float32"})
 
 
 def test_float32_alone_costs_only_the_rows_of_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,9 @@ REFERENCES_ALONE = {
     ),
 }  # fmt: skip
 """Rows that are held to the references alone, by why."""
-SEVERAL = {"two_inputs": ((5, 4), (3,))}
+SEVERAL = {"two_inputs": ((5, 4), (3,)), "two_inputs_of_one_output": ((4,), (3,))}
 """The shapes of several inputs, which rows have joined."""
+OF_ONE_OUTPUT = ("two_inputs_of_one_output",)
 
 
 def _of_rows() -> Iterator[tuple[str, Case]]:
@@ -42,7 +43,8 @@ def _of_rows() -> Iterator[tuple[str, Case]]:
             continue
         refused = tuple(method for method in METHODS if row.verdict(_asked(method)) == "unsupported")
         if len(refused) < len(METHODS):
-            yield name, Case(row.network, SEVERAL.get(name, (row.shape,)), row.sample or np.asarray, without=refused)
+            case = Case(row.network, SEVERAL.get(name, (row.shape,)), row.sample or np.asarray, without=refused)
+            yield name, replace(case, targets=(0,) * SAMPLES) if name in OF_ONE_OUTPUT else case
 
 
 def _asked(method: str) -> str:
@@ -101,6 +103,8 @@ def by_oracle(oracles: list[Oracle], method: str, targets: tuple[Any, ...]) -> A
 def _with_positive_logits(network: Network) -> Network:
     """Return a network whose last layer has no negative weights: rules of positive parts give zeros too often else."""
     last = network.output
+    if not last.weights:
+        return network
     weights = {name: abs(values) for name, values in last.weights.items()}
     return network.with_layer(replace(last, weights=weights | {"bias": weights["bias"] + np.float32(3)}))
 
