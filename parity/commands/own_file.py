@@ -11,7 +11,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class InputShape(click.ParamType):
+class ShapeType(click.ParamType):
     """Sizes such as ``64,64,3``, or of one of several inputs ``name:64,64,3``: the name, "" for none, and the sizes."""
 
     name = "sizes"
@@ -38,7 +38,7 @@ def of_own_file(command: Command) -> Command:
         ),
         click.option("--output", help="Layer whose output is meant, in a model of several outputs."),
         click.option(
-            "--input-shape", type=InputShape(), multiple=True,
+            "--input-shape", type=ShapeType(), multiple=True,
             help="Sizes that the model leaves open: 64,64,3; of several inputs name:64,64,3.",
         ),
     )  # fmt: skip

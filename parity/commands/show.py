@@ -91,10 +91,9 @@ def show(
 
 
 def _of_model(
-    what: str, config: Path | None, output: str | None, input_shape: InputShapes,
-    methods: Sequence[str], files: Sequence[str],
-    names: Sequence[str], samples: int | None, target: int | None, dtype: str, scale: Literal["map", "shared"],
-    clip: float | None, save: Path,
+    what: str, config: Path | None, output: str | None, input_shape: InputShapes, methods: Sequence[str],
+    files: Sequence[str], names: Sequence[str], samples: int | None, target: int | None, dtype: str,
+    scale: Literal["map", "shared"], clip: float | None, save: Path,
 ) -> str:  # fmt: skip
     """Explain, draw, and return what was drawn."""
     from parity.assets.inputs import expand

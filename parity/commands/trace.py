@@ -88,8 +88,7 @@ def trace(
         session = Session(
             models=[model], methods=methods, files=files, config=config, output=output,
             input_shape=input_shape, input_names=names, samples=None if names or files else 1, target=target,
-            reference=reference, subject=subject_name,
-            dtype=dtype, store=store, refresh=refresh,
+            reference=reference, subject=subject_name, dtype=dtype, store=store, refresh=refresh,
         )  # fmt: skip
         if copy is not None:
             refuse_overwriting([copy], session.files_read())

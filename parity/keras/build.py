@@ -18,11 +18,12 @@ from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import Tensor
 from parity.keras.functions.table import cast_dtype, is_operation, measured, spelled
 from parity.keras.graph import Graph, Node
+from parity.keras.handlers.activations import is_identity
 from parity.keras.handlers.handler import Handler
 from parity.keras.handlers.layer import Layer, Value, failure
 from parity.keras.handlers.layouts import shown, starts_channels_first, turned_back, works_channels_first
 from parity.keras.handlers.shapes import to_keras_axes
-from parity.keras.handlers.table import HANDLERS
+from parity.keras.handlers.table import HANDLERS, TRAINING_ONLY
 from parity.keras.input_shape import HOW_TO_TELL
 from parity.keras.masks import SequenceMasks
 from parity.keras.masks_taken import MasksTaken
@@ -95,7 +96,11 @@ class Builder:
     def sequence_masks(self) -> SequenceMasks:
         """What the masks are made of."""
         keras_3 = self.stored.keras_major >= KERAS_3
-        return SequenceMasks(keras_3, MasksTaken(self.graph.nodes if keras_3 else (), self.graph.output))
+        nodes = self.graph.nodes if keras_3 else ()
+        idle = {
+            node.name for node in nodes if node.class_name in TRAINING_ONLY or is_identity(node.class_name, node.config)
+        }
+        return SequenceMasks(keras_3, MasksTaken(nodes, self.graph.output, idle))
 
     def add(self, node: Node) -> None:
         """Convert one layer and wire it; a bare operation becomes the layers that it is spelled as."""
@@ -262,7 +267,7 @@ class Builder:
         if None in output.shape or not output.shape:
             raise ConversionError(
                 f"{self.path}: the model's output, layer {self.graph.output!r}, has the shape {output.shape} "
-                f"besides the batch; expected fixed sizes. {HOW_TO_TELL}."
+                f"besides the batch; expected fixed sizes. {HOW_TO_TELL if output.shape else 'Keep an axis'}."
             )
         if output.order is not None:
             output, position = self._in_keras_order(self.graph.output, output, position)

@@ -195,7 +195,8 @@ class SequenceMasks:
         pairs = list(zip(node.inbound, node.keywords, strict=True))
         tensors = [(name, keyword) for name, keyword in pairs if keyword not in MASK_ARGUMENTS]
         followed = [self._seen_from(node, name) for name, _ in tensors]
-        if any(node.call.keywords.get(argument) is not None for argument in MASK_ARGUMENTS):
+        told = any(node.call.keywords.get(argument) is not None for argument in MASK_ARGUMENTS)
+        if told:
             self._hold(list(self._by_input(node, [keyword for _, keyword in tensors])), followed)
         elif node.call.tells_masks and reads_masks and "Attention" not in node.class_name:
             # Newer versions of Keras 3 write no masks of attention down, though it has them.
@@ -204,7 +205,6 @@ class SequenceMasks:
             self._refuse_others(followed)
         elif reads_masks:
             self._refuse_others(followed)
-        told = any(node.call.keywords.get(argument) is not None for argument in MASK_ARGUMENTS)
         if reads_masks and not told and any(mask is not None and mask.lost for mask in followed):
             raise ValueError(_LOST)
         keywords = {key: value for key, value in node.call.keywords.items() if key not in MASK_ARGUMENTS}

@@ -5,16 +5,11 @@ Who reads such a tensor later sees no mask, so the order in which Keras runs the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from parity.keras.graph import Node
 
 _TAKES_OFF = "MultiHeadAttention"
-_GIVES_WHAT_IT_READS = (
-    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise", "GaussianDropout",
-    "AlphaDropout", "ActivityRegularization", "Identity",
-)  # fmt: skip
-"""At inference the result is the tensor that was read, so that both lose their mask."""
 
 
 class MasksTaken:
@@ -26,15 +21,16 @@ class MasksTaken:
         All layers of a model of Keras 3; none where Keras 2 wrote it, whose attention leaves masks on.
     output
         The layer that makes the output.
+    idle
+        Those that do nothing at inference: what they give is the tensor that they read, so that both lose their mask.
     """
 
-    def __init__(self, nodes: Sequence[Node], output: str) -> None:
+    def __init__(self, nodes: Sequence[Node], output: str, idle: Collection[str]) -> None:
         self._order = run_order({node.name: node.inbound for node in nodes}, output)
         self._same: dict[str, str] = {}
         self._takers: dict[str, list[str]] = {}
         for node in nodes:  # each comes after those it reads
-            linear = node.class_name == "Activation" and node.config.get("activation") in (None, "linear")
-            if node.inbound and (linear or node.class_name in _GIVES_WHAT_IT_READS):
+            if node.name in idle:
                 self._same[node.name] = self._tensor(node.inbound[0])
             if node.class_name == _TAKES_OFF:
                 for name in node.inbound:

@@ -54,7 +54,7 @@ def _sizes_at_every_step(method: Method, model: ModelDescription) -> bool:
 
 def _length_of_a_sample(method: Method, model: ModelDescription) -> bool:
     normalized = any(one.class_name == "Dot" and one.config.get("normalize") for one in model.layers)
-    functions = {one.config.get("function") for one in model.layers if one.class_name == "TFOpLambda"}
+    functions = {layer.config.get("function") for layer in model.layers if layer.class_name == "TFOpLambda"}
     applies = normalized or classes(model) & _STATISTICS or functions & _WITH_CONSTANTS
     return method.family not in ("input", "random") and bool(applies)
 

@@ -19,6 +19,7 @@ from parity.keras.functions.spelling import (
     Tensor,
     axis_of,
     first_tensor,
+    refuse_shape,
 )
 
 Margin = tuple[int, int]
@@ -48,8 +49,8 @@ class _Chain:
     def reshape(self, shape: Sequence[int | None]) -> None:
         if list(shape) == self.shape:
             return
-        if None in (*shape, *self.shape) or not shape:
-            raise OpenSizeError("changes a shape of open or no sizes")
+        refuse_shape(shape)
+        refuse_shape(self.shape)
         self.add("Reshape", target_shape=list(shape))
         self.shape = list(shape)
 

@@ -60,7 +60,10 @@ def divide(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def power(arguments: Arguments) -> tuple[Spelled, ...]:
-    """``x ** constant``: a product of as many factors, a root, or by the logarithm where that has the same domain."""
+    """``x ** constant``: a product of as many factors, a root, or by the logarithm where that has the same domain.
+
+    At 0 the derivative of a fraction of a power is infinite; by the logarithm it is no number.
+    """
     x, exponent = operands(arguments)
     numbers = exponent if isinstance(exponent, list) else [exponent]
     if not isinstance(x, Tensor) or len(numbers) != 1 or not isinstance(numbers[0], (int, float)):

@@ -77,7 +77,7 @@ def einsum(arguments: Arguments) -> tuple[Spelled, ...]:
     sizes = _sizes(labels, (left, right), result, subscripts)
     both = [label for label in labels[0][1:] if label in labels[1]]
     kept, summed = [label for label in both if label in result], [label for label in both if label not in result]
-    alone = [[label for label in one[1:] if label not in both] for one in labels]
+    alone = [[label for label in axes[1:] if label not in both] for axes in labels]
 
     composition = Composition()
 

@@ -21,6 +21,7 @@ from parity.keras.functions.spelling import (
     Tensor,
     axis_of,
     first_tensor,
+    refuse_shape,
 )
 
 
@@ -43,8 +44,7 @@ def reshape(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def _sized(x: str | int, shape: Sequence[int | None]) -> tuple[Spelled, ...]:
-    if any(size is None for size in shape) or not shape:
-        raise OpenSizeError("changes a shape of open or no sizes")
+    refuse_shape(shape)
     return (Spelled("Reshape", {"target_shape": list(shape)}, (x,)),)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -128,6 +128,14 @@ def refuse_settings(arguments: Arguments, *known: str) -> None:
     for name, value in arguments.items():
         if name not in known and value is not None and not isinstance(value, Tensor):
             raise NotSpelledError(f"is called with {name}={shown(value)}")
+
+
+def refuse_shape(shape: Sequence[int | None]) -> None:
+    """Refuse a shape that `Reshape` does not take: open sizes, or none besides the batch."""
+    if None in shape:
+        raise OpenSizeError("changes the shape of a tensor of an open size")
+    if not shape:
+        raise NotSpelledError("leaves no axis besides the batch")
 
 
 def numbers_in(value: Any) -> Iterator[Any]:

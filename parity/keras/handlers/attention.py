@@ -92,11 +92,14 @@ def multi_head_attention(layer: Layer) -> Built:
         if layer.node.config.get(key):
             raise layer.fail(f"{key!r} is not supported. Rebuild the layer without it")
     query = dict(zip(takes, layer.inputs, strict=True))["query"]
-    nothing = [what for what, told in (("has dropout", layer.node.config.get("dropout")),
-                                       ("gives its scores", layer.node.call.settings.get(SCORES))) if told]  # fmt: skip
-    if layer.keras_major >= 3 and nothing and query.masked:
+    reasons = {
+        "has dropout": layer.node.config.get("dropout"),
+        "gives its scores": layer.node.call.settings.get(SCORES),
+    }
+    reason = next((text for text, applies in reasons.items() if applies), None)
+    if layer.keras_major >= 3 and reason and query.masked:
         raise layer.fail(
-            f"it {nothing[0]}, and its query has a mask: Keras 3 gives nothing for the steps that do not count there, "
+            f"it {reason}, and its query has a mask: Keras 3 gives nothing for the steps that do not count there, "
             "and Keras 2, and so the references, something. Rebuild the layer without it"
         )
     shapes = dict(zip(takes, (value.shape for value in layer.inputs), strict=True))

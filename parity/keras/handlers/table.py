@@ -125,7 +125,7 @@ HANDLERS: dict[str, Handler] = {
     "Custom>CustomScaleLayer": Handler(merging.scaled_sum, "same"),  # of keras.applications' InceptionResNetV2
     "Concatenate": Handler(shapes.concatenate, "any", mask="passes", layout="axis"),
     "Activation": Handler(activations.activation, "any", mask="passes", layout="any"),
-    "TFOpLambda": Handler(activations.pointwise, "any", layout="any"),
+    "TFOpLambda": Handler(activations.pointwise, "any", layout="any"),  # what a bare operation is spelled as
     "ReLU": Handler(activations.relu, "any", mask="passes", layout="any"),
     "LeakyReLU": Handler(activations.leaky_relu, "any", mask="passes", layout="any"),
     "ELU": Handler(activations.elu, "any", mask="passes", layout="any"),

@@ -158,7 +158,7 @@ class MultiHeadAttentionOverAxes(MultiHeadAttention):
         alone = [axis for axis in range(2, query.ndim) if axis not in self.axes]
         moved = [tensor.permute(0, *alone, 1, *self.axes) for tensor in tensors]
         start = 1 + len(alone)
-        made = super().forward(*(one.flatten(0, start - 1).flatten(2) for one in moved))
+        made = super().forward(*(tensor.flatten(0, start - 1).flatten(2) for tensor in moved))
         sizes = moved[self.takes.index("query")].shape
         made = made.reshape(*sizes[:start], made.shape[1], *sizes[start + 1 :])
         return made.permute(*(int(place) for place in np.argsort([0, *alone, 1, *self.axes])))

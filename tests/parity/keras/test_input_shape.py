@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import parity.keras
-from parity.commands.own_file import InputShape
+from parity.commands.own_file import ShapeType
 from tests.parity.keras.keras_3_built import L, keras, ops
 
 
@@ -115,10 +115,10 @@ def test_a_size_that_is_not_told_stays_open(tmp_path: Path) -> None:
     ("text", "shape"), [("64,48,3", ("", (64, 48, 3))), ("7, 3", ("", (7, 3))), ("left:2:9,3", ("left:2", (9, 3)))]
 )
 def test_at_the_command_line(text: str, shape: tuple[str, tuple[int, ...]]) -> None:
-    assert InputShape().convert(text, None, None) == shape
+    assert ShapeType().convert(text, None, None) == shape
 
 
 @pytest.mark.parametrize("text", ["", "a", "64x48x3", "0,3", "-1,3", "3,", "name:"])
 def test_what_is_no_shape_at_the_command_line(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is no shape such as 64,64,3"):
-        InputShape().convert(text, None, None)
+        ShapeType().convert(text, None, None)
