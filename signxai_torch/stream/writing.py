@@ -39,6 +39,8 @@ class Client(Protocol):
 
 Workers = int | Client
 """Who explains: so many processes of this machine (0: this one), or a cluster's."""
+LOSSES = 3
+"""After so many losses of a cluster's workers in a row with no batch between them, a run is given up."""
 PER_ROW = (list, np.ndarray, Tensor)
 """What holds one target per row; a tuple is a place in an output of more axes."""
 
@@ -175,21 +177,31 @@ def _done(work: Work, due: list[tuple[int, int]], workers: Workers) -> Iterator[
 
 
 def _done_by_cluster(work: Work, due: list[tuple[int, int]], client: Client) -> Iterator[tuple[int, int]]:
-    """Yield batches as workers of a cluster finish them; dask gives a lost worker's to another."""
+    """Yield batches as workers of a cluster finish them; what a lost worker had to do, others do."""
     from distributed import as_completed  # where the client comes from
 
-    # Once to each worker, which keeps what the Explainer finds out; not by a hash, which would read all of it again.
-    held = client.scatter(work, broadcast=True, hash=False)
-    futures = [client.submit(Work.do, held, *batch, pure=False) for batch in due]
-    try:
-        for future in as_completed(futures):
-            yield future.result()
-    except CancelledError:
-        raise RuntimeError(
-            "all workers of the cluster that held the model were lost; the same call goes on where they were"
-        ) from None
-    finally:
-        client.cancel(futures)
+    losses = 0
+    while due:
+        # Once to each worker, which keeps what the Explainer finds out; not by a hash, which would read all of it
+        # again. dask drops all copies but one in time, so the loss of a single worker can be the loss of the work.
+        held = client.scatter(work, broadcast=True, hash=False)
+        futures = [client.submit(Work.do, held, *batch, pure=False) for batch in due]
+        finished = set[tuple[int, int]]()
+        try:
+            for future in as_completed(futures):
+                batch = future.result()
+                finished.add(batch)
+                yield batch
+        except CancelledError:
+            losses = 0 if finished else losses + 1
+            if losses == LOSSES:
+                raise RuntimeError(
+                    f"the workers of the cluster that held the model were lost {LOSSES} times, and no batch was "
+                    "finished in between; what they printed says why, and the same call goes on where they were"
+                ) from None
+        finally:
+            client.cancel(futures)
+        due = [batch for batch in due if batch not in finished]
 
 
 _work: Work | None = None  # of a worker process

@@ -117,6 +117,14 @@ class Losing(Stopping):
         return self.x[number]
 
 
+class Deadly(Losing):
+    """A data set whose process is killed wherever it is asked for a row, if it is a worker's."""
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        self.lost.unlink(missing_ok=True)
+        return super().__getitem__(number)
+
+
 @pytest.mark.parametrize("name", ["maps.h5", "maps", STORE])
 def test_what_was_stopped_goes_on(name: str, tmp_path: Path) -> None:
     x = inputs()
@@ -166,12 +174,15 @@ def test_worker_processes_write_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])  # the loss of the only one is the loss of what all of them were handed
 @pytest.mark.parametrize("name", [STORE])
-def test_workers_of_a_cluster_write_the_same_and_take_over_from_one_that_is_lost(name: str, tmp_path: Path) -> None:
+def test_workers_of_a_cluster_write_the_same_and_take_over_from_one_that_is_lost(
+    name: str, workers: int, tmp_path: Path
+) -> None:
     distributed = pytest.importorskip("distributed")
     x, lost = inputs(40), tmp_path / "lost"
     with (
-        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(workers, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         path = Explainer(model(), METHODS).write(
@@ -180,6 +191,19 @@ def test_workers_of_a_cluster_write_the_same_and_take_over_from_one_that_is_lost
     assert lost.exists()
     for method in METHODS:
         assert np.allclose(read(path, method), expected(method, x, 1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [STORE])
+def test_a_cluster_whose_workers_are_lost_again_and_again_is_given_up(name: str, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    rows = Deadly(inputs(40), 23, tmp_path / "lost")
+    with (
+        distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises((RuntimeError, distributed.scheduler.KilledWorker), match=r"lost|died"),
+    ):
+        Explainer(model(), METHODS).write(rows, tmp_path / name, batch_size=5, workers=client)
 
 
 @pytest.mark.parametrize("workers", [-1, True, "2", 1.5, None])
