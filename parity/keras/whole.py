@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parity.keras.cudnn import MAY_HOLD_WEIGHTS_OF_GPUS
-from parity.keras.functions.table import is_operation
+from parity.keras.functions.table import is_operation, is_softmax_operation
 from parity.keras.graph import Graph, Model
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.attention import SCORES
@@ -17,7 +17,7 @@ def last_softmax(graph: Graph) -> str | None:
     """Return the name of the layer whose softmax is the last thing the model does, if it is."""
     nodes = {node.name: node for node in graph.nodes}
     node = nodes[graph.output]
-    while not is_softmax(node.class_name, node.config):
+    while not (is_softmax(node.class_name, node.config) or is_softmax_operation(node)):
         # Nothing else is looked through: the references take a softmax before a dropout layer for part of the network.
         if not is_identity(node.class_name, node.config) or not node.inbound:
             return None

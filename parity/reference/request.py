@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from parity.assets.source import ModelSource
 
 Backend = Literal["signxai", "innvestigate"]
-Kind = Literal["wrapper", "analyzer", "logits", "wrapper-rules", "analyzer-rules", "wrapper-trace", "analyzer-trace"]
+Kind = Literal[
+    "wrapper", "analyzer", "logits", "file-logits", "wrapper-rules", "analyzer-rules", "wrapper-trace", "analyzer-trace"
+]
 Dtype = Literal["float32", "float64"]
 ErrorKind = Literal["method", "crash", "timeout", "protocol", "environment"]
 JSON = Any
@@ -106,11 +108,13 @@ class ReferenceCall:
         `"wrapper"`: a function of `signxai.methods.wrappers` (signxai backend only);
         `"analyzer"`: a name for the backend's `create_analyzer`;
         `"logits"`: the output of the model without its softmax;
+        `"file-logits"`: the same of a file whose bare operations (`x + y`, `tf.nn.relu(x)`) TensorFlow looks up by
+        their names, which no reference explains;
         `"wrapper-rules"`, `"analyzer-rules"`: which rule each layer gets in such a call, see `rules_call`;
         `"wrapper-trace"`, `"analyzer-trace"`: what each layer made, and handed on, in such a call, see `trace_call`.
         They are questions of their own, so what is stored of the others stays valid.
     name
-        Name of the wrapper or analyzer, `""` for logits.
+        Name of the wrapper or analyzer, `""` for both kinds of logits.
     options
         Keyword arguments as JSON; a list stands for a tuple or an array where the reference takes one.
     modifiers
@@ -139,14 +143,14 @@ class ReferenceCall:
             raise ReferenceRequestError(f"kind of call {self.kind!r}: expected one of {get_args(Kind)}")
         if self.kind.startswith("wrapper") and self.backend != "signxai":
             raise ReferenceRequestError(f"wrapper {self.name!r}: only the signxai backend has wrappers")
-        if (self.kind == "logits") != (self.name == ""):
+        if self.asks_for_logits != (self.name == ""):
             raise ReferenceRequestError(f"{self.kind} call named {self.name!r}: logits alone have no name")
         for name, value in self.modifiers:
             if name not in MODIFIERS:
                 raise ReferenceRequestError(f"modifier {name!r}: expected one of {MODIFIERS}")
             if (name == "x_sign_mu") != (value is not None):
                 raise ReferenceRequestError(f"modifier {name!r} with value {value!r}: x_sign_mu alone has one")
-        if self.kind == "logits" and (self.modifiers or self.options or self.noise):
+        if self.asks_for_logits and (self.modifiers or self.options or self.noise):
             raise ReferenceRequestError("a logits call takes no options, modifiers or noise")
         try:
             # One canonical form, so that a tuple and a list, or two orders of keys, are one request.
@@ -154,6 +158,11 @@ class ReferenceCall:
         except (TypeError, ValueError) as error:
             raise ReferenceRequestError(f"options of {self.name!r} are not JSON: {error}") from error
         object.__setattr__(self, "options", plain)
+
+    @property
+    def asks_for_logits(self) -> bool:
+        """Whether the answer is the model's output, whatever the target is."""
+        return self.kind in ("logits", "file-logits")
 
     @property
     def asked_for_rules(self) -> ReferenceCall | None:

@@ -71,7 +71,7 @@ def answer_key(request: ReferenceRequest, index: int, versions: Mapping[str, str
         "model": request.model.sha256,
         "architecture": request.model.architecture,
         "input": array_sha256(request.inputs[index]),
-        "target": None if request.call.kind == "logits" else int(request.targets[index]),
+        "target": None if request.call.asks_for_logits else int(request.targets[index]),
         "call": request.call.to_json(),
         "dtype": request.dtype,
         "versions": dict(versions),

@@ -97,16 +97,18 @@ def _hold_to_the_file(facts: ModelFacts, side: ReferenceSide, inputs: Array, the
     """Hold the network that was written for the reference to the file it was made of, as Keras itself reads that."""
     if not facts.description.spelled:
         return
-    dtype = "float64" if "float64" in theirs else "float32"
     spelling = f"written for the reference with {', '.join(facts.description.spelled)}"
-    answers = side.own_logits(list(inputs), dtype)
-    failed = next((answer for answer in answers if answer.array is None), None)
+    for dtype in sorted(theirs, reverse=True):  # float32 where TensorFlow computes the file in nothing else
+        answers = side.own_logits(list(inputs), dtype)
+        failed = next((answer for answer in answers if answer.array is None), None)
+        if failed is None:
+            break
     if failed is not None:
         facts.reference_network = f"{spelling}; the reference cannot read the file itself ({failed.error})"
         return
     distance = _distance(theirs[dtype], _stacked([np.asarray(answer.array) for answer in answers]))
-    facts.reference_network = f"{spelling}; its logits are within {distance:.2g} of those of the file"
-    limit = FLOAT64_LIMIT if dtype == "float64" else FLOAT32_LEAST
+    facts.reference_network = f"{spelling}; its logits are within {distance:.2g} of those of the file in {dtype}"
+    limit = FLOAT64_LIMIT if dtype == "float64" else _noise_limit(theirs)
     if not distance <= limit:
         text = (
             f"the network that was written for the reference is not that of the file: its logits differ by rel. L2 "
@@ -119,15 +121,19 @@ def _float32_limit(
     facts: ModelFacts, side: ReferenceSide, inputs: Array, theirs: Mapping[str, Array], distance: float
 ) -> float:
     """Return the limit in float32; more samples of the reference's noise are taken only where the first is small."""
-    exact = theirs.get("float64")
-    base = theirs["float32"] if exact is None else exact
-    limit = max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * _distance(exact, theirs["float32"]))
+    base, limit = theirs.get("float64", theirs["float32"]), _noise_limit(theirs)
     more = not distance <= limit and not takes_tokens(facts.description)  # tokens that are scaled are other ones
     for digits in LAST_DIGITS if more else ():
         answers = side.logits([nudged(x.astype("float32"), digits) for x in inputs], "float32")
         if all(answer.array is not None for answer in answers):
             limit = max(limit, TIMES_NOISE * _distance(base, _stacked([np.asarray(one.array) for one in answers])))
     return limit
+
+
+def _noise_limit(theirs: Mapping[str, Array]) -> float:
+    """Return the limit in float32, of what the reference's logits in float32 are from those in float64."""
+    exact = theirs.get("float64")
+    return max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * _distance(exact, theirs["float32"]))
 
 
 def _theirs(facts: ModelFacts, answers: Sequence[ReferenceAnswer]) -> Array | None:

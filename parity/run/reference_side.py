@@ -40,6 +40,7 @@ Array = npt.NDArray[Any]
 SAME_LOGITS = 1e-12
 """Largest distance of an equivalent network's logit from the model's, over the largest logit, in float64."""
 LOGITS = ReferenceCall("signxai", "logits")
+FILE_LOGITS = ReferenceCall("signxai", "file-logits")
 
 
 class ReferenceSide:
@@ -76,7 +77,7 @@ class ReferenceSide:
 
     def own_logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
         """Return the logits that Keras itself computes from the user's file, where it can read that."""
-        return self._ask(self._file, LOGITS, inputs, [0] * len(inputs), dtype)
+        return self._ask(self._file, FILE_LOGITS, inputs, [0] * len(inputs), dtype)
 
     def logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
         """Return the model's logits for each input."""

@@ -50,7 +50,7 @@ class Listening(EchoClient):
     asked: list[str]
 
     def answer(self, request):
-        if request.call.kind != "logits":
+        if not request.call.asks_for_logits:
             type(self).asked.append(request.call.name)
         return super().answer(request)
 

@@ -66,7 +66,7 @@ def test_a_map_of_an_image_that_is_not_square_is_compared_in_numbers(
     red = ("structural", "mismatch") if status == "mismatch" else (status,)
     assert row["status"] in red, row["message"]
     assert row["divergence"] == NAME
-    assert {request.call.name for request in client.requests if request.call.kind != "logits"} == {"grad_cam"}
+    assert {request.call.name for request in client.requests if not request.call.asks_for_logits} == {"grad_cam"}
 
 
 def test_the_map_that_it_is_held_to_is_that_of_the_upright_image(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class Defective(EchoClient):
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
         answers = super().answer(request)
-        if request.call.kind == "logits" or request.model.path != self.path:
+        if request.call.asks_for_logits or request.model.path != self.path:
             return answers
         maps = [self.defect(np.asarray(answer.array)) for answer in answers]
         raised = ReferenceAnswer(None, error="TypeError: defect", error_kind="method")
@@ -248,7 +248,7 @@ class Saying(EchoClient):
         self.said, self.backends, self.kind = said, backends, kind
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
-        if request.call.kind == "logits" or request.call.backend not in self.backends:
+        if request.call.asks_for_logits or request.call.backend not in self.backends:
             return super().answer(request)
         self.requests.append(request)
         return [ReferenceAnswer(None, error=self.said, error_kind=self.kind) for _ in request.inputs]
@@ -317,6 +317,6 @@ def test_where_nothing_is_left_a_map_is_unjudged_unless_it_is_broken_by_itself(t
         client = EchoClient()
         rows = run(source, x, "deep_taylor", client, subject)
         assert {(row["status"], row["failed_check"]) for row in rows} == {outcome}
-        assert all(request.call.kind == "logits" for request in client.requests)
+        assert all(request.call.asks_for_logits for request in client.requests)
         if outcome[0] == "unjudged":
             assert "no reference is left for deep_taylor on such a model" in rows[0]["message"]

@@ -30,7 +30,7 @@ class Shifted(EchoClient):
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
         answers = super().answer(request)
-        if request.call.kind != "logits":
+        if not request.call.asks_for_logits:
             return answers
         if self.x is None:
             self.x = request.inputs[0]
@@ -112,7 +112,7 @@ def test_the_float32_limit_follows_what_the_reference_does_to_scaled_inputs(
 def test_a_small_distance_asks_for_no_more_logits(tmp_path: Path) -> None:
     client = Shifted()
     run(tmp_path, client)
-    assert [request.dtype for request in client.requests if request.call.kind == "logits"] == ["float64", "float32"]
+    assert [request.dtype for request in client.requests if request.call.asks_for_logits] == ["float64", "float32"]
 
 
 @pytest.mark.parametrize("theirs", [0.0, 1.0])

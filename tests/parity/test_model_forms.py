@@ -179,7 +179,7 @@ class AnotherFile(EchoClient):
 
     def answer(self, request):
         answers = super().answer(request)
-        if request.call.kind != "logits" or "parity-networks-" in str(request.model.path):
+        if not request.call.asks_for_logits or "parity-networks-" in str(request.model.path):
             return answers
         return [ReferenceAnswer(np.asarray(answer.array) * 1.001) for answer in answers]
 

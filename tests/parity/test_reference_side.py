@@ -46,7 +46,7 @@ class Elsewhere(EchoClient):
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
         answers = super().answer(request)
-        if request.call.kind == "logits" and request.model.path != self.requests[0].model.path:
+        if request.call.asks_for_logits and request.model.path != self.requests[0].model.path:
             for answer in answers:
                 answer.array = np.asarray(answer.array) * (1 + self.error)
         return answers
@@ -95,7 +95,7 @@ def test_the_class_alone_is_a_network_of_its_own_for_each_target(tmp_path: Path)
     answers = side.maps(way, parse("lrp_z"), [x.array] * 3, [0, 1, 2], "float64")
     for target, answer in enumerate(answers):
         close(answer.array, ports(module, x, "lrp_z", target))
-    maps = [request for request in client.requests if request.call.kind != "logits"]
+    maps = [request for request in client.requests if not request.call.asks_for_logits]
     assert [request.targets for request in maps] == [(0,)] * 3
     assert len({request.model.sha256 for request in maps}) == 3
 
@@ -110,7 +110,7 @@ def test_no_map_of_a_network_with_other_logits_is_believed(error: float, believe
     if not believed:
         assert answer.error_kind == "protocol"
         assert (answer.error or "").startswith("the equivalent network is none: its logit of class 1 is ")
-        assert all(request.call.kind == "logits" for request in client.requests)
+        assert all(request.call.asks_for_logits for request in client.requests)
 
 
 def test_a_rewrite_that_changes_the_function_is_told_apart(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_map_that_the_reference_gives_in_another_shape_is_not_multiplied(tmp_p
     class Upright(EchoClient):
         def map_of(self, module, call, array, target):
             relevance = super().map_of(module, call, array, target)
-            return relevance if call.kind == "logits" else np.swapaxes(relevance, 0, 1)
+            return relevance if call.asks_for_logits else np.swapaxes(relevance, 0, 1)
 
     source, x = written(tmp_path, [7, 5, 3], conv("f", "x"), flatten("f"), dense("o", "flat"))
     side, module = side_of(Upright(), source)

@@ -190,7 +190,7 @@ class RaisingClient(ReferenceClient):
     """A reference that gives logits, and for every map an error that no known difference names."""
 
     def answer(self, request: ReferenceRequest) -> list[ReferenceAnswer]:
-        if request.call.kind == "logits":
+        if request.call.asks_for_logits:
             return super().answer(request)
         return [failed("method", "RuntimeError: something that never happened before") for _ in request.inputs]
 

@@ -45,6 +45,7 @@ from parity.keras.modules.pointwise import POINTWISE
 OPERATION_CLASSES = ("TFOpLambda", "SlicingOpLambda")
 
 _OTHERWISE_IN_TENSORFLOW_1 = "image."
+_SOFTMAX = ("nn.softmax", "keras.activations.softmax", "ops.Softmax")
 
 Row = tuple[tuple[str, ...], Spelling]
 """The names of a function's first arguments by place, and how it is spelled."""
@@ -278,6 +279,11 @@ def cast_dtype(node: Node) -> str | None:
     """Return the dtype that an operation of TensorFlow casts to, None if it does something else."""
     dtype = node.call.keywords.get("dtype") if is_operation(node.class_name) and function_of(node) == "cast" else None
     return dtype if isinstance(dtype, str) else None
+
+
+def is_softmax_operation(node: Node) -> bool:
+    """Return whether a node stands for a bare softmax, such as `tf.nn.softmax(x)`."""
+    return is_operation(node.class_name) and function_of(node) in _SOFTMAX
 
 
 _OF_EVERY_LAYER = ("name", "dtype", "trainable")

@@ -51,7 +51,9 @@ class Calls:
         seen_before = self._tables.get(_question(call, source, dtype))
         if seen_before is not None:
             return seen_before
-        model = self._models.get(Path(source["path"]), source["architecture"], source["sha256"], dtype)
+        model = self._models.get(
+            Path(source["path"]), source["architecture"], source["sha256"], dtype, operations=call.kind == "file-logits"
+        )
         prepared = self._methods.prepare(call, model, dtype)
         notes = [*prepared.notes, *missing_kernels.notes(model, dtype)]
         fits = Fits.of(model)

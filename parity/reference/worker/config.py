@@ -6,7 +6,7 @@ Worker side, but free of TensorFlow: a configuration is judged before anything i
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from parity.reference.worker.activations import (
@@ -20,7 +20,8 @@ from parity.reference.worker.activations import (
 Config = dict[str, Any]
 
 # Layers that hold code of their own; Keras would run it while it loads the model.
-_CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
+_OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+_CODE_LAYERS = ("Lambda", *_OPERATIONS, "ClassMethod", "InstanceMethod", "InstanceProperty")
 FUNCTIONS = (
     "math.log", "math.log1p", "math.expm1", "math.sqrt", "math.rsqrt", "math.reciprocal", "math.sin", "math.cos",
     "math.tan", "math.asin", "math.acos", "math.atan", "math.sinh", "math.cosh", "math.asinh", "math.acosh",
@@ -38,6 +39,7 @@ _PARTS = ("layer", "backward_layer", "cell")
 # Settings that hold an activation.
 _ACTIVATIONS = ("activation", "recurrent_activation")
 _MODELS = ("Sequential", "Functional", "Model")
+_SOFTMAX_FUNCTIONS = ("nn.softmax", "compat.v1.nn.softmax", "keras.activations.softmax")
 
 
 class RefusedModelError(Exception):
@@ -65,7 +67,7 @@ def _parts_of(layer: Config) -> Iterator[Config]:
             yield from _parts_of(inner)
 
 
-def refuse_foreign(config: Config, known: frozenset[str]) -> None:
+def refuse_foreign(config: Config, known: frozenset[str], may_be_called: Callable[[str], bool] | None = None) -> None:
     """Refuse layers and activations that hold code or that Keras does not define.
 
     Parameters
@@ -74,6 +76,8 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
         Model configuration as in the `model_config` attribute of an `.h5` file.
     known
         Class names of Keras' own layers.
+    may_be_called
+        Whether a bare operation may be one of a function of TensorFlow, by its name; those of `FUNCTIONS` always may.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
         raise RefusedModelError(f"a model of class {config.get('class_name')!r} is not Sequential or Functional")
     for layer in layers_of(config):
         kind, name = layer["class_name"], layer["config"].get("name")
-        if _is_function_of_tensorflow(layer):
+        if _is_function_of_tensorflow(layer, may_be_called):
             continue
         if kind in _CODE_LAYERS:
             raise RefusedModelError(f"layer {name!r} is a {kind}: it holds code, which is never run here")
@@ -97,8 +101,26 @@ def refuse_foreign(config: Config, known: frozenset[str]) -> None:
             raise RefusedModelError(f"layer {name!r} {error}") from error
 
 
-def _is_function_of_tensorflow(layer: Config) -> bool:
-    return layer["class_name"] == "TFOpLambda" and layer["config"].get("function") in FUNCTIONS
+def _is_function_of_tensorflow(layer: Config, may_be_called: Callable[[str], bool] | None) -> bool:
+    kind, function = layer["class_name"], layer["config"].get("function")
+    if kind == "TFOpLambda" and function in FUNCTIONS:
+        return True
+    return kind in _OPERATIONS and isinstance(function, str) and may_be_called is not None and may_be_called(function)
+
+
+def refuse_rounding(config: Config) -> None:
+    """Refuse bare operations that TensorFlow computes in float32 whatever the dtype of the model is.
+
+    Raises
+    ------
+    RefusedModelError
+        Naming them.
+    """
+    operations = [layer for layer in layers_of(config) if layer["class_name"] in _OPERATIONS]
+    names = {str(layer["config"].get("function")).removeprefix("compat.v1.") for layer in operations}
+    rounding = sorted(name for name in names if name == "cast" or name.startswith("image."))
+    if rounding:
+        raise RefusedModelError(f"TensorFlow computes {', '.join(rounding)} in float32, whatever dtype it is asked for")
 
 
 def for_inference(config: Config, dtype: str) -> Config:
@@ -157,14 +179,15 @@ def _strip(config: Config, softmax: bool) -> bool:
             inner["class_name"], inner["config"] = "Activation", {"name": inner["config"]["name"]}
         inner["config"]["activation"] = "linear"
         return True
-    if last["class_name"] not in ("Activation", "Softmax"):
+    if last["class_name"] not in ("Activation", "Softmax", "TFOpLambda"):
         last["config"]["activation"] = "linear"
         return True
     if all(layer is last or layer["class_name"] == "InputLayer" for layer in body["layers"]):
         raise RefusedModelError("the model is a softmax and nothing else")
     body["layers"] = [layer for layer in body["layers"] if layer is not last]
     if config["class_name"] != "Sequential":
-        producer = last["inbound_nodes"][0][0]
+        call = last["inbound_nodes"][0]
+        producer = call[0] if isinstance(call[0], list) else call  # bare operations have their calls unnested
         body["output_layers"] = [[producer[0], producer[1], producer[2]]]
     return _strip(config, softmax and nothing) or not nothing
 
@@ -191,4 +214,6 @@ def _is_softmax(layer: Config) -> bool:
     if layer["class_name"] == "TimeDistributed":
         inner = layer["config"]["layer"]
         return inner["class_name"] not in _MODELS and _is_softmax(inner)
+    if layer["class_name"] == "TFOpLambda":
+        return layer["config"].get("function") in _SOFTMAX_FUNCTIONS
     return bool(layer["class_name"] == "Softmax" or is_softmax(layer["config"].get("activation")))

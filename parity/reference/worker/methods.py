@@ -94,7 +94,7 @@ class SignxaiMethods:
         NoSuchMethodError
             If there is no such wrapper or analyzer.
         """
-        if call.kind == "logits":
+        if call.asks_for_logits:
             return Prepared(_logits(model))
         if call.asked_for_rules is not None:
             return Prepared(self._rules(call.asked_for_rules, model, dtype))
@@ -181,7 +181,7 @@ class InnvestigateMethods:
         """
         import innvestigate
 
-        if call.kind == "logits":
+        if call.asks_for_logits:
             return Prepared(_logits(model))
         if call.name not in innvestigate.analyzer.analyzers:
             raise NoSuchMethodError(f"innvestigate has no analyzer {call.name!r}")

@@ -13,10 +13,18 @@ from typing import Any
 import h5py
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.util import tf_export
 
 from parity.hashing import file_sha256
 from parity.reference.worker.applications import CUSTOM_OBJECTS, OLD_NAMES
-from parity.reference.worker.config import RefusedModelError, for_inference, layers_of, refuse_foreign, without_softmax
+from parity.reference.worker.config import (
+    RefusedModelError,
+    for_inference,
+    layers_of,
+    refuse_foreign,
+    refuse_rounding,
+    without_softmax,
+)
 
 _APPLICATIONS = {"vgg16": "VGG16", "vgg19": "VGG19"}
 
@@ -24,7 +32,18 @@ _APPLICATIONS = {"vgg16": "VGG16", "vgg19": "VGG19"}
 # both dtypes, but never two of a VGG16.
 _KEPT_BYTES = 256 << 20
 
-Key = tuple[str, str | None, str]
+Key = tuple[str, str | None, str, bool]
+
+# Files of TensorFlow and Keras whose functions compute with tensors and do nothing else: they neither read nor write,
+# run no code that they are handed, and draw no numbers.
+_PURE_MODULES = (
+    "array_ops", "array_ops_stack", "check_ops", "clip_ops", "gen_array_ops", "gen_image_ops", "gen_linalg_ops",
+    "gen_manip_ops", "gen_math_ops", "gen_nn_ops", "image_ops_impl", "linalg_ops", "manip_ops", "math_ops", "nn_impl",
+    "nn_ops", "special_math_ops",
+)  # fmt: skip
+_PURE = ("keras.activations", *(f"tensorflow.python.ops.{name}" for name in _PURE_MODULES))
+_OF_THE_BACKEND = ("keras.backend.flatten", "keras.backend.batch_flatten")
+_NO_COMPUTATION = ("get", "serialize", "deserialize")
 
 
 class ModelChangedError(Exception):
@@ -57,8 +76,8 @@ class Models:
         self._kept: dict[Key, Blueprint | Any] = {}
         self._bytes: dict[Key, int] = {}
 
-    def get(self, path: Path, architecture: str | None, sha256: str, dtype: str) -> Any:
-        """Return the Keras model without its softmax.
+    def get(self, path: Path, architecture: str | None, sha256: str, dtype: str, *, operations: bool = False) -> Any:
+        """Return the Keras model without its softmax, with bare operations only if they are asked for.
 
         Raises
         ------
@@ -69,7 +88,7 @@ class Models:
         OSError
             If the file cannot be read.
         """
-        key = (sha256, architecture, dtype)
+        key = (sha256, architecture, dtype, operations)
         set_floatx(dtype)
         if key not in self._kept:
             self._read(key, path)
@@ -80,7 +99,7 @@ class Models:
         return kept.build()
 
     def _read(self, key: Key, path: Path) -> None:
-        sha256, architecture, dtype = key
+        sha256, architecture, dtype, operations = key
         found = file_sha256(path)
         if found != sha256:
             raise ModelChangedError(
@@ -93,7 +112,7 @@ class Models:
             del self._kept[oldest], self._bytes[oldest]
         if not self._kept:
             self._clear(dtype)
-        model, config = read_model(path, architecture, dtype)
+        model, config = read_model(path, architecture, dtype, operations=operations)
         self._kept[key] = Blueprint(config, model.get_weights()) if self._graph else model
         self._bytes[key] = size
 
@@ -150,7 +169,9 @@ def finished(model: Any, config: dict[str, Any]) -> Any:
     return model
 
 
-def read_model(path: Path, architecture: str | None, dtype: str) -> tuple[Any, dict[str, Any]]:
+def read_model(
+    path: Path, architecture: str | None, dtype: str, *, operations: bool = False
+) -> tuple[Any, dict[str, Any]]:
     """Return the Keras model of a Keras 2 `.h5` file, and the configuration it was built from.
 
     The file holds a whole model, or the weights of a known net.
@@ -164,6 +185,8 @@ def read_model(path: Path, architecture: str | None, dtype: str) -> tuple[Any, d
         name lies beside it).
     dtype
         `"float32"` or `"float64"`.
+    operations
+        Whether it may hold bare operations of TensorFlow.
 
     Raises
     ------
@@ -175,7 +198,9 @@ def read_model(path: Path, architecture: str | None, dtype: str) -> tuple[Any, d
     config = _read_config(path)
     if config is None:
         config = _known_config(path, architecture)
-    refuse_foreign(config, _known_layers())
+    refuse_foreign(config, _known_layers(), is_pure if operations else None)
+    if dtype == "float64":
+        refuse_rounding(config)
     config, _ = without_softmax(config)
     config = for_inference(config, dtype)
     try:
@@ -184,6 +209,14 @@ def read_model(path: Path, architecture: str | None, dtype: str) -> tuple[Any, d
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RefusedModelError(f"{path.name}: Keras cannot build this model: {error}") from error
     return finished(model, config), config
+
+
+def is_pure(function: str) -> bool:
+    """Return whether the name of a function of TensorFlow is that of one which computes with tensors and no more."""
+    symbol, name = tf_export.get_symbol_from_name(function), function.rpartition(".")[2]
+    if isinstance(symbol, type) or "random" in name or name in _NO_COMPUTATION:
+        return False
+    return function in _OF_THE_BACKEND or getattr(symbol, "__module__", None) in _PURE
 
 
 def _read_config(path: Path) -> dict[str, Any] | None:

@@ -74,3 +74,16 @@ def test_one_output_named_twice_is_that_output(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     keras.Model(x, [y, y]).save(path)
     assert parity.keras.load(path).description.output == y._keras_history[0].name
+
+
+@pytest.mark.parametrize("softmax", [L.Softmax(), L.Activation("softmax"), keras.ops.softmax])
+def test_a_last_softmax_is_taken_off_also_where_it_is_no_layer(softmax: Callable[[Any], Any], tmp_path: Path) -> None:
+    x = L.Input((5,))
+    y = L.Dense(3)(x)
+    model = _filled(keras.Model(x, softmax(y)), 3)
+    model.save(tmp_path / "model.keras")
+    values = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    expected = keras.Model(x, y).predict(values, verbose=0)
+    module = parity.keras.load(tmp_path / "model.keras")
+    assert module.description.removed_softmax
+    assert np.abs(module.logits(values) - expected).max() <= CLOSE * np.abs(expected).max()

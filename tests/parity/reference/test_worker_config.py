@@ -3,7 +3,14 @@ import copy
 import pytest
 
 from parity.keras.modules.pointwise import POINTWISE
-from parity.reference.worker.config import FUNCTIONS, RefusedModelError, for_inference, refuse_foreign, without_softmax
+from parity.reference.worker.config import (
+    FUNCTIONS,
+    RefusedModelError,
+    for_inference,
+    refuse_foreign,
+    refuse_rounding,
+    without_softmax,
+)
 
 KNOWN = frozenset({"InputLayer", "Dense", "Activation", "Softmax", "Flatten", "TimeDistributed"})
 
@@ -218,3 +225,27 @@ def test_a_last_softmax_written_as_an_object_is_taken_off_too(softmax):
     found, removed = without_softmax(sequential(layer("Dense", "d", activation=softmax)))
     assert removed
     assert found["config"]["layers"][0]["config"]["activation"] == "linear"
+
+
+def test_operations_are_built_where_their_functions_may_be_called():
+    bad = sequential(layer("Flatten", "f"), layer("SlicingOpLambda", "l", function="__operators__.getitem"))
+    refuse_foreign(bad, KNOWN, lambda function: function == "__operators__.getitem")
+    with pytest.raises(RefusedModelError, match=r"'l'.*holds code"):
+        refuse_foreign(bad, KNOWN, lambda function: False)
+
+
+@pytest.mark.parametrize("function", ["cast", "compat.v1.cast", "image.rgb_to_grayscale"])
+def test_operations_that_round_to_float32_are_told(function):
+    with pytest.raises(RefusedModelError, match=f"{function.removeprefix('compat.v1.')} in float32"):
+        refuse_rounding(sequential(layer("TFOpLambda", "l", function=function)))
+    refuse_rounding(sequential(layer("TFOpLambda", "l", function="math.reduce_mean"), layer("Dense", "d")))
+
+
+def test_a_bare_softmax_at_the_end_is_left_out():
+    ends = [layer("Dense", "d"), layer("TFOpLambda", "s", function="nn.softmax")]
+    model = {"class_name": "Functional", "config": {"layers": ends, "output_layers": [["s", 0, 0]]}}
+    ends[1]["inbound_nodes"] = [["d", 0, 0, {"axis": -1}]]
+    config, had_softmax = without_softmax(model)
+    assert had_softmax
+    assert config["config"]["output_layers"] == [["d", 0, 0]]
+    assert [entry["config"]["name"] for entry in config["config"]["layers"]] == ["d"]
