@@ -21,8 +21,10 @@ from parity.keras.functions.table import is_operation
 from parity.keras.gates import Tensors, weights_for_keras_2
 from parity.keras.handlers.activations import is_softmax
 from parity.keras.handlers.attention import SCORES, roles
+from parity.keras.handlers.recurrent import RECURRENT
 from parity.keras.handlers.table import HANDLERS
 from parity.keras.keras_2 import keras_2_config
+from parity.keras.results import STATE
 from parity.keras.stored import KERAS_3, open_model
 
 
@@ -47,6 +49,8 @@ class NetworkLayer:
         do.
     settings
         What the call is told besides tensors.
+    result
+        The number of the result that it stands for, where the layer gives several.
     """
 
     name: str
@@ -57,6 +61,7 @@ class NetworkLayer:
     shape: Shape | None = None
     keywords: tuple[str | None, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    result: int = 0
 
     def configured(self, **changes: Any) -> NetworkLayer:
         """Return the layer with other settings."""
@@ -152,6 +157,8 @@ def _layers_of(description: ModelDescription) -> Network:
             config |= _shapes_read(layer, described)
             takes = roles(keywords, len(inbound))
             keywords = tuple(None if role == "query" else role for role in takes)  # Keras 2 takes one tensor by place
+        elif class_name in RECURRENT:
+            keywords = ()  # Keras 2 takes initial states by place
         elif layer.settings.get("use_causal_mask"):
             config["causal"] = True
         elif class_name in UNKNOWN_TO_KERAS_2:
@@ -160,7 +167,10 @@ def _layers_of(description: ModelDescription) -> Network:
             inner = _functional(layer.inside.name, _layers_of(layer.inside))
             config["layer"] = {"class_name": "Functional", "config": inner}
         settings = {key: value for key, value in layer.settings.items() if key != SCORES}
-        layers.append(NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, settings))
+        result = layer.config.get(STATE, 0)
+        layers.append(
+            NetworkLayer(name, class_name, config, inbound, {}, layer.output_shape, keywords, settings, result)
+        )
     return Network(tuple(layers))
 
 
@@ -289,12 +299,13 @@ def write_network(network: Network, path: Path) -> None:
 
 def _functional(name: str, network: Network) -> dict[str, Any]:
     """Return a network as the configuration of a Functional model."""
+    results = {layer.name: layer.result for layer in network}
     entries: list[dict[str, Any]] = [
         {
             "class_name": layer.class_name,
             "name": layer.name,
             "config": dict(layer.config) | {"name": layer.name},
-            "inbound_nodes": [_call_of(layer)] if layer.inbound else [],
+            "inbound_nodes": [_call_of(layer, results)] if layer.inbound else [],
         }
         for layer in keras_order(network)
     ]
@@ -302,16 +313,17 @@ def _functional(name: str, network: Network) -> dict[str, Any]:
         "name": name,
         "layers": entries,
         "input_layers": [[layer.name, 0, 0] for layer in network if not layer.inbound],
-        "output_layers": [[network.output.name, 0, 0]],
+        "output_layers": [[network.output.name, 0, network.output.result]],
     }
 
 
-def _call_of(layer: NetworkLayer) -> list[Any]:
+def _call_of(layer: NetworkLayer, results: Mapping[str, int]) -> list[Any]:
     """Return the call of a layer in Keras 2's form: tensors by place, each with all that stands by name."""
     names = layer.keywords or (None,) * len(layer.inbound)
     told = dict(layer.settings)
-    told |= {name: [producer, 0, 0] for producer, name in zip(layer.inbound, names, strict=True) if name is not None}
-    call = [[producer, 0, 0, told] for producer, name in zip(layer.inbound, names, strict=True) if name is None]
+    read = list(zip(layer.inbound, names, strict=True))
+    told |= {name: [producer, 0, results[producer]] for producer, name in read if name is not None}
+    call = [[producer, 0, results[producer], told] for producer, name in read if name is None]
     alone = is_operation(layer.class_name) and len(call) == 1  # a list would be its first argument
     return call[0] if alone else call
 

@@ -276,7 +276,7 @@ class _Parser:
             try:
                 made = result_of(node, result, nodes[0] if nodes else first)
             except ValueError as problem:
-                raise self.fail(f"of the layer {key!r} {problem}, and save the model again.") from None
+                raise self.fail(f"of the layer {key!r} {problem}. Save the model again.") from None
             self.nodes |= {node.name: node for node in made}
             nodes.append(made[0])
         return nodes[0], tuple(names)

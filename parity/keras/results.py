@@ -10,7 +10,9 @@ from parity.keras.calls import Call, Source
 from parity.keras.functions.table import has_several_results
 from parity.keras.graph import Node
 
-_STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
+STATE = "state"
+"""The setting of a recurrent layer that stands for one of its states: the number of that result."""
+_STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1, "ConvLSTM1D": 2, "ConvLSTM2D": 2, "ConvLSTM3D": 2}
 """How many states the cells of a recurrent layer have; the first is what they put out."""
 _LAST_STEP = {"return_sequences": False, "zero_output_for_mask": False}
 """What makes a layer put out its state: the last step that counts, which steps that do not count repeat."""
@@ -48,14 +50,17 @@ def result_of(node: Node, result: int, first: Node | None) -> tuple[Node, ...]:
     Raises
     ------
     ValueError
-        If no layer gives that result alone; the text says why.
+        If the layer has no such result; the text says so.
     """
     states = _states_of(node.class_name, node.config)
     if not states:
         return (replace(node, result=result),)
+    count = states * (2 if node.class_name == "Bidirectional" else 1)
+    if result > count:
+        raise ValueError(f"result {result} is read, and it has {count} besides its first")
     node = replace(node, weights_of=(first.weights_of or first.name) if first else "")
-    if result and (result - 1) % states:
-        raise ValueError("the cell's state of an LSTM is read, which no other layer of Keras gives. Read its output")
+    if result and (result - 1) % states:  # what a cell keeps to itself is no other layer's only result
+        return (replace(node, config=_keeping(node.config) | {STATE: result}),)
     if node.class_name == "Bidirectional":
         return _of_two_ways(node, (result - 1) // states if result else None)
     return (replace(node, config=_told(node.config, bool(result))),)
@@ -64,6 +69,16 @@ def result_of(node: Node, result: int, first: Node | None) -> tuple[Node, ...]:
 def _told(config: Mapping[str, Any], state: bool) -> Mapping[str, Any]:
     """Return the settings of a recurrent layer that puts out its steps, or its state, and nothing besides."""
     return {**config, **(_LAST_STEP if state else {}), "return_state": False}
+
+
+def _keeping(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a recurrent layer, one way or both ways, that returns its states."""
+    ways = {
+        key: {**inner, "config": _keeping(inner["config"])}
+        for key in _WAYS
+        if isinstance(inner := config.get(key), Mapping)
+    }
+    return {**config, **ways} if ways else {**config, **_LAST_STEP, "return_state": True}
 
 
 def _of_two_ways(node: Node, way: int | None) -> tuple[Node, ...]:

@@ -7,18 +7,19 @@ from typing import Any
 
 from parity.judge.known.conditions import (
     KERNEL_CLASSES,
-    RECURRENT,
     has_output_activation,
     input_layers,
     layers_at_every_step,
     masked_averages,
     takes_tokens,
 )
-from parity.keras import ModelDescription
+from parity.keras import LayerDescription, ModelDescription
 from parity.keras.description import Shape
 from parity.keras.handlers.activations import is_softmax
+from parity.keras.handlers.recurrent import RECURRENT
 from parity.keras.handlers.table import TRAINING_ONLY
 from parity.keras.network import network_of
+from parity.keras.results import STATE
 from parity.reference.request import Backend, NoiseSpec, ReferenceCall
 from parity.run.subjects import Method, wrappers
 
@@ -114,12 +115,13 @@ def refuse_tokens(method: Method, model: ModelDescription) -> None:
 
 
 def refuse_recurrences(method: Method, model: ModelDescription) -> None:
-    """Refuse rules for layers that no reference has rules for.
+    """Refuse what no reference explains recurrent layers with.
 
     Raises
     ------
     NotInReferenceError
-        If the method has rules for layers, or for ReLUs, and a recurrent layer would need one.
+        If the method has rules for layers, or for ReLUs, and a recurrent layer would need one; or if a recurrent layer
+        starts with the states of another, or hands on what its cell keeps.
     """
     inside = sorted({kind for kind, _ in layers_at_every_step(model)} & RECURRENT)
     if method.family == "deep_lift" and inside:
@@ -143,6 +145,13 @@ def refuse_recurrences(method: Method, model: ModelDescription) -> None:
         raise NotInReferenceError(
             f"{method} has a rule for ReLUs of whole layers, and a recurrent layer has one in each of its steps"
         )
+    states = next((layer for layer in model.layers if _has_states(layer)), None)
+    if states is not None and method.family not in ("input", "random", "random_uniform"):
+        raise NotInReferenceError(
+            f"the recurrent layer {states.name!r} reads the states of another, or hands on that of its cell, and "
+            "neither reference can: SIGN-XAI calls a layer with all that it reads as one list and takes all its "
+            "results for one, and stops, and iNNvestigate takes no gradient of recurrent layers"
+        )
 
 
 def refuse_average_of_nothing(method: Method, model: ModelDescription) -> None:
@@ -160,6 +169,10 @@ def refuse_average_of_nothing(method: Method, model: ModelDescription) -> None:
             f"{method} starts at an input of zeros, where Masking leaves no step for layer {averages[0]!r} to average: "
             "the model's output is NaN there, and so is the reference's map"
         )
+
+
+def _has_states(layer: LayerDescription) -> bool:
+    return layer.class_name in RECURRENT and (len(layer.inbound) > 1 or STATE in layer.config)
 
 
 def _steps_with_relu(class_name: str, config: Mapping[str, Any]) -> bool:

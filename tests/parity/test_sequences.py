@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ from parity.run.noise import samples
 from parity.run.questions import question
 from parity.run.subjects import parse
 from tests.parity.judged import ROWS
-from tests.parity.judged.registry import dense, layer
+from tests.parity.judged.registry import dense, layer, network
+from tests.parity.judged.sequences import recurrent
 
 
 @pytest.fixture
@@ -51,6 +54,22 @@ def test_facts(described):
 def test_what_no_reference_has(described, name, method, words):
     with pytest.raises(NotInReferenceError, match=words):
         question(parse(method), described(name))
+
+
+@pytest.mark.parametrize(("method", "is_asked"), [("gradient", False), ("smoothgrad", False), ("input", True)])
+def test_neither_reference_hands_states_on(tmp_path, method, is_asked):
+    rng = np.random.default_rng(0)
+    first = recurrent(rng, "GRU", "first", 3, 4, 3)
+    second = replace(recurrent(rng, "GRU", "second", 3, 4, 3), inbound=("x", "first"))
+    steps = network((7, 3), first, second, dense(rng, "out", 4, 3))
+    path = tmp_path / "states.h5"
+    write_network(steps, path)
+    model = parity.keras.load(path).description
+    if is_asked:
+        assert question(parse(method), model).candidates
+    else:
+        with pytest.raises(NotInReferenceError, match="'second' reads the states of another"):
+            question(parse(method), model)
 
 
 def test_tokens_beside_another_input_are_tokens(tmp_path):

@@ -135,12 +135,6 @@ def input_layers(model: ModelDescription, through_padding: bool = True) -> list[
     ]
 
 
-RECURRENT = frozenset(
-    {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
-)  # fmt: skip
-"""Layers that run over a sequence step by step."""
-
-
 def takes_tokens(model: ModelDescription) -> bool:
     """Return whether a model does nothing with one of its inputs but look it up in a table, up to what moves values."""
     moving = ("InputLayer", "Flatten", "Permute", "Reshape")

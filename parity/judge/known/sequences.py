@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parity.judge.known.conditions import RECURRENT, classes, layers_at_every_step, masked_attentions, masked_averages
+from parity.judge.known.conditions import classes, layers_at_every_step, masked_attentions, masked_averages
 from parity.judge.known.difference import KnownDifference
 from parity.judge.known.rewrites import ATTENTION_BY_HEADS
 from parity.keras import LayerDescription, ModelDescription
+from parity.keras.handlers.recurrent import RECURRENT
 
 if TYPE_CHECKING:
     from signxai_torch.methods.grammar import Method

@@ -15,12 +15,15 @@ from parity.keras.handlers.layer import Built, Layer, Value, Variable
 from parity.keras.handlers.windows import window
 from parity.keras.modules import recurrent as modules
 from parity.keras.modules.recurrent import BothWays, Cell, Recurrence, StackedCells
+from parity.keras.results import STATE
 
 _GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
 # What Keras calls a cell's group in a file.
 _GROUPS = {"LSTMCell": "lstm_cell", "GRUCell": "gru_cell", "SimpleRNNCell": "simple_rnn_cell"}
 _CELLS = ("LSTM", "GRU", "SimpleRNN")
 _CONVOLUTIONS = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+RECURRENT = frozenset({*_CELLS, "RNN", *_CONVOLUTIONS, "Bidirectional"})
+"""Layers that run over a sequence step by step."""
 _MERGES = ("concat", "sum", "ave", "mul")
 _DEFAULT_GATE = {"LSTM": "sigmoid", "GRU": "sigmoid"}
 
@@ -109,14 +112,25 @@ def bidirectional_variables(config: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 
 def recurrent(layer: Layer) -> Built:
-    """`LSTM`, `GRU`, `SimpleRNN`, and `RNN` around cells of these."""
-    module, shape = _recurrence(layer, layer.node.class_name, layer.node.config, "")
+    """`LSTM`, `GRU`, `SimpleRNN`, `RNN` around cells of these, and `ConvLSTM1D` to `3D`."""
+    config, states = layer.node.config, layer.inputs[1:]
+    layer = replace(layer, inputs=layer.inputs[:1], used=layer.used)
+    module, shape = _recurrence(layer, layer.node.class_name, config, "")
+    module.state = config[STATE] - 1 if STATE in config else 0
+    _start_with(module, states, shape, layer)
     return _built(shape, module, module.sequences)
 
 
-def convolutional(layer: Layer) -> Built:
-    """`ConvLSTM1D`, `ConvLSTM2D`, `ConvLSTM3D`."""
-    return recurrent(layer)
+def _start_with(module: Recurrence, states: tuple[Value, ...], shape: Shape, layer: Layer) -> None:
+    """Let a recurrence read its first states, each of the shape of one step of what it puts out."""
+    shapes = [state.shape for state in states]
+    step = shape[1:] if module.sequences else shape
+    if shapes and shapes != [step] * module.cell.states:
+        raise layer.fail(
+            f"its initial_state has the shapes {shapes}, expected {module.cell.states} times {step}. "
+            "Check what makes it"
+        )
+    module.initial = len(states)
 
 
 def bidirectional(layer: Layer) -> Built:
@@ -127,12 +141,20 @@ def bidirectional(layer: Layer) -> Built:
             f"its merge_mode is {merge!r}, which makes two outputs; supported are {', '.join(_MERGES)}. "
             "Use two layers, one with go_backwards=True"
         )
+    states = layer.inputs[1:]
+    layer = replace(layer, inputs=layer.inputs[:1], used=layer.used)
     (there, shape), (back, other) = (
         _recurrence(layer, class_name, _with_zeros(config), prefix)
         for class_name, config, prefix in _both(layer.node.config)
     )
     if shape[:-1] != other[:-1] or (merge != "concat" and shape != other):
         raise layer.fail(f"its two layers give {shape} and {other}, which cannot be merged by {merge!r}")
+    _start_with(there, states[: len(states) // 2], shape, layer)
+    _start_with(back, states[len(states) // 2 :], other, layer)
+    if STATE in layer.node.config:
+        way, state = divmod(layer.node.config[STATE] - 1, there.cell.states)
+        there.state = back.state = state
+        return _built((shape, other)[way], BothWays(there, back, ("forward", "backward")[way]), sequences=False)
     channels = shape[-1]
     assert channels is not None
     assert other[-1] is not None
@@ -156,6 +178,8 @@ def _recurrence(layer: Layer, class_name: str, config: Mapping[str, Any], prefix
     for name, why in _REFUSED.items():
         if config.get(name):
             raise layer.fail(f"{name}=True {why}")
+    if config.get("return_state") and class_name == "RNN":
+        raise layer.fail("return_state=True makes several outputs; only one is supported. Rebuild the layer without it")
     sequences, backwards = here.config.flag("return_sequences", False), here.config.flag("go_backwards", False)
     zeros = here.config.flag("zero_output_for_mask", False)
     if zeros and backwards and config.get("unroll"):
@@ -189,7 +213,6 @@ def _recurrence(layer: Layer, class_name: str, config: Mapping[str, Any], prefix
 _REFUSED = {
     "stateful": "carries a state from one batch to the next, so no sample would be explained as if alone. "
     "Rebuild the layer with stateful=False and copy the weights over",
-    "return_state": "makes several outputs; only one is supported. Rebuild the layer without it",
     "time_major": "has the time axis before the batch. Rebuild the layer with time_major=False",
     "ragged": "takes ragged tensors. Rebuild the layer without it",
 }

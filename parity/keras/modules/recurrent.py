@@ -13,7 +13,7 @@ from parity.keras.modules.padding import Margins, padded
 
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 States = tuple[Tensor, ...]
-Merge = Literal["concat", "sum", "ave", "mul"]
+Merge = Literal["concat", "sum", "ave", "mul", "forward", "backward"]
 
 
 def _parameter(values: Tensor | None) -> nn.Parameter | None:
@@ -21,7 +21,15 @@ def _parameter(values: Tensor | None) -> nn.Parameter | None:
 
 
 class Cell(nn.Module):
-    """What a recurrent layer does in one step: `(output, new states)` of one step's input and the states."""
+    """What a recurrent layer does in one step: `(output, new states)` of one step's input and the states.
+
+    Attributes
+    ----------
+    states
+        How many states it has; the first is what it puts out.
+    """
+
+    states: int = 1
 
     def start(self, x: Tensor) -> States:
         """Return the states before the first step, given that step's input `(N, C, ...)`."""
@@ -46,8 +54,6 @@ class _DenseCell(Cell):
     activation, recurrent_activation
         Of the new value, and of the gates.
     """
-
-    states: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -86,7 +92,7 @@ class SimpleRNNCell(_DenseCell):
 class LSTMCell(_DenseCell):
     """Gates in Keras' order: input, forget, new value, output."""
 
-    states: ClassVar[int] = 2
+    states = 2
 
     def forward(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """See `Cell.forward`."""
@@ -151,6 +157,8 @@ class ConvLSTMCell(Cell):
         Of the convolution of the input, per spatial axis.
     """
 
+    states = 2
+
     def __init__(
         self,
         kernel: Tensor,
@@ -196,6 +204,7 @@ class StackedCells(Cell):
     def __init__(self, cells: Sequence[Cell]) -> None:
         super().__init__()
         self.cells = nn.ModuleList(cells)
+        self.states = sum(cell.states for cell in cells)
 
     @property
     def _chain(self) -> list[Cell]:
@@ -213,8 +222,7 @@ class StackedCells(Cell):
         """See `Cell.forward`."""
         after: States = ()
         for cell in self._chain:
-            count = len(cell.start(x))
-            x, new = cell(x, states[len(after) : len(after) + count])
+            x, new = cell(x, states[len(after) : len(after) + cell.states])
             after = (*after, *new)
         return x, after
 
@@ -232,6 +240,13 @@ class Recurrence(nn.Module):
         Whether it returns the result of every step, or the last.
     zeros
         Whether a step that is masked puts out zeros; otherwise it repeats the result of the step before.
+
+    Attributes
+    ----------
+    initial
+        How many states it reads beside the sequence, with which it starts; 0 where it starts with zeros.
+    state
+        The number of the state that it returns if it returns no sequences: 0 is what the cell puts out.
     """
 
     signxai_operation: ClassVar[str] = "recurrence"
@@ -240,14 +255,17 @@ class Recurrence(nn.Module):
         super().__init__()
         self.cell = cell
         self.backwards, self.sequences, self.zeros = backwards, sequences, zeros
+        self.initial, self.state = 0, 0
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Map `(N, C, T, ...)` to `(N, units, T, ...)` or `(N, units, ...)`.
 
-        Steps that are off in the mask `(N, T)` change nothing.
+        Behind it come the initial states, if it reads any, and the mask `(N, T)`, if there is one: steps that are off
+        there change nothing.
         """
+        mask = others[self.initial] if len(others) > self.initial else None
         order = range(x.shape[2] - 1, -1, -1) if self.backwards else range(x.shape[2])
-        states = self.cell.start(x.select(2, order[0]))
+        states = others[: self.initial] or self.cell.start(x.select(2, order[0]))
         outputs: list[Tensor] = []
         for step in order:
             made, after = self.cell(x.select(2, step), states)
@@ -258,6 +276,8 @@ class Recurrence(nn.Module):
                 after = tuple(torch.where(on, new, old) for new, old in zip(after, states, strict=True))
             states = after
             outputs.append(made)
+        if self.state:
+            return states[self.state]
         # Contiguous: frames of one sample lie such that torch's derivative of a batch norm behind them would be wrong.
         return torch.stack(outputs, 2).contiguous() if self.sequences else outputs[-1]
 
@@ -274,7 +294,7 @@ class BothWays(nn.Module):
     forward_layer, backward_layer
         The second one's results are turned around if they are sequences.
     merge
-        How the two results become one.
+        How the two results become one; "forward" and "backward" are that of one way alone.
     """
 
     signxai_operation: ClassVar[str] = "recurrence"
@@ -283,10 +303,12 @@ class BothWays(nn.Module):
         super().__init__()
         self.forward_layer, self.backward_layer, self.merge = forward_layer, backward_layer, merge
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map `(N, C, T, ...)` as `Recurrence` does."""
-        there: Tensor = self.forward_layer(x, mask)
-        back: Tensor = self.backward_layer(x, mask)
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        """Map `(N, C, T, ...)` as `Recurrence` does; the initial states are those of both ways, one after the other."""
+        first = self.forward_layer.initial
+        states, masks = others[: 2 * first], others[2 * first :]
+        there: Tensor = self.forward_layer(x, *states[:first], *masks)
+        back: Tensor = self.backward_layer(x, *states[first:], *masks)
         if self.backward_layer.sequences:
             back = back.flip(2)
         match self.merge:
@@ -298,6 +320,10 @@ class BothWays(nn.Module):
                 return (there + back) / 2
             case "mul":
                 return there * back
+            case "forward":
+                return there
+            case "backward":
+                return back
 
     def extra_repr(self) -> str:
         """Show the settings in `print(model)`."""

@@ -314,3 +314,15 @@ def patches_of_an_image() -> Any:
     x = L.Input((8, 9, 3))
     y = L.Dense(4)(ops.image.extract_patches(x, 4))
     return keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(ops.relu(y))))
+
+
+@built
+def encoder_and_decoder() -> Any:
+    x = L.Input((7, 3))
+    _, output, cell = L.LSTM(4, return_state=True)(x)
+    steps, _, kept = L.LSTM(4, return_sequences=True, return_state=True)(x, initial_state=[output, cell])
+    _, *both = L.Bidirectional(L.LSTM(3, return_state=True))(x)
+    later = L.LSTM(6)(x, initial_state=[L.Concatenate()(both[0::2]), L.Concatenate()(both[1::2])])
+    gated = L.GRU(4)(steps, initial_state=L.Dense(4, activation="tanh")(kept))
+    again = L.Bidirectional(L.LSTM(3), merge_mode="sum")(steps, initial_state=both)
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([gated, kept, later, again])))

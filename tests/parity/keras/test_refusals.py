@@ -318,7 +318,7 @@ def test_a_bare_operation_with_constants_is_told_as_what_it_is(tmp_path, case):
 
 def test_results_that_no_layer_gives(tmp_path):
     lstm = layer("LSTM", "cell", "x", units=2, return_state=True)
-    for result, said in ((2, "'cell' the cell's state of an LSTM is read"), (10**9, "which it cannot have")):
+    for result, said in ((3, "'cell' result 3 is read, and it has 2"), (10**9, "which it cannot have")):
         head = layer("Flatten", "flat")
         head["inbound_nodes"] = [[["cell", 0, result, {}]]]
         model = KerasModel(functional(input_layer(7, 2, inbound=[]), lstm, head))

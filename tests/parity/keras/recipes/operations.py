@@ -189,6 +189,33 @@ def states_beside_sequences(keras: Any) -> Any:
 
 
 @recipe(sample=_ends_early)
+def encoder_and_decoder(keras: Any) -> Any:
+    """A decoder that starts with the states of an encoder, of one way and of both, masked steps among them."""
+    L = keras.layers
+    x = keras.Input((7, 3))
+    read = L.Masking()(x)
+    _, output, cell = L.LSTM(4, return_state=True)(read)
+    decoder = L.LSTM(4, return_sequences=True, return_state=True)
+    steps, _, kept = decoder(L.Conv1D(2, 2)(x), initial_state=[output, cell])
+    _, *both = L.Bidirectional(L.LSTM(3, return_sequences=True, return_state=True))(read)
+    joined = [L.Concatenate()(both[0::2]), L.Concatenate()(both[1::2])]
+    later = L.LSTM(6, go_backwards=True)(read, initial_state=joined)
+    gated = L.GRU(4, return_sequences=True)(steps, initial_state=L.Dense(4, activation="tanh")(kept))
+    again = L.Bidirectional(L.LSTM(3), merge_mode="sum")(steps, initial_state=both)
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([L.GlobalAveragePooling1D()(gated), kept, later, again])))
+
+
+@recipe
+def frames_ahead(keras: Any) -> Any:
+    """The states of a ConvLSTM2D go into another one."""
+    L = keras.layers
+    x = keras.Input((3, 6, 5, 2))
+    _, *states = L.ConvLSTM2D(2, 3, padding="same", return_sequences=True, return_state=True)(x)
+    y = L.ConvLSTM2D(2, 3, padding="same")(L.Conv3D(3, 1)(x), initial_state=states)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Concatenate()([y, states[1]]))))
+
+
+@recipe(sample=_ends_early)
 def states_of_both_ways(keras: Any) -> Any:
     """Attention of the last states of both ways to all steps, and states alone, one of them of masked steps."""
     import tensorflow as tf
