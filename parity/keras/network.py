@@ -142,7 +142,7 @@ def network_of(description: ModelDescription) -> Network:
 def _layers_of(description: ModelDescription) -> Network:
     layers: list[NetworkLayer] = []
     names = _names(description)
-    softmax, shapes = _softmax_of(description), dict(description.inputs)
+    softmax, shapes = softmax_of(description), dict(description.inputs)
     described = {layer.name: layer for layer in description.layers}
     inputs = [described[name] for name in shapes if name in described]
     for layer in [*inputs, *(layer for layer in description.layers if layer.name not in shapes)]:
@@ -261,7 +261,7 @@ def read_network(
     return Network(tuple(replace(layer, weights=weights.get(layer.name, {})) for layer in bare.layers))
 
 
-def _softmax_of(description: ModelDescription) -> str | None:
+def softmax_of(description: ModelDescription) -> str | None:
     """Return the name of the layer whose softmax the converter took off."""
     if not description.removed_softmax:
         return None

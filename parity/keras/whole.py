@@ -12,6 +12,9 @@ from parity.keras.handlers.attention import SCORES
 from parity.keras.stored import Stored
 from parity.keras.substitutes import SUBSTITUTES
 
+OF_KERAS_3 = "a Keras 3 file as one of Keras 2"
+"""How the network of a file of Keras 3 is spelled."""
+
 
 def last_softmax(graph: Graph) -> str | None:
     """Return the name of the layer whose softmax is the last thing the model does, if it is."""
@@ -48,7 +51,7 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
         "attention without its scores": any(node.call.settings.get(SCORES) is True for node in graph.nodes),
         f"the output {graph.output!r} alone": len(graph.outputs) > 1,
         "places and classes of the output in one row": several_places,
-        "a Keras 3 file as one of Keras 2": stored.keras_major > 2 or file.keras_3_layout,
+        OF_KERAS_3: stored.keras_major > 2 or file.keras_3_layout,
         "sizes of the input that the file leaves open": graph.sized,
         "weights and architecture in one file": file.by_position is not None,
         "the architecture of another file": stored.described_elsewhere,
