@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from parity.assets.inputs import default_inputs
@@ -17,9 +19,11 @@ from parity.assets.source import ModelSource
 from parity.errors import ParityError, first_line
 from parity.keras import KerasModule, ModelDescription, torchvision_vgg_state_dict
 from parity.reference import ReferenceClient
-from parity.run.logits import FLOAT64_LIMIT
+from parity.run.file_logits import NoFileLogitsError, file_logits
+from parity.run.logits import FLOAT32_LEAST, FLOAT64_LIMIT
 from parity.run.reference_side import ReferenceSide
 
+Array = npt.NDArray[Any]
 # For an axis that the model leaves open.
 _OPEN_SIZE = 32
 
@@ -54,6 +58,9 @@ class LogitsCheck:
 def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClient) -> LogitsCheck:
     """Compare the logits for one input, shipped or random from a fixed seed, in float64, which tells networks apart.
 
+    They are those of the file itself where something here reads it, else those of the network that was written for the
+    reference. Keras 3, and some operations of TensorFlow, are compared in float32.
+
     Parameters
     ----------
     module
@@ -70,7 +77,14 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
     """
     name, array = _an_input(module.description, source)
     exact = source.load("float64")
-    (answer,) = ReferenceSide(client, source, exact.description).logits([array], "float64")
+    side = ReferenceSide(client, source, exact.description)
+    if exact.description.spelled:
+        with contextlib.suppress(NoFileLogitsError):
+            of_the_file = file_logits(side, exact.description, source, array[None], ("float64", "float32"))
+            model = exact if of_the_file.dtype == "float64" else source.load("float32")
+            limit = FLOAT64_LIMIT if of_the_file.dtype == "float64" else FLOAT32_LEAST
+            return LogitsCheck(name, _distance(source, model, array, of_the_file.values), limit)
+    (answer,) = side.logits([array], "float64")
     if answer.error_kind == "environment":
         return LogitsCheck(name, None, why_not=answer.error or "")
     if answer.array is None:
@@ -79,11 +93,15 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
             "--no-check converts without the check",
             detail=f"{answer.error}\n{answer.stderr_tail}".strip(),
         )
-    mine = exact.logits(array[None]).reshape(-1)
-    theirs = answer.array.reshape(-1).astype(np.float64)
+    return LogitsCheck(name, _distance(source, exact, array, answer.array))
+
+
+def _distance(source: ModelSource, model: KerasModule, array: Array, of_keras: Array) -> float:
+    mine = model.logits(array[None]).reshape(-1).astype(np.float64)
+    theirs = of_keras.reshape(-1).astype(np.float64)
     if mine.shape != theirs.shape:
         raise ParityError(f"{source.path}: Keras returns {theirs.size} logits, the converted model {mine.size}")
-    return LogitsCheck(name, float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs)))
+    return float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs))
 
 
 def _an_input(description: ModelDescription, source: ModelSource) -> tuple[str, Any]:

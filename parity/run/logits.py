@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -14,13 +13,12 @@ import numpy.typing as npt
 from parity.judge.known.conditions import takes_tokens
 from parity.judge.limits import TIMES_NOISE
 from parity.keras import KerasModule
-from parity.keras.network import softmax_of
 from parity.keras.whole import OF_KERAS_3
 from parity.reference.environment import ReferenceEnvironmentError
-from parity.reference.keras_3 import Keras3Error, Logits, logits_of_keras_3
 from parity.reference.request import ReferenceAnswer
 from parity.run.ahead import Ahead, Task
 from parity.run.cases import DTYPES
+from parity.run.file_logits import FileLogits, NoFileLogitsError, file_logits
 from parity.run.noise import LAST_DIGITS, nudged
 from parity.run.records import ModelFacts
 from parity.run.reference_side import ReferenceSide
@@ -74,15 +72,21 @@ def check_logits(
     theirs: dict[str, Array] = {}
     left_out = ("float64",) if facts.plan.large and not facts.plan.float64 else ()
     lanes = [dtype for dtype in DTYPES if dtype not in left_out]
-    with ThreadPoolExecutor(1) as beside:  # Keras 3 starts while TensorFlow does
-        of_keras_3 = beside.submit(_by_keras_3, facts, inputs) if OF_KERAS_3 in facts.description.spelled else None
+    spelled = facts.description.spelled
+    of_the_file: Callable[[], FileLogits] = partial(
+        file_logits, side, facts.description, facts.plan.source, inputs, lanes
+    )
+    with ThreadPoolExecutor(1) as beside:
+        if OF_KERAS_3 in spelled:  # which starts while TensorFlow does
+            of_the_file = beside.submit(of_the_file).result
         with Ahead([Task(dtype, partial(side.logits, list(inputs), dtype)) for dtype in lanes], at_once) as ahead:
             for dtype in lanes:
                 values = _theirs(facts, ahead.take(dtype))
                 if values is None:
                     return
                 theirs[dtype] = values
-    _hold_to_the_file(facts, side, inputs, theirs, of_keras_3)
+    if spelled:
+        _hold_to_the_file(facts, theirs, of_the_file)
     facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
     for dtype, values in theirs.items():
         distance = _distance(logits[dtype], values)
@@ -100,36 +104,19 @@ def check_logits(
             facts.problems |= dict.fromkeys(DTYPES if dtype == "float64" else (dtype,), text)
 
 
-def _hold_to_the_file(
-    facts: ModelFacts,
-    side: ReferenceSide,
-    inputs: Array,
-    theirs: Mapping[str, Array],
-    of_keras_3: Future[Logits] | None,
-) -> None:
+def _hold_to_the_file(facts: ModelFacts, theirs: Mapping[str, Array], of_the_file: Callable[[], FileLogits]) -> None:
     """Hold the network that was written for the reference to the file it was made of, as Keras itself reads that."""
-    if not facts.description.spelled:
-        return
     spelling = f"written for the reference with {', '.join(facts.description.spelled)}"
-    if of_keras_3 is not None:
-        try:
-            answer = of_keras_3.result()
-        except Keras3Error as error:
-            facts.reference_network = f"{spelling}; it was not held to the file itself ({error})"
-            return
-        dtype, values, by = "float32", answer.values.astype(np.float64), f" by Keras {answer.version}"
-    else:
-        for dtype in sorted(theirs, reverse=True):  # float32 where TensorFlow computes the file in nothing else
-            answers = side.own_logits(list(inputs), dtype)
-            failed = next((answer for answer in answers if answer.array is None), None)
-            if failed is None:
-                break
-        if failed is not None:
-            facts.reference_network = f"{spelling}; the reference cannot read the file itself ({failed.error})"
-            return
-        values, by = _stacked([np.asarray(answer.array) for answer in answers]), ""
-    distance = _distance(theirs[dtype], values)
-    facts.reference_network = f"{spelling}; its logits are within {distance:.2g} of those of the file in {dtype}{by}"
+    try:
+        answer = of_the_file()
+    except NoFileLogitsError as error:
+        facts.reference_network = f"{spelling}; it was not held to the file: {error}"
+        return
+    dtype = answer.dtype
+    distance = _distance(theirs[dtype], answer.values)
+    facts.reference_network = (
+        f"{spelling}; its logits are within {distance:.2g} of those of the file by {answer.by} in {dtype}"
+    )
     limit = FLOAT64_LIMIT if dtype == "float64" else _noise_limit(theirs)
     if not distance <= limit:
         text = (
@@ -137,21 +124,6 @@ def _hold_to_the_file(
             f"{distance:.3g} in {dtype}, more than {limit:.3g}"
         )
         facts.problems |= dict.fromkeys(DTYPES, text)
-
-
-def _by_keras_3(facts: ModelFacts, inputs: Array) -> Logits:
-    """Return the logits that Keras 3 computes from the user's file."""
-    description, source = facts.description, facts.plan.source
-    if source.config is not None:
-        raise Keras3Error("its weights and its architecture are two files")
-    ends = np.cumsum([math.prod(n or 0 for n in shape) for _, shape in description.inputs])[:-1]
-    parts = [inputs]
-    if len(description.inputs) > 1:
-        joined = np.split(inputs.reshape(len(inputs), -1), ends, axis=1)
-        shapes = [tuple(n or 0 for n in shape) for _, shape in description.inputs]
-        parts = [part.reshape(len(inputs), *shape) for part, shape in zip(joined, shapes, strict=True)]
-    output = description.chosen or description.output
-    return logits_of_keras_3(source.path, parts, description.keys, output, softmax_of(description))
 
 
 def _float32_limit(

@@ -48,7 +48,7 @@ class ReferenceSide:
 
     What the references cannot read, or explain, in the form of the file (models inside of models, a layer that is
     called twice, bare operations, a file of Keras 3, one output of several) they are given in a form that they can: the
-    same layers and weights, written from the converter's description. `own_logits` holds that to the file itself.
+    same layers and weights, written from the converter's description. `file_logits` holds that to the file itself.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class ReferenceSide:
             return self._file
         return self._written_once(("as the references read it",), self._read)
 
-    def own_logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
+    def file_logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
         """Return the logits that Keras itself computes from the user's file, where it can read that."""
         return self._ask(self._file, FILE_LOGITS, inputs, [0] * len(inputs), dtype)
 

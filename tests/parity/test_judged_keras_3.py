@@ -50,7 +50,7 @@ def of_keras_here(path: Path, inputs: Sequence[Any], *told: Any) -> Logits:
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_a_file_of_keras_3(name: str, client: ReferenceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parity.run.logits.logits_of_keras_3", of_keras_here)
+    monkeypatch.setattr("parity.run.file_logits.logits_of_keras_3", of_keras_here)
     path, shape = saved(name, tmp_path)
     source = ModelSource(name, path, None, file_sha256(path), "none", "", "a file of Keras 3")
     assert parity.keras.load(path).description.input_shape == shape
@@ -60,7 +60,7 @@ def test_a_file_of_keras_3(name: str, client: ReferenceClient, tmp_path: Path, m
         warnings.simplefilter("ignore")  # of input rules that no layer uses, as in the references
         runner = Runner(plan, client, subject("signxai_torch"))
         rows = [outcome.row for outcome in runner.run()]
-    assert f"by Keras {keras.__version__}" in str(runner.facts.reference_network)
+    assert f"by Keras {keras.__version__} in float32" in str(runner.facts.reference_network)
     found = {row["method"]: (row["status"], row["message"]) for row in rows}
     assert {status for status, _ in found.values()} <= {"parity", "reference-defect", "unsupported"}, found
     assert found["gradient"][0] in ("parity", "reference-defect"), found

@@ -56,7 +56,7 @@ def _run(truth: Path, name: str, client: ReferenceClient) -> tuple[str, list[dic
 @pytest.mark.parametrize("name", [*IN_FLOAT64, *IN_FLOAT32])
 def test_the_file_itself_is_read(truth: Path, name: str, client: ReferenceClient) -> None:
     network, rows = _run(truth, name, client)
-    assert network.endswith(f"of those of the file in {'float64' if name in IN_FLOAT64 else 'float32'}")
+    assert network.endswith(f"of the file by TensorFlow in {'float64' if name in IN_FLOAT64 else 'float32'}")
     assert {row["failed_check"] for row in rows} == {None}
 
 
