@@ -83,7 +83,10 @@ def time_distributed(table: Table) -> Callable[[Layer], Built]:
         modules = [module for _, module in built.modules]
         if built.value.order is not None:
             modules.append(FeatureOrder(torch.from_numpy(np.argsort(built.value.order))))
-        return _built(layer, built.value.shape, *modules)
+        around = _built(layer, built.value.shape, *modules)
+        # Masking and Embedding make a mask of each step; in Keras 2 it goes on to what is behind the wrapper.
+        makes_mask = isinstance(built.mask, nn.Module) and layer.keras_major < 3
+        return replace(around, mask=built.mask) if makes_mask else around
 
     return build
 
@@ -103,6 +106,11 @@ def _around_a_model(layer: Layer, graph: Graph) -> Built:
         tensors.setdefault(node, {})[name.removeprefix(f"{node}/")] = tensor
         layer.used.add(name)
     module, made, description = layer.convert(graph, tensors)
+    if description.output_layer.masked and layer.keras_major < 3:
+        raise layer.fail(
+            "the model inside hands on the mask of each step (of Masking, or Embedding with mask_zero=True), which is "
+            "not supported. Let it end in a layer that ends masks, such as a recurrent one without return_sequences"
+        )
     return replace(_built(layer, made, module), inside=description)
 
 
