@@ -69,6 +69,7 @@ class _Parser:
     input_order: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     input_keys: tuple[str, ...] = ()
+    output_keys: tuple[str, ...] = ()
     nodes: dict[str, Node] = field(default_factory=dict)
     ends_of_models: set[str] = field(default_factory=set)  # the nodes that make the outputs, also of models inside
 
@@ -197,6 +198,7 @@ class _Parser:
             self.input_order = [results[(start, 0)][0] for start in starts if (start, 0) in results]
             self.outputs = [source.layer for source in outputs]
             self.input_keys = keys_of(config.get("input_layers"))
+            self.output_keys = keys_of(config.get("output_layers"))
         # Weights are stored in the order of the file, not of computation.
         members = tuple(made[key] for key in entries if key in made)
         ends = tuple(self.result(source, (source.layer, 0), results[place]) for place, source in wiring.ends)
@@ -345,10 +347,15 @@ class _Parser:
     # --- ends --------------------------------------------------------------------------------------------------------
 
     def chosen(self, output: str | None, results: Results) -> str:
-        """Return the node of the output that is wanted, by the name of the layer or nested model, or by its own."""
+        """Return the node of the output that is wanted, by the name of the layer or nested model, or by its own.
+
+        A model that returns a dict has its keys besides.
+        """
         names = self.outputs if len(set(self.outputs)) == len(self.outputs) else list(results)
         if output in results:
             return output
+        if output is not None and output in self.output_keys and output not in names:
+            return results[self.output_keys.index(output)]
         if output is not None and output not in names:
             raise self.fail(f"the model has no output {output!r}; its outputs are {', '.join(names)}.")
         if output is None and len(set(results)) > 1:

@@ -35,7 +35,9 @@ def main(told: dict[str, Any]) -> None:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     chosen = 0
     if len(model.outputs) > 1:
-        chosen = [tensor._keras_history.operation.name for tensor in model.outputs].index(told["output"])
+        names = [tensor._keras_history.operation.name for tensor in model.outputs]
+        keys = sorted(model._outputs_struct) if isinstance(model._outputs_struct, dict) else names
+        chosen = (names if told["output"] in names else keys).index(told["output"])
     rows = []
     for number in range(len(parts[0])):
         sample = [part[number : number + 1] for part in parts]

@@ -153,7 +153,8 @@ def without_softmax(config: Config) -> tuple[Config, bool]:
 
     A softmax that is an attribute of the last layer becomes linear. A last layer that is nothing but a softmax is left
     out, and so is every `Activation("linear")` behind it and before it, which does nothing, because the signxai backend
-    spreads the chosen logit over all classes when the last layer has no kernel.
+    spreads the chosen logit over all classes when the last layer has no kernel. Inputs and outputs that are named by a
+    dict come in a list, as the references take them.
 
     Raises
     ------
@@ -161,6 +162,10 @@ def without_softmax(config: Config) -> tuple[Config, bool]:
         If the model has several outputs, or nothing is left without the softmax.
     """
     config = copy.deepcopy(config)
+    body = config["config"]
+    for ends in ("input_layers", "output_layers"):
+        if isinstance(body.get(ends), dict):  # TensorFlow flattens a dict in the order of its keys
+            body[ends] = [body[ends][key] for key in sorted(body[ends])]
     return config, _strip(config, softmax=True)
 
 

@@ -87,3 +87,17 @@ def test_a_last_softmax_is_taken_off_also_where_it_is_no_layer(softmax: Callable
     module = parity.keras.load(tmp_path / "model.keras")
     assert module.description.removed_softmax
     assert np.abs(module.logits(values) - expected).max() <= CLOSE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_outputs_go_by_the_names_that_the_model_returns_them_under(suffix: str, tmp_path: Path) -> None:
+    x = L.Input((5,))
+    model = _filled(keras.Model(x, {"later": L.Dense(3, name="b")(x), "first": L.Dense(2, name="a")(x)}), 4)
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    values = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    expected = model.predict(values, verbose=0)
+    for key, name in (("later", "b"), ("first", "a")):
+        for output in (key, name):
+            found = parity.keras.load(path, output=output).logits(values)
+            assert np.abs(found - expected[key]).max() <= CLOSE

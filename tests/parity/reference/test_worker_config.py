@@ -249,3 +249,11 @@ def test_a_bare_softmax_at_the_end_is_left_out():
     assert had_softmax
     assert config["config"]["output_layers"] == [["d", 0, 0]]
     assert [entry["config"]["name"] for entry in config["config"]["layers"]] == ["d"]
+
+
+def test_inputs_and_outputs_named_by_a_dict_come_in_a_list():
+    model = functional(layer("InputLayer", "b"), layer("InputLayer", "a"), layer("Dense", "d", "a"))
+    model["config"] |= {"input_layers": {"z": ["b", 0, 0], "a": ["a", 0, 0]}, "output_layers": {"y": ["d", 0, 0]}}
+    config, _ = without_softmax(model)
+    assert config["config"]["input_layers"] == [["a", 0, 0], ["b", 0, 0]]
+    assert config["config"]["output_layers"] == [["d", 0, 0]]
