@@ -44,7 +44,12 @@ class FileLogits:
 
 
 def file_logits(
-    side: ReferenceSide, description: ModelDescription, source: ModelSource, inputs: Array, dtypes: Sequence[str]
+    side: ReferenceSide,
+    description: ModelDescription,
+    source: ModelSource,
+    inputs: Array,
+    dtypes: Sequence[str],
+    onednn: bool = True,
 ) -> FileLogits:
     """Return the logits of a file: of Keras 3 by Keras 3, in float32, all others by the reference's TensorFlow.
 
@@ -58,6 +63,8 @@ def file_logits(
         `(N, ...)` in Keras layout; several inputs joined into one vector.
     dtypes
         In which TensorFlow is asked until it answers: there are files that it computes in float32 and nothing else.
+    onednn
+        Whether TensorFlow may use oneDNN, which takes some operations of float32 together for others.
 
     Raises
     ------
@@ -68,10 +75,11 @@ def file_logits(
         return _by_keras_3(description, source, inputs)
     error: str | None = ""
     for dtype in dtypes:
-        answers = side.file_logits(list(inputs), dtype)
+        answers = side.file_logits(list(inputs), dtype, onednn)
         rows = [np.asarray(answer.array).reshape(-1) for answer in answers if answer.array is not None]
         if len(rows) == len(answers):
-            return FileLogits(np.stack(rows).astype(np.float64), dtype, "TensorFlow")
+            by = "TensorFlow" if onednn else "TensorFlow without oneDNN"
+            return FileLogits(np.stack(rows).astype(np.float64), dtype, by)
         error = next(answer.error for answer in answers if answer.array is None)
     raise NoFileLogitsError(f"the reference cannot read the file itself ({error})")
 

@@ -75,9 +75,9 @@ class ReferenceSide:
             return self._file
         return self._written_once(("as the references read it",), self._read)
 
-    def file_logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
+    def file_logits(self, inputs: Sequence[Array], dtype: str, onednn: bool = True) -> list[ReferenceAnswer]:
         """Return the logits that Keras itself computes from the user's file, where it can read that."""
-        return self._ask(self._file, FILE_LOGITS, inputs, [0] * len(inputs), dtype)
+        return self._ask(self._file, FILE_LOGITS, inputs, [0] * len(inputs), dtype, onednn)
 
     def logits(self, inputs: Sequence[Array], dtype: str) -> list[ReferenceAnswer]:
         """Return the model's logits for each input."""

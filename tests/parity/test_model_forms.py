@@ -179,17 +179,30 @@ class AnotherFile(EchoClient):
 
     def answer(self, request):
         answers = super().answer(request)
-        if not request.call.asks_for_logits or "parity-networks-" in str(request.model.path):
+        if request.call.kind != "file-logits":
             return answers
         return [ReferenceAnswer(np.asarray(answer.array) * 1.001) for answer in answers]
 
 
-@pytest.mark.parametrize(("client", "fine"), [(EchoClient, True), (AnotherFile, False)])
+class Fused(EchoClient):
+    """Cannot read the user's own file in float64, and computes something else in float32 with oneDNN."""
+
+    def answer(self, request):
+        answers = super().answer(request)
+        if request.call.kind != "file-logits":
+            return answers
+        if request.dtype == "float64":
+            return [ReferenceAnswer(None, error="ValueError: float", error_kind="method") for _ in answers]
+        return [ReferenceAnswer(np.asarray(answer.array) * (2 if request.onednn else 1)) for answer in answers]
+
+
+@pytest.mark.parametrize(("client", "fine"), [(EchoClient, True), (AnotherFile, False), (Fused, True)])
 def test_the_written_network_is_held_to_the_file(tmp_path, monkeypatch, client, fine):
     monkeypatch.setattr(EchoClient, "wrong", frozenset())
     source, (x,) = written("nested", tmp_path)
     runner = Runner(plan(source, x, "gradient", dtypes=("float64",)), client(), SignxaiTorch())
     (row,) = [outcome.row for outcome in runner.run()]
+    assert ("without oneDNN" in str(runner.facts.reference_network)) is (client is Fused)
     assert (row["status"] == "parity") is fine
     assert fine or (row["failed_check"] == "logits" and "not that of the file" in row["message"])
 
