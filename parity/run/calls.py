@@ -10,6 +10,7 @@ from parity.judge.known.conditions import (
     has_output_activation,
     input_layers,
     layers_at_every_step,
+    looks_up_at_every_step,
     masked_averages,
     takes_tokens,
 )
@@ -111,6 +112,12 @@ def refuse_tokens(method: Method, model: ModelDescription) -> None:
         raise NotInReferenceError(
             "deep Taylor is defined by innvestigate alone, and there it takes the gradient of an Embedding, which has "
             "none"
+        )
+    inside = next((layer.name for layer in model.layers if looks_up_at_every_step(layer)), None)
+    if method.row.layers and inside is not None:
+        raise NotInReferenceError(
+            f"layer {inside!r} looks tokens up at every step, and both references take the derivative of a "
+            "TimeDistributed, which tokens have not"
         )
 
 

@@ -291,7 +291,7 @@ class DeepLiftComposite(Composite):
     def rule_of(self, operation: Operation, step: int = 0) -> Rule | None:
         """See `Composite.rule_of`."""
         kind = operation.kind
-        if kind is Kind.ACTIVATION:
+        if kind is Kind.ACTIVATION or operation.function.of_each_value:
             return Rescale()
         if kind is Kind.MAXIMUM and len(operation.sources) == 1:
             return RescalePool()

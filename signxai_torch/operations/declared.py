@@ -23,6 +23,7 @@ DECLARABLE = {
     "rectifier": Kind.ACTIVATION,
     "move": Kind.MOVE,
     "unchanged": Kind.UNCHANGED,
+    "function": Kind.UNCHANGED,
     "derivative": Kind.DERIVATIVE,
     "embedding": Kind.EMBEDDING,
     "recurrence": Kind.RECURRENCE,
@@ -33,8 +34,9 @@ A gate is an activation that squashes values between bounds, so that what is mul
 joined with it. A rectifier is an activation that guided backpropagation takes for a ReLU. LRP hands relevance through
 an "unchanged" layer as it is, and by the gradient through a "derivative", which may read several tensors: that is what
 SIGN-XAI 1.1.9.2 does with every layer that has no kernel, sum or average, by whether its shape stays (iNNvestigate
-2.1.2 takes the gradient of both). An "embedding" reads tokens and makes a vector of each, along axis 1. A "recurrence"
-runs over a sequence step by step, and no reference has a rule for it.
+2.1.2 takes the gradient of both). A "function" is an "unchanged" layer that computes one function of each value:
+DeepLIFT takes it for one, while it looks inside of other unchanged layers. An "embedding" reads tokens and makes a
+vector of each, along axis 1. A "recurrence" runs over a sequence step by step, and no reference has a rule for it.
 """
 
 
@@ -53,4 +55,4 @@ def declared_function(module: nn.Module) -> Function | None:
         raise ValueError(
             f"{type(module).__name__}.{ATTRIBUTE} is {declared!r}; it must be one of {', '.join(DECLARABLE)}"
         )
-    return Function(declared, DECLARABLE[declared], gate=declared == "gate")
+    return Function(declared, DECLARABLE[declared], gate=declared == "gate", of_each_value=declared == "function")

@@ -62,6 +62,8 @@ class Function:
     gate : bool
         Whether it squashes values between bounds, or is a statistic of many values, so that what is multiplied by its
         result is scaled and not joined with it.
+    of_each_value : bool
+        Whether it is a module that computes one function of each value, so that DeepLIFT need not look inside.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Function:
     parameters: tuple[str, ...] = ()
     transparent: bool = False
     gate: bool = False
+    of_each_value: bool = False
 
 
 _POOL = ("input", "kernel_size", "stride", "padding")

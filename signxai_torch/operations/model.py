@@ -116,7 +116,8 @@ class Model:
         refuse("a gradient", [
             Obstacle(f"its output is cut from its input by {cuts}", "let the gradient through") if cuts
             else Obstacle("its output does not depend on its input, as far as autograd can tell",
-                          "a quantised model has no gradient; use the model that it was made from")
+                          "tokens that are looked up in a table have no gradient, so explain the part of the model "
+                          "behind the table; a quantised model has none, so use the model that it was made from")
         ])  # fmt: skip
 
     def _settled(self, made: Any, x: Tensor, watch: Watch) -> Tensor:

@@ -170,7 +170,7 @@ class Recorder(Watch):
     def wrap(self, module: nn.Module, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         """Return a forward that tells whose operations run; see `signxai_torch.operations.replica.replicate`."""
         declared, leaf, type_name = declared_function(module), not module._modules, type(module).__name__
-        if declared is not None and declared.kind in self._opened:
+        if declared is not None and declared.kind in self._opened and not declared.of_each_value:
             declared = None
         identity = isinstance(module, nn.Identity)
         wanted = self.results.get(path)

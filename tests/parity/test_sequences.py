@@ -90,6 +90,24 @@ def test_tokens_beside_another_input_are_tokens(tmp_path):
         question(parse("gradient"), parity.keras.load(path).description)
 
 
+@pytest.mark.parametrize(
+    ("method", "words"), [("gradient", "tokens, which have no gradient"), ("lrp_z", "'each' looks tokens up at every")]
+)
+def test_tokens_that_are_looked_up_at_every_step(tmp_path, method, words):
+    inside = {"class_name": "Embedding", "config": {"name": "table", "input_dim": 7, "output_dim": 3}}
+    table = {"embeddings": np.ones((7, 3), np.float32)}
+    parts = network(
+        (4, 5),
+        layer("TimeDistributed", "each", weights=table, layer=inside),
+        layer("Flatten", "row"),
+        dense(np.random.default_rng(0), "out", 60, 3),
+    )
+    path = tmp_path / "tokens.h5"
+    write_network(parts, path)
+    with pytest.raises(NotInReferenceError, match=words):
+        question(parse(method), parity.keras.load(path).description)
+
+
 def test_tokens_are_held_to_innvestigate(described):
     model = described("text_cnn")
     (candidate,) = question(parse("lrp_z"), model).candidates

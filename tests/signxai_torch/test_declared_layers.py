@@ -99,3 +99,32 @@ def test_a_bias_in_the_middle_of_a_layer_counts_whole_whatever_the_sign_of_the_i
     for part in ("positive", "negative"):
         made = operation.apply(point, part, ("positive", "negative"))
         np.testing.assert_allclose((made - operation.apply(point, part)).detach(), whole.detach(), rtol=1e-15)
+
+
+class _Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient * 3 * x**2
+
+
+class Cube(nn.Module):
+    signxai_operation: ClassVar[str] = "function"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Cube.apply(x)
+
+
+def test_deep_lift_takes_a_function_of_each_value_for_one_wherever_it_is_computed():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), Cube(), nn.Linear(5, 3)).double()
+    x = torch.randn(2, 4, dtype=torch.float64)
+    change = (model(x) - model(torch.zeros_like(x)))[:, 1].detach().numpy()
+    np.testing.assert_allclose(signxai_torch.explain(model, x, "deep_lift", target=1).sum(1), change, rtol=1e-10)
+    kept = signxai_torch.explain(model, x, "lrp_z", target=1).sum(1)
+    assert np.isfinite(kept).all()

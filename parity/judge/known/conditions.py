@@ -146,8 +146,15 @@ def takes_tokens(model: ModelDescription) -> bool:
             moved[layer.name] |= inputs
         else:
             for name in inputs:
-                readers.setdefault(name, set()).add(layer.class_name)
+                readers.setdefault(name, set()).add("Embedding" if looks_up_at_every_step(layer) else layer.class_name)
     return {"Embedding"} in readers.values()
+
+
+def looks_up_at_every_step(layer: LayerDescription) -> bool:
+    """Return whether a `TimeDistributed` does nothing with what it reads but look it up in a table."""
+    if layer.class_name != "TimeDistributed":
+        return False
+    return takes_tokens(layer.inside) if layer.inside is not None else layer_inside(layer.config)[0] == "Embedding"
 
 
 def masked(layers: Iterable[Layer]) -> set[str]:

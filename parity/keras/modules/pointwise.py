@@ -78,7 +78,7 @@ POINTWISE: Mapping[str, Callable[[Tensor], Tensor]] = {
 class Pointwise(nn.Module):
     """One function of `POINTWISE`, by its name."""
 
-    signxai_operation: ClassVar[str] = "unchanged"
+    signxai_operation: ClassVar[str] = "function"
 
     def __init__(self, function: str) -> None:
         super().__init__()
