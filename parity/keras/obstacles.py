@@ -32,10 +32,6 @@ _UNKNOWN_OPERATION = (
     "is a bare operation ({}), which is not in the table of those that are converted. Use layers of Keras instead, and "
     "save the model again."
 )
-_OPERATION_INSIDE = (
-    "is a bare operation inside of a model that runs at every step, which is not supported. Use a Keras layer "
-    "instead, and save the model again."
-)
 
 
 def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
@@ -52,11 +48,8 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
         for problem in _problems(node, tokens=tokens):
             obstacles.setdefault(problem, []).append(node)
         for inner in _inside(node, file):
-            if is_operation(inner.class_name):
-                obstacles.setdefault(_OPERATION_INSIDE, []).append(inner)
-            else:
-                for problem in _problems(inner, inside=True):
-                    obstacles.setdefault(problem, []).append(inner)
+            for problem in _problems(inner, inside=True):
+                obstacles.setdefault(problem, []).append(inner)
     lines = [f"{_layers(group)} {problem}" for problem, group in obstacles.items()]
     if len(lines) == 1:
         raise ConversionError(f"{file}: {lines[0]}")

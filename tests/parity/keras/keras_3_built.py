@@ -326,3 +326,13 @@ def encoder_and_decoder() -> Any:
     gated = L.GRU(4)(steps, initial_state=L.Dense(4, activation="tanh")(kept))
     again = L.Bidirectional(L.LSTM(3), merge_mode="sum")(steps, initial_state=both)
     return keras.Model(x, L.Dense(3)(L.Concatenate()([gated, kept, later, again])))
+
+
+@built
+def operations_at_every_step() -> Any:
+    frame = L.Input((6, 5, 2))
+    y = L.Conv2D(4, 3)(frame)
+    y = y * ops.sigmoid(ops.mean(y, axis=(1, 2), keepdims=True))
+    inside = keras.Model(frame, L.Dense(3)(ops.sqrt(ops.relu(ops.max(y, axis=(1, 2))) + 1.0)))
+    x = L.Input((3, 6, 5, 2))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inside)(x))))

@@ -206,6 +206,21 @@ def encoder_and_decoder(keras: Any) -> Any:
 
 
 @recipe
+def operations_at_every_step(keras: Any) -> Any:
+    """A model of bare operations that runs at every step."""
+    import tensorflow as tf
+
+    L = keras.layers
+    frame = keras.Input((6, 5, 2))
+    y = L.Conv2D(4, 3)(frame)
+    y = y * tf.nn.sigmoid(tf.reduce_mean(y, axis=[1, 2], keepdims=True))
+    y = tf.math.sqrt(tf.nn.relu(tf.reduce_max(y, [1, 2])) + 1.0)
+    inside = keras.Model(frame, L.Dense(3)(tf.concat([y, y * 2.0], -1)))
+    x = keras.Input((3, 6, 5, 2))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inside)(x))))
+
+
+@recipe
 def frames_ahead(keras: Any) -> Any:
     """The states of a ConvLSTM2D go into another one."""
     L = keras.layers
