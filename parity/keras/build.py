@@ -14,6 +14,7 @@ from torch import nn
 
 from parity.keras.description import LayerDescription, ModelDescription, Shape
 from parity.keras.errors import ConversionError
+from parity.keras.functions.left_out import without_what_changes_nothing
 from parity.keras.functions.sizes import Sizes
 from parity.keras.functions.spelling import Tensor
 from parity.keras.functions.table import cast_dtype, is_operation, measured, spelled
@@ -131,6 +132,7 @@ class Builder:
             reads = [
                 self._tensor(self._without_mask(read.name)) if isinstance(read, Tensor) else read for read in reads
             ]
+        node = without_what_changes_nothing(node, self.graph.nodes)
         for part in spelled(node, reads, lambda problem: self._fail(node, problem)):
             if part.class_name not in HANDLERS:
                 raise self._fail(node, f"the {part.class_name} that it is spelled as is not supported")

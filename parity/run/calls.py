@@ -161,6 +161,27 @@ def refuse_recurrences(method: Method, model: ModelDescription) -> None:
         )
 
 
+_WITHOUT_DERIVATIVE = ("stop_gradient", "math.floor", "math.ceil", "math.round")
+
+
+def refuse_without_derivative(method: Method, model: ModelDescription) -> None:
+    """Refuse methods of gradients where an operation has none in TensorFlow, not even one of zeros.
+
+    Raises
+    ------
+    NotInReferenceError
+        Naming the operation.
+    """
+    if method.row.layers or method.family in ("input", "random", "random_uniform", "occlusion"):
+        return
+    for layer in model.layers:
+        if layer.config.get("function") in _WITHOUT_DERIVATIVE:
+            raise NotInReferenceError(
+                f"TensorFlow has no derivative of {layer.config['function']} in layer {layer.name!r}, and both "
+                "references stop where one is asked for"
+            )
+
+
 def refuse_average_of_nothing(method: Method, model: ModelDescription) -> None:
     """Refuse methods that start at zeros, where `Masking` leaves no step to average.
 

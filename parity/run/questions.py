@@ -28,6 +28,7 @@ from parity.run.calls import (
     refuse_deep_taylor,
     refuse_recurrences,
     refuse_tokens,
+    refuse_without_derivative,
     signxai_call,
     starts_from_preactivation,
 )
@@ -118,6 +119,7 @@ def question(method: Method, model: ModelDescription, reference: str = "auto") -
     refuse_tokens(method, model)
     refuse_recurrences(method, model)
     refuse_average_of_nothing(method, model)
+    refuse_without_derivative(method, model)
     refuse_deep_taylor(method, model)
     parameters: dict[str, Any] = {}
     if any(modifier == ("x_sign_mu", None) for modifier in method.modifiers):

@@ -363,3 +363,16 @@ def test_grad_cam_of_maps_that_something_else_reads_too_is_judged(tmp_path: Path
     join = layer("Add", "a", "n", "f")
     model = described(tmp_path, [6, 6, 3], conv("f", "x"), norm, join, flatten("a"), dense("o", "flat"))
     assert question(parse("grad_cam"), model).candidates
+
+
+@pytest.mark.parametrize(
+    ("method", "is_asked"), [("gradient", False), ("smoothgrad", False), ("lrp_z", True), ("input", True)]
+)
+def test_tensorflow_has_no_derivative_of_what_rounds(method: str, is_asked: bool, tmp_path: Path) -> None:
+    rounded = layer("TFOpLambda", "floor", "h", function="math.floor")
+    model = described(tmp_path, [5], dense("h", "x"), rounded, dense("o", "floor"))
+    if is_asked:
+        assert question(parse(method), model).candidates
+    else:
+        with pytest.raises(NotInReferenceError, match=r"no derivative of math.floor in layer 'floor'"):
+            question(parse(method), model)

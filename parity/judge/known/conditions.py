@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from parity.keras import LayerDescription, ModelDescription
+from parity.keras.handlers.activations import is_identity
 from parity.keras.handlers.table import HANDLERS, TRAINING_ONLY
 from parity.keras.handlers.wrappers import layer_inside
 from parity.keras.network import NetworkLayer
@@ -142,7 +143,7 @@ def takes_tokens(model: ModelDescription) -> bool:
     readers: dict[str, set[str]] = {}
     for layer in model.layers:  # each comes after those it reads
         inputs = set().union(*(moved[producer] for producer in layer.inbound))
-        if layer.class_name in moving:
+        if layer.class_name in moving or is_identity(layer.class_name, layer.config):
             moved[layer.name] |= inputs
         else:
             for name in inputs:

@@ -92,10 +92,3 @@ def both_signs(arguments: Arguments) -> tuple[Spelled, ...]:
 def same(arguments: Arguments) -> tuple[Spelled, ...]:
     """Spell what changes nothing."""
     return (Spelled("Activation", {"activation": "linear"}, (first_tensor(arguments).name,)),)
-
-
-def cast(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Spell a cast between floating point types, which the dtype of the model decides."""
-    if str(arguments.get("dtype")) not in ("float32", "float64"):
-        raise NotSpelledError(f"casts to {arguments.get('dtype')!r}")
-    return same(arguments)

@@ -37,6 +37,13 @@ def pointwise(function: str) -> Spelling:
     return spelling
 
 
+def rounded(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Round to whole numbers, halves to even ones."""
+    if arguments.get("decimals"):
+        raise NotSpelledError(f"rounds to {arguments['decimals']} decimals, and only whole numbers are supported")
+    return pointwise("math.round")({"x": first_tensor(arguments)})
+
+
 def logarithm(base: float) -> Spelling:
     """Spell a logarithm by the natural one."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.keras.functions.arithmetic import add
+from parity.keras.functions.elementwise import same
 from parity.keras.functions.parts import pad_with_places
 from parity.keras.functions.sizes import BATCH
 from parity.keras.functions.spelling import (
@@ -128,14 +129,42 @@ def pad(arguments: Arguments) -> tuple[Spelled, ...]:
         and len(margins) == rank + 1
         and all(isinstance(pair, list) and len(pair) == 2 for pair in margins)
     )
-    if not isinstance(margins, list) or not pairs or margins[0] != [0, 0] or margins[-1] != [0, 0] or rank < 2:
-        raise NotSpelledError(f"pads {margins!r}, and not the places alone")
+    if not isinstance(margins, list) or not pairs or margins[0] != [0, 0]:
+        raise NotSpelledError(f"pads {margins!r}, the batch among them")
+    if margins[-1] != [0, 0]:
+        if mode != "constant" or value:
+            raise NotSpelledError(f"pads the channels with mode={mode!r} and constant_values={value!r}")
+        return _zeros_beside_channels(x, margins)
+    if rank < 2:
+        return same(arguments)
     padding: Any = margins[1:-1]
     if mode != "constant":
         return pad_with_places(x, [(before, behind) for before, behind in padding], mode)
     if value:
         return _padded_with(value, x, margins)
     return (Spelled(f"ZeroPadding{rank - 1}D", {"padding": padding[0] if rank == 2 else padding}, (x.name,)),)
+
+
+def _zeros_beside_channels(x: Tensor, margins: list[list[int]]) -> tuple[Spelled, ...]:
+    """Return zeros beside the channels, which are laid where places are meanwhile, and around the places."""
+    if None in x.shape:
+        raise OpenSizeError("pads a tensor of an open size")
+    rank, composition = len(x.shape), Composition()
+    sizes = [size or 0 for size in x.shape]
+    if rank > 1:
+        turned = composition.add(transpose, {"x": x, "perm": [0, rank, *range(1, rank)]}, (sizes[-1], *sizes[:-1]))
+    else:
+        turned = composition.add(expand_dims, {"x": x, "axis": -1}, (sizes[0], 1))
+    beside = [[0, 0], margins[-1], *[[0, 0]] * (rank - 1 if rank > 1 else 1)]
+    wide = (sizes[-1] + sum(margins[-1]), *turned.shape[1:])
+    padded = composition.add(pad, {"x": turned, "paddings": beside}, wide)
+    if rank == 1:
+        composition.add(squeeze, {"x": padded, "axis": -1}, wide[:1])
+        return composition.layers
+    back = composition.add(transpose, {"x": padded, "perm": [0, *range(2, rank + 1), 1]}, (*sizes[:-1], wide[0]))
+    if any(pair != [0, 0] for pair in margins[:-1]):
+        composition.add(pad, {"x": back, "paddings": [*margins[:-1], [0, 0]]})
+    return composition.layers
 
 
 def _padded_with(value: float, x: Tensor, margins: list[list[int]]) -> tuple[Spelled, ...]:

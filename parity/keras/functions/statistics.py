@@ -11,6 +11,7 @@ from parity.keras.functions.pointwise import pointwise
 from parity.keras.functions.reducing import reduced
 from parity.keras.functions.shapes import squeeze
 from parity.keras.functions.spelling import (
+    RESULT,
     Arguments,
     Composition,
     NotSpelledError,
@@ -31,6 +32,12 @@ def variance(arguments: Arguments) -> tuple[Spelled, ...]:
     squares = composition.add(arithmetic.square, {"x": rest}, x.shape)
     composition.add(reduced("Average"), {"x": squares, "axis": axes, "keepdims": arguments.get("keepdims")})
     return composition.layers
+
+
+def moments(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Spell `keras.ops.moments`: the mean, or the variance."""
+    told = {"x": first_tensor(arguments), "axis": arguments.get("axes"), "keepdims": arguments.get("keepdims")}
+    return variance(told) if arguments[RESULT] else reduced("Average")(told)
 
 
 def deviation(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -14,6 +14,7 @@ from parity.keras.calls import Source
 from parity.keras.errors import ConversionError
 from parity.keras.functions import (
     arithmetic,
+    deciding,
     elementwise,
     images,
     of_keras_3,
@@ -75,9 +76,18 @@ _OF_TENSORFLOW: dict[str, Row] = {
     "add_n": (("inputs",), arithmetic.add_all),
     "l2_normalize": (("x", "axis", "epsilon"), arithmetic.unit_length),
     "reduce_logsumexp": (("input_tensor", "axis", "keepdims"), statistics.logsumexp),
+    "greater": (_TWO, deciding.greater),
+    "less": (_TWO, deciding.less),
+    "greater_equal": (_TWO, deciding.negated(deciding.less)),
+    "less_equal": (_TWO, deciding.negated(deciding.greater)),
+    "not_equal": (_TWO, deciding.differs),
+    "equal": (_TWO, deciding.negated(deciding.differs)),
+    "logical_and": (_TWO, arithmetic.multiply),
+    "logical_or": (_TWO, arithmetic.pairwise("Maximum")),
+    "logical_not": (_X, deciding.opposite),
     "reduce_variance": (("input_tensor", "axis", "keepdims"), statistics.variance),
     "reduce_std": (("input_tensor", "axis", "keepdims"), statistics.deviation),
-    **{name.removeprefix("math."): (_X, pointwise.pointwise(name)) for name in POINTWISE},
+    **{name.removeprefix("math."): (_X, pointwise.pointwise(name)) for name in POINTWISE if name.startswith("math.")},
 }
 """Functions of `tf.math`, some of which `tf` has too."""
 _OF_NN: dict[str, Row] = {
@@ -114,7 +124,12 @@ _OF_SHAPES: dict[str, Row] = {
     "transpose": (("a", "perm"), shapes.transpose),
     "identity": (("input",), elementwise.same),
     "ensure_shape": (("x", "shape"), elementwise.same),
-    "cast": (("x", "dtype"), elementwise.cast),
+    "cast": (("x", "dtype"), deciding.cast),
+    "stop_gradient": (("input",), pointwise.pointwise("stop_gradient")),
+    "where": (("condition", "x", "y"), deciding.where),
+    "zeros_like": (("input",), deciding.filled(0.0)),
+    "ones_like": (("input",), deciding.filled(1.0)),
+    "one_hot": (("indices", "depth", "on_value", "off_value", "axis"), deciding.one_hot),
     "clip_by_value": (("t", "clip_value_min", "clip_value_max"), arithmetic.clip),
     "pad": (("tensor", "paddings", "mode", "constant_values"), shapes.pad),
     "tile": (("input", "multiples"), shapes.tile),
@@ -137,6 +152,7 @@ _OF_SEVERAL_RESULTS: dict[str, Row] = {
     "unstack": (("value", "num", "axis"), parts.unstack),
     "ops.Split": (("x", "indices_or_sections", "axis"), parts.split_at),
     "ops.Unstack": (("x", "num", "axis"), parts.unstack),
+    "ops.Moments": (("x", "axes", "keepdims", "synchronized"), statistics.moments),
 }
 _OF_MATRICES: dict[str, Row] = {
     "matmul": (("a", "b", "transpose_a", "transpose_b"), products.matmul),
@@ -154,6 +170,10 @@ _OPERATORS: dict[str, Row] = {
     "truediv": (_TWO, pointwise.divide),
     "neg": (_X, arithmetic.negative),
     "pow": (_TWO, pointwise.power),
+    "gt": (_TWO, deciding.greater),
+    "lt": (_TWO, deciding.less),
+    "ge": (_TWO, deciding.negated(deciding.less)),
+    "le": (_TWO, deciding.negated(deciding.greater)),
     "getitem": (("tensor", "slice_spec"), parts.part),
 }
 _RESIZED = (
@@ -165,7 +185,7 @@ _RESIZED = (
 def _in_keras_3(name: str) -> str:
     """Return what Keras 3 calls a function of `POINTWISE`, such as `Arcsin`."""
     short = name.removeprefix("math.")
-    return (f"arc{short[1:]}" if short.startswith("a") else short).capitalize()
+    return "".join(part.capitalize() for part in (f"arc{short[1:]}" if short.startswith("a") else short).split("_"))
 
 
 _KERAS_3: dict[str, Row] = {
@@ -221,6 +241,7 @@ _KERAS_3: dict[str, Row] = {
     "Log2": (_X, pointwise.logarithm(2.0)),
     "Log10": (_X, pointwise.logarithm(10.0)),
     **{_in_keras_3(name): (_X, pointwise.pointwise(name)) for name in POINTWISE},
+    "Round": (("x", "decimals"), pointwise.rounded),
     "LogSoftmax": (("x", "axis"), elementwise.along_an_axis(elementwise.log_softmax)),
     "Tile": (("x", "repeats"), shapes.tile),
     "Repeat": (("x", "repeats", "axis"), shapes.repeat),
@@ -229,7 +250,20 @@ _KERAS_3: dict[str, Row] = {
     "Take": (("x", "indices", "axis"), parts.gather),
     "Swapaxes": (("x", "axis1", "axis2"), shapes.swap),
     "Moveaxis": (("x", "source", "destination"), shapes.move),
-    "Cast": (("x", "dtype"), elementwise.cast),
+    "Cast": (("x", "dtype"), deciding.cast),
+    "Greater": (("x1", "x2"), deciding.greater),
+    "Less": (("x1", "x2"), deciding.less),
+    "GreaterEqual": (("x1", "x2"), deciding.negated(deciding.less)),
+    "LessEqual": (("x1", "x2"), deciding.negated(deciding.greater)),
+    "NotEqual": (("x1", "x2"), deciding.differs),
+    "Equal": (("x1", "x2"), deciding.negated(deciding.differs)),
+    "LogicalAnd": (("x1", "x2"), arithmetic.multiply),
+    "LogicalOr": (("x1", "x2"), arithmetic.pairwise("Maximum")),
+    "LogicalNot": (_X, deciding.opposite),
+    "Where": (("condition", "x1", "x2"), deciding.where),
+    "ZerosLike": (_X, deciding.filled(0.0)),
+    "OnesLike": (_X, deciding.filled(1.0)),
+    "OneHot": (("x", "num_classes", "axis", "dtype", "sparse"), deciding.one_hot),
     "Pad": (("x", "pad_width", "mode", "constant_values"), shapes.pad),
     "MaxPool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("MaxPooling2D")),
     "AveragePool": (("inputs", "pool_size", "strides", "padding", "data_format"), reducing.pooled("AveragePooling2D")),

@@ -43,6 +43,24 @@ _OF_RESULTS: Mapping[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], T
 """Functions, and their derivatives by their results."""
 
 
+class _Stop(torch.autograd.Function):
+    """The same values, which hand no gradient on; `detach` would leave the input out of the graph."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return torch.zeros_like(gradients[0])
+
+
 def _of_result(function: str) -> Callable[[Tensor], Tensor]:
     def apply(x: Tensor) -> Tensor:
         result: Tensor = _NothingOfNothing.apply(x, function)
@@ -71,6 +89,11 @@ POINTWISE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "math.atanh": torch.atanh,
     "math.erf": torch.erf,
     "math.erfc": torch.erfc,
+    "math.sign": torch.sign,
+    "math.floor": torch.floor,
+    "math.ceil": torch.ceil,
+    "math.round": torch.round,
+    "stop_gradient": _Stop.apply,
 }
 """By the name that Keras 2.12 writes. It keeps such a function as a layer, which both references call as any other."""
 

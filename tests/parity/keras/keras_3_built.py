@@ -336,3 +336,30 @@ def operations_at_every_step() -> Any:
     inside = keras.Model(frame, L.Dense(3)(ops.sqrt(ops.relu(ops.max(y, axis=(1, 2))) + 1.0)))
     x = L.Input((3, 6, 5, 2))
     return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inside)(x))))
+
+
+@built
+def decided_by_comparisons() -> Any:
+    x = L.Input((6,))
+    y = L.Dense(5)(x)
+    low = ops.where(ops.greater(y, 0.1), y, 0.25 * y) + ops.where(ops.less_equal(y, y * y), 1.0, y)
+    both = ops.cast(ops.logical_and(ops.greater_equal(y, 0.0), ops.logical_not(ops.less(y, 0.3))), "float32")
+    kept = ops.where(ops.equal(y, 0.5), y, 2.0 * ops.ones_like(y)) + ops.where(ops.greater(y, 0.2), 2.0, -1.5)
+    whole = ops.floor(y) + ops.ceil(y * 2.0) + ops.round(y * 3.0) + ops.sign(y)
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([low + both, kept, whole, ops.stop_gradient(y)])))
+
+
+@built
+def rows_for_whole_numbers() -> Any:
+    x = L.Input((6,))
+    rows = ops.one_hot(ops.cast(x, "int32"), 9)
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.Conv1D(3, 2)(rows))))
+
+
+@built
+def standardized_by_moments() -> Any:
+    x = L.Input((6, 5, 2))
+    y = L.Conv2D(3, 2)(x)
+    mean, variance = ops.moments(y, axes=(1, 2), keepdims=True)
+    y = ops.pad((y - mean) / ops.sqrt(variance + 1e-3), ((0, 0), (0, 1), (0, 0), (1, 2)))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))

@@ -83,7 +83,15 @@ def test_where_no_gradient_arrives_none_goes_on_from_a_root_of_0(function: str) 
     assert of_torch.isnan().all()
 
 
-@pytest.mark.parametrize("function", POINTWISE)
+def test_a_gradient_that_is_stopped_is_zero_and_no_missing_one() -> None:
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    y = Pointwise("stop_gradient")(x)
+    assert torch.equal(y, x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(gradient, torch.zeros(5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("function", [name for name in POINTWISE if name != "stop_gradient"])
 def test_functions_of_each_value_have_derivatives_of_every_order(function: str) -> None:
     low = 1.2 if function == "math.acosh" else 0.2
     x = torch.linspace(low, low + 0.5, 5, dtype=torch.float64, requires_grad=True)

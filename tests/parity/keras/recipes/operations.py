@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.parity.keras.recipes.registry import recipe
+from tests.parity.keras.recipes.registry import recipe, tokens
 
 
 @recipe
@@ -218,6 +218,55 @@ def operations_at_every_step(keras: Any) -> Any:
     inside = keras.Model(frame, L.Dense(3)(tf.concat([y, y * 2.0], -1)))
     x = keras.Input((3, 6, 5, 2))
     return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inside)(x))))
+
+
+@recipe
+def decided_by_comparisons(keras: Any) -> Any:
+    """Choices of values, of numbers and of both; conditions as factors; whole numbers."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6,))
+    y = L.Dense(5)(x)
+    low = (
+        tf.where(y > 0.1, y, 0.25 * y)
+        + tf.where(tf.less_equal(y, y * y), tf.ones_like(y), y)
+        + tf.where(y >= -0.2, y, -1.5 * y)
+    )
+    both = tf.cast(tf.logical_and(y > 0, tf.logical_not(tf.not_equal(y, 3.0))), y.dtype)
+    either = tf.cast(tf.logical_or(y < -1.0, tf.equal(y, 0.5)), y.dtype)
+    kept = tf.where(y < 0.5, y, tf.zeros_like(y)) + tf.ones_like(y)
+    whole = tf.math.floor(y) + tf.math.ceil(y * 2.0) + tf.round(y * 3.0) + tf.sign(y) * tf.sqrt(tf.abs(y))
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([low + both, either * y, kept, whole, tf.stop_gradient(y)])))
+
+
+@recipe(sample=tokens(9))
+def rows_for_whole_numbers(keras: Any) -> Any:
+    """One number for each class; a cast to whole numbers of what is none, and of tokens."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6,))
+    rows = tf.one_hot(tf.cast(x * 0.7 - 1.5, tf.int32), 9)
+    looked_up = L.Embedding(9, 4)(tf.cast(x, tf.int64))
+    y = L.Conv1D(3, 2)(L.Concatenate()([rows, looked_up]))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(y)))
+
+
+@recipe
+def standardized_by_moments(keras: Any) -> Any:
+    """Mean and variance of each sample (`tf.nn.moments`), and zeros beside the channels."""
+    import tensorflow as tf
+
+    L = keras.layers
+    x = keras.Input((6, 5, 2))
+    y = L.Conv2D(3, 2)(x)
+    mean, variance = tf.nn.moments(y, axes=[1, 2], keepdims=True)
+    y = (y - mean) / tf.sqrt(variance + 1e-3)
+    y = tf.pad(y, [[0, 0], [0, 1], [2, 0], [1, 2]])
+    row = tf.pad(L.GlobalMaxPooling2D()(y), [[0, 0], [0, 2]])
+    steps = tf.pad(tf.reduce_mean(y, axis=1), [[0, 0], [0, 0], [2, 1]])
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([row, L.Flatten()(steps)])))
 
 
 @recipe

@@ -1,0 +1,162 @@
+"""Comparisons, and what is decided by them: 1 where they hold and 0 elsewhere, made of the signs of differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parity.keras.functions import arithmetic
+from parity.keras.functions.arithmetic import operands
+from parity.keras.functions.elementwise import activation, same
+from parity.keras.functions.pointwise import pointwise
+from parity.keras.functions.spelling import (
+    Arguments,
+    Composition,
+    NotSpelledError,
+    Spelled,
+    Spelling,
+    Tensor,
+    first_tensor,
+    refuse_shape,
+)
+
+_MOST_CLASSES = 4096
+WHOLE = ("int32", "int64")
+
+
+def greater(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x > y``: what of the difference's sign is above 0."""
+    left, right = operands(arguments)
+    composition = Composition()
+    shape = _shape(left, right)
+    difference = composition.add(arithmetic.subtract, {"x": left, "y": right}, shape)
+    sign = composition.add(pointwise("math.sign"), {"x": difference}, shape)
+    composition.add(activation("relu"), {"x": sign}, shape)
+    return composition.layers
+
+
+def less(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x < y``."""
+    left, right = operands(arguments)
+    return greater({"x": right, "y": left})
+
+
+def differs(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``x != y``: the square of the difference's sign."""
+    left, right = operands(arguments)
+    composition = Composition()
+    shape = _shape(left, right)
+    difference = composition.add(arithmetic.subtract, {"x": left, "y": right}, shape)
+    sign = composition.add(pointwise("math.sign"), {"x": difference}, shape)
+    composition.add(arithmetic.square, {"x": sign}, shape)
+    return composition.layers
+
+
+def negated(comparison: Spelling) -> Spelling:
+    """Return 1 where a comparison does not hold."""
+
+    def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
+        left, right = operands(arguments)
+        composition = Composition()
+        shape = _shape(left, right)
+        holds = composition.add(comparison, {"x": left, "y": right}, shape)
+        composition.add(arithmetic.subtract, {"x": 1.0, "y": holds}, shape)
+        return composition.layers
+
+    return spelling
+
+
+def opposite(arguments: Arguments) -> tuple[Spelled, ...]:
+    """``logical_not``."""
+    return arithmetic.subtract({"x": 1.0, "y": first_tensor(arguments)})
+
+
+def where(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Values of the one where a condition holds, and of the other elsewhere; both must be numbers everywhere."""
+    condition = arguments.get("condition")
+    names = ("x1", "x2") if "x1" in arguments else ("x", "y")
+    if not isinstance(condition, Tensor) or any(arguments.get(name) is None for name in names):
+        raise NotSpelledError("gives the places where a condition holds, whose number is open")
+    chosen, other = (arguments[name] for name in names)
+    composition = Composition()
+    shape = _shape(chosen, other) or condition.shape
+    if not isinstance(chosen, Tensor) and not isinstance(other, Tensor):
+        if not isinstance(chosen, (int, float)) or not isinstance(other, (int, float)):
+            raise NotSpelledError("chooses between constants of several numbers")
+        scaled = _times(composition, condition, chosen - other)
+        composition.add(arithmetic.add, {"x": scaled, "y": other}, shape)
+        return composition.layers
+    rest = composition.add(opposite, {"x": condition}, condition.shape)
+    parts = [_times(composition, holds, value) for holds, value in ((condition, chosen), (rest, other)) if value != 0]
+    if len(parts) == 1:
+        return composition.layers
+    composition.add(arithmetic.add, {"x": parts[0], "y": parts[1]}, shape)
+    return composition.layers
+
+
+def _times(composition: Composition, condition: Tensor, value: Any) -> Tensor:
+    shape = value.shape if isinstance(value, Tensor) else condition.shape
+    return composition.add(arithmetic.multiply, {"x": condition, "y": value}, shape)
+
+
+def filled(number: float) -> Spelling:
+    """Spell a tensor of one number, of the shape of another."""
+
+    def spelling(arguments: Arguments) -> tuple[Spelled, ...]:
+        return (Spelled("Rescaling", {"scale": 0.0, "offset": number}, (first_tensor(arguments).name,)),)
+
+    return spelling
+
+
+def one_hot(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Spell a row of numbers for each whole number: 1 at its place, and 0 elsewhere."""
+    x = first_tensor(arguments)
+    classes = arguments.get("depth", arguments.get("num_classes"))
+    told = [name for name in ("on_value", "off_value", "sparse") if arguments.get(name)]
+    if type(classes) is not int or not 0 < classes <= _MOST_CLASSES or told:
+        raise NotSpelledError(f"is called with {classes!r} classes" + "".join(f" and {name}" for name in told))
+    if arguments.get("axis") not in (None, -1, len(x.shape) + 1):
+        raise NotSpelledError(f"puts the classes along axis {arguments['axis']!r}, and only the last is supported")
+    refuse_shape(x.shape)
+    size = 1
+    for length in x.shape:
+        size *= length or 1
+    composition = Composition()
+    # Repeated along an axis of one place: a layer that reads a number once, and hands it to each class.
+    column = composition.add(_laid_out([size, 1, 1]), {"x": x}, (size, 1, 1))
+    copies = composition.add(_copied(classes), {"x": column}, (size, classes, 1))
+    rows = composition.add(_laid_out([*x.shape, classes]), {"x": copies}, (*x.shape, classes))
+    composition.add(negated(differs), {"x": rows, "y": [float(number) for number in range(classes)]}, rows.shape)
+    return composition.layers
+
+
+def _laid_out(shape: list[int | None]) -> Spelling:
+    return lambda arguments: (Spelled("Reshape", {"target_shape": shape}, (first_tensor(arguments).name,)),)
+
+
+def _copied(count: int) -> Spelling:
+    return lambda arguments: (
+        Spelled("UpSampling2D", {"size": [1, count], "interpolation": "nearest"}, (first_tensor(arguments).name,)),
+    )
+
+
+def cast(arguments: Arguments) -> tuple[Spelled, ...]:
+    """Spell a cast between floating point types, which the dtype of the model decides, or to whole numbers."""
+    dtype = str(arguments.get("dtype"))
+    if dtype in ("float32", "float64"):
+        return same(arguments)
+    if dtype not in WHOLE:
+        raise NotSpelledError(f"casts to {arguments.get('dtype')!r}")
+    x, composition = first_tensor(arguments), Composition()
+    sign = composition.add(pointwise("math.sign"), {"x": x}, x.shape)
+    size = composition.add(arithmetic.absolute, {"x": x}, x.shape)
+    whole = composition.add(pointwise("math.floor"), {"x": size}, x.shape)
+    composition.add(arithmetic.multiply, {"x": sign, "y": whole}, x.shape)
+    return composition.layers
+
+
+def _shape(*values: Any) -> tuple[int | None, ...]:
+    """Return the shape of what is made of tensors and constants."""
+    shapes = [value.shape for value in values if isinstance(value, Tensor)]
+    if not shapes:
+        return ()
+    return tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*shapes, strict=True))
