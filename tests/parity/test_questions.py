@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import parity.keras
 from parity.judge.known.arrival import arrival_order
 from parity.judge.known.rewrites import (
     FUNCTION_OF_AN_ACTIVATION,
@@ -19,10 +21,11 @@ from parity.judge.known.rewrites import (
     ZERO_OFFSET,
 )
 from parity.keras import ModelDescription
-from parity.keras.network import Network, NetworkLayer, keras_order, network_of
+from parity.keras.network import Network, NetworkLayer, keras_order, network_of, write_network
 from parity.run.calls import NotInReferenceError
 from parity.run.questions import Candidate, question
 from parity.run.subjects import parse
+from tests.parity.judged import registry
 from tests.parity.small_networks import conv, dense, described, flatten, layer, normalization
 
 IMAGE = [5, 4, 2]
@@ -369,8 +372,10 @@ def test_grad_cam_of_maps_that_something_else_reads_too_is_judged(tmp_path: Path
     ("method", "is_asked"), [("gradient", False), ("smoothgrad", False), ("lrp_z", True), ("input", True)]
 )
 def test_tensorflow_has_no_derivative_of_what_rounds(method: str, is_asked: bool, tmp_path: Path) -> None:
-    rounded = layer("TFOpLambda", "floor", "h", function="math.floor")
-    model = described(tmp_path, [5], dense("h", "x"), rounded, dense("o", "floor"))
+    rng, floor = np.random.default_rng(0), registry.layer("TFOpLambda", "floor", function="math.floor")
+    parts = registry.network((5,), registry.dense(rng, "h", 5, 4), floor, registry.dense(rng, "o", 4, 3))
+    write_network(parts, tmp_path / "floor.h5")
+    model = parity.keras.load(tmp_path / "floor.h5").description
     if is_asked:
         assert question(parse(method), model).candidates
     else:
