@@ -112,7 +112,9 @@ class Builder:
                 return
         except ValueError as problem:
             raise self._fail(node, str(problem)) from None
-        if is_operation(node.class_name):
+        if is_operation(node.class_name) and node.name == self.last_softmax:
+            self._add(Node(node.name, node.keras_name, "Softmax", {"name": node.name}, node.inbound[:1]))
+        elif is_operation(node.class_name):
             self._add_operation(node)
         elif any(name in self.sizes for name in node.inbound):
             raise self._fail(node, "it reads sizes of a tensor (tf.shape), as only a reshape can. Give it numbers")

@@ -223,8 +223,9 @@ class _Parser:
         if source.tensor >= len(results):
             raise self.fail(
                 f"the layer {reader[0]!r} reads output {source.tensor} of {source.layer!r}; only "
-                f"{'one is' if len(results) == 1 else f'{len(results)} are'} supported. Read the first one alone, "
-                "without return_state or return_attention_scores, and save the model again."
+                f"{'one is' if len(results) == 1 else f'{len(results)} are'} supported. Read the first one alone (a "
+                "layer without return_state or return_attention_scores, no bare operation of several results), and "
+                "save the model again."
             )
         return results[source.tensor]
 
@@ -311,7 +312,10 @@ class _Parser:
         sizes_ok = isinstance(shape, list) and len(shape) >= 2
         sizes_ok = sizes_ok and all(n is None or (type(n) is int and n > 0) for n in shape[1:])
         if not sizes_ok:
-            raise self.fail(f"the input layer {node.name!r} has the shape {shape!r}, expected [null, sizes...].")
+            raise self.fail(
+                f"the input layer {node.name!r} has the shape {shape!r}, expected [null, "
+                "sizes...]. Keep an axis beside the batch: Input((1,)) in place of Input(())."
+            )
         self.inputs[node.name] = tuple(shape[1:])
         self.input_order.append(node.name)
         return node

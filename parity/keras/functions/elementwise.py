@@ -8,9 +8,11 @@ from parity.keras.functions.spelling import (
     NotSpelledError,
     Spelled,
     Spelling,
+    axis_of,
     first_tensor,
     refuse_settings,
 )
+from parity.keras.modules.pointwise import SOFTMAX
 
 
 def activation(name: str) -> Spelling:
@@ -64,8 +66,19 @@ def along_an_axis(spelling: Spelling) -> Spelling:
 
 def softmax(arguments: Arguments) -> tuple[Spelled, ...]:
     """``softmax`` along an axis."""
-    axis = arguments.get("axis")
-    return (Spelled("Softmax", {"axis": -1 if axis is None else axis}, (first_tensor(arguments).name,)),)
+    x, told = first_tensor(arguments), arguments.get("axis")
+    rank = len(x.shape)
+    axis = axis_of(-1 if told is None else told, rank)
+    bare = {"function": SOFTMAX}
+    if axis == rank:
+        return (Spelled("TFOpLambda", bare, (x.name,)),)
+    order = [*(place for place in range(1, rank + 1) if place != axis), axis]
+    back = [order.index(place) + 1 for place in range(1, rank + 1)]
+    return (
+        Spelled("Permute", {"dims": order}, (x.name,)),
+        Spelled("TFOpLambda", bare, (PREVIOUS,)),
+        Spelled("Permute", {"dims": back}, (PREVIOUS,)),
+    )
 
 
 def log_softmax(arguments: Arguments) -> tuple[Spelled, ...]:

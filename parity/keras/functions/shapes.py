@@ -41,6 +41,9 @@ def reshape(arguments: Arguments) -> tuple[Spelled, ...]:
     whole = isinstance(shape, list) and len(shape) > 1 and all(type(size) is int for size in shape[1:])
     if not isinstance(shape, list) or not whole or shape[0] not in (-1, None, BATCH):
         raise NotSpelledError(f"reshapes to {shape!r}, and only [-1, sizes...] keeps the batch")
+    sizes = shape[1:]
+    if None not in x.shape and -1 not in sizes and math.prod(sizes) != math.prod(size or 0 for size in x.shape):
+        raise NotSpelledError(f"reshapes {list(x.shape)} to {shape!r}, which makes samples of places")
     return (Spelled("Reshape", {"target_shape": shape[1:]}, (x.name,)),)
 
 

@@ -21,7 +21,7 @@ from parity.keras.modules.activations import (
     Tanh,
     TensorFlowGELU,
 )
-from parity.keras.modules.pointwise import POINTWISE, Pointwise
+from parity.keras.modules.pointwise import POINTWISE, SOFTMAX, OperationSoftmax, Pointwise
 
 # In torch layout the channels, Keras's last axis, are axis 1.
 _CHANNELS = 1
@@ -183,8 +183,10 @@ def activation(layer: Layer) -> Built:
 
 
 def pointwise(layer: Layer) -> Built:
-    """Keep a bare operation: a function of each value."""
+    """Keep a bare operation: a function of each value, or a softmax."""
     function = layer.node.config.get("function")
+    if function == SOFTMAX:
+        return Built(layer.input, (("", OperationSoftmax(torch_axis(layer, -1))),))
     if function not in POINTWISE:
         raise layer.fail(f"it is the operation {function!r}, which no layer stands for")
     return Built(layer.input, (("", Pointwise(str(function))),))

@@ -15,11 +15,12 @@ from typing import Literal
 from parity.keras.description import Shape
 from parity.keras.graph import Graph, Node
 from parity.keras.handlers.layer import Value
+from parity.keras.modules.pointwise import SOFTMAX
 
 Layout = Literal["data_format", "axis", "any", "last"]
 """How a layer says where its channels are: by `data_format`, by the one axis it works on, not at all because it works
 on each value alone, or not at all because it works on Keras's last axis."""
-_BY_CHANNEL = ("softmax", "log_softmax", "log_softmax_v2")
+_BY_CHANNEL = ("softmax", "log_softmax", "log_softmax_v2", SOFTMAX)
 
 
 def starts_channels_first(graph: Graph) -> bool:
@@ -31,7 +32,7 @@ def starts_channels_first(graph: Graph) -> bool:
 
 def works_channels_first(layout: Layout, node: Node, values: Sequence[Value]) -> bool:
     """Return whether a layer is to be given tensors with the channels first."""
-    activation = node.config.get("activation")
+    activation = node.config.get("activation") or node.config.get("function")
     if layout == "last" or any(len(value.shape) < 2 for value in values):
         return False
     if layout == "data_format":

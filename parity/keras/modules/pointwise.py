@@ -98,6 +98,34 @@ POINTWISE: Mapping[str, Callable[[Tensor], Tensor]] = {
 """By the name that Keras 2.12 writes. It keeps such a function as a layer, which both references call as any other."""
 
 
+SOFTMAX = "nn.softmax"
+"""The operation that works along the last axis; Keras 2.12 keeps it as a layer too."""
+
+
+class OperationSoftmax(nn.Module):
+    """A bare softmax inside of a network: to both references a layer like any other without a kernel.
+
+    Parameters
+    ----------
+    dim
+        The axis, batch first.
+    """
+
+    signxai_operation: ClassVar[str] = "unchanged"
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any shape."""
+        return x.softmax(self.dim)
+
+    def extra_repr(self) -> str:
+        """Show the axis in `print(model)`."""
+        return f"dim={self.dim}"
+
+
 class Pointwise(nn.Module):
     """One function of `POINTWISE`, by its name."""
 

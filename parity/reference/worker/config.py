@@ -26,6 +26,7 @@ FUNCTIONS = (
     "math.log", "math.log1p", "math.expm1", "math.sqrt", "math.rsqrt", "math.reciprocal", "math.sin", "math.cos",
     "math.tan", "math.asin", "math.acos", "math.atan", "math.sinh", "math.cosh", "math.asinh", "math.acosh",
     "math.atanh", "math.erf", "math.erfc", "math.sign", "math.floor", "math.ceil", "math.round", "stop_gradient",
+    "nn.softmax",
 )  # fmt: skip
 """Functions of each value: Keras looks up TensorFlow's own by these names, and runs nothing of the file's."""
 # Layers that Keras builds in float32 only, but that do nothing at inference.

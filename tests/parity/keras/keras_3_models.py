@@ -274,3 +274,24 @@ def attention_over_an_image() -> Any:
     x = L.Input((4, 3, 2))
     y = L.Conv2D(4, 2)(x)
     return keras.Model(x, L.Dense(3)(L.Flatten()(L.MultiHeadAttention(2, 3)(y, y))))
+
+
+@judged
+def attention_by_hand() -> Any:
+    """Products and a softmax that is no layer, along the last axis and along the steps."""
+    x = L.Input((6, 4))
+    query, key, value = (L.Dense(5)(x) for _ in range(3))
+    y = ops.matmul(ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))) * 0.5, axis=-1), value)
+    weights = ops.softmax(L.Dense(1)(L.Conv1D(3, 1, activation="relu")(y)), axis=1)
+    return keras.Model(x, L.Dense(3)(ops.sum(y * weights, axis=1)))
+
+
+@judged
+def decided_by_signs() -> Any:
+    """Choices that comparisons make, moments, and a model of bare operations at every step."""
+    frame = L.Input((4, 3))
+    mean, variance = ops.moments(frame, axes=(1,), keepdims=True)
+    y = (frame - mean) / ops.sqrt(variance + 0.125)
+    inside = keras.Model(frame, L.Dense(3, activation="relu")(L.Flatten()(ops.where(ops.greater(y, 0.0), y, 0.25 * y))))
+    x = L.Input((3, 4, 3))
+    return keras.Model(x, L.Dense(3)(L.Flatten()(L.TimeDistributed(inside)(x))))

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from parity.keras.modules.pointwise import POINTWISE
+from parity.keras.modules.pointwise import POINTWISE, SOFTMAX
 from parity.reference.worker.config import (
     FUNCTIONS,
     RefusedModelError,
@@ -117,7 +117,7 @@ def test_code_and_custom_layers_are_refused_by_name(bad, words):
 
 
 def test_the_functions_that_are_built_are_those_that_are_converted():
-    assert set(FUNCTIONS) == set(POINTWISE)
+    assert set(FUNCTIONS) == {*POINTWISE, SOFTMAX}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
