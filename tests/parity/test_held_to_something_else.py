@@ -94,6 +94,7 @@ CASES: dict[str, tuple[str, list[int], list[dict] | str]] = {
     "signxai-several-inputs": ("lrp_z", [], "two_inputs"),
     "innvestigate-index-of-several-inputs": ("lrp.z", [], "two_inputs"),
     "innvestigate-copies-of-several-inputs": ("innvestigate.integrated_gradients", [], "two_inputs"),
+    "innvestigate-batch-normalization-of-several-inputs": ("gradient", [], "two_inputs_normalized"),
     "innvestigate-copies-of-open-sizes": ("innvestigate.integrated_gradients", [], "padded_of_open_length"),
     "signxai-embedding": ("lrp_z", [], "text_cnn"),
     "signxai-tensors-by-name": ("lrp_z", [], "self_attention"),

@@ -126,6 +126,11 @@ EXAMPLES: dict[str, Example] = {
          layer("ELU", "e", "flat", alpha=0.7), dense("o", "e")],
         [("innvestigate-derivative-in-lrp", "lrp.alpha_2_beta_1")],
     ),
+    "normalization": (
+        rewrites.NORMALIZATION_AS_DENSE,
+        [23], "two_inputs_normalized",
+        [("innvestigate-batch-normalization-of-several-inputs", "gradient")],
+    ),
     "augmentation": (
         rewrites.AUGMENTATION_OFF,
         [7, 5, 3],
@@ -195,9 +200,7 @@ def read(path: Path) -> Network:
 
 
 def logits(path: Path, x: np.ndarray) -> np.ndarray:
-    module = keras.load(path, dtype=torch.float64)
-    with torch.no_grad():
-        return module(module.to_torch(x[None]))[0].numpy()
+    return keras.load(path, dtype=torch.float64).logits(x[None])[0]
 
 
 def test_every_rewrite_has_an_example() -> None:

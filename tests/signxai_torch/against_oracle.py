@@ -30,7 +30,11 @@ REFERENCES_ALONE = {
     ),
 }  # fmt: skip
 """Rows that are held to the references alone, by why."""
-SEVERAL = {"two_inputs": ((5, 4), (3,)), "two_inputs_of_one_output": ((4,), (3,))}
+SEVERAL = {
+    "two_inputs": ((5, 4), (3,)),
+    "two_inputs_normalized": ((5, 4), (3,)),
+    "two_inputs_of_one_output": ((4,), (3,)),
+}
 """The shapes of several inputs, which rows have joined."""
 OF_ONE_OUTPUT = ("two_inputs_of_one_output",)
 

@@ -14,7 +14,13 @@ from parity.judge.known.conditions import (
     takes_open_sizes,
 )
 from parity.judge.known.difference import KnownDifference
-from parity.judge.known.rewrites import FUNCTION_OF_AN_ACTIVATION, ONLY_THE_TARGET, RELU_ATTRIBUTE, SIZED
+from parity.judge.known.rewrites import (
+    FUNCTION_OF_AN_ACTIVATION,
+    NORMALIZATION_AS_DENSE,
+    ONLY_THE_TARGET,
+    RELU_ATTRIBUTE,
+    SIZED,
+)
 from parity.keras import ModelDescription
 
 if TYPE_CHECKING:
@@ -40,7 +46,13 @@ def _normalization(method: Method, model: ModelDescription) -> bool:
 
 
 def _normalization_graph(method: Method, model: ModelDescription) -> bool:
-    return method.family not in ("lrp", "input", "random") and "BatchNormalization" in classes(model)
+    normalized = method.family not in ("lrp", "input", "random") and "BatchNormalization" in classes(model)
+    return normalized and not _normalization_of_several_inputs(method, model)
+
+
+def _normalization_of_several_inputs(method: Method, model: ModelDescription) -> bool:
+    several = len(model.inputs) > 1 and "BatchNormalization" in classes(model)
+    return several and method.family in ("gradient", "guided_backprop", "deconvnet")
 
 
 def _sizes_at_every_step(method: Method, model: ModelDescription) -> bool:
@@ -169,6 +181,22 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
             "guided_backprop does not."
         ),
         recipe="averaged",
+    ),
+    KnownDifference(
+        name="innvestigate-batch-normalization-of-several-inputs",
+        references=("innvestigate",),
+        applies=_normalization_of_several_inputs,
+        condition=(
+            "Gradients, guided backpropagation and deconvnet of a model of several inputs with BatchNormalization, "
+            "which SIGN-XAI does not explain at all, in innvestigate 2.1.2."
+        ),
+        cause="It copies the model, and the copied layer still hangs on the original's input, which nobody feeds.",
+        evidence=(
+            "Inputs (5, 4) and (3,), Conv1D, BatchNormalization, Flatten, Dense on the other, Concatenate, Dense: "
+            "gradient raises InvalidArgumentError (You must feed a value for placeholder tensor). With a Dense layer "
+            "of each channel alone in its place, which is the same function, it agrees with the port to 1e-15."
+        ),
+        rewrites=(NORMALIZATION_AS_DENSE,),
     ),
     KnownDifference(
         name="innvestigate-sizes-at-every-step",

@@ -176,6 +176,27 @@ def _each_read_once(network: Network, _target: int) -> Network:
     return network
 
 
+def _normalization_as_dense(network: Network, _target: int) -> Network:
+    for layer in network.layers:
+        if layer.class_name != "BatchNormalization":
+            continue
+        axis = layer.config.get("axis", -1)
+        axes = axis if isinstance(axis, list) else [axis]
+        if layer.shape is None or axes not in ([-1], [len(layer.shape)]):
+            raise NoEquivalentError(f"the layer {layer.name!r} normalises another axis than the last")
+        channels = _channels(network, layer.name)
+        weights = {}
+        if layer.weights:
+            stored = {name: np.asarray(values, np.float64) for name, values in layer.weights.items()}
+            deviation = np.sqrt(stored["moving_variance"] + float(layer.config.get("epsilon", 1e-3)))
+            scale = stored.get("gamma", np.ones(channels)) / deviation
+            offset = stored.get("beta", np.zeros(channels)) - stored["moving_mean"] * scale
+            weights = {"kernel": np.diag(scale), "bias": offset}
+        config = {"units": channels, "activation": "linear", "use_bias": True}
+        network = network.with_layer(replace(layer, class_name="Dense", config=config, weights=weights))
+    return network
+
+
 def _attention_by_heads(network: Network, target: int) -> Network:
     for layer in [one for one in network.layers if one.class_name == "MultiHeadAttention"]:
         if len(shape_of(network, layer.name) or ()) > 2:
@@ -212,6 +233,7 @@ def _channels(network: Network, name: str) -> int:
 
 
 NO_BRANCH_AT_A_LAYER = Rewrite("a linear activation behind each layer that several read", _no_branch_at_a_layer)
+NORMALIZATION_AS_DENSE = Rewrite("BatchNormalization as a Dense layer of each channel alone", _normalization_as_dense)
 RELU_ATTRIBUTE = Rewrite("ReLU layers as Activation('relu')", _relu_attribute)
 ZERO_OFFSET = Rewrite("center=False as an offset of zero", _zero_offset)
 ONLY_THE_TARGET = Rewrite("the explained class alone", _only_the_target, one_class=True)
@@ -230,9 +252,9 @@ EACH_READ_ONCE = Rewrite("what a layer reads twice as two layers", _each_read_on
 ATTENTION_BY_HEADS = Rewrite("MultiHeadAttention as an Attention layer for each head", _attention_by_heads)
 FUNCTION_OF_AN_ACTIVATION = Rewrite("activation layers as the functions of Activation", _function_of_an_activation)
 REWRITES = (
-    SIZED, AUGMENTATION_OFF, ZERO_OFFSET, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION, NO_BRANCH_AT_A_LAYER,
-    ATTENTION_BY_HEADS, ROUNDED_ONCE, EACH_READ_ONCE, PERMUTE_THROUGH_ANOTHER_SHAPE, IN_ORDER_OF_ARRIVAL,
-    PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
+    SIZED, AUGMENTATION_OFF, ZERO_OFFSET, NORMALIZATION_AS_DENSE, RELU_ATTRIBUTE, FUNCTION_OF_AN_ACTIVATION,
+    NO_BRANCH_AT_A_LAYER, ATTENTION_BY_HEADS, ROUNDED_ONCE, EACH_READ_ONCE, PERMUTE_THROUGH_ANOTHER_SHAPE,
+    IN_ORDER_OF_ARRIVAL, PERMUTED_INPUT, ONLY_THE_TARGET, LAYER_BEHIND_THE_OUTPUT,
 )  # fmt: skip
 """All of them, in the order in which they are applied: what makes ways longer before what orders arrivals."""
 

@@ -68,6 +68,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "signxai-several-inputs": ("two_inputs", ("gradient", "lrp_z")),
     "innvestigate-index-of-several-inputs": ("two_inputs", ("lrp.z", "lrp.alpha_2_beta_1")),
     "innvestigate-copies-of-several-inputs": ("two_inputs", ("innvestigate.integrated_gradients",)),
+    "innvestigate-batch-normalization-of-several-inputs": ("two_inputs_normalized", ("gradient", "guided_backprop")),
     "innvestigate-copies-of-open-sizes": ("open_length", ("innvestigate.smoothgrad",)),
     "signxai-embedding": ("text", ("lrp_z", "lrp_epsilon_0_1")),
     "signxai-tensors-by-name": ("attended", ("gradient", "lrp_z")),

@@ -27,6 +27,20 @@ def _two_inputs(make: Maker) -> Network:
     ))  # fmt: skip
 
 
+def _two_inputs_normalized(make: Maker) -> Network:
+    return Network((
+        input_layer(5, 4, 2),
+        NetworkLayer("features", "InputLayer", {"batch_input_shape": [None, 3]}, ()),
+        make.convolution("first", "x", 2, 3, (2, 2), "linear"),
+        make.normalization("norm", "first", 3),
+        plain("bent", "ReLU", "norm"),
+        plain("flat", "Flatten", "bent"),
+        make.dense("second", "features", 3, 4, "relu"),
+        plain("joined", "Concatenate", "flat", "second", axis=-1),
+        make.dense("out", "joined", 64, 3),
+    ))  # fmt: skip
+
+
 def _text(make: Maker) -> Network:
     vectors = {"embeddings": make.values(TOKENS, 4) * 3}
     config = {"input_dim": TOKENS, "output_dim": 4, "mask_zero": False}
@@ -117,6 +131,7 @@ def _masked_attended(make: Maker) -> Network:
 
 NETWORKS: dict[str, Callable[[Maker], Network]] = {
     "two_inputs": _two_inputs,
+    "two_inputs_normalized": _two_inputs_normalized,
     "text": _text,
     "recurrent": _recurrent,
     "masked": _masked,

@@ -29,6 +29,30 @@ def two_inputs(rng: np.random.Generator) -> Network:
     ))  # fmt: skip
 
 
+NORMALIZED_INPUTS = {
+    "gradient": "reference-defect", "guided_backprop": "reference-defect", "integrated_gradients": "reference-defect",
+    "*": "unjudged",
+}  # fmt: skip
+
+
+@row((23,), NORMALIZED_INPUTS)
+def two_inputs_normalized(rng: np.random.Generator) -> Network:
+    weights = {"gamma": rng.normal(size=3), "beta": rng.normal(size=3)}
+    weights |= {"moving_mean": rng.normal(size=3), "moving_variance": rng.uniform(0.5, 1.5, 3)}
+    weights = {name: values.astype(np.float32) for name, values in weights.items()}
+    return Network((
+        NetworkLayer("x", "InputLayer", {"batch_input_shape": [None, 5, 4]}, ()),
+        NetworkLayer("features", "InputLayer", {"batch_input_shape": [None, 3]}, ()),
+        conv(rng, "c", (2,), 4, 3, "x"),
+        layer("BatchNormalization", "n", "c", weights=weights, axis=[2], epsilon=1e-3),
+        layer("ReLU", "r", "n"),
+        layer("Flatten", "f", "r"),
+        dense(rng, "d", 3, 4, "features", activation="relu"),
+        layer("Concatenate", "j", "f", "d", axis=-1),
+        dense(rng, "out", 16, 3, "j"),
+    ))  # fmt: skip
+
+
 @row((7,), SEVERAL_INPUTS)
 def two_inputs_of_one_output(rng: np.random.Generator) -> Network:
     """Return a sum of two logits, which no Dense layer ends: there is no class to choose."""
