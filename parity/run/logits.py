@@ -87,7 +87,7 @@ def check_logits(
                     return
                 theirs[dtype] = values
     if spelled:
-        _hold_to_the_file(facts, theirs, of_the_file)
+        _hold_to_the_file(facts, side, inputs, theirs, of_the_file)
     facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
     for dtype, values in theirs.items():
         distance = _distance(logits[dtype], values)
@@ -106,7 +106,11 @@ def check_logits(
 
 
 def _hold_to_the_file(
-    facts: ModelFacts, theirs: Mapping[str, Array], of_the_file: Sequence[Callable[[], FileLogits]]
+    facts: ModelFacts,
+    side: ReferenceSide,
+    inputs: Array,
+    theirs: Mapping[str, Array],
+    of_the_file: Sequence[Callable[[], FileLogits]],
 ) -> None:
     """Hold the network that was written for the reference to the file it was made of, as Keras itself reads that.
 
@@ -121,7 +125,7 @@ def _hold_to_the_file(
             return
         dtype = answer.dtype
         distance = _distance(theirs[dtype], answer.values)
-        limit = FLOAT64_LIMIT if dtype == "float64" else _noise_limit(theirs)
+        limit = FLOAT64_LIMIT if dtype == "float64" else _float32_limit(facts, side, inputs, theirs, distance)
         if distance <= limit or dtype == "float64":
             break
     facts.reference_network = (
@@ -139,19 +143,15 @@ def _float32_limit(
     facts: ModelFacts, side: ReferenceSide, inputs: Array, theirs: Mapping[str, Array], distance: float
 ) -> float:
     """Return the limit in float32; more samples of the reference's noise are taken only where the first is small."""
-    base, limit = theirs.get("float64", theirs["float32"]), _noise_limit(theirs)
+    exact = theirs.get("float64")
+    base = theirs["float32"] if exact is None else exact
+    limit = max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * _distance(exact, theirs["float32"]))
     more = not distance <= limit and not takes_tokens(facts.description)  # tokens that are scaled are other ones
     for digits in LAST_DIGITS if more else ():
         answers = side.logits([nudged(x.astype("float32"), digits) for x in inputs], "float32")
         if all(answer.array is not None for answer in answers):
             limit = max(limit, TIMES_NOISE * _distance(base, _stacked([np.asarray(one.array) for one in answers])))
     return limit
-
-
-def _noise_limit(theirs: Mapping[str, Array]) -> float:
-    """Return the limit in float32, of what the reference's logits in float32 are from those in float64."""
-    exact = theirs.get("float64")
-    return max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * _distance(exact, theirs["float32"]))
 
 
 def _theirs(facts: ModelFacts, answers: Sequence[ReferenceAnswer]) -> Array | None:
