@@ -134,7 +134,7 @@ class Builder:
             reads = [
                 self._tensor(self._without_mask(read.name)) if isinstance(read, Tensor) else read for read in reads
             ]
-        node = without_what_changes_nothing(node, self.graph.nodes)
+        node = without_what_changes_nothing(node, self.graph)
         for part in spelled(node, reads, lambda problem: self._fail(node, problem)):
             if part.class_name not in HANDLERS:
                 raise self._fail(node, f"the {part.class_name} that it is spelled as is not supported")

@@ -55,11 +55,15 @@ def result_of(node: Node, result: int, first: Node | None) -> tuple[Node, ...]:
     states = _states_of(node.class_name, node.config)
     if not states:
         return (replace(node, result=result),)
+    if node.class_name == "Bidirectional" and node.config.get("merge_mode", "concat") is None:
+        raise ValueError("states are read beside the two outputs that merge_mode=None makes. Use another merge_mode")
     count = states * (2 if node.class_name == "Bidirectional" else 1)
     if result > count:
         raise ValueError(f"result {result} is read, and it has {count} besides its first")
     node = replace(node, weights_of=(first.weights_of or first.name) if first else "")
-    if result and (result - 1) % states:  # what a cell keeps to itself is no other layer's only result
+    # What a cell keeps to itself is no other layer's only result. Nor is its output where it starts with other states
+    # than zeros: of a sequence whose steps are all masked that is zeros, and the state is what it started with.
+    if result and ((result - 1) % states or len(node.inbound) > 1):
         return (replace(node, config=_keeping(node.config) | {STATE: result}),)
     if node.class_name == "Bidirectional":
         return _of_two_ways(node, (result - 1) // states if result else None)

@@ -21,6 +21,7 @@ import numpy as np
 
 _OF_KERAS = ("keras", "builtins")
 _ROUNDING = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+_CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer")
 _LINEAR = {"module": "keras.layers", "class_name": "Activation", "registered_name": None}
 
 
@@ -73,8 +74,15 @@ def rewritten(path: Path, folder: Path, softmax: str | None) -> Path:
 
 
 def for_logits(config: dict[str, Any], softmax: str | None) -> dict[str, Any]:
-    """Return a configuration of Keras' own classes, in float32 and without a softmax."""
+    """Return a configuration of Keras' own classes, in float32 and without a softmax, or what only training needs."""
     for part in _mappings(config):
+        for name in part:
+            if name.endswith("_initializer"):
+                part[name] = "zeros"  # weights follow at once
+            elif name.endswith(("_regularizer", "_constraint")):
+                part[name] = None
+        if part.get("class_name") in _CODE:
+            raise ValueError(f"it holds a {part['class_name']}, which may hold code")
         module = part.get("module")
         if isinstance(module, str) and module.split(".")[0] not in _OF_KERAS:
             raise ValueError(f"it names the module {module!r}, which is not of Keras")

@@ -174,10 +174,11 @@ def refuse_without_derivative(method: Method, model: ModelDescription) -> None:
     """
     if method.row.layers or method.family in ("input", "random", "random_uniform", "occlusion"):
         return
-    for layer in model.layers:
-        if layer.config.get("function") in _WITHOUT_DERIVATIVE:
+    settings = [layer.config for layer in model.layers] + [told for _, told in layers_at_every_step(model)]
+    for config in settings:
+        if config.get("function") in _WITHOUT_DERIVATIVE:
             raise NotInReferenceError(
-                f"TensorFlow has no derivative of {layer.config['function']} in layer {layer.name!r}, and both "
+                f"TensorFlow has no derivative of {config['function']} in layer {config.get('name')!r}, and both "
                 "references stop where one is asked for"
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,8 +18,7 @@ from parity.assets.source import ModelSource
 from parity.errors import ParityError, first_line
 from parity.keras import KerasModule, ModelDescription, torchvision_vgg_state_dict
 from parity.reference import ReferenceClient
-from parity.run.file_logits import NoFileLogitsError, file_logits
-from parity.run.logits import FLOAT32_LEAST, FLOAT64_LIMIT
+from parity.run.file_logits import FLOAT64_LIMIT, File, Held, NoFileLogitsError, relative_distance
 from parity.run.reference_side import ReferenceSide
 
 Array = npt.NDArray[Any]
@@ -58,8 +56,8 @@ class LogitsCheck:
 def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClient) -> LogitsCheck:
     """Compare the logits for one input, shipped or random from a fixed seed, in float64, which tells networks apart.
 
-    They are those of the file itself where something here reads it, else those of the network that was written for the
-    reference. Keras 3, and some operations of TensorFlow, are compared in float32.
+    They are those of the network that the reference reads. Where that was written for it, those of the file itself come
+    first, if something here reads it: Keras 3, and some operations of TensorFlow, are compared in float32.
 
     Parameters
     ----------
@@ -78,14 +76,13 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
     name, array = _an_input(module.description, source)
     exact = source.load("float64")
     side = ReferenceSide(client, source, exact.description)
-    if exact.description.spelled:
-        with contextlib.suppress(NoFileLogitsError):
-            of_the_file = file_logits(side, exact.description, source, array[None], ("float64", "float32"))
-            model = exact if of_the_file.dtype == "float64" else source.load("float32")
-            limit = FLOAT64_LIMIT if of_the_file.dtype == "float64" else FLOAT32_LEAST
-            return LogitsCheck(name, _distance(source, model, array, of_the_file.values), limit)
+    held = _held_to_the_file(side, source, exact, array) if exact.description.spelled else None
+    if held is not None and not held.same:
+        return LogitsCheck(name, held.distance, held.limit)
     (answer,) = side.logits([array], "float64")
     if answer.error_kind == "environment":
+        if held is not None:
+            return LogitsCheck(name, held.distance, held.limit)
         return LogitsCheck(name, None, why_not=answer.error or "")
     if answer.array is None:
         raise ParityError(
@@ -93,15 +90,21 @@ def check_logits(module: KerasModule, source: ModelSource, client: ReferenceClie
             "--no-check converts without the check",
             detail=f"{answer.error}\n{answer.stderr_tail}".strip(),
         )
-    return LogitsCheck(name, _distance(source, exact, array, answer.array))
-
-
-def _distance(source: ModelSource, model: KerasModule, array: Array, of_keras: Array) -> float:
-    mine = model.logits(array[None]).reshape(-1).astype(np.float64)
-    theirs = of_keras.reshape(-1).astype(np.float64)
+    mine = exact.logits(array[None]).reshape(-1)
+    theirs = answer.array.reshape(-1).astype(np.float64)
     if mine.shape != theirs.shape:
         raise ParityError(f"{source.path}: Keras returns {theirs.size} logits, the converted model {mine.size}")
-    return float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs))
+    return LogitsCheck(name, relative_distance(mine, theirs))
+
+
+def _held_to_the_file(side: ReferenceSide, source: ModelSource, exact: KerasModule, array: Array) -> Held | None:
+    """Hold the converted model to the file itself, None where nothing here reads that."""
+    models = {"float64": exact, "float32": source.load("float32")}
+    logits = {dtype: model.logits(array[None]).astype(np.float64).reshape(1, -1) for dtype, model in models.items()}
+    try:
+        return File(side, exact.description, source).hold(array[None], logits)
+    except NoFileLogitsError:
+        return None
 
 
 def _an_input(description: ModelDescription, source: ModelSource) -> tuple[str, Any]:

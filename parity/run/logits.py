@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -13,19 +13,23 @@ import numpy.typing as npt
 from parity.judge.known.conditions import takes_tokens
 from parity.judge.limits import TIMES_NOISE
 from parity.keras import KerasModule
-from parity.keras.whole import OF_KERAS_3
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import ReferenceAnswer
 from parity.run.ahead import Ahead, Task
 from parity.run.cases import DTYPES
-from parity.run.file_logits import FileLogits, NoFileLogitsError, file_logits
+from parity.run.file_logits import (
+    FLOAT32_LEAST,
+    FLOAT64_LIMIT,
+    File,
+    FileLogits,
+    NoFileLogitsError,
+    relative_distance,
+)
 from parity.run.noise import LAST_DIGITS, nudged
 from parity.run.records import ModelFacts
 from parity.run.reference_side import ReferenceSide
 
 Array = npt.NDArray[Any]
-FLOAT64_LIMIT = 1e-12
-FLOAT32_LEAST = 1e-5
 
 
 def check_logits(
@@ -72,25 +76,24 @@ def check_logits(
     theirs: dict[str, Array] = {}
     left_out = ("float64",) if facts.plan.large and not facts.plan.float64 else ()
     lanes = [dtype for dtype in DTYPES if dtype not in left_out]
-    spelled = facts.description.spelled
-    asked = partial(file_logits, side, facts.description, facts.plan.source, inputs)
-    of_the_file: list[Callable[[], FileLogits]]
-    # oneDNN has given other numbers than TensorFlow for a product of one half with the sigmoid of the other.
-    of_the_file = [partial(asked, lanes), partial(asked, ["float32"], onednn=False)]
-    with ThreadPoolExecutor(1) as beside:
-        if OF_KERAS_3 in spelled:  # which starts while TensorFlow does
-            of_the_file = [beside.submit(of_the_file[0]).result]
+    file = File(side, facts.description, facts.plan.source)
+    beside = ThreadPoolExecutor(1)
+    try:
+        # Keras 3 starts while TensorFlow does.
+        early = beside.submit(file.logits, inputs, "float32") if file.of_keras_3 else None
         with Ahead([Task(dtype, partial(side.logits, list(inputs), dtype)) for dtype in lanes], at_once) as ahead:
             for dtype in lanes:
                 values = _theirs(facts, ahead.take(dtype))
                 if values is None:
                     return
                 theirs[dtype] = values
-    if spelled:
-        _hold_to_the_file(facts, side, inputs, theirs, of_the_file)
+        if facts.description.spelled:
+            _hold_to_the_file(facts, file, inputs, theirs, early)
+    finally:
+        beside.shutdown(wait=False, cancel_futures=True)
     facts.top1_agreement = float(np.mean(theirs["float32"].argmax(axis=1) == best))
     for dtype, values in theirs.items():
-        distance = _distance(logits[dtype], values)
+        distance = relative_distance(logits[dtype], values)
         if np.isfinite(distance):
             facts.logits_rel_l2[dtype] = distance
         limit = FLOAT64_LIMIT if dtype == "float64" else _float32_limit(facts, side, inputs, theirs, distance)
@@ -106,35 +109,22 @@ def check_logits(
 
 
 def _hold_to_the_file(
-    facts: ModelFacts,
-    side: ReferenceSide,
-    inputs: Array,
-    theirs: Mapping[str, Array],
-    of_the_file: Sequence[Callable[[], FileLogits]],
+    facts: ModelFacts, file: File, inputs: Array, theirs: Mapping[str, Array], early: Future[FileLogits] | None
 ) -> None:
-    """Hold the network that was written for the reference to the file it was made of, as Keras itself reads that.
-
-    Where it does not agree in float32, the next in line is asked.
-    """
+    """Hold the network that was written for the reference to the file it was made of, as Keras itself reads that."""
     spelling = f"written for the reference with {', '.join(facts.description.spelled)}"
-    for ask in of_the_file:
-        try:
-            answer = ask()
-        except NoFileLogitsError as error:
-            facts.reference_network = f"{spelling}; it was not held to the file: {error}"
-            return
-        dtype = answer.dtype
-        distance = _distance(theirs[dtype], answer.values)
-        limit = FLOAT64_LIMIT if dtype == "float64" else _float32_limit(facts, side, inputs, theirs, distance)
-        if distance <= limit or dtype == "float64":
-            break
+    try:
+        held = file.hold(inputs, theirs, None if early is None else early.result())
+    except NoFileLogitsError as error:
+        facts.reference_network = f"{spelling}; it was not held to the file: {error}"
+        return
     facts.reference_network = (
-        f"{spelling}; its logits are within {distance:.2g} of those of the file by {answer.by} in {dtype}"
+        f"{spelling}; its logits are within {held.distance:.2g} of those of the file by {held.by} in {held.dtype}"
     )
-    if not distance <= limit:
+    if not held.same:
         text = (
             f"the network that was written for the reference is not that of the file: its logits differ by rel. L2 "
-            f"{distance:.3g} in {dtype}, more than {limit:.3g}"
+            f"{held.distance:.3g} in {held.dtype}, more than {held.limit:.3g}"
         )
         facts.problems |= dict.fromkeys(DTYPES, text)
 
@@ -145,12 +135,14 @@ def _float32_limit(
     """Return the limit in float32; more samples of the reference's noise are taken only where the first is small."""
     exact = theirs.get("float64")
     base = theirs["float32"] if exact is None else exact
-    limit = max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * _distance(exact, theirs["float32"]))
+    limit = max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * relative_distance(exact, theirs["float32"]))
     more = not distance <= limit and not takes_tokens(facts.description)  # tokens that are scaled are other ones
     for digits in LAST_DIGITS if more else ():
         answers = side.logits([nudged(x.astype("float32"), digits) for x in inputs], "float32")
         if all(answer.array is not None for answer in answers):
-            limit = max(limit, TIMES_NOISE * _distance(base, _stacked([np.asarray(one.array) for one in answers])))
+            limit = max(
+                limit, TIMES_NOISE * relative_distance(base, _stacked([np.asarray(one.array) for one in answers]))
+            )
     return limit
 
 
@@ -172,13 +164,3 @@ def _stacked(logits: list[Array]) -> Array:
 
 def _logits(module: KerasModule, inputs: Array) -> Array:
     return np.concatenate([module.logits(x[None]).astype(np.float64).reshape(1, -1) for x in inputs])
-
-
-def _distance(one: Array, other: Array) -> float:
-    """Return the relative L2 distance; logits behind a ReLU may all be zero, and on one side only they differ."""
-    if one.shape != other.shape:
-        return float("inf")
-    distance, norm = float(np.linalg.norm(one - other)), float(np.linalg.norm(other))
-    if distance == 0:
-        return 0.0
-    return distance / norm if norm else float("inf")

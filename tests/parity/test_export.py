@@ -14,7 +14,7 @@ from parity.assets.source import ModelSource
 from parity.errors import ParityError
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
 from parity.run.export import LogitsCheck, check_logits
-from parity.run.logits import FLOAT64_LIMIT
+from parity.run.file_logits import FLOAT64_LIMIT
 from tests.parity.echo_client import EchoClient
 from tests.parity.small_networks import conv, dense, layer, written
 

@@ -196,13 +196,37 @@ class Fused(EchoClient):
         return [ReferenceAnswer(np.asarray(answer.array) * (2 if request.onednn else 1)) for answer in answers]
 
 
-@pytest.mark.parametrize(("client", "fine"), [(EchoClient, True), (AnotherFile, False), (Fused, True)])
+class FusedAndDead(Fused):
+    """Dies where it is asked without oneDNN."""
+
+    def answer(self, request):
+        if request.call.kind == "file-logits" and not request.onednn:
+            return [ReferenceAnswer(None, error="it died", error_kind="crash") for _ in request.inputs]
+        return super().answer(request)
+
+
+class LosingDigits(EchoClient):
+    """Reads the file in float32 alone, and computes a written network with a tenth of an error there."""
+
+    def answer(self, request):
+        answers = super().answer(request)
+        if request.call.kind == "file-logits" and request.dtype == "float64":
+            return [ReferenceAnswer(None, error="ValueError: float", error_kind="method") for _ in answers]
+        if request.call.kind == "logits" and request.dtype == "float32":
+            return [ReferenceAnswer(np.asarray(answer.array) * 1.1) for answer in answers]
+        return answers
+
+
+@pytest.mark.parametrize(
+    ("client", "fine"),
+    [(EchoClient, True), (AnotherFile, False), (Fused, True), (FusedAndDead, False), (LosingDigits, False)],
+)
 def test_the_written_network_is_held_to_the_file(tmp_path, monkeypatch, client, fine):
     monkeypatch.setattr(EchoClient, "wrong", frozenset())
     source, (x,) = written("nested", tmp_path)
     runner = Runner(plan(source, x, "gradient", dtypes=("float64",)), client(), SignxaiTorch())
     (row,) = [outcome.row for outcome in runner.run()]
-    assert ("without oneDNN" in str(runner.facts.reference_network)) is (client is Fused)
+    assert ("without oneDNN" in str(runner.facts.reference_network)) is (client in (Fused, LosingDigits))
     assert (row["status"] == "parity") is fine
     assert fine or (row["failed_check"] == "logits" and "not that of the file" in row["message"])
 

@@ -78,24 +78,18 @@ def where(arguments: Arguments) -> tuple[Spelled, ...]:
         raise NotSpelledError("gives the places where a condition holds, whose number is open")
     chosen, other = (arguments[name] for name in names)
     composition = Composition()
-    shape = _shape(chosen, other) or condition.shape
-    if not isinstance(chosen, Tensor) and not isinstance(other, Tensor):
-        if not isinstance(chosen, (int, float)) or not isinstance(other, (int, float)):
-            raise NotSpelledError("chooses between constants of several numbers")
-        scaled = _times(composition, condition, chosen - other)
-        composition.add(arithmetic.add, {"x": scaled, "y": other}, shape)
-        return composition.layers
+    shape = _shape(condition, chosen, other)
     rest = composition.add(opposite, {"x": condition}, condition.shape)
-    parts = [_times(composition, holds, value) for holds, value in ((condition, chosen), (rest, other)) if value != 0]
-    if len(parts) == 1:
-        return composition.layers
-    composition.add(arithmetic.add, {"x": parts[0], "y": parts[1]}, shape)
+    parts = [
+        composition.add(arithmetic.multiply, {"x": holds, "y": value}, shape)
+        for holds, value in ((condition, chosen), (rest, other))
+        if isinstance(value, Tensor) or value != 0
+    ]
+    if len(parts) == 2:
+        composition.add(arithmetic.add, {"x": parts[0], "y": parts[1]}, shape)
+    elif not parts:
+        return filled(0.0)(arguments)
     return composition.layers
-
-
-def _times(composition: Composition, condition: Tensor, value: Any) -> Tensor:
-    shape = value.shape if isinstance(value, Tensor) else condition.shape
-    return composition.add(arithmetic.multiply, {"x": condition, "y": value}, shape)
 
 
 def filled(number: float) -> Spelling:
@@ -157,6 +151,6 @@ def cast(arguments: Arguments) -> tuple[Spelled, ...]:
 def _shape(*values: Any) -> tuple[int | None, ...]:
     """Return the shape of what is made of tensors and constants."""
     shapes = [value.shape for value in values if isinstance(value, Tensor)]
-    if not shapes:
-        return ()
+    if len({len(shape) for shape in shapes}) > 1:
+        raise NotSpelledError(f"joins tensors of {' and '.join(str(len(shape)) for shape in shapes)} axes")
     return tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*shapes, strict=True))

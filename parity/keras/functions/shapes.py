@@ -133,7 +133,9 @@ def pad(arguments: Arguments) -> tuple[Spelled, ...]:
         and all(isinstance(pair, list) and len(pair) == 2 for pair in margins)
     )
     if not isinstance(margins, list) or not pairs or margins[0] != [0, 0]:
-        raise NotSpelledError(f"pads {margins!r}, the batch among them")
+        raise NotSpelledError(
+            f"pads {margins!r}, and only two numbers for each axis, none for the batch, are supported"
+        )
     if margins[-1] != [0, 0]:
         if mode != "constant" or value:
             raise NotSpelledError(f"pads the channels with mode={mode!r} and constant_values={value!r}")

@@ -116,7 +116,7 @@ def recurrent(layer: Layer) -> Built:
     config, states = layer.node.config, layer.inputs[1:]
     layer = replace(layer, inputs=layer.inputs[:1], used=layer.used)
     module, shape = _recurrence(layer, layer.node.class_name, config, "")
-    module.state = config[STATE] - 1 if STATE in config else 0
+    module.state = config[STATE] - 1 if STATE in config else None
     _start_with(module, states, shape, layer)
     return _built(shape, module, module.sequences)
 

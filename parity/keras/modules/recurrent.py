@@ -246,7 +246,7 @@ class Recurrence(nn.Module):
     initial
         How many states it reads beside the sequence, with which it starts; 0 where it starts with zeros.
     state
-        The number of the state that it returns if it returns no sequences: 0 is what the cell puts out.
+        The number of the state that it returns in place of what its cell puts out last; None where it does not.
     """
 
     signxai_operation: ClassVar[str] = "recurrence"
@@ -255,7 +255,8 @@ class Recurrence(nn.Module):
         super().__init__()
         self.cell = cell
         self.backwards, self.sequences, self.zeros = backwards, sequences, zeros
-        self.initial, self.state = 0, 0
+        self.initial = 0
+        self.state: int | None = None
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Map `(N, C, T, ...)` to `(N, units, T, ...)` or `(N, units, ...)`.
@@ -276,7 +277,7 @@ class Recurrence(nn.Module):
                 after = tuple(torch.where(on, new, old) for new, old in zip(after, states, strict=True))
             states = after
             outputs.append(made)
-        if self.state:
+        if self.state is not None:
             return states[self.state]
         # Contiguous: frames of one sample lie such that torch's derivative of a batch norm behind them would be wrong.
         return torch.stack(outputs, 2).contiguous() if self.sequences else outputs[-1]

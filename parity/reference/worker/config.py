@@ -120,8 +120,18 @@ def refuse_rounding(config: Config) -> None:
     operations = [layer for layer in layers_of(config) if layer["class_name"] in _OPERATIONS]
     names = {str(layer["config"].get("function")).removeprefix("compat.v1.") for layer in operations}
     rounding = sorted(name for name in names if name == "cast" or name.startswith("image."))
+    rounding += ["where of two numbers"] if any(_chooses_numbers(layer) for layer in operations) else []
     if rounding:
         raise RefusedModelError(f"TensorFlow computes {', '.join(rounding)} in float32, whatever dtype it is asked for")
+
+
+def _chooses_numbers(layer: Config) -> bool:
+    """Return whether an operation chooses between two numbers, which TensorFlow takes for float32."""
+    calls = layer.get("inbound_nodes") or [[]]
+    told = calls[0][-1] if calls[0] and isinstance(calls[0][-1], dict) else {}
+    return layer["config"].get("function") == "where" and all(
+        isinstance(told.get(name), int | float) for name in ("x", "y")
+    )
 
 
 def for_inference(config: Config, dtype: str) -> Config:

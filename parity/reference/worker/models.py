@@ -34,8 +34,8 @@ _KEPT_BYTES = 256 << 20
 
 Key = tuple[str, str | None, str, bool]
 
-# Files of TensorFlow and Keras whose functions compute with tensors and do nothing else: they neither read nor write,
-# run no code that they are handed, and draw no numbers.
+# Files of TensorFlow and Keras whose functions compute with tensors: they neither read nor write, and run no code that
+# they are handed. Some draw numbers or read pictures, which `_NO_COMPUTATION` keeps out by name.
 _PURE_MODULES = (
     "array_ops", "array_ops_stack", "check_ops", "clip_ops", "gen_array_ops", "gen_image_ops", "gen_linalg_ops",
     "gen_manip_ops", "gen_math_ops", "gen_nn_ops", "image_ops_impl", "linalg_ops", "manip_ops", "math_ops", "nn_impl",
@@ -43,7 +43,8 @@ _PURE_MODULES = (
 )  # fmt: skip
 _PURE = ("keras.activations", *(f"tensorflow.python.ops.{name}" for name in _PURE_MODULES))
 _OF_THE_BACKEND = ("keras.backend.flatten", "keras.backend.batch_flatten")
-_NO_COMPUTATION = ("get", "serialize", "deserialize")
+_NO_COMPUTATION = ("serialize", "random", "dropout", "fractional", "sample", "decode", "encode", "placeholder")
+_NO_FUNCTIONS = ("raw_ops.", "io.", "keras.activations.get")
 
 
 class ModelChangedError(Exception):
@@ -214,7 +215,7 @@ def read_model(
 def is_pure(function: str) -> bool:
     """Return whether the name of a function of TensorFlow is that of one which computes with tensors and no more."""
     symbol, name = tf_export.get_symbol_from_name(function), function.rpartition(".")[2]
-    if isinstance(symbol, type) or "random" in name or name in _NO_COMPUTATION:
+    if isinstance(symbol, type) or any(word in name for word in _NO_COMPUTATION) or function.startswith(_NO_FUNCTIONS):
         return False
     return function in _OF_THE_BACKEND or getattr(symbol, "__module__", None) in _PURE
 

@@ -344,7 +344,9 @@ def decided_by_comparisons() -> Any:
     y = L.Dense(5)(x)
     low = ops.where(ops.greater(y, 0.1), y, 0.25 * y) + ops.where(ops.less_equal(y, y * y), 1.0, y)
     both = ops.cast(ops.logical_and(ops.greater_equal(y, 0.0), ops.logical_not(ops.less(y, 0.3))), "float32")
-    kept = ops.where(ops.equal(y, 0.5), y, 2.0 * ops.ones_like(y)) + ops.where(ops.greater(y, 0.2), 2.0, -1.5)
+    kept = (
+        ops.where(ops.equal(y, 0.5), y, 2.0 * ops.ones_like(y)) + ops.where(ops.greater(y, 0.2), 0.1, -99999.0) * 1e-5
+    )
     whole = ops.floor(y) + ops.ceil(y * 2.0) + ops.round(y * 3.0) + ops.sign(y)
     return keras.Model(x, L.Dense(3)(L.Concatenate()([low + both, kept, whole, ops.stop_gradient(y)])))
 

@@ -117,7 +117,17 @@ def _config(**dense: Any) -> dict[str, Any]:
 def test_only_keras_own_classes_are_loaded() -> None:
     foreign = {"module": "subprocess", "class_name": "Popen", "config": {"args": "true"}}
     with pytest.raises(ValueError, match="'subprocess', which is not of Keras"):
-        for_logits(_config(kernel_initializer=foreign), None)
+        for_logits(_config(activation=foreign), None)
+    for name in ("Lambda", "TorchModuleWrapper", "__lambda__"):
+        with pytest.raises(ValueError, match=f"a {name}, which may hold code"):
+            for_logits(_config(activation={"module": "keras.layers", "class_name": name, "config": {}}), None)
+
+
+def test_what_only_training_needs_is_not_loaded() -> None:
+    foreign = {"module": "subprocess", "class_name": "Popen", "config": {"args": "true"}}
+    told = {"kernel_initializer": foreign, "bias_regularizer": foreign, "kernel_constraint": foreign}
+    (layer,) = for_logits(_config(**told), None)["config"]["layers"]
+    assert [layer["config"][name] for name in told] == ["zeros", None, None]
 
 
 def test_what_rounds_is_in_float32() -> None:

@@ -703,3 +703,25 @@ def test_weights_written_twice_under_one_layer(tmp_path):
         file.attrs["layer_names"] = [b"conv", b"conv", b"flatten", b"dense"]
     (tmp_path / "w.json").write_text(json.dumps(tiny().architecture))
     assert "listed twice" in refusal(path)
+
+
+def _inside(class_name, **config):
+    return {"class_name": class_name, "config": {"name": class_name.lower(), **config}}
+
+
+def test_masks_of_each_step_are_refused_where_a_layer_would_read_them(tmp_path):
+    table = _inside("Embedding", input_dim=9, output_dim=3, mask_zero=True)
+    chars = layer("TimeDistributed", "chars", "x", layer=table)
+    words = layer("TimeDistributed", "words", "chars", layer=_inside("LSTM", units=2))
+    model = KerasModel(
+        functional(input_layer(4, 5, inbound=[]), chars, words, layer("Flatten", "flat", "words")),
+        {
+            "chars": {"chars/embeddings": np.zeros((9, 3), np.float32)},
+            "words": {
+                "words/kernel": np.zeros((3, 8), np.float32), "words/recurrent_kernel": np.zeros((2, 8), np.float32),
+                "words/bias": np.zeros(8, np.float32),
+            },
+        },
+    )  # fmt: skip
+    message = refusal(model.write(tmp_path / "m.h5"))
+    assert "'words' (TimeDistributed): it reads a sequence with a mask" in message

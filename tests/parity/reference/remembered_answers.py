@@ -87,9 +87,9 @@ def of_innvestigate() -> dict[str, Any]:
     models = Models(graph=True)
     get = models.get
 
-    def counting(*arguments: Any) -> Any:
+    def counting(*arguments: Any, **told: Any) -> Any:
         counted[0] += 1
-        return get(*arguments)
+        return get(*arguments, **told)
 
     models.get = counting  # type: ignore[method-assign]
     call = ReferenceCall("innvestigate", "analyzer", "lrp.epsilon", {"epsilon": 0.1})

@@ -2,8 +2,10 @@ import copy
 
 import pytest
 
+from parity.keras.functions.table import _SOFTMAX
 from parity.keras.modules.pointwise import POINTWISE, SOFTMAX
 from parity.reference.worker.config import (
+    _SOFTMAX_FUNCTIONS,
     FUNCTIONS,
     RefusedModelError,
     for_inference,
@@ -257,3 +259,17 @@ def test_inputs_and_outputs_named_by_a_dict_come_in_a_list():
     config, _ = without_softmax(model)
     assert config["config"]["input_layers"] == [["a", 0, 0], ["b", 0, 0]]
     assert config["config"]["output_layers"] == [["d", 0, 0]]
+
+
+def test_a_choice_of_two_numbers_rounds_to_float32():
+    def chosen(**told):
+        call = {"class_name": "TFOpLambda", "config": {"name": "w", "function": "where"}}
+        return sequential(call | {"inbound_nodes": [["c", 0, 0, told]]})
+
+    with pytest.raises(RefusedModelError, match="where of two numbers in float32"):
+        refuse_rounding(chosen(x=0.1, y=2))
+    refuse_rounding(chosen(x=["d", 0, 0], y=0.1))
+
+
+def test_the_converter_and_the_worker_take_the_same_softmaxes_off():
+    assert {name.removeprefix("compat.v1.") for name in _SOFTMAX_FUNCTIONS} | {"ops.Softmax"} == set(_SOFTMAX)

@@ -269,6 +269,34 @@ def standardized_by_moments(keras: Any) -> Any:
     return keras.Model(x, L.Dense(3)(L.Concatenate()([row, L.Flatten()(steps)])))
 
 
+def _first_is_nothing(array: np.ndarray) -> np.ndarray:
+    array = array.copy()
+    array[0] = 0
+    return array
+
+
+@recipe(sample=_first_is_nothing)
+def states_of_steps_that_do_not_count(keras: Any) -> Any:
+    """Of a sequence whose steps are all masked the state is what it started with, and the output is zeros."""
+    L = keras.layers
+    x = keras.Input((5, 3))
+    read, start = L.Masking()(x), L.Dense(4)(L.Flatten()(x))
+    lstm = L.LSTM(4, return_state=True)(read, initial_state=[start, L.Dense(4, activation="tanh")(start)])
+    gru = L.GRU(4, return_state=True)(read, initial_state=start)
+    both = L.Bidirectional(L.LSTM(4, return_state=True))(read, initial_state=[start] * 4)
+    return keras.Model(x, L.Dense(3)(L.Concatenate()([*lstm, *gru, *both])))
+
+
+@recipe(sample=tokens(9))
+def masks_of_each_step(keras: Any) -> Any:
+    """Masks that a `TimeDistributed` makes go on to what passes them, and end where layers do not support them."""
+    L = keras.layers
+    x = keras.Input((4, 5))
+    y = L.TimeDistributed(L.Embedding(9, 3, mask_zero=True))(x)
+    y = L.TimeDistributed(L.Dense(4, activation="relu"))(y)
+    return keras.Model(x, L.Dense(3)(L.LSTM(4)(L.Reshape((20, 4))(y))))
+
+
 @recipe
 def frames_ahead(keras: Any) -> Any:
     """The states of a ConvLSTM2D go into another one."""
