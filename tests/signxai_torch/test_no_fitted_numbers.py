@@ -94,6 +94,7 @@ REASONS: dict[tuple[str, float], tuple[int, str]] = {
     ("stream/formats", 3): (1, "the version of Zarr's own format"),
     ("stream/source", 2): (1, "the sample in the middle, of three that tell inputs apart"),
     ("stream/writing", 2): (1, "batches given out for each process: memory, not arithmetic"),
+    ("stream/writing", 3): (1, "losses of a cluster's workers in a row after which a run is given up, as in dask"),
     ("sweep/walk", 0.5): (1, "half of a dtype's digits: how faint relevance may get before it is lost"),
     ("methods/grammar", 3): (1, "how many nearest names an error tells"),
     ("methods/grammar", 4): (1, "letters of `neg_`"),
