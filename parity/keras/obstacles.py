@@ -47,7 +47,7 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
     for node in nodes:
         for problem in _problems(node, tokens=tokens):
             obstacles.setdefault(problem, []).append(node)
-        for inner in _inside(node, file):
+        for inner in layers_inside(node, file):
             for problem in _problems(inner, inside=True):
                 obstacles.setdefault(problem, []).append(inner)
     lines = [f"{_layers(group)} {problem}" for problem, group in obstacles.items()]
@@ -58,7 +58,7 @@ def refuse_obstacles(nodes: Sequence[Node], file: Path) -> None:
         raise ConversionError(f"{file}: {len(lines)} things cannot be converted:\n{listed}")
 
 
-def _inside(node: Node, file: Path) -> Iterator[Node]:
+def layers_inside(node: Node, file: Path) -> Iterator[Node]:
     """Yield the layer, or the layers of the model, that a layer holds, named as if that were a model."""
     if node.class_name not in ("TimeDistributed", *SPECTRAL):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -75,24 +75,27 @@ def _told(config: Mapping[str, Any], state: bool) -> Mapping[str, Any]:
     return {**config, **(_LAST_STEP if state else {}), "return_state": False}
 
 
-def _keeping(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a recurrent layer, one way or both ways, that returns its states."""
-    ways = {
-        key: {**inner, "config": _keeping(inner["config"])}
+def _each_way(
+    config: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the layers of a `Bidirectional` with other settings; none of another layer."""
+    return {
+        key: {**inner, "config": change(inner["config"])}
         for key in _WAYS
         if isinstance(inner := config.get(key), Mapping)
     }
+
+
+def _keeping(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a recurrent layer, one way or both ways, that returns its states."""
+    ways = _each_way(config, _keeping)
     return {**config, **ways} if ways else {**config, **_LAST_STEP, "return_state": True}
 
 
 def _of_two_ways(node: Node, way: int | None) -> tuple[Node, ...]:
     """Return a `Bidirectional` without states, or the state of one way: half of what both put out in the end."""
     state = way is not None
-    ways = {
-        key: {**inner, "config": _told(inner["config"], state)}
-        for key in _WAYS
-        if isinstance(inner := node.config.get(key), Mapping)
-    }
+    ways = _each_way(node.config, lambda config: _told(config, state))
     config = {**node.config, **ways}
     if way is None:
         return (replace(node, config=config),)

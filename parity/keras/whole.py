@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from parity.keras.cudnn import MAY_HOLD_WEIGHTS_OF_GPUS
 from parity.keras.functions.table import is_operation, is_softmax_operation
-from parity.keras.graph import Graph, Model, Node
+from parity.keras.graph import Graph, Model
 from parity.keras.handlers.activations import is_identity, is_softmax
 from parity.keras.handlers.attention import SCORES
-from parity.keras.handlers.wrappers import model_inside
+from parity.keras.obstacles import layers_inside
 from parity.keras.stored import Stored
 from parity.keras.substitutes import SUBSTITUTES
 
@@ -30,14 +29,6 @@ def last_softmax(graph: Graph) -> str | None:
     return node.name
 
 
-def _also_inside(graph: Graph, file: Path) -> Iterator[Node]:
-    """Yield the layers of a model, and those of the models that run at every step."""
-    for node in graph.nodes:
-        yield node
-        inside = model_inside(node.config, file) if node.class_name == "TimeDistributed" else None
-        yield from () if inside is None else _also_inside(inside, file)
-
-
 def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
     """Return how a network is spelled otherwise than its file does, for a reference that could not read that."""
     graph, file = stored.graph, stored.file
@@ -54,7 +45,9 @@ def spelled_otherwise(stored: Stored, several_places: bool) -> Sequence[str]:
         "layers as others that compute the same": any(
             node.class_name in SUBSTITUTES and node.keras_name in there for node in graph.model.nodes()
         ),
-        "operations as layers": any(is_operation(node.class_name) for node in _also_inside(graph, file.path)),
+        "operations as layers": any(
+            is_operation(layer.class_name) for node in graph.nodes for layer in (node, *layers_inside(node, file.path))
+        ),
         "causal masks as settings of the layers": any(
             node.call.settings.get("use_causal_mask") is True for node in graph.nodes
         ),

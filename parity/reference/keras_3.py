@@ -71,11 +71,11 @@ def logits_of_keras_3(
     if not _is_installed():
         raise Keras3Error("Keras 3, which alone reads it, is not installed here (pip install keras)")
     with tempfile.TemporaryDirectory(prefix="parity-keras-3-") as folder:
-        given, made = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
-        np.savez(given, *inputs)
+        input_file, output_file = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
+        np.savez(input_file, *inputs)
         told = {
-            "path": str(path.absolute()), "inputs": str(given), "outputs": str(made), "keys": list(keys),
-            "output": output, "softmax": softmax,
+            "path": str(path.absolute()), "inputs": str(input_file), "outputs": str(output_file),
+            "keys": list(keys), "output": output, "softmax": softmax,
         }  # fmt: skip
         # A home of its own: the user's keras.json may name another backend, dtype or layout.
         environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": folder, "CUDA_VISIBLE_DEVICES": ""}
@@ -86,7 +86,7 @@ def logits_of_keras_3(
         if answer.code:
             last = answer.err.decode(errors="replace").strip().rpartition("\n")[2]
             raise Keras3Error(f"Keras 3 cannot run it: {last[:300] or f'exit status {answer.code}'}")
-        with np.load(made) as stored:
+        with np.load(output_file) as stored:
             return Logits(stored["logits"], str(stored["version"]))
 
 

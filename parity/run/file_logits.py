@@ -161,7 +161,7 @@ class File:
                 there = self.logits(moved, "float32", onednn).values
             except NoFileLogitsError:
                 break
-            limit = max(limit, TIMES_NOISE * relative_distance(there, answer.values))
+            limit = widened(limit, relative_distance(there, answer.values))
         return Held(distance, limit, "float32", answer.by)
 
     def _by_keras_3(self, inputs: Array) -> FileLogits:
@@ -182,11 +182,16 @@ class File:
         return FileLogits(made.values.astype(np.float64), f"Keras {made.version}")
 
 
-def relative_distance(one: Array, other: Array) -> float:
+def widened(limit: float, noise: float) -> float:
+    """Return a limit that noise may widen; noise that is no finite number widens none."""
+    return max(limit, TIMES_NOISE * noise) if math.isfinite(noise) else limit
+
+
+def relative_distance(logits: Array, expected: Array) -> float:
     """Return the relative L2 distance; logits behind a ReLU may all be zero, and on one side only they differ."""
-    if one.shape != other.shape:
+    if logits.shape != expected.shape:
         return float("inf")
-    distance, norm = float(np.linalg.norm(one - other)), float(np.linalg.norm(other))
+    distance, norm = float(np.linalg.norm(logits - expected)), float(np.linalg.norm(expected))
     if distance == 0:
         return 0.0
     return distance / norm if norm else float("inf")

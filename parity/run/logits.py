@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.judge.known.conditions import takes_tokens
-from parity.judge.limits import TIMES_NOISE
 from parity.keras import KerasModule
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import ReferenceAnswer
@@ -24,6 +23,7 @@ from parity.run.file_logits import (
     FileLogits,
     NoFileLogitsError,
     relative_distance,
+    widened,
 )
 from parity.run.noise import LAST_DIGITS, nudged
 from parity.run.records import ModelFacts
@@ -135,14 +135,13 @@ def _float32_limit(
     """Return the limit in float32; more samples of the reference's noise are taken only where the first is small."""
     exact = theirs.get("float64")
     base = theirs["float32"] if exact is None else exact
-    limit = max(FLOAT32_LEAST, 0.0 if exact is None else TIMES_NOISE * relative_distance(exact, theirs["float32"]))
+    limit = FLOAT32_LEAST if exact is None else widened(FLOAT32_LEAST, relative_distance(exact, theirs["float32"]))
     more = not distance <= limit and not takes_tokens(facts.description)  # tokens that are scaled are other ones
     for digits in LAST_DIGITS if more else ():
         answers = side.logits([nudged(x.astype("float32"), digits) for x in inputs], "float32")
         if all(answer.array is not None for answer in answers):
-            limit = max(
-                limit, TIMES_NOISE * relative_distance(base, _stacked([np.asarray(one.array) for one in answers]))
-            )
+            moved = _stacked([np.asarray(answer.array) for answer in answers])
+            limit = widened(limit, relative_distance(base, moved))
     return limit
 
 

@@ -10,6 +10,7 @@ import pytest
 from parity.reference.environment import ReferenceEnvironmentError
 from parity.reference.request import ReferenceAnswer, ReferenceRequest
 from parity.run.cases import Plan
+from parity.run.file_logits import widened
 from parity.run.runner import Runner
 from parity.run.subjects import SignxaiTorch
 from tests.parity.echo_client import EchoClient
@@ -163,3 +164,8 @@ def test_a_target_that_the_model_has_not_is_refused(target: int, tmp_path: Path)
     source, x = written(tmp_path, [5], *LAYERS)
     with pytest.raises(IndexError, match=f"target {target} is out of range: the model has 3 classes"):
         Runner(plan(source, x, "lrp_z"), EchoClient(), SignxaiTorch(), target=target)
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(1.0, 3.0), (1e-9, 1e-5), (float("inf"), 1e-5), (float("nan"), 1e-5)])
+def test_noise_that_is_no_finite_number_widens_no_limit(noise: float, expected: float) -> None:
+    assert widened(1e-5, noise) == expected

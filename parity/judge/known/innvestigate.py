@@ -192,9 +192,10 @@ INNVESTIGATE: tuple[KnownDifference, ...] = (
         ),
         cause="It copies the model, and the copied layer still hangs on the original's input, which nobody feeds.",
         evidence=(
-            "Inputs (5, 4) and (3,), Conv1D, BatchNormalization, Flatten, Dense on the other, Concatenate, Dense: "
-            "gradient raises InvalidArgumentError (You must feed a value for placeholder tensor). With a Dense layer "
-            "of each channel alone in its place, which is the same function, it agrees with the port to 1e-15."
+            "An image of 8 x 8 x 3 behind Conv2D, BatchNormalization, ReLU and an average, five numbers behind Dense "
+            "and BatchNormalization, Concatenate, Dense of one class: gradient and guided_backprop raise "
+            "InvalidArgumentError (You must feed a value for placeholder tensor). With a Dense layer of each channel "
+            "alone in its place, which is the same function, they agree with the port to 1.8e-16, of three classes."
         ),
         rewrites=(NORMALIZATION_AS_DENSE,),
     ),

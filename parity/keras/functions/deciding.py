@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity.keras.functions import arithmetic
+from parity.keras.functions import arithmetic, shapes
 from parity.keras.functions.arithmetic import operands
 from parity.keras.functions.elementwise import activation, same
 from parity.keras.functions.pointwise import pointwise
@@ -16,21 +16,23 @@ from parity.keras.functions.spelling import (
     Spelling,
     Tensor,
     first_tensor,
-    refuse_shape,
 )
 
 _MOST_CLASSES = 4096
 WHOLE = ("int32", "int64")
 
 
+def _sign_of_difference(arguments: Arguments) -> tuple[Composition, Tensor]:
+    left, right = operands(arguments)
+    composition, shape = Composition(), _shape(left, right)
+    difference = composition.add(arithmetic.subtract, {"x": left, "y": right}, shape)
+    return composition, composition.add(pointwise("math.sign"), {"x": difference}, shape)
+
+
 def greater(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x > y``: what of the difference's sign is above 0."""
-    left, right = operands(arguments)
-    composition = Composition()
-    shape = _shape(left, right)
-    difference = composition.add(arithmetic.subtract, {"x": left, "y": right}, shape)
-    sign = composition.add(pointwise("math.sign"), {"x": difference}, shape)
-    composition.add(activation("relu"), {"x": sign}, shape)
+    composition, sign = _sign_of_difference(arguments)
+    composition.add(activation("relu"), {"x": sign})
     return composition.layers
 
 
@@ -42,12 +44,8 @@ def less(arguments: Arguments) -> tuple[Spelled, ...]:
 
 def differs(arguments: Arguments) -> tuple[Spelled, ...]:
     """``x != y``: the square of the difference's sign."""
-    left, right = operands(arguments)
-    composition = Composition()
-    shape = _shape(left, right)
-    difference = composition.add(arithmetic.subtract, {"x": left, "y": right}, shape)
-    sign = composition.add(pointwise("math.sign"), {"x": difference}, shape)
-    composition.add(arithmetic.square, {"x": sign}, shape)
+    composition, sign = _sign_of_difference(arguments)
+    composition.add(arithmetic.square, {"x": sign})
     return composition.layers
 
 
@@ -71,7 +69,10 @@ def opposite(arguments: Arguments) -> tuple[Spelled, ...]:
 
 
 def where(arguments: Arguments) -> tuple[Spelled, ...]:
-    """Values of the one where a condition holds, and of the other elsewhere; both must be numbers everywhere."""
+    """Spell values of a tensor where a condition holds, and of another elsewhere, each times 1 or 0.
+
+    Both are computed everywhere: an infinite value makes NaN also where it is not chosen.
+    """
     condition = arguments.get("condition")
     names = ("x1", "x2") if "x1" in arguments else ("x", "y")
     if not isinstance(condition, Tensor) or any(arguments.get(name) is None for name in names):
@@ -110,27 +111,12 @@ def one_hot(arguments: Arguments) -> tuple[Spelled, ...]:
         raise NotSpelledError(f"is called with {classes!r} classes" + "".join(f" and {name}" for name in told))
     if arguments.get("axis") not in (None, -1, len(x.shape) + 1):
         raise NotSpelledError(f"puts the classes along axis {arguments['axis']!r}, and only the last is supported")
-    refuse_shape(x.shape)
-    size = 1
-    for length in x.shape:
-        size *= length or 1
-    composition = Composition()
+    composition, shape = Composition(), (*x.shape, classes)
     # Repeated along an axis of one place: a layer that reads a number once, and hands it to each class.
-    column = composition.add(_laid_out([size, 1, 1]), {"x": x}, (size, 1, 1))
-    copies = composition.add(_copied(classes), {"x": column}, (size, classes, 1))
-    rows = composition.add(_laid_out([*x.shape, classes]), {"x": copies}, (*x.shape, classes))
-    composition.add(negated(differs), {"x": rows, "y": [float(number) for number in range(classes)]}, rows.shape)
+    column = composition.add(shapes.expand_dims, {"x": x, "axis": -1}, (*x.shape, 1))
+    rows = composition.add(shapes.repeat, {"x": column, "repeats": classes, "axis": -1}, shape)
+    composition.add(negated(differs), {"x": rows, "y": [float(number) for number in range(classes)]}, shape)
     return composition.layers
-
-
-def _laid_out(shape: list[int | None]) -> Spelling:
-    return lambda arguments: (Spelled("Reshape", {"target_shape": shape}, (first_tensor(arguments).name,)),)
-
-
-def _copied(count: int) -> Spelling:
-    return lambda arguments: (
-        Spelled("UpSampling2D", {"size": [1, count], "interpolation": "nearest"}, (first_tensor(arguments).name,)),
-    )
 
 
 def cast(arguments: Arguments) -> tuple[Spelled, ...]:

@@ -27,7 +27,7 @@ def without_what_changes_nothing(node: Node, graph: Graph) -> Node:
 
 
 def _readers(node: Node, graph: Graph) -> list[Node]:
-    """Return the layers that read one, none if it is an output too."""
+    """Return the layers that read a node, none if it is the model's output."""
     return [] if node.name == graph.output else [other for other in graph.nodes if node.name in other.inbound]
 
 
@@ -61,7 +61,8 @@ def _makes_a_variance(square: Node, stopped: Node, mean: Node, graph: Graph) -> 
         _does(square, "math.squared_difference")
         and square.inbound == (mean.inbound[0], stopped.name)
         and bool(variances)
-        and all(_does(one, "math.reduce_mean") and one.call.keywords.get("axis") == axes for one in variances)
+        and all(_does(variance, "math.reduce_mean") for variance in variances)
+        and all(variance.call.keywords.get("axis") == axes for variance in variances)
     )
 
 
